@@ -18,6 +18,7 @@ export interface TinyQwen2Oracle {
   response_lengths: number[];
   /** [B] */
   rewards: number[];
+  /** Of `log_probs_temperature` and `entropy_temperature`; the `cases` are at temperature 1. */
   temperature: number;
   clip_ratio_low: number;
   clip_ratio_high: number;
