@@ -27,9 +27,9 @@ on_path() { case ":$PATH:" in *":$1:"*) ;; *) return 1 ;; esac }
 
 # Whether a folder, or the nearest one above it that exists, can be written.
 writable() {
-  dir=$1
-  while [ ! -e "$dir" ]; do dir=$(dirname "$dir"); done
-  [ -w "$dir" ]
+  nearest=$1
+  while [ ! -e "$nearest" ]; do nearest=$(dirname "$nearest"); done
+  [ -w "$nearest" ]
 }
 
 # Links a deno that is not on PATH into a folder that is.

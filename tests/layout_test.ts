@@ -1,0 +1,154 @@
+/**
+ * Holds the rules of the tree that no compiler checks: which room may import which, the pairing of
+ * kernel, operation and test, and what gets published.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+
+/** Height of each room of src/: a file imports its own room and lower ones, never beside or above. */
+const HEIGHT: Readonly<Record<string, number>> = {
+  gpu: 0,
+  ops: 1,
+  model: 2,
+  optim: 2,
+  rl: 3,
+  tasks: 4,
+  run: 4,
+  cli: 5,
+};
+
+/** Folders that hold no source of ours: git's own, run results, installed packages. */
+const SKIPPED = new Set([".git", "runs", "node_modules"]);
+
+/** Paths of all files below `folder` (from the root, with `/`), sorted; none if it does not exist. */
+function filesBelow(folder: string): string[] {
+  const found: string[] = [];
+  const visit = (path: string) => {
+    for (const entry of Deno.readDirSync(new URL(path, ROOT))) {
+      if (entry.isFile) found.push(path + entry.name);
+      if (entry.isDirectory && !SKIPPED.has(entry.name)) visit(`${path}${entry.name}/`);
+    }
+  };
+  try {
+    visit(folder);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return found.sort();
+}
+
+function read(path: string): string {
+  return Deno.readTextFileSync(new URL(path, ROOT));
+}
+
+/** What a module imports or re-exports, as written. Examples in doc comments do not count. */
+function specifiers(path: string): string[] {
+  const source = read(path);
+  const statements = /^(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^import\s+"([^"]+)"/gm;
+  const calls = /^(?!\s*(?:\*|\/\/)).*?\bimport\(\s*"([^"]+)"/gm;
+  return [...source.matchAll(statements), ...source.matchAll(calls)]
+    .map((match) => match[1] ?? match[2] ?? "");
+}
+
+/** Files a module imports, as paths from the root. */
+function imports(path: string): string[] {
+  return specifiers(path)
+    .filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length));
+}
+
+/** The code of a module without its comments. */
+function code(path: string): string {
+  return read(path).replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$/gm, "");
+}
+
+const modules = filesBelow("").filter((path) => path.endsWith(".ts"));
+const sources = modules.filter((path) => path.startsWith("src/"));
+const kernels = filesBelow("kernels/");
+
+/** `kernels/matmul.wgsl` and `kernels/matmul/nt.wgsl` have the stem `matmul`. */
+function stem(path: string): string {
+  return path.split("/")[1]!.replace(/\.wgsl$/, "");
+}
+
+Deno.test("imports point downwards: gpu, ops, model and optim, rl, tasks and run, cli", () => {
+  assert(sources.length > 0, "no source found");
+  const wrong: string[] = [];
+  for (const path of sources) {
+    const room = path.split("/")[1]!;
+    const height = HEIGHT[room];
+    if (height === undefined) {
+      wrong.push(`${path}: src/${room} is not a room of HEIGHT`);
+      continue;
+    }
+    for (const target of imports(path)) {
+      if (target.startsWith("kernels/")) continue; // paired below
+      const [top, targetRoom = ""] = target.split("/");
+      const lower = top === "src" && (HEIGHT[targetRoom] ?? Infinity) < height;
+      if (!lower && !target.startsWith(`src/${room}/`)) wrong.push(`${path} imports ${target}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("the library depends on no package", () => {
+  const foreign = [...sources, "mod.ts"].flatMap((path) =>
+    specifiers(path)
+      .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
+      .map((specifier) => `${path} imports ${specifier}`)
+  );
+  assertEquals(foreign, []);
+});
+
+Deno.test("every kernel is imported by the operation of its stem and by nothing else", () => {
+  assert(kernels.length > 0, "no kernel found");
+  const importers = new Map<string, string[]>(kernels.map((path) => [path, []]));
+  for (const path of modules) {
+    for (const target of imports(path)) importers.get(target)?.push(path);
+  }
+  const expected = new Map(kernels.map((path) => [path, [`src/ops/${stem(path)}.ts`]]));
+  assertEquals(importers, expected);
+});
+
+Deno.test("every operation with a kernel has a test of its name", () => {
+  // The prelude's snippets are no operation: the tests of the operations that use them run them.
+  const untested = [...new Set(kernels.map(stem).filter((name) => name !== "prelude"))]
+    .map((name) => `tests/ops/${name}_test.ts`)
+    .filter((path) => !modules.includes(path));
+  assertEquals(untested, []);
+});
+
+Deno.test("only src/gpu/device.ts asks for a GPU", () => {
+  const asking = sources.filter((path) => /\bnavigator\b/.test(code(path)));
+  assertEquals(asking, ["src/gpu/device.ts"]);
+});
+
+Deno.test("the package holds the sources and every kernel, and no test", async () => {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["publish", "--dry-run", "--allow-dirty", "--no-check"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assertEquals(code, 0, output);
+  const published = [...output.matchAll(/^\s+(file:\S+) \(/gm)]
+    .map((match) => match[1]!.slice(ROOT.href.length)).sort();
+  const single = ["LICENSE", "README.md", "deno.json", "mod.ts"];
+  assertEquals(published, [...single, ...kernels, ...filesBelow("src/")].sort());
+});
+
+Deno.test("no file names a path of the machine it was written on", () => {
+  // Joined here so that this file does not contain them.
+  const forbidden = [["", "work", ""], ["", "tmp", ""], ["..", "shared"]].map((parts) =>
+    parts.join("/")
+  );
+  const naming = filesBelow("").flatMap((path) => {
+    const text = read(path);
+    return forbidden.filter((word) => text.includes(word)).map((word) => `${path}: ${word}`);
+  });
+  assertEquals(naming, []);
+});
