@@ -4,6 +4,8 @@
 export interface CloseOptions {
   /** Largest permitted |actual - expected|, relative to the largest |expected|. */
   tolerance: number;
+  /** Size the error is relative to, when `expected` is a sample that may miss the largest element. */
+  scale?: number;
   /** What is compared, for the message. */
   label?: string;
 }
@@ -19,13 +21,13 @@ export interface CloseOptions {
 export function assertClose(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
-  { tolerance, label = "values" }: CloseOptions,
+  { tolerance, label = "values", scale: floor = 0 }: CloseOptions,
 ): void {
   if (actual.length !== expected.length) {
     throw new Error(`${label}: ${actual.length} elements, expected ${expected.length}`);
   }
   if (expected.length === 0) throw new Error(`${label}: nothing to compare`);
-  let scale = 0;
+  let scale = floor;
   for (let i = 0; i < expected.length; i++) scale = Math.max(scale, Math.abs(expected[i]!));
   if (scale === 0) scale = 1;
 

@@ -1,0 +1,361 @@
+/**
+ * Opening a WebGPU device, and the one object that owns it.
+ *
+ * This is the only file that touches `navigator.gpu`. A {@linkcode Gpu} creates buffers and kernels, counts what
+ * crosses the bus, and turns a lost device or an uncaptured error into an exception at the next call.
+ *
+ * @module
+ */
+
+import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
+import type { Profiler } from "./profile.ts";
+import { type DType, Tensor } from "./tensor.ts";
+
+/** What an adapter says of itself, and the features this engine makes use of. */
+export interface AdapterSummary {
+  /** Human-readable device name, for example `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly description: string;
+  /** Vendor as the adapter states it; may be empty or a number in text form. */
+  readonly vendor: string;
+  /** True for a software adapter. */
+  readonly isFallback: boolean;
+  /** Lanes per subgroup when the device has subgroups of one fixed size, otherwise 0. */
+  readonly subgroupSize: number;
+  /** Whether 16-bit floats can be stored. */
+  readonly f16: boolean;
+  /** Whether timestamp queries work, which `--profile` needs. */
+  readonly timestamps: boolean;
+}
+
+/** Running totals since the device was opened. All sizes are bytes. */
+export interface GpuCounters {
+  /** Dispatches encoded. */
+  dispatches: number;
+  /** Command buffers submitted. */
+  submits: number;
+  /** Bind groups created. */
+  bindGroups: number;
+  /** Buffers created. */
+  buffersCreated: number;
+  /** Bytes written from the host. */
+  bytesToGpu: number;
+  /** Bytes read back to the host. */
+  bytesFromGpu: number;
+  /** Bytes of GPU buffers alive now. */
+  bytesAllocated: number;
+  /** The most bytes of GPU buffers alive at once. */
+  peakBytesAllocated: number;
+}
+
+/** Options of {@linkcode openGpu}. */
+export interface OpenGpuOptions {
+  /** A device to use instead of asking `navigator.gpu`, for example one of another WebGPU implementation. */
+  device?: GPUDevice;
+  /** Which adapter to prefer when there are several. */
+  powerPreference?: GPUPowerPreference;
+  /** Leave subgroup operations unused even where the device has them. Default `false`. */
+  disableSubgroups?: boolean;
+}
+
+const NO_ADAPTER =
+  "No WebGPU adapter was found: a Vulkan, Metal or DirectX 12 driver is needed. On Debian or Ubuntu run `sh setup.sh` " +
+  "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again";
+
+/** Limits that the engine asks for at the adapter's own maximum, because the WebGPU defaults are too small. */
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+] as const;
+
+/**
+ * Opens a GPU for compute.
+ *
+ * @param options The device to use, or how to choose one.
+ * @returns A {@linkcode Gpu}; call {@linkcode Gpu.close} when done.
+ * @throws {Error} If there is no adapter; the message names the remedy.
+ */
+export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  if (options.device) return await Gpu.fromDevice(options.device, options);
+  const gpu = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
+  const adapter = await gpu?.requestAdapter(
+    options.powerPreference ? { powerPreference: options.powerPreference } : {},
+  );
+  if (!adapter) throw new Error(NO_ADAPTER);
+  const requiredLimits: Record<string, number> = {};
+  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const listed = ["shader-f16", "timestamp-query"].filter((name) =>
+    adapter.features.has(name as GPUFeatureName)
+  );
+  const request = (features: string[]) =>
+    adapter.requestDevice({
+      label: "deltal",
+      requiredFeatures: features as GPUFeatureName[],
+      requiredLimits,
+    });
+  let device: GPUDevice;
+  try {
+    // Deno grants subgroups when they are asked for by name, although the adapter does not list them.
+    device = await request([...listed, "subgroups"]);
+  } catch {
+    device = await request(listed);
+  }
+  return await Gpu.fromDevice(device, options, adapter.info);
+}
+
+/** An open device: buffers, kernels, counters. Create one with {@linkcode openGpu}. */
+export class Gpu {
+  /** The WebGPU device underneath. */
+  readonly device: GPUDevice;
+  /** What the adapter is and can do. */
+  readonly adapter: AdapterSummary;
+  /** Running totals since the device was opened. */
+  readonly counters: GpuCounters = {
+    dispatches: 0,
+    submits: 0,
+    bindGroups: 0,
+    buffersCreated: 0,
+    bytesToGpu: 0,
+    bytesFromGpu: 0,
+    bytesAllocated: 0,
+    peakBytesAllocated: 0,
+  };
+  /** Whether a mapping can be read without awaiting it (found out by a probe when the device is opened). */
+  readonly mapsSynchronously: boolean;
+  /** When set, every dispatch is timed. */
+  profiler: Profiler | undefined;
+
+  #kernels = new Map<string, Kernel>();
+  #buffers = new Set<GPUBuffer>();
+  #failure: Error | undefined;
+  #closed = false;
+  #background = new Set<Promise<unknown>>();
+  readonly #ownsDevice: boolean;
+
+  private constructor(
+    device: GPUDevice,
+    ownsDevice: boolean,
+    adapter: AdapterSummary,
+    mapsSynchronously: boolean,
+  ) {
+    this.device = device;
+    this.#ownsDevice = ownsDevice;
+    this.adapter = adapter;
+    this.mapsSynchronously = mapsSynchronously;
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#failure ??= new Error(`The GPU reported an error: ${error.message}`);
+    });
+    device.lost.then((info) => {
+      if (!this.#closed) {
+        this.#failure = new Error(
+          `The GPU device was lost (${
+            info.reason || "unknown"
+          }): ${info.message}. Resume from the last checkpoint`,
+        );
+      }
+    });
+  }
+
+  /**
+   * Wraps a device that already exists.
+   *
+   * @param device Any `GPUDevice`.
+   * @param options Only `disableSubgroups` matters here.
+   * @param info What the adapter says of itself, where it is known.
+   */
+  static async fromDevice(
+    device: GPUDevice,
+    options: OpenGpuOptions = {},
+    info?: GPUAdapterInfo,
+  ): Promise<Gpu> {
+    const stated = (info ?? (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo) as
+      | (Partial<GPUAdapterInfo> & { subgroupMinSize?: number; subgroupMaxSize?: number })
+      | undefined;
+    const has = (name: string) => device.features.has(name as GPUFeatureName);
+    const fixedSize = stated?.subgroupMinSize === stated?.subgroupMaxSize
+      ? stated?.subgroupMinSize ?? 0
+      : 0;
+    const adapter: AdapterSummary = {
+      description: stated?.description || stated?.device || "unnamed adapter",
+      vendor: stated?.vendor ?? "",
+      isFallback: (stated as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter ??
+        false,
+      subgroupSize: has("subgroups") && !options.disableSubgroups ? fixedSize : 0,
+      f16: has("shader-f16"),
+      timestamps: has("timestamp-query"),
+    };
+    return new Gpu(device, !options.device, adapter, await probeSynchronousMapping(device));
+  }
+
+  /**
+   * Throws what went wrong on the device since the last call, if anything.
+   *
+   * @throws {Error} If the device was lost, closed, or reported an error nobody caught.
+   */
+  check(): void {
+    if (this.#closed) throw new Error("This Gpu was closed: open another with openGpu()");
+    if (this.#failure) throw this.#failure;
+  }
+
+  /**
+   * Creates a zeroed buffer and counts it.
+   *
+   * @param size Bytes; rounded up to a multiple of 4.
+   * @param usage `GPUBufferUsage` flags.
+   * @param label Name shown in errors.
+   * @throws {RangeError} If the size is beyond what the device allows.
+   */
+  createBuffer(size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
+    this.check();
+    const bytes = Math.max(16, Math.ceil(size / 4) * 4);
+    const limit = this.device.limits.maxBufferSize;
+    if (bytes > limit) {
+      throw new RangeError(
+        `Cannot create buffer ${label}: ${bytes} bytes are more than this device's maxBufferSize of ${limit}`,
+      );
+    }
+    const buffer = this.device.createBuffer({ size: bytes, usage, label });
+    this.#buffers.add(buffer);
+    this.counters.buffersCreated++;
+    this.counters.bytesAllocated += bytes;
+    this.counters.peakBytesAllocated = Math.max(
+      this.counters.peakBytesAllocated,
+      this.counters.bytesAllocated,
+    );
+    return buffer;
+  }
+
+  /** Destroys a buffer made by {@linkcode createBuffer}. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    if (!this.#buffers.delete(buffer)) return;
+    this.counters.bytesAllocated -= buffer.size;
+    buffer.destroy();
+  }
+
+  /**
+   * Creates a tensor with memory of its own, zeroed or filled.
+   *
+   * @param shape Sizes; the last is contiguous.
+   * @param options `data` in row-major order, `dtype` (default `"f32"`) and a `name` for messages.
+   * @throws {RangeError} If `data` does not have as many elements as `shape`, or memory does not suffice.
+   */
+  tensor(
+    shape: readonly number[],
+    options: { data?: ArrayLike<number>; dtype?: DType; name?: string } = {},
+  ): Tensor {
+    const name = options.name ?? "tensor";
+    const tensor = new Tensor(shape, options.dtype ?? "f32", name);
+    tensor.allocate(this.createBuffer(
+      tensor.byteLength,
+      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      name,
+    ));
+    if (options.data) this.write(tensor, options.data);
+    return tensor;
+  }
+
+  /**
+   * Writes host values to the start of a tensor.
+   *
+   * @param tensor The destination; must have memory.
+   * @param values At most as many values as the tensor holds.
+   * @param elementOffset Where in the tensor to begin. Default 0.
+   * @throws {RangeError} If the values do not fit.
+   */
+  write(tensor: Tensor, values: ArrayLike<number>, elementOffset = 0): void {
+    this.check();
+    if (elementOffset + values.length > tensor.capacity) {
+      throw new RangeError(
+        `Cannot write ${values.length} values at ${elementOffset} to tensor ${tensor.name} of ${tensor.capacity}`,
+      );
+    }
+    if (values.length === 0) return;
+    const ArrayType = tensor.dtype === "f32"
+      ? Float32Array
+      : tensor.dtype === "u32"
+      ? Uint32Array
+      : Int32Array;
+    const data = values instanceof ArrayType ? values : ArrayType.from(values);
+    const { buffer, offset } = tensor.storage;
+    this.device.queue.writeBuffer(
+      buffer,
+      offset + elementOffset * 4,
+      data.buffer as ArrayBuffer,
+      data.byteOffset,
+      data.byteLength,
+    );
+    this.counters.bytesToGpu += data.byteLength;
+  }
+
+  /**
+   * Fetches a compiled kernel, compiling it at the first request.
+   *
+   * @param descriptor Source, entry point and override constants.
+   */
+  kernel(descriptor: KernelDescriptor): Kernel {
+    this.check();
+    const constants = Object.entries(descriptor.constants ?? {}).sort(([a], [b]) => a < b ? -1 : 1);
+    const key = `${descriptor.name}/${descriptor.entryPoint}/${JSON.stringify(constants)}`;
+    let kernel = this.#kernels.get(key);
+    if (!kernel) {
+      kernel = compileKernel(this.device, descriptor);
+      this.#kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  /** Waits until everything submitted so far is done. */
+  async finish(): Promise<void> {
+    await this.device.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** Remembers a promise nobody awaits, so that {@linkcode close} can wait for it. */
+  background(promise: Promise<unknown>): void {
+    const settled = promise.catch(() => {}).finally(() => this.#background.delete(settled));
+    this.#background.add(settled);
+  }
+
+  /**
+   * Releases every buffer, and the device unless the caller brought it. Nothing made from this object may be used
+   * afterwards.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    await Promise.all(this.#background);
+    this.#closed = true;
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.clear();
+    if (!this.#ownsDevice) return;
+    this.device.destroy();
+    await this.device.lost;
+  }
+}
+
+/**
+ * Finds out whether `getMappedRange` works right after an un-awaited `mapAsync`, as it does in Deno, where awaiting
+ * costs 10 ms of sleep. The buffer must have been mapped once in the ordinary way before.
+ */
+async function probeSynchronousMapping(device: GPUDevice): Promise<boolean> {
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const buffer = device.createBuffer({ size: 16, usage, label: "probe" });
+  try {
+    await buffer.mapAsync(GPUMapMode.READ);
+    buffer.unmap();
+    device.queue.writeBuffer(buffer, 0, new Uint32Array([0x5eed]));
+    const pending = buffer.mapAsync(GPUMapMode.READ).catch(() => {});
+    const ok = new Uint32Array(buffer.getMappedRange())[0] === 0x5eed;
+    buffer.unmap();
+    await pending;
+    return ok;
+  } catch {
+    return false;
+  } finally {
+    buffer.destroy();
+  }
+}

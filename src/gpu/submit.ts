@@ -1,0 +1,191 @@
+/**
+ * Running plans: everything handed over together goes into one pass and one submit, and what is asked for comes back
+ * through a staging buffer made beforehand.
+ *
+ * @module
+ */
+
+import type { Gpu } from "./device.ts";
+import type { Plan } from "./plan.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** One thing to do in a submit. */
+export type Work =
+  | Plan
+  /** A plan, several times. */
+  | { readonly plan: Plan; readonly times: number }
+  /** Fill a tensor with zeros. */
+  | { readonly clear: Tensor };
+
+/** A typed copy of a tensor's values. */
+export type HostArray =
+  | Float32Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>;
+
+/** A staging buffer for reading a fixed list of tensors back. */
+export class Readback {
+  /** The tensors read, in order. */
+  readonly tensors: readonly Tensor[];
+  readonly #gpu: Gpu;
+  readonly #staging: GPUBuffer;
+  #firstMap = true;
+
+  /**
+   * @param gpu The device.
+   * @param tensors What to read; they need no memory yet.
+   */
+  constructor(gpu: Gpu, tensors: readonly Tensor[]) {
+    this.#gpu = gpu;
+    this.tensors = tensors;
+    const bytes = tensors.reduce((n, t) => n + t.byteLength, 0);
+    this.#staging = gpu.createBuffer(
+      bytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      `readback ${tensors.map((t) => t.name).join(", ")}`,
+    );
+  }
+
+  /** Encodes the copies of the values in use now. */
+  encode(encoder: GPUCommandEncoder): void {
+    let at = 0;
+    for (const tensor of this.tensors) {
+      const { buffer, offset } = tensor.storage;
+      const bytes = tensor.length * 4;
+      if (bytes > 0) encoder.copyBufferToBuffer(buffer, offset, this.#staging, at, bytes);
+      at += bytes;
+    }
+  }
+
+  /** Waits for the copies and returns one typed array per tensor. */
+  async take(): Promise<HostArray[]> {
+    const bytes = this.tensors.reduce((n, t) => n + t.length * 4, 0);
+    const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
+    if (!this.#gpu.mapsSynchronously || this.#firstMap) {
+      await pending;
+      this.#firstMap = false;
+    } else {
+      this.#gpu.background(pending);
+    }
+    const copy = this.#staging.getMappedRange(0, Math.max(4, bytes)).slice(0);
+    this.#staging.unmap();
+    this.#gpu.counters.bytesFromGpu += bytes;
+    let at = 0;
+    return this.tensors.map((tensor) => {
+      const ArrayType = tensor.dtype === "f32"
+        ? Float32Array
+        : tensor.dtype === "u32"
+        ? Uint32Array
+        : Int32Array;
+      const array = new ArrayType(copy, at, tensor.length);
+      at += tensor.length * 4;
+      return array;
+    });
+  }
+
+  /** Releases the staging buffer. */
+  destroy(): void {
+    this.#gpu.destroyBuffer(this.#staging);
+  }
+}
+
+/**
+ * Runs work in order, in one submit.
+ *
+ * @param gpu The device.
+ * @param work Plans and clears. All plans' parameters are taken before the first one runs.
+ * @param readback What to copy to the host afterwards; call {@linkcode Readback.take} next.
+ * @throws {Error} If the device failed since the last call.
+ */
+export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): void {
+  gpu.check();
+  const encoder = gpu.device.createCommandEncoder();
+  let pass: GPUComputePassEncoder | undefined;
+  const endPass = () => {
+    pass?.end();
+    pass = undefined;
+  };
+  for (const item of work) {
+    if ("clear" in item) {
+      endPass();
+      const { buffer, offset } = item.clear.storage;
+      encoder.clearBuffer(buffer, offset, item.clear.length * 4);
+      continue;
+    }
+    const { plan, times } = "plan" in item ? item : { plan: item, times: 1 };
+    plan.prepare();
+    for (let run = 0; run < times; run++) {
+      for (const command of plan.commands) {
+        if (gpu.profiler) {
+          endPass();
+          gpu.profiler.encode(encoder, plan, command);
+        } else {
+          pass ??= encoder.beginComputePass();
+          plan.encodeCommand(pass, command);
+        }
+      }
+    }
+  }
+  endPass();
+  readback?.encode(encoder);
+  gpu.device.queue.submit([encoder.finish()]);
+  gpu.counters.submits++;
+}
+
+/**
+ * Reads one tensor; for tests and tools. Hot paths keep a {@linkcode Readback}.
+ *
+ * @param gpu The device.
+ * @param tensor What to read.
+ */
+export async function readTensor(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
+  const readback = new Readback(gpu, [tensor]);
+  try {
+    submit(gpu, [], readback);
+    const [values] = await readback.take();
+    gpu.check();
+    return values!;
+  } finally {
+    readback.destroy();
+  }
+}
+
+/** A dispatch whose output is not finite. */
+export interface NonFinite {
+  /** Path of the dispatch. */
+  readonly label: string;
+  /** The tensor it wrote. */
+  readonly tensor: string;
+  /** Index of the first bad element. */
+  readonly index: number;
+  /** Its value. */
+  readonly value: number;
+}
+
+/**
+ * Runs a plan one dispatch at a time and reports the first value that is not finite. Slow; for finding out why a step
+ * failed.
+ *
+ * @param gpu The device.
+ * @param plan The plan, with its inputs as they were when it failed.
+ */
+export async function locateNonFinite(gpu: Gpu, plan: Plan): Promise<NonFinite | undefined> {
+  plan.prepare();
+  for (const command of plan.commands) {
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    plan.encodeCommand(pass, command);
+    pass.end();
+    gpu.device.queue.submit([encoder.finish()]);
+    for (const binding of command.kernel.bindings) {
+      const tensor = command.bindings[binding.name]!;
+      if (!binding.writes || tensor.dtype !== "f32") continue;
+      const values = await readTensor(gpu, tensor);
+      const index = values.findIndex((v) => !Number.isFinite(v));
+      if (index >= 0) {
+        return { label: command.label, tensor: tensor.name, index, value: values[index]! };
+      }
+    }
+  }
+  return undefined;
+}

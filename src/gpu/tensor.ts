@@ -1,0 +1,196 @@
+/**
+ * Tensors: a shape, a data type and a range of a GPU buffer.
+ *
+ * Shape letters used throughout: T packed tokens, C hidden, N output features, K input features, H query heads,
+ * J key/value heads, D head size, F feed-forward size, V vocabulary, B responses, G completions per prompt, P prompts.
+ *
+ * @module
+ */
+
+/** Element types of a tensor; each is four bytes. */
+export type DType = "f32" | "u32" | "i32";
+
+/**
+ * A size that is known only when a plan runs, up to a capacity that memory is planned for.
+ *
+ * Dispatch sizes and kernel parameters that mention a `Dim` follow its current value, so work is done for real tokens
+ * and never for padding.
+ */
+export class Dim {
+  /** Name shown in messages. */
+  readonly name: string;
+  /** The largest value it may take. */
+  readonly capacity: number;
+  #value: number;
+
+  /**
+   * @param name Name shown in messages.
+   * @param capacity The largest value it may take; also its first value.
+   * @throws {RangeError} If the capacity is not a positive integer.
+   */
+  constructor(name: string, capacity: number) {
+    if (!Number.isInteger(capacity) || capacity < 1) {
+      throw new RangeError(
+        `Dimension ${name} needs a positive integer capacity: current value is ${capacity}`,
+      );
+    }
+    this.name = name;
+    this.capacity = capacity;
+    this.#value = capacity;
+  }
+
+  /** The current value. */
+  get value(): number {
+    return this.#value;
+  }
+
+  /**
+   * Sets the value for the runs to come.
+   *
+   * @throws {RangeError} If it is not an integer from 0 to the capacity.
+   */
+  set value(value: number) {
+    if (!Number.isInteger(value) || value < 0 || value > this.capacity) {
+      throw new RangeError(
+        `Dimension ${this.name} must be an integer from 0 to ${this.capacity}: current value is ${value}`,
+      );
+    }
+    this.#value = value;
+  }
+}
+
+/** A size: fixed, or set before each run. */
+export type Size = number | Dim;
+
+/** The value a size has now. */
+export function sizeNow(size: Size): number {
+  return typeof size === "number" ? size : size.value;
+}
+
+/** The largest value a size can take. */
+export function sizeLimit(size: Size): number {
+  return typeof size === "number" ? size : size.capacity;
+}
+
+/** Formats a shape for messages: `[T<=4096, 64]`. */
+export function formatShape(shape: readonly Size[]): string {
+  return `[${shape.map((s) => typeof s === "number" ? s : `${s.name}<=${s.capacity}`).join(", ")}]`;
+}
+
+/** Where a tensor's bytes are. */
+export interface Storage {
+  /** The buffer. */
+  readonly buffer: GPUBuffer;
+  /** Byte offset of the first element. */
+  readonly offset: number;
+}
+
+/**
+ * A named, typed, shaped range of GPU memory.
+ *
+ * Tensors made by {@linkcode Gpu.tensor} have memory at once; those made by {@linkcode Plan.empty} get theirs when the
+ * plan is compiled. A view shares its root's memory.
+ */
+export class Tensor {
+  /** Row-major sizes; the last is contiguous. */
+  readonly shape: readonly Size[];
+  /** Element type. */
+  readonly dtype: DType;
+  /** Path shown in errors and profiles, for example `layers.0.self_attn.q_proj`. */
+  readonly name: string;
+  /** Where this tensor's gradient accumulates, if it is a parameter. */
+  grad: Tensor | undefined;
+  /** The tensor whose memory this one shares; itself unless it is a view. */
+  readonly root: Tensor;
+  /** Byte offset from the start of the root. */
+  readonly rootOffset: number;
+
+  #storage: Storage | undefined;
+
+  /**
+   * @param shape Row-major sizes.
+   * @param dtype Element type.
+   * @param name Name shown in messages.
+   * @param root The tensor to share memory with, and the byte offset in it.
+   */
+  constructor(
+    shape: readonly Size[],
+    dtype: DType,
+    name: string,
+    root?: { tensor: Tensor; byteOffset: number },
+  ) {
+    for (const size of shape) {
+      const n = sizeLimit(size);
+      if (!Number.isInteger(n) || n < 0) {
+        throw new RangeError(
+          `Tensor ${name} has shape ${formatShape(shape)}: sizes must be integers >= 0`,
+        );
+      }
+    }
+    this.shape = shape;
+    this.dtype = dtype;
+    this.name = name;
+    this.root = root ? root.tensor.root : this;
+    this.rootOffset = root ? root.tensor.rootOffset + root.byteOffset : 0;
+  }
+
+  /** Elements memory is planned for. */
+  get capacity(): number {
+    return this.shape.reduce<number>((n, s) => n * sizeLimit(s), 1);
+  }
+
+  /** Elements in use now. */
+  get length(): number {
+    return this.shape.reduce<number>((n, s) => n * sizeNow(s), 1);
+  }
+
+  /** Bytes memory is planned for. */
+  get byteLength(): number {
+    return this.capacity * 4;
+  }
+
+  /** Whether the memory exists yet. */
+  get isAllocated(): boolean {
+    return this.root.#storage !== undefined;
+  }
+
+  /**
+   * The buffer and offset.
+   *
+   * @throws {Error} If the plan this tensor belongs to is not compiled yet.
+   */
+  get storage(): Storage {
+    const storage = this.root.#storage;
+    if (!storage) throw new Error(`Tensor ${this.name} has no memory yet: compile its plan first`);
+    return { buffer: storage.buffer, offset: storage.offset + this.rootOffset };
+  }
+
+  /** Gives a root tensor its memory. */
+  allocate(buffer: GPUBuffer, offset = 0): void {
+    if (this.root !== this) throw new Error(`Tensor ${this.name} is a view: allocate its root`);
+    this.#storage = { buffer, offset };
+  }
+
+  /**
+   * A tensor over part of this one's memory.
+   *
+   * @param shape Shape of the view.
+   * @param options `elementOffset` from the start of this tensor (default 0), and a `name`.
+   * @throws {RangeError} If the view reaches beyond this tensor.
+   */
+  view(shape: readonly Size[], options: { elementOffset?: number; name?: string } = {}): Tensor {
+    const elementOffset = options.elementOffset ?? 0;
+    const view = new Tensor(shape, this.dtype, options.name ?? this.name, {
+      tensor: this,
+      byteOffset: elementOffset * 4,
+    });
+    if (elementOffset + view.capacity > this.capacity) {
+      throw new RangeError(
+        `View ${view.name} ${formatShape(shape)} at ${elementOffset} reaches beyond ${this.name} ${
+          formatShape(this.shape)
+        }`,
+      );
+    }
+    return view;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The WGSL snippets that several kernels share. They are appended to a kernel's source, so that line numbers in error
+ * messages are those of the kernel file.
+ *
+ * @module
+ */
+
+import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
+import teamSubgroup from "../../kernels/prelude/team_subgroup.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/device.ts";
+import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
+
+/** Lanes per team where subgroups are not available. */
+const SHARED_LANES = 64;
+
+/** Lanes that work together on one row on this device. */
+export function teamLanes(gpu: Gpu): number {
+  return gpu.adapter.subgroupSize || SHARED_LANES;
+}
+
+/**
+ * Compiles a kernel that reduces rows with `team_sum` and `team_max`. Its workgroup size must be `LANES`.
+ *
+ * @param gpu The device; decides between subgroup operations and shared memory.
+ * @param descriptor The kernel.
+ */
+export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
+  const prelude = gpu.adapter.subgroupSize ? teamSubgroup : teamShared;
+  return gpu.kernel({
+    ...descriptor,
+    code: `${descriptor.code}\n${prelude}`,
+    constants: { ...descriptor.constants, LANES: teamLanes(gpu) },
+  });
+}

@@ -1,0 +1,137 @@
+/** Running ops on a real device in tests. */
+
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { type HostArray, readTensor, submit } from "../../src/gpu/submit.ts";
+import type { DType, Tensor } from "../../src/gpu/tensor.ts";
+import { assertClose } from "./assert_close.ts";
+import { finiteDifference } from "../reference/finite_difference.ts";
+
+/** Runs a test body on every path the kernels have: with subgroups where the device has them, and without. */
+export async function onEveryDevice(
+  t: Deno.TestContext,
+  body: (gpu: Gpu, t: Deno.TestContext) => Promise<void>,
+): Promise<void> {
+  for (const disableSubgroups of [false, true]) {
+    const gpu = await openGpu({ disableSubgroups });
+    try {
+      if (!disableSubgroups && gpu.adapter.subgroupSize === 0) continue;
+      await t.step(disableSubgroups ? "without subgroups" : "with subgroups", async (t) => {
+        await body(gpu, t);
+      });
+      gpu.check();
+    } finally {
+      await gpu.close();
+    }
+  }
+}
+
+/** A value handed to an op under test. */
+export interface OpInput {
+  shape: readonly number[];
+  data: ArrayLike<number>;
+  dtype?: DType;
+  /** A parameter accumulates its gradient; an activation has it written. Default false. */
+  parameter?: boolean;
+}
+
+/** An op under test: inputs, how to record it, and how to compute it in float64. */
+export interface OpCase {
+  inputs: Record<string, OpInput>;
+  /** Records the op and returns its outputs. */
+  build: (plan: Plan, tensors: Record<string, Tensor>) => Record<string, Tensor>;
+  /** The same outputs from float64 inputs. */
+  reference: (inputs: Record<string, Float64Array>) => Record<string, Float64Array>;
+  /** Outputs that get a random gradient, with its values; gradients of all f32 inputs are then checked. */
+  outputGradients?: Record<string, ArrayLike<number>>;
+  /** Inputs whose gradient is not defined or not wanted. */
+  withoutGradient?: string[];
+  /** Relative to the largest element. Default 1e-5. */
+  tolerance?: number;
+  /** Gradients, relative to the largest element. Default 2e-5. */
+  gradientTolerance?: number;
+  /** At most this many coordinates per input are differentiated numerically. Default 40. */
+  coordinates?: number;
+}
+
+/** What a GPU run of an op gave. */
+export interface OpResult {
+  outputs: Record<string, HostArray>;
+  gradients: Record<string, HostArray>;
+}
+
+/** Runs an op, and its gradient when output gradients are given. */
+export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
+  const plan = new Plan(gpu, "test", { gradients: op.outputGradients !== undefined });
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, { shape, data, dtype = "f32", parameter }] of Object.entries(op.inputs)) {
+    const tensor = gpu.tensor(shape, { data, dtype, name });
+    if (parameter) tensor.grad = gpu.tensor(shape, { name: `${name}.grad` });
+    else if (dtype === "f32" && !op.withoutGradient?.includes(name)) plan.requireGradient(tensor);
+    tensors[name] = tensor;
+  }
+  const outputs = op.build(plan, tensors);
+  for (const output of Object.values(outputs)) plan.keep(output);
+  for (const [name, data] of Object.entries(op.outputGradients ?? {})) {
+    const output = outputs[name]!;
+    const seed = gpu.tensor([output.capacity], { data, name: `${name}.seed` });
+    plan.shareGradient(output, seed);
+  }
+  if (op.outputGradients) plan.backward();
+  const gradients: Record<string, Tensor> = {};
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const gradient = op.outputGradients && plan.isDifferentiable(tensor)
+      ? plan.gradientOf(tensor)
+      : undefined;
+    if (gradient) gradients[name] = gradient.isAllocated ? gradient : plan.keep(gradient);
+  }
+  await plan.compile();
+  submit(gpu, [plan]);
+  const read = async (from: Record<string, Tensor>) => {
+    const values: Record<string, HostArray> = {};
+    for (const [name, tensor] of Object.entries(from)) values[name] = await readTensor(gpu, tensor);
+    return values;
+  };
+  const result = { outputs: await read(outputs), gradients: await read(gradients) };
+  plan.destroy();
+  return result;
+}
+
+/** Checks an op's outputs against float64, and every gradient against central differences of the float64 version. */
+export async function checkOp(gpu: Gpu, label: string, op: OpCase): Promise<OpResult> {
+  const { outputs, gradients } = await runOp(gpu, op);
+  const inputs: Record<string, Float64Array> = {};
+  for (const [name, { data }] of Object.entries(op.inputs)) inputs[name] = Float64Array.from(data);
+  const expected = op.reference(inputs);
+  for (const [name, values] of Object.entries(expected)) {
+    assertClose(outputs[name]!, values, {
+      tolerance: op.tolerance ?? 1e-5,
+      label: `${label}: ${name}`,
+    });
+  }
+  for (const [name, gradient] of Object.entries(gradients)) {
+    const original = inputs[name]!;
+    const scalar = (values: Float64Array) => {
+      const out = op.reference({ ...inputs, [name]: values });
+      let total = 0;
+      for (const [output, seed] of Object.entries(op.outputGradients!)) {
+        const y = out[output]!;
+        for (let i = 0; i < y.length; i++) total += y[i]! * seed[i]!;
+      }
+      return total;
+    };
+    const indices = sampleIndices(original.length, op.coordinates ?? 40);
+    assertClose(indices.map((i) => gradient[i]!), finiteDifference(scalar, original, { indices }), {
+      tolerance: op.gradientTolerance ?? 2e-5,
+      scale: (gradient as Float32Array).reduce((m, v) => Math.max(m, Math.abs(v)), 0),
+      label: `${label}: gradient of ${name}`,
+    });
+  }
+  return { outputs, gradients };
+}
+
+/** At most `count` of n indices, spread evenly, with the first and the last among them. */
+function sampleIndices(n: number, count: number): number[] {
+  if (n <= count) return Array.from({ length: n }, (_, i) => i);
+  return Array.from({ length: count }, (_, i) => Math.round(i * (n - 1) / (count - 1)));
+}
