@@ -28,6 +28,9 @@ const FAKES = {
   esac`,
   offlineNpm:
     `[ "$1" = prefix ] && echo "$MACHINE/npm" || { echo "npm error network" >&2; exit 1; }`,
+  curl: `echo 'mkdir -p "$HOME/.deno/bin" && cat "$MACHINE/deno.sh" > "$HOME/.deno/bin/deno" &&
+    chmod +x "$HOME/.deno/bin/deno"' > "$4"`,
+  offlineCurl: `echo "curl: (6) Could not resolve host" >&2; exit 6`,
   aptGet: `[ "$1" = update ] || touch "$MACHINE/driver"`,
   offlineAptGet: `echo "E: Unable to fetch" >&2; exit 100`,
   uselessAptGet: `true`,
@@ -74,7 +77,7 @@ async function setUp(
       stdin: "null",
     }).output();
     const calls = (await Deno.readTextFile(`${folder}/calls`)).split("\n")
-      .filter((line) => /^(npm install|apt-get|sudo)/.test(line));
+      .filter((line) => /^(npm install|curl|apt-get|sudo)/.test(line));
     const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     return { ok: success, output, calls };
   } finally {
@@ -109,6 +112,13 @@ test("puts Deno on PATH and installs a driver on a bare machine", async () => {
   assertMatch(output, /linking \S+\/\.local\/bin\/deno to \S+\/npm\/bin\/deno/);
 });
 
+test("takes Deno's own installer where there is no npm", async () => {
+  const { ok, output, calls } = await setUp({ commands: { curl: "curl" }, driver: true });
+  assertEquals({ ok, calls: calls.length }, { ok: true, calls: 1 }, output);
+  assertMatch(calls[0]!, /^curl -fsSL https:\/\/deno\.land\/install\.sh -o /);
+  assertMatch(output, /linking \S+\/\.local\/bin\/deno to \S+\/\.deno\/bin\/deno/);
+});
+
 test("becomes root through sudo only where it is needed", async () => {
   const { ok, output, calls } = await setUp({
     commands: { npm: "npm", "apt-get": "aptGet", sudo: "sudo" },
@@ -125,6 +135,7 @@ test("becomes root through sudo only where it is needed", async () => {
 const failures: [string, Machine, string][] = [
   ["there is nothing to install Deno with", { commands: {} }, "neither npm nor curl"],
   ["npm has no network", { commands: { npm: "offlineNpm" } }, "npm could not install Deno"],
+  ["the installer has no network", { commands: { curl: "offlineCurl" } }, "did not finish"],
   ["Deno is too old", { commands: { deno: "oldDeno" }, driver: true }, "Deno 2.5.0"],
   ["no package manager is known", { commands: { deno: "deno" } }, "no apt-get, dnf or pacman"],
   [
