@@ -1,0 +1,36 @@
+/** Reading JSON files that other programs wrote. */
+
+/** Whether a parsed JSON value is an object, neither null nor a list. */
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Reads a file that holds one JSON object.
+ *
+ * @throws {Deno.errors.NotFound} If there is no such file.
+ * @throws {SyntaxError} If it holds anything else.
+ */
+export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  const text = await Deno.readTextFile(path);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SyntaxError(`${path} is not valid JSON: ${reason}`, { cause });
+  }
+  if (!isJsonObject(json)) throw new SyntaxError(`${path} does not hold a JSON object`);
+  return json;
+}
+
+/** Whether there is something at `path`. */
+export async function fileExists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
