@@ -1,0 +1,105 @@
+/**
+ * Causal attention over packed segments that share their prompt.
+ *
+ * @module
+ */
+
+import code from "../../kernels/attention.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { formatShape, type Size, type Tensor } from "../gpu/tensor.ts";
+import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
+import { checkHeads, type HeadLayout } from "./rope.ts";
+
+/** Options of {@linkcode attention}. */
+export interface AttentionOptions extends HeadLayout {
+  /** Name of the output below the current scope. Default `"attention"`. */
+  name?: string;
+}
+
+/**
+ * Grouped-query attention: `softmax(q k^T / sqrt(D)) v` per head, over the keys each token may see.
+ *
+ * Token i of a segment sees the prompt that the segment continues, and its own segment up to itself. Query head h reads
+ * key/value head `floor(h J / H)`. Scores are never stored, and the work follows the real lengths.
+ *
+ * @param plan Where to record.
+ * @param qkv (T, (H + 2J) D): queries, keys, values; positions already applied.
+ * @param layout Segments and tiles of `attentionTile(plan.gpu)` tokens.
+ * @param options Heads.
+ * @returns (T, H D).
+ * @throws {RangeError} If the shapes do not fit.
+ * @see {@link https://arxiv.org/abs/2307.08691}
+ */
+export function attention(
+  plan: Plan,
+  qkv: Tensor,
+  layout: PackedLayout,
+  options: AttentionOptions,
+): Tensor {
+  const { heads, keyValueHeads, headDim, name = "attention" } = options;
+  const { segments, tiles, tileCount } = layout;
+  checkHeads("attention", qkv, options);
+  if (segments.dtype !== "u32" || segments.capacity % SEGMENT_STRIDE !== 0) {
+    throw new RangeError(
+      `attention needs segments (S, ${SEGMENT_STRIDE}) u32: got ${
+        formatShape(segments.shape)
+      } ${segments.dtype}`,
+    );
+  }
+  if (tiles.dtype !== "u32" || tiles.capacity < 2 * tileCount.capacity) {
+    throw new RangeError(
+      `attention needs tiles (N, 2) u32 for N = ${tileCount.capacity}: got ${
+        formatShape(tiles.shape)
+      } ${tiles.dtype}`,
+    );
+  }
+  const tokens: Size = qkv.shape[0]!;
+  const kernel = (entryPoint: string) =>
+    plan.gpu.kernel({
+      name: "attention",
+      code,
+      entryPoint,
+      constants: { TILE: attentionTile(plan.gpu), HEAD_VECS: headDim / 4 },
+    });
+  const table = { segments, tiles };
+  const params = {
+    tiles: tileCount,
+    heads,
+    key_heads: keyValueHeads,
+    scale: 1 / Math.sqrt(headDim),
+    accumulate: 0,
+  };
+  const out = plan.empty([tokens, heads * headDim], name);
+  const lse = plan.empty([tokens, heads], `${name}.lse`);
+  plan.dispatch({
+    kernel: kernel("forward"),
+    label: `${name}.forward`,
+    bindings: { ...table, qkv, out, lse },
+    params,
+    workgroups: () => tileCount.value * heads,
+  });
+
+  plan.onBackward([qkv], [out], () => {
+    const dout = plan.gradientOf(out);
+    if (!dout) throw new TypeError(`${plan.path(name)}: the output is not used`);
+    const rowDot = plan.empty([tokens, heads], `${name}.row_dot`);
+    plan.intoGradient(qkv, (dqkv, accumulate) => {
+      const backwardParams = { ...params, accumulate: accumulate ? 1 : 0 };
+      plan.dispatch({
+        kernel: kernel("backward_query"),
+        label: `${name}.backward_query`,
+        bindings: { ...table, qkv, saved_out: out, saved_lse: lse, dout, row_dot: rowDot, dqkv },
+        params: backwardParams,
+        workgroups: () => tileCount.value * heads,
+      });
+      plan.dispatch({
+        kernel: kernel("backward_key"),
+        label: `${name}.backward_key`,
+        bindings: { ...table, qkv, saved_lse: lse, dout, saved_row_dot: rowDot, dqkv },
+        params: backwardParams,
+        workgroups: () => tileCount.value * keyValueHeads,
+      });
+    });
+  });
+  return out;
+}

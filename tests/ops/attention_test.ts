@@ -1,0 +1,199 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { attention } from "../../src/ops/attention.ts";
+import { attentionTile, packTiles, SEGMENT_STRIDE } from "../../src/ops/packed_layout.ts";
+import { checkOp, onEveryDevice, type OpCase, runOp } from "../helpers/gpu.ts";
+import { randomArray } from "../helpers/random.ts";
+import { attention as reference } from "../reference/attention.ts";
+import { packSegments, type PromptGroup, segmentPositions } from "../reference/segments.ts";
+
+interface Heads {
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+}
+
+const widthOf = ({ heads, keyValueHeads, headDim }: Heads) => (heads + 2 * keyValueHeads) * headDim;
+
+/** Columns `from` … `to` of a row-major matrix. */
+function columns(x: Float64Array, width: number, from: number, to: number): Float64Array {
+  const y = new Float64Array(x.length / width * (to - from));
+  for (let t = 0; t * width < x.length; t++) {
+    y.set(x.subarray(t * width + from, t * width + to), t * (to - from));
+  }
+  return y;
+}
+
+function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): OpCase {
+  const segments = packSegments(groups);
+  const positions = segmentPositions(segments);
+  const tokens = positions.length;
+  const tiles = packTiles(segments, attentionTile(gpu));
+  const width = widthOf(heads);
+  const q = heads.heads * heads.headDim;
+  const k = q + heads.keyValueHeads * heads.headDim;
+  return {
+    inputs: {
+      qkv: { shape: [tokens, width], data: randomArray(1, tokens * width) },
+      segments: { shape: [segments.length / 5, 5], data: segments, dtype: "u32" },
+      tiles: { shape: [tiles.length / 2, 2], data: tiles, dtype: "u32" },
+      positions: { shape: [tokens], data: positions, dtype: "u32" },
+    },
+    build: (plan, { qkv, segments, tiles, positions }) => {
+      const layout = {
+        segments: segments!,
+        tiles: tiles!,
+        positions: positions!,
+        tileCount: new Dim("tiles", tiles!.capacity / 2),
+      };
+      return { out: attention(plan, qkv!, layout, heads) };
+    },
+    reference: ({ qkv }) => {
+      const { out } = reference(
+        columns(qkv!, width, 0, q),
+        columns(qkv!, width, q, k),
+        columns(qkv!, width, k, width),
+        {
+          queryHeads: heads.heads,
+          keyHeads: heads.keyValueHeads,
+          headDim: heads.headDim,
+          segments,
+        },
+      );
+      return { out };
+    },
+    outputGradients: { out: randomArray(2, tokens * q) },
+    coordinates: 24,
+  };
+}
+
+const group = (promptLength: number, ...responseLengths: number[]): PromptGroup => ({
+  promptLength,
+  responseLengths,
+});
+
+const CASES: [string, PromptGroup[], Heads][] = [
+  ["one token", [group(1)], { heads: 1, keyValueHeads: 1, headDim: 4 }],
+  ["one response of one token", [group(1, 1)], { heads: 2, keyValueHeads: 1, headDim: 8 }],
+  ["a prompt alone", [group(65)], { heads: 2, keyValueHeads: 2, headDim: 16 }],
+  [
+    "groups of 1 to 4 responses",
+    [group(5, 3), group(1, 63, 1), group(16, 64, 7, 8), group(9, 1, 65, 33, 3)],
+    { heads: 4, keyValueHeads: 2, headDim: 16 },
+  ],
+  [
+    "many short segments",
+    Array.from({ length: 12 }, (_, i) => group(1 + i, 1 + i % 4, 1 + i % 3, 5)),
+    { heads: 6, keyValueHeads: 2, headDim: 12 },
+  ],
+  ["wide heads", [group(3, 9, 2), group(17, 1)], { heads: 3, keyValueHeads: 1, headDim: 64 }],
+  ["the widest heads", [group(2, 5)], { heads: 1, keyValueHeads: 1, headDim: 128 }],
+];
+
+for (const [label, groups, heads] of CASES) {
+  Deno.test(`attention() matches float64, forward and gradient: ${label}`, async (t) => {
+    await onEveryDevice(t, async (gpu) => {
+      await checkOp(gpu, label, attentionCase(gpu, groups, heads));
+    });
+  });
+}
+
+Deno.test("attention() is exact for scores far apart", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+    const op = attentionCase(gpu, [group(4, 9, 3)], heads);
+    const data = (op.inputs.qkv!.data as Float32Array).map((x) => 30 * x);
+    // Scores of about 900 round to 6e-5, which is the error of a probability.
+    await checkOp(gpu, "large scores", {
+      ...op,
+      inputs: { ...op.inputs, qkv: { ...op.inputs.qkv!, data } },
+      tolerance: 2e-4,
+      gradientTolerance: 5e-4,
+    });
+  });
+});
+
+Deno.test("attention() adds to a gradient that another use of qkv has begun", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const heads = { heads: 4, keyValueHeads: 2, headDim: 8 };
+    const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
+    const { build, reference } = op;
+    const seed = op.outputGradients!.out!;
+    await checkOp(gpu, "two uses", {
+      ...op,
+      build: (plan, tensors) => ({
+        out: build(plan, tensors).out!,
+        again: build(plan, tensors).out!,
+      }),
+      reference: (inputs) => ({ out: reference(inputs).out!, again: reference(inputs).out! }),
+      outputGradients: { out: seed, again: randomArray(7, seed.length) },
+    });
+  });
+});
+
+Deno.test("attention() gives the same bytes every time, and follows the tiles in use", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const heads = { heads: 4, keyValueHeads: 2, headDim: 16 };
+    const op = attentionCase(gpu, [group(16, 12, 40, 3), group(7, 20)], heads);
+    const first = await runOp(gpu, op);
+    const second = await runOp(gpu, op);
+    assertEquals(first.outputs.out, second.outputs.out);
+    assertEquals(first.gradients.qkv, second.gradients.qkv);
+    const { build } = op;
+    const none = await runOp(gpu, {
+      ...op,
+      build: (plan, tensors) => {
+        const out = build(plan, tensors).out!;
+        for (const { params } of plan.commands) (params!.tiles as Dim).value = 0;
+        return { out };
+      },
+    });
+    assertEquals(none.outputs.out!.every((x) => x === 0), true);
+  });
+});
+
+Deno.test("packTiles() covers every token of every segment once, in tiles that stay inside one", () => {
+  const segments = packSegments([group(1, 3, 64), group(65, 1, 8)]);
+  for (const tile of [1, 8, 32, 64]) {
+    const tiles = packTiles(segments, tile);
+    const seen: number[] = [];
+    for (let n = 0; n < tiles.length; n += 2) {
+      const at = tiles[n]! * SEGMENT_STRIDE;
+      const last = Math.min(tiles[n + 1]! + tile, segments[at + 1]!);
+      for (let i = tiles[n + 1]!; i < last; i++) seen.push(i);
+    }
+    assertEquals(seen, Array.from({ length: 142 }, (_, i) => i));
+  }
+});
+
+Deno.test("attention() refuses shapes that do not fit", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
+    const layout = {
+      segments: u32(1, 5),
+      tiles: u32(1, 2),
+      positions: u32(3),
+      tileCount: new Dim("tiles", 1),
+    };
+    const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+    const refuses = (width: number, changed: Partial<typeof layout>, message: string) =>
+      assertThrows(
+        () =>
+          attention(
+            new Plan(gpu, "p"),
+            gpu.tensor([3, width]),
+            { ...layout, ...changed },
+            heads,
+          ),
+        RangeError,
+        message,
+      );
+    refuses(24, {}, "(T, 32)");
+    refuses(32, { segments: u32(4) }, "segments (S, 5)");
+    refuses(32, { tileCount: new Dim("tiles", 2) }, "tiles (N, 2)");
+    refuses(32, { tiles: gpu.tensor([1, 2]) }, "tiles (N, 2)");
+    return Promise.resolve();
+  });
+});

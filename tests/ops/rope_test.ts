@@ -1,0 +1,97 @@
+import { assertThrows } from "@std/assert";
+import { Plan } from "../../src/gpu/plan.ts";
+import { rope } from "../../src/ops/rope.ts";
+import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { rope as reference } from "../reference/rope.ts";
+
+interface Sizes {
+  tokens: number;
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+  theta: number;
+}
+
+/** Rotates the first H + J heads of every row and copies the others. */
+function ropeRows(
+  qkv: Float64Array,
+  positions: ArrayLike<number>,
+  { tokens, heads, keyValueHeads, headDim, theta }: Sizes,
+): Float64Array {
+  const rotated = heads + keyValueHeads;
+  const row = (rotated + keyValueHeads) * headDim;
+  const y = qkv.slice();
+  for (let t = 0; t < tokens; t++) {
+    const x = qkv.subarray(t * row, t * row + rotated * headDim);
+    y.set(reference(x, [positions[t]!], { heads: rotated, headDim, theta }), t * row);
+  }
+  return y;
+}
+
+const CASES: Sizes[] = [
+  { tokens: 1, heads: 1, keyValueHeads: 1, headDim: 4, theta: 10000 },
+  { tokens: 3, heads: 4, keyValueHeads: 2, headDim: 8, theta: 10000 },
+  { tokens: 63, heads: 2, keyValueHeads: 2, headDim: 12, theta: 10000 },
+  { tokens: 65, heads: 4, keyValueHeads: 1, headDim: 16, theta: 500 },
+  { tokens: 17, heads: 3, keyValueHeads: 1, headDim: 64, theta: 1000000 },
+  { tokens: 5, heads: 2, keyValueHeads: 1, headDim: 128, theta: 10000 },
+];
+
+Deno.test("rope() matches float64, forward and gradient, and leaves the values alone", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const sizes of CASES) {
+      const { tokens, heads, keyValueHeads, headDim } = sizes;
+      const width = (heads + 2 * keyValueHeads) * headDim;
+      const positions = randomIntegers(1, tokens, 200);
+      await checkOp(gpu, JSON.stringify(sizes), {
+        inputs: {
+          qkv: { shape: [tokens, width], data: randomArray(2, tokens * width) },
+          positions: { shape: [tokens], data: positions, dtype: "u32" },
+        },
+        build: (plan, { qkv, positions }) => ({ y: rope(plan, qkv!, positions!, sizes) }),
+        reference: ({ qkv }) => ({ y: ropeRows(qkv!, positions, sizes) }),
+        outputGradients: { y: randomArray(3, tokens * width) },
+      });
+    }
+  });
+});
+
+Deno.test("rope() stays precise at large positions", async (t) => {
+  const sizes = { tokens: 6, heads: 1, keyValueHeads: 1, headDim: 64, theta: 1000000 };
+  const positions = Uint32Array.from([0, 1, 1023, 4095, 8191, 10000]);
+  const data = randomArray(4, 6 * 192);
+  await onEveryDevice(t, async (gpu) => {
+    const { outputs } = await runOp(gpu, {
+      inputs: {
+        qkv: { shape: [6, 192], data },
+        positions: { shape: [6], data: positions, dtype: "u32" },
+      },
+      build: (plan, { qkv, positions }) => ({ y: rope(plan, qkv!, positions!, sizes) }),
+      reference: () => ({}),
+    });
+    assertClose(outputs.y!, ropeRows(Float64Array.from(data), positions, sizes), {
+      tolerance: 1e-5,
+      label: "large positions",
+    });
+  });
+});
+
+Deno.test("rope() refuses shapes, heads and bases that do not fit", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const positions = gpu.tensor([2], { dtype: "u32" });
+    const heads = { heads: 2, keyValueHeads: 1, headDim: 8, theta: 10000 };
+    const refuses = (width: number, options: typeof heads, message: string, at = positions) =>
+      assertThrows(() => rope(plan, gpu.tensor([2, width]), at, options), RangeError, message);
+    refuses(24, heads, "(T, 32)");
+    refuses(24, { ...heads, headDim: 6 }, "multiple of 4");
+    refuses(528, { ...heads, headDim: 132 }, "from 4 to 128");
+    refuses(40, { ...heads, heads: 1, keyValueHeads: 2 }, "multiple of keyValueHeads");
+    refuses(32, { ...heads, theta: 0 }, "theta");
+    refuses(32, heads, "positions", gpu.tensor([1], { dtype: "u32" }));
+    refuses(32, heads, "positions", gpu.tensor([2]));
+    return Promise.resolve();
+  });
+});
