@@ -9,7 +9,7 @@ import { embedding, embeddingGradient } from "./embedding.ts";
 import { finiteDifference } from "./finite_difference.ts";
 import { logProb } from "./log_prob.ts";
 import { matmul } from "./matmul.ts";
-import { klEstimate, policyLoss, surrogateLoss } from "./policy_loss.ts";
+import { klEstimate, policyLoss, type Surrogate, surrogateLosses } from "./policy_loss.ts";
 import { max, sum, sumOfSquares } from "./reduce.ts";
 import { rmsNorm } from "./rms_norm.ts";
 import { rope } from "./rope.ts";
@@ -186,21 +186,50 @@ Deno.test("logProb() tempers, reads shared rows and has the gradient (onehot - p
   assertClose(numeric, expected, { tolerance: 1e-8 });
 });
 
-Deno.test("surrogateLoss() follows the clip on both sides and the dual clip", () => {
+Deno.test("surrogateLosses() follow the clip on both sides and the dual clip", () => {
   const ppo = { kind: "ppo", epsilon: 0.2, epsilonHigh: 0.3 } as const;
+  const one = (logProb: number, advantage: number, surrogate: Surrogate) =>
+    surrogateLosses([logProb], [0], advantage, surrogate)[0]!;
   assertClose(
     [
-      surrogateLoss(Math.log(1.1), 0, 2, ppo),
-      surrogateLoss(Math.log(1.5), 0, 2, ppo),
-      surrogateLoss(Math.log(0.5), 0, 2, ppo),
-      surrogateLoss(Math.log(0.5), 0, -2, ppo),
-      surrogateLoss(Math.log(4), 0, -2, ppo),
-      surrogateLoss(Math.log(4), 0, -2, { ...ppo, dualClip: 3 }),
-      surrogateLoss(-0.5, -9, 2, { kind: "reinforce" }),
+      one(Math.log(1.1), 2, ppo),
+      one(Math.log(1.5), 2, ppo),
+      one(Math.log(0.5), 2, ppo),
+      one(Math.log(0.5), -2, ppo),
+      one(Math.log(4), -2, ppo),
+      one(Math.log(4), -2, { ...ppo, dualClip: 3 }),
+      one(-0.5, 2, { kind: "reinforce" }),
+      one(Math.log(0.5), 1, { kind: "cispo", epsilon: 0.2, epsilonHigh: 4 }),
+      one(Math.log(0.5), -1, { kind: "sapo", temperaturePos: 1, temperatureNeg: 2 }),
+      one(Math.log(0.5), -1, { kind: "dppo", epsilon: 0.4, epsilonHigh: 9, ratioLimit: 9 }),
+      one(Math.log(0.5), 1, { kind: "dppo", epsilon: 0.4, epsilonHigh: 9, ratioLimit: 9 }),
     ],
-    [-2.2, -2.6, -1, 1.6, 8, 6, 1],
+    [
+      -2.2,
+      -2.6,
+      -1,
+      1.6,
+      8,
+      6,
+      1,
+      0.8 * Math.LN2,
+      2 / (1 + Math.E),
+      0,
+      0.5 * Math.LN2,
+    ],
     exact,
   );
+});
+
+Deno.test("surrogateLosses() of gspo and gmpo clip the response and its tokens", () => {
+  const bounds = { epsilon: 0.2, epsilonHigh: 0.2 };
+  const logProbs = [Math.log(2), Math.log(0.5)];
+  const loss = (kind: "gspo" | "gmpo", advantage: number) =>
+    surrogateLosses(logProbs, [0, 0], advantage, { kind, ...bounds });
+  assertClose(loss("gspo", 3), [-3, -3], exact);
+  const geometric = Math.exp((0.2 - Math.LN2) / 2);
+  assertClose(loss("gmpo", 3), [-3 * geometric, -3 * geometric], exact);
+  assertClose(loss("gmpo", -3), [3 / geometric, 3 / geometric], exact);
 });
 
 Deno.test("klEstimate() is zero at equality; k3 is non-negative and clamped", () => {
