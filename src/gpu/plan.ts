@@ -126,7 +126,8 @@ export class Plan {
   }
 
   /**
-   * Gives a tensor memory of its own, so that its values outlive the run and the host may write or read it.
+   * Gives a tensor memory of its own, so that its values outlive the run and the host may write or read it. A tensor
+   * that no dispatch binds gets none.
    *
    * @returns The same tensor.
    */
@@ -288,8 +289,10 @@ export class Plan {
 
   #placeTensors(): void {
     const lifetimes = new Map<Tensor, Lifetime>();
+    const used = new Set<Tensor>();
     for (const [index, { bindings }] of this.commands.entries()) {
       for (const { root } of Object.values(bindings)) {
+        used.add(root);
         if (root.isAllocated || this.#kept.has(root)) continue;
         if (!this.#virtual.has(root)) {
           throw new TypeError(
@@ -303,7 +306,7 @@ export class Plan {
     }
     this.#arena.place([...lifetimes.values()]);
     for (const tensor of this.#kept) {
-      if (tensor.isAllocated) continue;
+      if (tensor.isAllocated || !used.has(tensor)) continue;
       const buffer = this.gpu.createBuffer(
         tensor.byteLength,
         GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,

@@ -1,0 +1,267 @@
+/**
+ * Batched generation with a KV cache, entirely on the GPU.
+ *
+ * A prompt is prefilled once and its keys and values are shared by all its samples. Decoding runs several tokens per
+ * submit; between submits finished sequences leave the batch, so that they cost nothing. The sampler writes token ids and
+ * their log-probabilities; the host reads ids and lengths at the end.
+ *
+ * @module
+ */
+
+import { Arena } from "../gpu/arena.ts";
+import { Plan } from "../gpu/plan.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Readback, submit, type Work } from "../gpu/submit.ts";
+import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
+import { attentionDecode } from "../ops/attention_decode.ts";
+import { embedding } from "../ops/embedding.ts";
+import { sample, type SampleState } from "../ops/sample.ts";
+import { PackedInputs } from "./packed_inputs.ts";
+import type { Parameters } from "./parameters.ts";
+import { decoder, encode, head, headsOf } from "./transformer.ts";
+
+/** What a {@linkcode Generator} is built for. */
+export interface GeneratorCapacity {
+  /** The most prompt tokens of one call, over all prompts. */
+  readonly promptTokens: number;
+  /** B, the most sequences of one call. */
+  readonly sequences: number;
+  /** M, the most tokens of one completion. */
+  readonly completionLength: number;
+}
+
+/** One call of {@linkcode Generator.run}. */
+export interface GenerationRequest {
+  /** Token ids of each prompt. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Samples per prompt. */
+  readonly numGenerations: number;
+  /** The most tokens of one completion, at most the capacity's. */
+  readonly maxCompletionLength: number;
+  /** Softmax temperature; 0 takes the most likely token. */
+  readonly temperature: number;
+  /** Key of the random numbers. */
+  readonly seed: number;
+  /** Second key, the training step. */
+  readonly step: number;
+  /** Sample id of the first sequence; a sequence's tokens depend on (seed, step, id) and not on its neighbours. */
+  readonly firstSampleId: number;
+  /** Ids that end a completion; at most {@linkcode MAX_EOS}. */
+  readonly eosTokenIds: readonly number[];
+}
+
+/** What came out: sequence b belongs to prompt floor(b / numGenerations). */
+export interface Generated {
+  /** Token ids of each completion, with the end-of-sequence token if it was reached. */
+  readonly completions: number[][];
+  /** Whether the limit cut the completion off. */
+  readonly truncated: boolean[];
+}
+
+/** The most end-of-sequence ids. */
+export const MAX_EOS = 16;
+
+/** Plans and memory for generating with one policy, for batches up to a capacity. */
+export class Generator {
+  /** What it was built for. */
+  readonly capacity: GeneratorCapacity;
+  /** Sequences of the last run, B now. */
+  readonly sequences: Dim;
+  /** Log-probabilities of the sampled tokens (B, M) under the sampling distribution; stays on the device. */
+  readonly logProbs: Tensor;
+
+  readonly #gpu: Gpu;
+  readonly #arena: Arena;
+  readonly #prefill: Plan;
+  readonly #decode: Plan;
+  readonly #inputs: PackedInputs;
+  /** Rows of the decode batch now. */
+  readonly #active: Dim;
+  /** Sequence b of each row (A). */
+  readonly #slots: Tensor;
+  /** Row of the logits for each active row while decoding: itself (A). */
+  readonly #rows: Tensor;
+  /** Prompt of each row of the first sampling (A). */
+  readonly #promptOf: Tensor;
+  /** First and past-the-last prefill row of each sequence's prompt (B, 2). */
+  readonly #promptRanges: Tensor;
+  readonly #eos: Tensor;
+  readonly #state: SampleState;
+  readonly #finished: Readback;
+  readonly #results: Readback;
+  readonly #stepsPerSubmit: number;
+  #request: GenerationRequest | undefined;
+
+  private constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
+    const { sequences: B, completionLength: M, promptTokens } = capacity;
+    this.#gpu = gpu;
+    this.capacity = capacity;
+    this.#arena = new Arena(gpu, "generate");
+    const prefill = this.#prefill = new Plan(gpu, "prefill", { arena: this.#arena });
+    const decode = this.#decode = new Plan(gpu, "decode", { arena: this.#arena });
+    // A software adapter gains more from dropping finished sequences early than from few submits.
+    this.#stepsPerSubmit = gpu.adapter.isFallback ? 4 : 16;
+
+    this.sequences = new Dim("sequences", B);
+    this.#active = new Dim("active", B);
+    const ids = (shape: Size[], name: string) => decode.input(shape, name, "u32");
+    this.#state = {
+      tokens: ids([this.sequences, M], "state.tokens"),
+      logProbs: decode.input([this.sequences, M], "state.log_probs"),
+      lengths: ids([this.sequences], "state.lengths"),
+      finished: ids([this.sequences], "state.finished"),
+      lastTokens: ids([this.sequences], "state.last_tokens"),
+      sampleIds: ids([this.sequences], "state.sample_ids"),
+    };
+    this.logProbs = this.#state.logProbs;
+    this.#slots = ids([this.#active], "slots");
+    this.#rows = ids([this.#active], "rows");
+    this.#promptRanges = ids([B, 2], "prompt_ranges");
+    this.#eos = ids([MAX_EOS], "eos");
+    this.#promptOf = prefill.input([this.#active], "prompt_of", "u32");
+    this.#inputs = new PackedInputs(prefill, promptTokens);
+
+    const promptQkv = this.#recordPrefill(parameters);
+    this.#recordDecode(parameters, promptQkv);
+    this.#finished = new Readback(gpu, [this.#state.finished]);
+    this.#results = new Readback(gpu, [this.#state.lengths, this.#state.tokens]);
+  }
+
+  /**
+   * Builds the plans and takes the memory.
+   *
+   * @param gpu The device.
+   * @param parameters The policy.
+   * @param capacity The largest batch to come.
+   */
+  static async create(
+    gpu: Gpu,
+    parameters: Parameters,
+    capacity: GeneratorCapacity,
+  ): Promise<Generator> {
+    const generator = new Generator(gpu, parameters, capacity);
+    await generator.#decode.compile();
+    await generator.#prefill.compile();
+    return generator;
+  }
+
+  /** Prompts in one packed pass, then the first token of every sample. Returns each layer's keys and values. */
+  #recordPrefill(parameters: Parameters): Tensor[] {
+    const plan = this.#prefill;
+    const qkvByLayer: Tensor[] = [];
+    const hidden = encode(plan, parameters, this.#inputs, (qkv) => {
+      qkvByLayer.push(plan.keep(qkv));
+    });
+    const { lastPromptRows } = this.#inputs;
+    const last = embedding(plan, hidden, lastPromptRows, undefined, { name: "last_prompt_rows" });
+    this.#recordSampling(plan, head(plan, parameters, last), this.#promptOf);
+    return qkvByLayer;
+  }
+
+  /** One more token of every active sequence. */
+  #recordDecode(parameters: Parameters, promptQkv: readonly Tensor[]): void {
+    const plan = this.#decode;
+    const { sequences: B, completionLength: M } = this.capacity;
+    const heads = headsOf(parameters);
+    const { lastTokens, lengths, finished } = this.#state;
+    const embedded = embedding(plan, parameters.embedding, lastTokens, undefined, {
+      rows: this.#slots,
+    });
+    const hidden = decoder(plan, parameters, embedded, (qkv, layer) =>
+      attentionDecode(plan, {
+        qkv,
+        slots: this.#slots,
+        promptQkv: promptQkv[layer]!,
+        promptRanges: this.#promptRanges,
+        cache: plan.input([B, M, 2, heads.keyValueHeads * heads.headDim], "cache"),
+        lengths,
+        finished,
+      }, heads));
+    this.#recordSampling(plan, head(plan, parameters, hidden), this.#rows);
+  }
+
+  #recordSampling(plan: Plan, logits: Tensor, rows: Tensor): void {
+    const request = () => this.#request!;
+    sample(plan, logits, { rows, slots: this.#slots }, this.#state, {
+      temperature: () => request().temperature,
+      seed: () => request().seed,
+      step: () => request().step,
+      limit: () => request().maxCompletionLength,
+      eosTokenIds: this.#eos,
+      eosCount: () => request().eosTokenIds.length,
+    });
+  }
+
+  /**
+   * Generates completions for a batch of prompts.
+   *
+   * @throws {RangeError} If the request is beyond the capacity, or a prompt is empty or has ids out of vocabulary.
+   */
+  async run(request: GenerationRequest): Promise<Generated> {
+    const { prompts, numGenerations, maxCompletionLength } = request;
+    const gpu = this.#gpu;
+    const B = prompts.length * numGenerations;
+    this.#request = request;
+    this.sequences.value = B;
+    this.#active.value = B;
+    const packed = this.#inputs.upload(prompts.map((prompt) => ({ prompt, responses: [] })));
+    const all = Uint32Array.from({ length: B }, (_, b) => b);
+    const promptOf = all.map((b) => Math.floor(b / numGenerations));
+    gpu.write(this.#slots, all);
+    gpu.write(this.#rows, all);
+    gpu.write(this.#promptOf, promptOf);
+    gpu.write(this.#state.sampleIds, all.map((b) => request.firstSampleId + b));
+    gpu.write(this.#eos, Uint32Array.from(request.eosTokenIds));
+    const ranges = new Uint32Array(2 * B);
+    for (let b = 0; b < B; b++) {
+      ranges.set(packed.promptRanges.subarray(2 * promptOf[b]!, 2 * promptOf[b]! + 2), 2 * b);
+    }
+    gpu.write(this.#promptRanges, ranges);
+
+    const { lengths, finished } = this.#state;
+    let work: Work[] = [{ clear: lengths }, { clear: finished }, this.#prefill];
+    let active = all;
+    for (let done = 1;;) {
+      const times = Math.min(this.#stepsPerSubmit, maxCompletionLength - done);
+      if (times > 0) work.push({ plan: this.#decode, times });
+      const last = done + times >= maxCompletionLength;
+      submit(gpu, work, last ? undefined : this.#finished);
+      done += times;
+      if (last) break;
+      const [flags] = await this.#finished.take();
+      gpu.check();
+      active = active.filter((b) => flags![b] === 0);
+      if (active.length === 0) break;
+      if (active.length < this.#active.value) {
+        this.#active.value = active.length;
+        gpu.write(this.#slots, active);
+      }
+      work = [];
+    }
+    return await this.#collect(request, B);
+  }
+
+  async #collect(request: GenerationRequest, B: number): Promise<Generated> {
+    submit(this.#gpu, [], this.#results);
+    const [lengths, tokens] = await this.#results.take();
+    this.#gpu.check();
+    const M = this.capacity.completionLength;
+    const completions: number[][] = [];
+    const truncated: boolean[] = [];
+    for (let b = 0; b < B; b++) {
+      const ids = Array.from(tokens!.subarray(b * M, b * M + lengths![b]!));
+      completions.push(ids);
+      truncated.push(!request.eosTokenIds.includes(ids.at(-1)!));
+    }
+    return { completions, truncated };
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    this.#finished.destroy();
+    this.#results.destroy();
+    this.#prefill.destroy();
+    this.#decode.destroy();
+    this.#arena.destroy();
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The device side of a packed batch: the tensors a plan reads, and filling them before a run.
+ *
+ * @module
+ */
+
+import type { Plan } from "../gpu/plan.ts";
+import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
+import type { EmbeddingIndex } from "../ops/embedding.ts";
+import { attentionTile, type PackedLayout } from "../ops/packed_layout.ts";
+import { type PackedBatch, packGroups, type PromptGroup } from "./packing.ts";
+
+/** Inputs of a plan that runs over packed tokens. */
+export class PackedInputs {
+  /** T, the number of packed tokens. */
+  readonly tokenCount: Dim;
+  /** N, the number of scored items. */
+  readonly items: Dim;
+  /** S, the number of responses with scored items. */
+  readonly responses: Dim;
+  /** P, the number of prompts. */
+  readonly prompts: Dim;
+  /** Token ids (T). */
+  readonly tokens: Tensor;
+  /** What attention needs to know. */
+  readonly layout: PackedLayout;
+  /** What the embedding's gradient needs to know. */
+  readonly embedding: EmbeddingIndex;
+  /** (T + 1). */
+  readonly rowOffsets: Tensor;
+  /** (N). */
+  readonly rowItems: Tensor;
+  /** (N). */
+  readonly itemTargets: Tensor;
+  /** (N). */
+  readonly itemSequences: Tensor;
+  /** (N). */
+  readonly itemPositions: Tensor;
+  /** (S, 3): first item, past-the-last item, response b. */
+  readonly itemRanges: Tensor;
+  /** (P). */
+  readonly lastPromptRows: Tensor;
+
+  readonly #plan: Plan;
+  readonly #tile: number;
+
+  /**
+   * Declares the inputs on a plan.
+   *
+   * @param plan The plan that will read them.
+   * @param maxTokens The most packed tokens of one run; also bounds segments, tiles and items.
+   */
+  constructor(plan: Plan, maxTokens: number) {
+    this.#plan = plan;
+    this.#tile = attentionTile(plan.gpu);
+    const dim = (name: string) => new Dim(name, maxTokens);
+    const ids = (shape: readonly Size[], name: string) => plan.input(shape, name, "u32");
+    this.tokenCount = dim("tokens");
+    this.items = dim("items");
+    this.responses = dim("responses");
+    this.prompts = dim("prompts");
+    this.tokens = ids([this.tokenCount], "tokens");
+    this.layout = {
+      positions: ids([this.tokenCount], "positions"),
+      segments: ids([maxTokens, 5], "segments"),
+      tiles: ids([maxTokens, 2], "tiles"),
+      tileCount: dim("tiles"),
+    };
+    this.embedding = {
+      order: ids([this.tokenCount], "embedding.order"),
+      pieces: ids([maxTokens, 2], "embedding.pieces"),
+      pieceCount: dim("pieces"),
+      runs: ids([maxTokens, 3], "embedding.runs"),
+      runCount: dim("runs"),
+    };
+    this.rowOffsets = ids([maxTokens + 1], "row_offsets");
+    this.rowItems = ids([this.items], "row_items");
+    this.itemTargets = ids([this.items], "item_targets");
+    this.itemSequences = ids([this.items], "item_sequences");
+    this.itemPositions = ids([this.items], "item_positions");
+    this.itemRanges = ids([this.responses, 3], "item_ranges");
+    this.lastPromptRows = ids([this.prompts], "last_prompt_rows");
+  }
+
+  /**
+   * Packs groups and uploads what the plan reads of them.
+   *
+   * @returns The packed arrays.
+   */
+  upload(groups: readonly PromptGroup[]): PackedBatch {
+    const packed = packGroups(groups, this.#tile);
+    this.tokenCount.value = packed.tokens.length;
+    this.items.value = packed.itemTargets.length;
+    this.responses.value = packed.itemRanges.length / 3;
+    this.prompts.value = packed.lastPromptRows.length;
+    this.layout.tileCount.value = packed.tiles.length / 2;
+    this.embedding.pieceCount.value = packed.embedding.pieces.length / 2;
+    this.embedding.runCount.value = packed.embedding.runs.length / 3;
+    const { gpu } = this.#plan;
+    for (
+      const [tensor, values] of [
+        [this.tokens, packed.tokens],
+        [this.layout.positions, packed.positions],
+        [this.layout.segments, packed.segments],
+        [this.layout.tiles, packed.tiles],
+        [this.embedding.order, packed.embedding.order],
+        [this.embedding.pieces, packed.embedding.pieces],
+        [this.embedding.runs, packed.embedding.runs],
+        [this.rowOffsets, packed.rowOffsets],
+        [this.rowItems, packed.rowItems],
+        [this.itemTargets, packed.itemTargets],
+        [this.itemSequences, packed.itemSequences],
+        [this.itemPositions, packed.itemPositions],
+        [this.itemRanges, packed.itemRanges],
+        [this.lastPromptRows, packed.lastPromptRows],
+      ] as const
+    ) {
+      if (this.#isRead(tensor)) gpu.write(tensor, values);
+    }
+    return packed;
+  }
+
+  #readByPlan: Set<Tensor> | undefined;
+
+  /** Whether any dispatch of the plan binds the tensor; the others never leave the host. */
+  #isRead(tensor: Tensor): boolean {
+    this.#readByPlan ??= new Set(
+      this.#plan.commands.flatMap((c) => Object.values(c.bindings).map((t) => t.root)),
+    );
+    return this.#readByPlan.has(tensor);
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * A policy's parameters: one flat buffer of values and one of gradients, with Hugging Face names as ranges in them.
+ *
+ * Matrices that are multiplied with the same input lie next to each other, so that q, k and v are one product, and gate
+ * and up another. Their Hugging Face tensors are plain sub-ranges.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Random } from "../gpu/random.ts";
+import { readTensor } from "../gpu/submit.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { parameterShapes, type PolicyConfig } from "./config.ts";
+
+/** Weights of one decoder layer; matrices are [out, in]. */
+export interface LayerParameters {
+  /** (C) before attention. */
+  readonly inputNorm: Tensor;
+  /** ((H + 2J) D, C): q, k and v stacked. */
+  readonly qkvWeight: Tensor;
+  /** ((H + 2J) D), if the family has biases. */
+  readonly qkvBias: Tensor | undefined;
+  /** (C, H D). */
+  readonly outputWeight: Tensor;
+  /** (C) before the feed-forward. */
+  readonly postAttentionNorm: Tensor;
+  /** (2F, C): gate and up stacked. */
+  readonly gateUpWeight: Tensor;
+  /** (C, F). */
+  readonly downWeight: Tensor;
+}
+
+/** Where a Hugging Face tensor lies in the flat buffers. */
+interface Range {
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Stream number of parameter initialisation among the uses of a seed. */
+const INITIALISATION = 1;
+
+/** Blocks begin at multiples of this many elements, because bindings begin at multiples of 256 bytes. */
+const ALIGNMENT = 64;
+
+/** Sub-paths that lie next to each other in memory, in this order. */
+const FUSED: readonly (readonly string[])[] = [
+  ["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"],
+  ["self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"],
+  ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
+];
+
+/** The parameters of a policy on a device. */
+export class Parameters {
+  /** What they belong to. */
+  readonly config: PolicyConfig;
+  /** All values, flat (n). */
+  readonly values: Tensor;
+  /** (V, C). */
+  readonly embedding: Tensor;
+  /** Per layer. */
+  readonly layers: readonly LayerParameters[];
+  /** (C). */
+  readonly finalNorm: Tensor;
+  /** (V, C); the embedding itself when tied. */
+  readonly head: Tensor;
+
+  readonly #gpu: Gpu;
+  readonly #ranges = new Map<string, Range>();
+  readonly #blocks: Tensor[] = [];
+  #gradients: Tensor | undefined;
+
+  /**
+   * Reserves memory for all parameters, zeroed.
+   *
+   * @param gpu The device.
+   * @param config A complete configuration.
+   */
+  constructor(gpu: Gpu, config: PolicyConfig) {
+    this.#gpu = gpu;
+    this.config = config;
+    const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
+    let length = 0;
+    const place = (names: readonly string[]): { offset: number; shape: number[] } => {
+      const offset = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+      length = offset;
+      let rows = 0;
+      for (const name of names) {
+        const shape = shapes.get(name)!;
+        const size = shape.reduce((n, s) => n * s, 1);
+        this.#ranges.set(name, { shape, offset: length, length: size });
+        length += size;
+        rows += shape[0]!;
+      }
+      return { offset, shape: [rows, ...shapes.get(names[0]!)!.slice(1)] };
+    };
+    const blocks = new Map<string, { offset: number; shape: number[] }>();
+    for (const name of shapes.keys()) {
+      if (this.#ranges.has(name)) continue;
+      const prefix = /^model\.layers\.\d+\./.exec(name)?.[0] ?? "";
+      const fused = FUSED.find((list) => list[0] === name.slice(prefix.length));
+      blocks.set(name, place(fused ? fused.map((part) => prefix + part) : [name]));
+    }
+    this.values = gpu.tensor([Math.ceil(length / ALIGNMENT) * ALIGNMENT], { name: "parameters" });
+    const block = (name: string): Tensor => {
+      const { offset, shape } = blocks.get(name)!;
+      const tensor = this.values.view(shape, { elementOffset: offset, name });
+      this.#blocks.push(tensor);
+      return tensor;
+    };
+    this.embedding = block("model.embed_tokens.weight");
+    this.layers = Array.from({ length: config.numHiddenLayers }, (_, i) => {
+      const path = `model.layers.${i}.`;
+      return {
+        inputNorm: block(`${path}input_layernorm.weight`),
+        qkvWeight: block(`${path}self_attn.q_proj.weight`),
+        qkvBias: config.attentionBias ? block(`${path}self_attn.q_proj.bias`) : undefined,
+        outputWeight: block(`${path}self_attn.o_proj.weight`),
+        postAttentionNorm: block(`${path}post_attention_layernorm.weight`),
+        gateUpWeight: block(`${path}mlp.gate_proj.weight`),
+        downWeight: block(`${path}mlp.down_proj.weight`),
+      };
+    });
+    this.finalNorm = block("model.norm.weight");
+    this.head = config.tieWordEmbeddings ? this.embedding : block("lm_head.weight");
+  }
+
+  /** Hugging Face names in the order of a state dict. */
+  get names(): string[] {
+    return parameterShapes(this.config).map(({ name }) => name);
+  }
+
+  /** All gradients, flat (n) like {@linkcode values}; memory is taken at the first use. */
+  get gradients(): Tensor {
+    if (!this.#gradients) {
+      this.#gradients = this.#gpu.tensor([this.values.capacity], { name: "gradients" });
+      for (const block of this.#blocks) {
+        block.grad = this.#gradients.view(block.shape, {
+          elementOffset: block.rootOffset / 4,
+          name: `${block.name}.grad`,
+        });
+      }
+    }
+    return this.#gradients;
+  }
+
+  /**
+   * Fills in random values: matrices normal, norms 1, biases 0. The same seed gives the same bytes.
+   *
+   * The standard deviation is 0.5 / sqrt(C) (0.018 for C = 768, what GPT-2 uses, and larger for narrow policies); the
+   * two projections that feed the residual stream are divided by sqrt(2 layers) (Radford et al. 2019, section 2.3).
+   *
+   * @param seed The run's seed.
+   */
+  initialise(seed: number): void {
+    const { hiddenSize, numHiddenLayers } = this.config;
+    const std = 0.5 / Math.sqrt(hiddenSize);
+    for (const [index, name] of this.names.entries()) {
+      const { length } = this.#ranges.get(name)!;
+      if (name.endsWith("norm.weight")) {
+        this.write(name, new Float32Array(length).fill(1));
+      } else if (name.endsWith(".bias")) {
+        this.write(name, new Float32Array(length));
+      } else {
+        const random = new Random(seed, INITIALISATION, index);
+        const residual = /(o_proj|down_proj)\.weight$/.test(name);
+        const scale = residual ? std / Math.sqrt(2 * numHiddenLayers) : std;
+        this.write(name, Float32Array.from({ length }, () => scale * random.normal()));
+      }
+    }
+  }
+
+  /**
+   * Writes one parameter.
+   *
+   * @throws {RangeError} If there is no parameter of that name, or the number of values differs.
+   */
+  write(name: string, values: Float32Array): void {
+    const range = this.#range(name);
+    if (values.length !== range.length) {
+      throw new RangeError(
+        `Parameter ${name} has ${range.length} values [${range.shape}]: got ${values.length}`,
+      );
+    }
+    this.#gpu.write(this.values, values, range.offset);
+  }
+
+  /**
+   * Reads parameters, or anything laid out like them, by Hugging Face name.
+   *
+   * @param flat What to read: {@linkcode values} by default, or gradients or an optimizer's moments.
+   */
+  async read(flat: Tensor = this.values): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const all = await readTensor(this.#gpu, flat) as Float32Array<ArrayBuffer>;
+    return new Map(this.names.map((name) => {
+      const { offset, length } = this.#range(name);
+      return [name, all.slice(offset, offset + length)];
+    }));
+  }
+
+  /** Writes values by Hugging Face name into something laid out like the parameters. */
+  writeInto(flat: Tensor, name: string, values: Float32Array): void {
+    this.#gpu.write(flat, values, this.#range(name).offset);
+  }
+
+  #range(name: string): Range {
+    const range = this.#ranges.get(name);
+    if (!range) throw new RangeError(`There is no parameter ${name} in this policy`);
+    return range;
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    this.#gpu.destroyBuffer(this.values.storage.buffer);
+    if (this.#gradients) this.#gpu.destroyBuffer(this.#gradients.storage.buffer);
+  }
+}

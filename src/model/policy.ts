@@ -1,0 +1,330 @@
+/**
+ * The policy: parameters on a device, and what can be asked of them.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Plan } from "../gpu/plan.ts";
+import { Readback, submit } from "../gpu/submit.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { logProb } from "../ops/log_prob.ts";
+import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
+import { type GenerationRequest, Generator, type GeneratorCapacity, MAX_EOS } from "./generate.ts";
+import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
+import { PackedInputs } from "./packed_inputs.ts";
+import type { PromptGroup } from "./packing.ts";
+import { Parameters } from "./parameters.ts";
+import { encode, head } from "./transformer.ts";
+
+/** Options of {@linkcode Policy.generate}. */
+export interface GenerateOptions {
+  /** Samples per prompt. Default 1. */
+  numGenerations?: number;
+  /** The most tokens of a completion, end of sequence included. */
+  maxCompletionLength: number;
+  /** Softmax temperature; 0 is greedy. Default 1. */
+  temperature?: number;
+  /** Key of the random numbers: the same seed gives the same completions. Default 0. */
+  seed?: number;
+  /** Second key, such as a training step. Default 0. */
+  step?: number;
+  /** Id of the first sample; with the seed and step it decides its tokens. Default 0. */
+  firstSampleId?: number;
+  /** Ids that end a completion. Default: the configuration's `eosTokenId`. */
+  eosTokenIds?: readonly number[];
+}
+
+/** What {@linkcode Policy.generate} returns; entry b belongs to prompt floor(b / numGenerations). */
+export interface Generation {
+  /** Token ids of each completion, the end-of-sequence token included if it was reached. */
+  completions: number[][];
+  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
+  logProbs: Float32Array[];
+  /** Whether the length limit cut the completion off. */
+  truncated: boolean[];
+}
+
+/** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
+export class Policy {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** Its shape. */
+  readonly config: PolicyConfig;
+  /** Its weights. */
+  readonly parameters: Parameters;
+  #generator: Generator | undefined;
+
+  private constructor(gpu: Gpu, config: PolicyConfig) {
+    this.gpu = gpu;
+    this.config = config;
+    this.parameters = new Parameters(gpu, config);
+  }
+
+  /**
+   * Makes a policy with random weights.
+   *
+   * @param gpu The device.
+   * @param config The vocabulary size, and what departs from the defaults.
+   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0.
+   * @throws {RangeError} If the configuration is not possible.
+   */
+  static create(gpu: Gpu, config: PolicyConfigOptions, options: { seed?: number } = {}): Policy {
+    const policy = new Policy(gpu, resolveConfig(config));
+    policy.parameters.initialise(options.seed ?? 0);
+    return policy;
+  }
+
+  /**
+   * Loads a Hugging Face checkpoint folder: `config.json` and safetensors.
+   *
+   * @param gpu The device.
+   * @param dir The folder.
+   * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
+   */
+  static async load(gpu: Gpu, dir: string): Promise<Policy> {
+    using checkpoint = await loadCheckpoint(dir);
+    const policy = new Policy(gpu, checkpoint.config);
+    try {
+      for (const name of checkpoint.names) {
+        policy.parameters.write(name, await checkpoint.readFloat32(name));
+      }
+    } catch (error) {
+      policy.destroy();
+      throw error;
+    }
+    return policy;
+  }
+
+  /**
+   * Saves a Hugging Face checkpoint folder.
+   *
+   * @param dir The folder; files of the same names are replaced, each at once.
+   * @param options `dtype` of the stored weights. Default `"f32"`.
+   */
+  async save(dir: string, options: SaveCheckpointOptions = {}): Promise<void> {
+    await saveCheckpoint(dir, this.config, await this.parameters.read(), options);
+  }
+
+  /** The ids that end a completion by the configuration; may be empty. */
+  get eosTokenIds(): readonly number[] {
+    const { eosTokenId } = this.config;
+    return eosTokenId === undefined
+      ? []
+      : typeof eosTokenId === "number"
+      ? [eosTokenId]
+      : eosTokenId;
+  }
+
+  /**
+   * Logits of every position of a batch of sequences of one length.
+   *
+   * @param tokens B sequences of S ids.
+   * @returns (B, S, V), row-major.
+   * @throws {RangeError} If the lengths differ, or an id is out of vocabulary.
+   */
+  async logits(tokens: readonly (readonly number[])[]): Promise<Float32Array<ArrayBuffer>> {
+    const length = tokens[0]?.length ?? 0;
+    for (const [b, sequence] of tokens.entries()) {
+      this.checkTokens(sequence, `tokens[${b}]`);
+      if (sequence.length !== length) {
+        throw new RangeError(
+          `logits() needs sequences of one length: tokens[0] has ${length} ids, tokens[${b}] has ${sequence.length}`,
+        );
+      }
+    }
+    if (tokens.length === 0) return new Float32Array(0);
+    return await this.#forward(
+      tokens.map((prompt) => ({ prompt, responses: [] })),
+      tokens.length * length,
+      (plan, _inputs, logits) => plan.keep(logits),
+    );
+  }
+
+  /**
+   * Log-probabilities of given completions.
+   *
+   * @param prompts One prompt per completion.
+   * @param completions Token ids to score.
+   * @param options `temperature` of the distribution. Default 1.
+   * @returns One array per completion.
+   */
+  async score(
+    prompts: readonly (readonly number[])[],
+    completions: readonly (readonly number[])[],
+    options: { temperature?: number } = {},
+  ): Promise<Float32Array[]> {
+    if (prompts.length !== completions.length) {
+      throw new RangeError(
+        `score() needs a prompt per completion: got ${prompts.length} prompts and ${completions.length} completions`,
+      );
+    }
+    const groups = prompts.map((prompt, sequence) => {
+      this.checkTokens(prompt, `prompts[${sequence}]`);
+      this.checkTokens(completions[sequence]!, `completions[${sequence}]`);
+      return { prompt, responses: [{ sequence, tokens: completions[sequence]! }] };
+    });
+    if (groups.length === 0) return [];
+    const total = groups.reduce(
+      (n, { prompt, responses }) => n + prompt.length + responses[0]!.tokens.length,
+      0,
+    );
+    const flat = await this.#forward(groups, total, (plan, inputs, logits) => {
+      const { rowOffsets, rowItems, itemTargets, items } = inputs;
+      const scored = logProb(plan, logits, { rowOffsets, rowItems, itemTargets, items }, {
+        temperature: options.temperature ?? 1,
+      });
+      return plan.keep(scored.logProbs);
+    });
+    let at = 0;
+    return completions.map(({ length }) => flat.slice(at, at += length));
+  }
+
+  /** Runs the policy once over packed groups and reads one tensor. */
+  async #forward(
+    groups: readonly PromptGroup[],
+    maxTokens: number,
+    output: (plan: Plan, inputs: PackedInputs, logits: Tensor) => Tensor,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const plan = new Plan(this.gpu, "forward");
+    const inputs = new PackedInputs(plan, maxTokens);
+    const logits = head(plan, this.parameters, encode(plan, this.parameters, inputs));
+    const result = output(plan, inputs, logits);
+    const readback = new Readback(this.gpu, [result]);
+    try {
+      await plan.compile();
+      inputs.upload(groups);
+      submit(this.gpu, [plan], readback);
+      const [values] = await readback.take();
+      this.gpu.check();
+      return values as Float32Array<ArrayBuffer>;
+    } finally {
+      readback.destroy();
+      plan.destroy();
+    }
+  }
+
+  /**
+   * Samples completions with a KV cache.
+   *
+   * @param prompts Token ids of each prompt.
+   * @param options Length limit, temperature, samples per prompt and seed.
+   * @throws {RangeError} If a prompt is empty, an id is out of vocabulary, or prompt and completion together exceed the
+   * policy's positions.
+   */
+  async generate(
+    prompts: readonly (readonly number[])[],
+    options: GenerateOptions,
+  ): Promise<Generation> {
+    if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
+    const { numGenerations = 1, maxCompletionLength } = options;
+    const generator = await this.generator({
+      promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
+      sequences: prompts.length * numGenerations,
+      completionLength: maxCompletionLength,
+    });
+    const { completions, truncated } = await generator.run(this.request(prompts, options));
+    const readback = new Readback(this.gpu, [generator.logProbs]);
+    submit(this.gpu, [], readback);
+    const [all] = await readback.take();
+    readback.destroy();
+    const stride = generator.capacity.completionLength;
+    const logProbs = completions.map(({ length }, b) =>
+      (all as Float32Array<ArrayBuffer>).slice(b * stride, b * stride + length)
+    );
+    return { completions, logProbs, truncated };
+  }
+
+  /** Checks a request for generation and fills in the defaults. */
+  request(
+    prompts: readonly (readonly number[])[],
+    options: GenerateOptions,
+  ): GenerationRequest {
+    const {
+      numGenerations = 1,
+      maxCompletionLength,
+      temperature = 1,
+      seed = 0,
+      step = 0,
+      firstSampleId = 0,
+      eosTokenIds = this.eosTokenIds,
+    } = options;
+    const { maxPositionEmbeddings } = this.config;
+    for (const [name, value] of Object.entries({ numGenerations, maxCompletionLength })) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new RangeError(`${name} must be an integer >= 1: current value is ${value}`);
+      }
+    }
+    if (!(temperature >= 0) || !Number.isFinite(temperature)) {
+      throw new RangeError(
+        `temperature must be a finite number >= 0: current value is ${temperature}`,
+      );
+    }
+    if (eosTokenIds.length > MAX_EOS) {
+      throw new RangeError(
+        `At most ${MAX_EOS} end-of-sequence ids are possible: got ${eosTokenIds.length}`,
+      );
+    }
+    for (const [p, prompt] of prompts.entries()) {
+      this.checkTokens(prompt, `prompts[${p}]`);
+      if (prompt.length + maxCompletionLength > maxPositionEmbeddings) {
+        throw new RangeError(
+          `prompts[${p}] has ${prompt.length} ids, and with maxCompletionLength = ${maxCompletionLength} exceeds ` +
+            `the policy's maxPositionEmbeddings of ${maxPositionEmbeddings}`,
+        );
+      }
+    }
+    return {
+      prompts,
+      numGenerations,
+      maxCompletionLength,
+      temperature,
+      seed,
+      step,
+      firstSampleId,
+      eosTokenIds,
+    };
+  }
+
+  /** The generator, built again when a larger capacity than ever before is asked for. */
+  async generator(needed: GeneratorCapacity): Promise<Generator> {
+    const now = this.#generator?.capacity;
+    if (
+      now && now.promptTokens >= needed.promptTokens && now.sequences >= needed.sequences &&
+      now.completionLength >= needed.completionLength
+    ) return this.#generator!;
+    this.#generator?.destroy();
+    this.#generator = await Generator.create(this.gpu, this.parameters, {
+      promptTokens: Math.max(needed.promptTokens, now?.promptTokens ?? 0),
+      sequences: Math.max(needed.sequences, now?.sequences ?? 0),
+      completionLength: Math.max(needed.completionLength, now?.completionLength ?? 0),
+    });
+    return this.#generator;
+  }
+
+  /**
+   * Checks token ids.
+   *
+   * @throws {RangeError} If there are none, or one is out of vocabulary.
+   */
+  checkTokens(ids: readonly number[], what: string): void {
+    if (ids.length === 0) throw new RangeError(`${what} is empty: at least one token id is needed`);
+    const bad = ids.findIndex((id) =>
+      !Number.isInteger(id) || id < 0 || id >= this.config.vocabSize
+    );
+    if (bad >= 0) {
+      throw new RangeError(
+        `${what}[${bad}] is ${ids[bad]}: token ids are integers from 0 to ${
+          this.config.vocabSize - 1
+        }`,
+      );
+    }
+  }
+
+  /** Releases all memory. */
+  destroy(): void {
+    this.#generator?.destroy();
+    this.#generator = undefined;
+    this.parameters.destroy();
+  }
+}

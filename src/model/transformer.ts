@@ -1,0 +1,133 @@
+/**
+ * The decoder of the Llama/Qwen2 family: embedding, layers of attention and SwiGLU with RMSNorm before each, and a head.
+ *
+ * It is written once. Training, prefill and decoding differ in how a token attends to others, which the caller passes.
+ *
+ * @module
+ */
+
+import type { Plan } from "../gpu/plan.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { attention } from "../ops/attention.ts";
+import { embedding } from "../ops/embedding.ts";
+import { linear } from "../ops/matmul.ts";
+import { rmsNorm } from "../ops/rms_norm.ts";
+import { rope } from "../ops/rope.ts";
+import { swiglu } from "../ops/swiglu.ts";
+import type { PackedInputs } from "./packed_inputs.ts";
+import type { Parameters } from "./parameters.ts";
+
+/** Turns a layer's q, k and v, stacked as (T, (H + 2J) D), into attention outputs (T, H D). */
+export type Attend = (qkv: Tensor, layer: number) => Tensor;
+
+/**
+ * Records the layers and the final norm.
+ *
+ * @param plan Where to record.
+ * @param parameters The policy.
+ * @param embedded Token embeddings (T, C).
+ * @param attend How tokens see each other.
+ * @returns Normalised hidden states (T, C); {@linkcode head} makes logits of them.
+ */
+export function decoder(
+  plan: Plan,
+  parameters: Parameters,
+  embedded: Tensor,
+  attend: Attend,
+): Tensor {
+  const eps = parameters.config.rmsNormEps;
+  let stream = embedded;
+  let delta: Tensor | undefined;
+  for (const [index, layer] of parameters.layers.entries()) {
+    plan.scope(`layers.${index}`, () => {
+      const attentionIn = rmsNorm(plan, stream, layer.inputNorm, {
+        eps,
+        name: "input_layernorm",
+        ...(delta ? { delta } : {}),
+      });
+      const attentionOut = plan.scope("self_attn", () => {
+        const qkv = linear(plan, attentionIn.normed, layer.qkvWeight, {
+          name: "qkv_proj",
+          ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
+        });
+        return linear(plan, attend(qkv, index), layer.outputWeight, { name: "o_proj" });
+      });
+      const feedForwardIn = rmsNorm(plan, attentionIn.sum, layer.postAttentionNorm, {
+        eps,
+        delta: attentionOut,
+        name: "post_attention_layernorm",
+      });
+      delta = plan.scope("mlp", () => {
+        const gateUp = linear(plan, feedForwardIn.normed, layer.gateUpWeight, {
+          name: "gate_up_proj",
+        });
+        return linear(plan, swiglu(plan, gateUp, { name: "swiglu" }), layer.downWeight, {
+          name: "down_proj",
+        });
+      });
+      stream = feedForwardIn.sum;
+    });
+  }
+  return rmsNorm(plan, stream, parameters.finalNorm, {
+    eps,
+    name: "norm",
+    ...(delta ? { delta } : {}),
+  }).normed;
+}
+
+/**
+ * Records the output head.
+ *
+ * @param hidden (R, C).
+ * @returns Logits (R, V).
+ */
+export function head(plan: Plan, parameters: Parameters, hidden: Tensor): Tensor {
+  return linear(plan, hidden, parameters.head, { name: "lm_head" });
+}
+
+/** Head sizes and rotary base of a policy, as the attention ops take them. */
+export function headsOf({ config }: Parameters): AttentionHeads {
+  return {
+    heads: config.numAttentionHeads,
+    keyValueHeads: config.numKeyValueHeads,
+    headDim: config.headDim,
+    theta: config.ropeTheta,
+  };
+}
+
+/** What the attention ops need to know of a policy. */
+export interface AttentionHeads {
+  /** H. */
+  readonly heads: number;
+  /** J. */
+  readonly keyValueHeads: number;
+  /** D. */
+  readonly headDim: number;
+  /** Base of the rotary frequencies. */
+  readonly theta: number;
+}
+
+/**
+ * Records the policy over packed tokens, up to the head.
+ *
+ * @param plan Where to record.
+ * @param parameters The policy.
+ * @param inputs The packed batch.
+ * @param keep Called with each layer's q, k and v after the rotary embedding, for those who need them later.
+ * @returns Hidden states (T, C).
+ */
+export function encode(
+  plan: Plan,
+  parameters: Parameters,
+  inputs: PackedInputs,
+  keep?: (qkv: Tensor, layer: number) => void,
+): Tensor {
+  const heads = headsOf(parameters);
+  const { tokens, embedding: index, layout } = inputs;
+  const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
+  return decoder(plan, parameters, embedded, (qkv, layer) => {
+    const rotated = rope(plan, qkv, layout.positions, heads);
+    keep?.(rotated, layer);
+    return attention(plan, rotated, layout, heads);
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * AdamW over all parameters at once, with clipping by global norm.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Plan } from "../gpu/plan.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { adamw } from "../ops/adamw.ts";
+import { gradNorm } from "../ops/grad_norm.ts";
+
+/** Hyper-parameters of {@linkcode AdamW}; may be changed between steps. */
+export interface AdamWOptions {
+  /** Step size. */
+  learningRate: number;
+  /** Decay of the first moment. Default 0.9. */
+  beta1?: number;
+  /** Decay of the second moment. Default 0.999. */
+  beta2?: number;
+  /** Added to the root of the second moment. Default 1e-8. */
+  epsilon?: number;
+  /** Decoupled weight decay, applied to every parameter. Default 0. */
+  weightDecay?: number;
+  /** Gradients are scaled down to this global norm; 0 turns clipping off. Default 1. */
+  maxGradNorm?: number;
+}
+
+/**
+ * The AdamW optimizer (Loshchilov & Hutter 2019) with PyTorch's semantics.
+ *
+ * When the gradient's norm is not finite nothing is changed, so that the last good state survives.
+ */
+export class AdamW {
+  /** Running mean of the gradient (n). */
+  readonly firstMoment: Tensor;
+  /** Running mean of its square (n). */
+  readonly secondMoment: Tensor;
+  /** Global norm of the gradient before clipping (1). */
+  readonly gradNorm: Tensor;
+  /** Steps taken so far; set it when resuming. */
+  stepCount = 0;
+  /** Records nothing; run it in a submit after the gradients are complete, then call {@linkcode advance}. */
+  readonly plan: Plan;
+  /** Hyper-parameters of the next step. */
+  readonly options: Required<AdamWOptions>;
+
+  readonly #gpu: Gpu;
+
+  private constructor(gpu: Gpu, parameters: Tensor, gradients: Tensor, options: AdamWOptions) {
+    this.#gpu = gpu;
+    this.options = {
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      maxGradNorm: 1,
+      ...options,
+    };
+    const n = parameters.capacity;
+    this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg" });
+    this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq" });
+    this.plan = new Plan(gpu, "optimizer");
+    this.gradNorm = this.plan.keep(gradNorm(this.plan, gradients));
+    const next = () => this.stepCount + 1;
+    adamw(this.plan, {
+      parameters,
+      gradients,
+      firstMoment: this.firstMoment,
+      secondMoment: this.secondMoment,
+      gradNorm: this.gradNorm,
+    }, {
+      learningRate: () => this.options.learningRate,
+      beta1: () => this.options.beta1,
+      beta2: () => this.options.beta2,
+      eps: () => this.options.epsilon,
+      weightDecay: () => this.options.weightDecay,
+      maxGradNorm: () => this.options.maxGradNorm,
+      step: next,
+    });
+  }
+
+  /**
+   * Takes memory for the moments and compiles the step.
+   *
+   * @param gpu The device.
+   * @param parameters All values, flat (n).
+   * @param gradients All gradients, flat (n).
+   * @param options Hyper-parameters.
+   */
+  static async create(
+    gpu: Gpu,
+    parameters: Tensor,
+    gradients: Tensor,
+    options: AdamWOptions,
+  ): Promise<AdamW> {
+    const optimizer = new AdamW(gpu, parameters, gradients, options);
+    await optimizer.plan.compile();
+    return optimizer;
+  }
+
+  /** Counts a step after its plan was submitted. */
+  advance(): void {
+    this.stepCount++;
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    this.plan.destroy();
+    this.#gpu.destroyBuffer(this.firstMoment.storage.buffer);
+    this.#gpu.destroyBuffer(this.secondMoment.storage.buffer);
+  }
+}
