@@ -49,10 +49,13 @@ const SETTINGS = KINDS.map((policyLoss) =>
     policyLoss === "dppo"
       ? { policyLoss, epsilon: 0.1, epsilonHigh: 0.15, dualClip: 2 }
       : policyLoss === "gspo"
-      ? { policyLoss, epsilon: 0.2, epsilonHigh: 0.3 }
+      ? { policyLoss, epsilon: 0.2, epsilonHigh: 0.3, dualClip: 1.5 }
       : { policyLoss },
   )
-).concat(policyLossSettings({ policyLoss: "ppo", dualClip: 0 }));
+).concat(
+  policyLossSettings({ policyLoss: "ppo", dualClip: 0 }),
+  policyLossSettings({ policyLoss: "ppo", epsilonHigh: 2, dualClip: 1.5 }),
+);
 
 function* responses(): Generator<{ logProbs: Float64Array; old: Float64Array; advantage: number }> {
   for (let seed = 0; seed < 40; seed++) {
@@ -61,6 +64,10 @@ function* responses(): Generator<{ logProbs: Float64Array; old: Float64Array; ad
     const change = randomArray(seed + 100, length, 0.7);
     const logProbs = old.map((logProb, t) => logProb + change[t]!);
     yield { logProbs, old, advantage: [1.3, -0.8, 0][seed % 3]! };
+  }
+  // A log-ratio beyond ±20, where the exponential is held.
+  for (const advantage of [1.3, -0.8]) {
+    yield { logProbs: Float64Array.of(-30, -1), old: Float64Array.of(-1, -1.1), advantage };
   }
 }
 
