@@ -32,3 +32,12 @@ export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
     constants: { ...descriptor.constants, LANES: teamLanes(gpu) },
   });
 }
+
+/**
+ * How element-wise kernels share out their work: `LANES` per workgroup and `CHUNK` elements (or vectors of four) per
+ * workgroup. Long loops of few lanes suit a software adapter, whose workgroups are dear; others need many in flight.
+ */
+export function elementwiseConstants(gpu: Gpu): { LANES: number; CHUNK: number } {
+  const lanes = teamLanes(gpu);
+  return { LANES: lanes, CHUNK: lanes * (lanes <= 16 ? 16 : 4) };
+}

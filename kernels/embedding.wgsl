@@ -1,0 +1,98 @@
+// Table look-up: y[t] = table[tokens[t]], and its gradient without scattered additions.
+// table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read as vec4.
+// For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
+// lists the run of pieces of every id, so that each sum has one fixed order.
+// forward: one team per token. backward_pieces, backward_runs: one lane per four columns of a piece or run.
+// Ids beyond the table read its last row.
+
+struct Params {
+    rows: u32,         // forward: T
+    columns: u32,      // C / 4
+    vocabulary: u32,   // V
+    pieces: u32,       // number of pieces
+    runs: u32,         // number of runs
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> table: array<vec4f>;
+@group(0) @binding(2) var<storage, read> tokens: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn forward(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = wid.x + wid.y * nwg.x;
+    if (row >= params.rows) { return; }
+    let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
+    for (var c = lane; c < params.columns; c += LANES) {
+        y[row * params.columns + c] = table[begin + c];
+    }
+}
+
+@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(5) var<storage, read> order: array<u32>;
+@group(0) @binding(6) var<storage, read> pieces: array<vec2u>;           // (begin, end) in order
+@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>;    // (pieces, C)
+
+// partial[piece, c] = sum over the piece of dy
+@compute @workgroup_size(LANES)
+fn backward_pieces(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let blocks = (params.columns + LANES - 1u) / LANES;
+    let id = wid.x + wid.y * nwg.x;
+    let piece = id / blocks;
+    let c = (id % blocks) * LANES + lane;
+    if (piece >= params.pieces || c >= params.columns) { return; }
+    let range = pieces[piece];
+    var total = vec4f();
+    for (var i = range.x; i < range.y; i++) {
+        total += dy[order[i] * params.columns + c];
+    }
+    partial[piece * params.columns + c] = total;
+}
+
+@group(0) @binding(8) var<storage, read> partials: array<vec4f>;         // (pieces, C)
+@group(0) @binding(9) var<storage, read> runs: array<u32>;               // (runs, 3): id, first piece, end piece
+@group(0) @binding(10) var<storage, read_write> dtable: array<vec4f>;
+
+// dtable[id, c] += sum over the pieces of the id
+@compute @workgroup_size(LANES)
+fn backward_runs(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let blocks = (params.columns + LANES - 1u) / LANES;
+    let id = wid.x + wid.y * nwg.x;
+    let run = id / blocks;
+    let c = (id % blocks) * LANES + lane;
+    if (run >= params.runs || c >= params.columns) { return; }
+    let token = runs[3u * run];
+    if (token >= params.vocabulary) { return; }
+    let last = runs[3u * run + 2u];
+    var total = vec4f();
+    for (var piece = runs[3u * run + 1u]; piece < last; piece++) {
+        total += partials[piece * params.columns + c];
+    }
+    dtable[token * params.columns + c] += total;
+}
+
+// dtable = 0, for a gradient that is written rather than accumulated: ids that do not occur have none.
+@compute @workgroup_size(LANES)
+fn clear(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = wid.x + wid.y * nwg.x;
+    if (row >= params.vocabulary) { return; }
+    for (var c = lane; c < params.columns; c += LANES) {
+        dtable[row * params.columns + c] = vec4f();
+    }
+}

@@ -1,0 +1,67 @@
+/**
+ * Element-wise sum of two tensors.
+ *
+ * @module
+ */
+
+import code from "../../kernels/add.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { formatShape, type Tensor } from "../gpu/tensor.ts";
+import { elementwiseConstants } from "./prelude.ts";
+
+/**
+ * Computes `a + b`.
+ *
+ * Each summand gets a copy of the gradient, so both may be used elsewhere too, and may be the same tensor.
+ *
+ * @param plan Where to record.
+ * @param a Any shape.
+ * @param b The same shape.
+ * @param options `name` of the output below the current scope, `"add"` by default.
+ * @returns A tensor of that shape.
+ * @throws {RangeError} If the shapes differ.
+ */
+export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string } = {}): Tensor {
+  const { name = "add" } = options;
+  if (a.shape.length !== b.shape.length || a.shape.some((size, i) => size !== b.shape[i])) {
+    throw new RangeError(
+      `add needs equal shapes: got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
+    );
+  }
+  const { gpu } = plan;
+  // Whole vectors of four whatever the dimensions that vary.
+  const fixed = a.shape.reduce<number>((n, size) => typeof size === "number" ? n * size : n, 1);
+  const lanes = fixed % 4 === 0 ? 4 : 1;
+  const constants = elementwiseConstants(gpu);
+  const kernel = (entryPoint: string) =>
+    gpu.kernel({ name: "add", code, entryPoint: `${entryPoint}${lanes}`, constants });
+  const count = () => a.length / lanes;
+  const workgroups = () => Math.ceil(count() / constants.CHUNK);
+  const y = plan.empty(a.shape, name);
+  plan.dispatch({
+    kernel: kernel("add"),
+    label: `${name}.forward`,
+    bindings: { [`a${lanes}`]: a, [`b${lanes}`]: b, [`y${lanes}`]: y },
+    params: { count, accumulate: 0 },
+    workgroups,
+    cost: { bytes: () => a.length * 12, flops: () => a.length },
+  });
+
+  plan.onBackward([a, b], [y], () => {
+    const dy = plan.gradientOf(y);
+    if (!dy) return;
+    for (const [summand, tensor] of [["a", a], ["b", b]] as const) {
+      plan.intoGradient(tensor, (gradient, accumulate) => {
+        plan.dispatch({
+          kernel: kernel("pass"),
+          label: `${name}.backward_${summand}`,
+          bindings: { [`a${lanes}`]: dy, [`y${lanes}`]: gradient },
+          params: { count, accumulate: accumulate ? 1 : 0 },
+          workgroups,
+          cost: { bytes: () => a.length * (accumulate ? 12 : 8) },
+        });
+      });
+    }
+  });
+  return y;
+}

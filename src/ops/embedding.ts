@@ -1,0 +1,166 @@
+/**
+ * Table look-up of token ids, with a gradient whose sums have a fixed order.
+ *
+ * @module
+ */
+
+import code from "../../kernels/embedding.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { type Dim, formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { teamKernel, teamLanes } from "./prelude.ts";
+
+/** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
+const PIECE = 128;
+
+/** The tokens of a batch sorted by id, on the GPU; the values come from {@linkcode embeddingIndex}. */
+export interface EmbeddingIndex {
+  /** Token positions sorted by id, u32 (T). */
+  readonly order: Tensor;
+  /** Begin and end in `order` of each piece, u32 (·, 2). */
+  readonly pieces: Tensor;
+  /** Number of pieces in use. */
+  readonly pieceCount: Dim;
+  /** Token id, first piece and last piece + 1 of each id that occurs, u32 (·, 3). */
+  readonly runs: Tensor;
+  /** Number of runs in use. */
+  readonly runCount: Dim;
+}
+
+/**
+ * The most pieces and runs that {@linkcode embeddingIndex} makes of a batch.
+ *
+ * @param tokens The most tokens in a batch.
+ * @param vocabulary Number of ids.
+ */
+export function embeddingIndexLimits(
+  tokens: number,
+  vocabulary: number,
+): { pieces: number; runs: number } {
+  const runs = Math.min(tokens, vocabulary);
+  return { pieces: Math.min(tokens, runs + Math.floor(tokens / PIECE)), runs };
+}
+
+/**
+ * Sorts the tokens of a batch by id, in order of position within an id.
+ *
+ * @param tokens Token ids (T).
+ * @returns `order` (T), `pieces` (·, 2) and `runs` (·, 3) as {@linkcode EmbeddingIndex} describes them, flattened.
+ */
+export function embeddingIndex(
+  tokens: ArrayLike<number>,
+): { order: Uint32Array; pieces: Uint32Array; runs: Uint32Array } {
+  const count = tokens.length;
+  // One float64 key holds id and position exactly: typed arrays sort fastest without a comparison function.
+  const keys = Float64Array.from({ length: count }, (_, t) => tokens[t]! * count + t).sort();
+  const order = Uint32Array.from(keys, (key) => key % count);
+  const pieces: number[] = [];
+  const runs: number[] = [];
+  for (let begin = 0; begin < count;) {
+    const id = tokens[order[begin]!]!;
+    let end = begin + 1;
+    while (end < count && tokens[order[end]!] === id) end++;
+    const first = pieces.length / 2;
+    for (let at = begin; at < end; at += PIECE) pieces.push(at, Math.min(at + PIECE, end));
+    runs.push(id, first, pieces.length / 2);
+    begin = end;
+  }
+  return { order, pieces: Uint32Array.from(pieces), runs: Uint32Array.from(runs) };
+}
+
+/**
+ * Looks up a row of `table` for every token.
+ *
+ * Ids must be below V: the kernel reads the last row for others, it does not report them.
+ *
+ * @param plan Where to record.
+ * @param table (V, C), C a multiple of 4.
+ * @param tokens Ids, u32 (T).
+ * @param index The tokens sorted by id; needed where the table wants a gradient.
+ * @param options `name` of the output below the current scope, `"embedding"` by default.
+ * @returns (T, C).
+ * @throws {RangeError} If the shapes do not fit.
+ * @throws {TypeError} If the ids are not u32, or the table wants a gradient and there is no index.
+ */
+export function embedding(
+  plan: Plan,
+  table: Tensor,
+  tokens: Tensor,
+  index?: EmbeddingIndex,
+  options: { name?: string } = {},
+): Tensor {
+  const { name = "embedding" } = options;
+  const vocabulary = sizeLimit(table.shape[0]!);
+  const width = table.capacity / vocabulary;
+  if (table.shape.length !== 2 || vocabulary === 0 || width % 4 !== 0) {
+    throw new RangeError(
+      `embedding needs a table (V, C) with C a multiple of 4: got ${formatShape(table.shape)}`,
+    );
+  }
+  if (tokens.shape.length !== 1 || tokens.dtype !== "u32") {
+    throw new TypeError(
+      `embedding needs u32 tokens (T): got ${tokens.dtype} ${formatShape(tokens.shape)}`,
+    );
+  }
+  const { gpu } = plan;
+  const rows = tokens.shape[0]!;
+  const columns = width / 4;
+  const kernel = (entryPoint: string) => teamKernel(gpu, { name: "embedding", code, entryPoint });
+  const params = {
+    rows,
+    columns,
+    vocabulary,
+    pieces: index?.pieceCount ?? 0,
+    runs: index?.runCount ?? 0,
+  };
+  const y = plan.empty([rows, width], name);
+  plan.dispatch({
+    kernel: kernel("forward"),
+    label: `${name}.forward`,
+    bindings: { table, tokens, y },
+    params,
+    workgroups: rows,
+    cost: { bytes: () => sizeNow(rows) * width * 8 },
+  });
+
+  plan.onBackward([table], [y], () => {
+    const dy = plan.gradientOf(y);
+    if (!dy) return;
+    if (!index) {
+      throw new TypeError(
+        `${plan.path(name)}: the gradient of ${table.name} needs an EmbeddingIndex`,
+      );
+    }
+    const { order, pieces, pieceCount, runs, runCount } = index;
+    const blocks = Math.ceil(columns / teamLanes(gpu));
+    const partial = plan.empty([pieceCount, width], `${name}.dtable.partial`);
+    plan.dispatch({
+      kernel: kernel("backward_pieces"),
+      label: `${name}.backward_pieces`,
+      bindings: { dy, order, pieces, partial },
+      params,
+      workgroups: () => pieceCount.value * blocks,
+      cost: { bytes: () => (sizeNow(rows) + pieceCount.value) * width * 4 },
+    });
+    plan.intoGradient(table, (dtable, accumulate) => {
+      if (!accumulate) {
+        plan.dispatch({
+          kernel: kernel("clear"),
+          label: `${name}.backward_clear`,
+          bindings: { dtable },
+          params,
+          workgroups: vocabulary,
+          cost: { bytes: () => vocabulary * width * 4 },
+        });
+      }
+      plan.dispatch({
+        kernel: kernel("backward_runs"),
+        label: `${name}.backward_runs`,
+        bindings: { partials: partial, runs, dtable },
+        params,
+        workgroups: () => runCount.value * blocks,
+        cost: { bytes: () => (pieceCount.value + 2 * runCount.value) * width * 4 },
+      });
+    });
+  });
+  return y;
+}

@@ -1,0 +1,53 @@
+/**
+ * Flat arrays of any length, in ranges that a device can bind at once.
+ *
+ * @module
+ */
+
+import type { Plan } from "../gpu/plan.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+
+/** Ranges begin at multiples of this many four-byte elements, the largest alignment WebGPU may ask for. */
+const ALIGNMENT = 64;
+
+/** Options of ops over flat arrays that may be larger than the device can bind. */
+export interface FlatOptions {
+  /** The most bytes to bind at once. Default: the device's `maxStorageBufferBindingSize`. */
+  maxBindingBytes?: number;
+}
+
+/** Part of a flat array. */
+export interface FlatRange {
+  /** First element. */
+  readonly offset: number;
+  /** Number of elements. */
+  readonly length: number;
+}
+
+/**
+ * Cuts a flat array into the fewest ranges that can be bound.
+ *
+ * @param plan Decides the device's limit.
+ * @param length Elements of four bytes.
+ * @param options `maxBindingBytes`, to stay below the device's limit.
+ * @throws {RangeError} If not even 64 elements may be bound.
+ */
+export function flatRanges(plan: Plan, length: number, options: FlatOptions = {}): FlatRange[] {
+  const bytes = options.maxBindingBytes ?? plan.gpu.device.limits.maxStorageBufferBindingSize;
+  const most = Math.floor(bytes / 4 / ALIGNMENT) * ALIGNMENT;
+  if (!(most > 0)) {
+    throw new RangeError(
+      `maxBindingBytes must be at least ${4 * ALIGNMENT}: current value is ${bytes}`,
+    );
+  }
+  const ranges: FlatRange[] = [];
+  for (let offset = 0; offset < length; offset += most) {
+    ranges.push({ offset, length: Math.min(most, length - offset) });
+  }
+  return ranges;
+}
+
+/** The part of a tensor that a range names. */
+export function flatView(tensor: Tensor, { offset, length }: FlatRange): Tensor {
+  return tensor.view([length], { elementOffset: offset });
+}

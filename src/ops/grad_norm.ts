@@ -1,0 +1,75 @@
+/**
+ * The global gradient norm.
+ *
+ * @module
+ */
+
+import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { formatShape, type Tensor } from "../gpu/tensor.ts";
+import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
+import { teamKernel } from "./prelude.ts";
+
+/** Vectors of four elements that one team sums. Bounds the rounding error whatever the array's length. */
+const CHUNK = 4096;
+
+/** Options of {@linkcode gradNorm}. */
+export interface GradNormOptions extends FlatOptions {
+  /** Name of the output below the current scope. Default `"grad_norm"`. */
+  name?: string;
+}
+
+/**
+ * Computes the Euclidean norm of all gradients together.
+ *
+ * The order of the sum is fixed for a device. The norm itself may be as large as an f32 can be (the squares do not
+ * overflow); elements below 1e-19 count as zero. A NaN or infinite gradient makes it NaN or infinite.
+ *
+ * @param plan Where to record.
+ * @param gradients Flat array (n), n a multiple of 4.
+ * @param options `name`, and `maxBindingBytes` to bind less at once than the device could.
+ * @returns [1].
+ * @throws {RangeError} If the shape does not fit.
+ */
+export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions = {}): Tensor {
+  const { name = "grad_norm" } = options;
+  const n = gradients.capacity;
+  if (gradients.shape.length !== 1 || n === 0 || n % 4 !== 0) {
+    throw new RangeError(
+      `gradNorm needs a flat array (n) with n a multiple of 4: got ${formatShape(gradients.shape)}`,
+    );
+  }
+  const { gpu } = plan;
+  const chunksOf = (length: number) => Math.ceil(length / (4 * CHUNK));
+  const ranges = flatRanges(plan, n, options);
+  const partials = plan.empty(
+    [ranges.reduce((count, { length }) => count + chunksOf(length), 0)],
+    `${name}.partial`,
+  );
+  let firstPartial = 0;
+  for (const [i, range] of ranges.entries()) {
+    plan.dispatch({
+      kernel: teamKernel(gpu, {
+        name: "grad_norm",
+        code,
+        entryPoint: "partial_norms",
+        constants: { CHUNK },
+      }),
+      label: `${name}.partial${ranges.length > 1 ? i : ""}`,
+      bindings: { x: flatView(gradients, range), partial: partials },
+      params: { count: range.length / 4, first_partial: firstPartial },
+      workgroups: chunksOf(range.length),
+      cost: { bytes: () => range.length * 4, flops: () => range.length * 2 },
+    });
+    firstPartial += chunksOf(range.length);
+  }
+  const result = plan.empty([1], name);
+  plan.dispatch({
+    kernel: teamKernel(gpu, { name: "grad_norm", code, entryPoint: "total_norm" }),
+    label: `${name}.total`,
+    bindings: { partials, result },
+    params: { count: partials.capacity, first_partial: 0 },
+    workgroups: 1,
+  });
+  return result;
+}

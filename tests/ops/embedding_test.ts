@@ -1,0 +1,146 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Plan } from "../../src/gpu/plan.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import {
+  embedding,
+  type EmbeddingIndex,
+  embeddingIndex,
+  embeddingIndexLimits,
+} from "../../src/ops/embedding.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
+import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { embedding as reference, embeddingGradient } from "../reference/embedding.ts";
+
+/** The index of a batch on the GPU, with room for more than it needs. */
+function uploadIndex(gpu: Gpu, tokens: Uint32Array): EmbeddingIndex {
+  const { order, pieces, runs } = embeddingIndex(tokens);
+  const dim = (name: string, used: number) => {
+    const size = new Dim(name, used + 5);
+    size.value = used;
+    return size;
+  };
+  const pieceCount = dim("pieces", pieces.length / 2);
+  const runCount = dim("runs", runs.length / 3);
+  return {
+    order: gpu.tensor([order.length], { data: order, dtype: "u32" }),
+    pieces: gpu.tensor([pieceCount.capacity, 2], { data: pieces, dtype: "u32" }),
+    pieceCount,
+    runs: gpu.tensor([runCount.capacity, 3], { data: runs, dtype: "u32" }),
+    runCount,
+  };
+}
+
+Deno.test("embedding() matches float64, forward and gradient", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const cases = [[1, 1, 4], [3, 7, 64], [65, 5, 36], [257, 2, 260], [600, 40, 8]] as const;
+    for (const [count, vocabulary, channels] of cases) {
+      for (const parameter of [false, true]) {
+        const tokens = randomIntegers(1, count, vocabulary);
+        await checkOp(gpu, `${count} of ${vocabulary} x ${channels}`, {
+          inputs: {
+            table: {
+              shape: [vocabulary, channels],
+              data: randomArray(2, vocabulary * channels),
+              parameter,
+            },
+            tokens: { shape: [count], data: tokens, dtype: "u32" },
+          },
+          build: (plan, inputs) => ({
+            y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
+          }),
+          reference: ({ table }) => ({ y: reference(tokens, table!, channels) }),
+          outputGradients: { y: randomArray(3, count * channels) },
+        });
+      }
+    }
+  });
+});
+
+Deno.test("embedding() gives every row of the table its whole gradient", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [count, vocabulary, channels] = [700, 13, 12];
+    // Most tokens share an id, and some ids do not occur.
+    const tokens = randomIntegers(4, count, vocabulary).map((id) => id % 3 === 0 ? id : 1);
+    const dy = randomArray(5, count * channels);
+    const { gradients } = await runOp(gpu, {
+      inputs: {
+        table: { shape: [vocabulary, channels], data: randomArray(6, vocabulary * channels) },
+        tokens: { shape: [count], data: tokens, dtype: "u32" },
+      },
+      build: (plan, inputs) => ({
+        y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
+      }),
+      reference: () => ({}),
+      outputGradients: { y: dy },
+    });
+    assertClose(gradients.table!, embeddingGradient(tokens, dy, vocabulary, channels), {
+      tolerance: 1e-6,
+    });
+  });
+});
+
+Deno.test("embedding() reads the last row for an id beyond the table", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const { outputs } = await runOp(gpu, {
+      inputs: {
+        table: { shape: [3, 4], data: randomArray(7, 12) },
+        tokens: { shape: [2], data: [3, 0xffffffff], dtype: "u32" },
+      },
+      build: (plan, { table, tokens }) => ({ y: embedding(plan, table!, tokens!) }),
+      reference: () => ({}),
+    });
+    const last = [...randomArray(7, 12).subarray(8)];
+    assertEquals([...outputs.y!], [...last, ...last]);
+  });
+});
+
+Deno.test("embeddingIndex() covers each position once, one id per piece, in order", () => {
+  for (const [count, vocabulary] of [[1, 1], [300, 2], [1000, 900], [513, 30]] as const) {
+    const tokens = randomIntegers(8, count, vocabulary);
+    const { order, pieces, runs } = embeddingIndex(tokens);
+    assertEquals([...order].sort((a, b) => a - b), [...order.keys()]);
+    let at = 0;
+    for (let p = 0; p < pieces.length; p += 2) {
+      const [begin, end] = [pieces[p]!, pieces[p + 1]!];
+      assertEquals(begin, at);
+      assert(end > begin && end - begin <= 128);
+      for (let i = begin + 1; i < end; i++) {
+        assert(order[i]! > order[i - 1]!);
+        assertEquals(tokens[order[i]!], tokens[order[begin]!]);
+      }
+      at = end;
+    }
+    assertEquals(at, count);
+    let piece = 0;
+    let previous = -1;
+    for (let r = 0; r < runs.length; r += 3) {
+      assert(runs[r]! > previous);
+      assertEquals(runs[r + 1], piece);
+      for (; piece < runs[r + 2]!; piece++) {
+        assertEquals(tokens[order[pieces[2 * piece]!]!], runs[r]);
+      }
+      previous = runs[r]!;
+    }
+    assertEquals(piece, pieces.length / 2);
+    const limits = embeddingIndexLimits(count, vocabulary);
+    assert(pieces.length / 2 <= limits.pieces && runs.length / 3 <= limits.runs);
+  }
+  assertEquals(embeddingIndex([]).pieces.length, 0);
+});
+
+Deno.test("embedding() refuses what it cannot look up", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p", { gradients: true });
+    const ids = gpu.tensor([2], { dtype: "u32" });
+    assertThrows(() => embedding(plan, gpu.tensor([3, 6]), ids), RangeError, "multiple of 4");
+    assertThrows(() => embedding(plan, gpu.tensor([3, 4]), gpu.tensor([2])), TypeError, "u32");
+    const table = gpu.tensor([3, 4], { name: "table" });
+    table.grad = gpu.tensor([3, 4]);
+    const y = embedding(plan, table, ids);
+    plan.shareGradient(y, gpu.tensor([2, 4]));
+    assertThrows(() => plan.backward(), TypeError, "EmbeddingIndex");
+    return Promise.resolve();
+  });
+});
