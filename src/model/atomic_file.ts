@@ -1,0 +1,53 @@
+/**
+ * Files that are either the old or the new one, whenever the process or the machine stops.
+ *
+ * The new contents are written beside the file under the name `<path>.partial`, brought to disk,
+ * and renamed. One writer at a time per path; a `.partial` left by a killed process is overwritten
+ * by the next.
+ */
+
+import { dirname } from "node:path";
+
+/** Writes all of `bytes` at the file's position. */
+export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}
+
+/** Brings a folder's list of names to disk, so that a rename in it survives a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  // Windows does not open folders; its renames are journaled.
+  if (Deno.build.os === "windows") return;
+  using directory = await Deno.open(path);
+  await directory.sync();
+}
+
+/**
+ * Creates or replaces the file at `path` with what `write` writes.
+ *
+ * If `write` throws, the file is as before and nothing is left beside it.
+ */
+export async function createFileAtomic(
+  path: string,
+  write: (file: Deno.FsFile) => Promise<void>,
+): Promise<void> {
+  const partial = `${path}.partial`;
+  try {
+    {
+      using file = await Deno.open(partial, { write: true, create: true, truncate: true });
+      await write(file);
+      await file.sync();
+    }
+    await Deno.rename(partial, path);
+  } catch (error) {
+    // The error that matters is the first one.
+    await Deno.remove(partial).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Creates or replaces the file at `path` with a text or bytes. */
+export async function writeFileAtomic(path: string, contents: string | Uint8Array): Promise<void> {
+  const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
+  await createFileAtomic(path, (file) => writeAll(file, bytes));
+}
