@@ -191,7 +191,6 @@ export function configToHuggingFace(
     max_position_embeddings: config.maxPositionEmbeddings,
     tie_word_embeddings: config.tieWordEmbeddings,
     attention_bias: config.attentionBias,
-    attention_dropout: 0,
     ...(config.modelType === "qwen2" ? { use_sliding_window: false } : { mlp_bias: false }),
     // Written even when null: an absent id means 1 or 2 to a LlamaConfig.
     bos_token_id: null,
