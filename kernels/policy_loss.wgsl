@@ -1,0 +1,277 @@
+// Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
+//   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequences[i], t = item_positions[i]
+// log_probs, entropies, dlog_probs, dentropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t];
+// advantages, weights (B); stats (16), added to (the maxima: raised).
+// main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks. Sums are taken in a fixed order.
+// response_ratio: one team per response, for the surrogates that look at whole responses, whose items are contiguous.
+
+override POLICY_LOSS: u32 = 1u;     // 0 reinforce, 1 ppo, 2 cispo, 3 sapo, 4 dppo, 5 gspo, 6 gmpo
+override KL_ESTIMATOR: u32 = 0u;    // 0 none, 1 k1, 2 k2, 3 k3
+
+struct Params {
+    items: u32,                     // N
+    stride: u32,                    // M
+    responses: u32,                 // response_ratio: rows of item_ranges
+    chunk_items: u32,
+    chunks: u32,
+    epsilon: f32,
+    epsilon_high: f32,
+    dual_clip: f32,                 // 0: none
+    sapo_temperature_pos: f32,
+    sapo_temperature_neg: f32,
+    beta: f32,
+    entropy_coef: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> log_probs: array<f32>;
+@group(0) @binding(2) var<storage, read> entropies: array<f32>;
+@group(0) @binding(3) var<storage, read> item_sequences: array<u32>;
+@group(0) @binding(4) var<storage, read> item_positions: array<u32>;
+@group(0) @binding(5) var<storage, read> old_log_probs: array<f32>;
+@group(0) @binding(6) var<storage, read> ref_log_probs: array<f32>;
+@group(0) @binding(7) var<storage, read> advantages: array<f32>;
+@group(0) @binding(8) var<storage, read> weights: array<f32>;
+@group(0) @binding(9) var<storage, read> saved_log_ratios: array<f32>;     // (B), of whole responses
+@group(0) @binding(10) var<storage, read_write> dlog_probs: array<f32>;
+@group(0) @binding(11) var<storage, read_write> dentropies: array<f32>;
+@group(0) @binding(12) var<storage, read_write> partial: array<f32>;       // (chunks, 16)
+
+const LOG_RATIO_LIMIT = 20.0;
+const K3_LIMIT = 10.0;
+const LARGEST = 0x1.fffffep+127;
+
+const CLIP_NONE = 0u;
+const CLIP_LOW = 1u;
+const CLIP_HIGH = 2u;
+const CLIP_DUAL = 3u;
+
+struct TokenLoss {
+    loss: f32,
+    dlog_prob: f32,
+    clip: u32,
+}
+
+fn is_finite(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+// For maxima, which may drop a NaN: whatever is not finite counts as the largest number.
+fn finite_or_largest(value: f32) -> f32 {
+    return select(LARGEST, value, is_finite(value));
+}
+
+fn bounded_ratio(log_ratio: f32) -> f32 {
+    return exp(clamp(log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT));
+}
+
+fn moves(log_ratio: f32) -> bool {
+    return abs(log_ratio) <= LOG_RATIO_LIMIT;
+}
+
+fn held_factor(factor: f32, log_prob: f32, advantage: f32, clip: u32) -> TokenLoss {
+    return TokenLoss(-factor * advantage * log_prob, -factor * advantage, clip);
+}
+
+// max(-A r, -A clip(r)), with the dual clip where A < 0
+fn clipped_ratio(log_ratio: f32, advantage: f32, dual_clip: f32) -> TokenLoss {
+    let ratio = bounded_ratio(log_ratio);
+    let free = -advantage * ratio;
+    let clipped = -advantage * clamp(ratio, 1.0 - params.epsilon, 1.0 + params.epsilon_high);
+    if (clipped > free) {
+        return TokenLoss(clipped, 0.0, select(CLIP_LOW, CLIP_HIGH, advantage > 0.0));
+    }
+    if (dual_clip > 0.0 && advantage < 0.0 && ratio > dual_clip) {
+        return TokenLoss(-advantage * dual_clip, 0.0, CLIP_DUAL);
+    }
+    return TokenLoss(free, select(0.0, free, moves(log_ratio)), CLIP_NONE);
+}
+
+fn clipped_weight(log_prob: f32, log_ratio: f32, advantage: f32) -> TokenLoss {
+    let ratio = bounded_ratio(log_ratio);
+    let low = 1.0 - params.epsilon;
+    let high = 1.0 + params.epsilon_high;
+    let clip = select(select(CLIP_NONE, CLIP_LOW, ratio < low), CLIP_HIGH, ratio > high);
+    return held_factor(clamp(ratio, low, high), log_prob, advantage, clip);
+}
+
+fn soft_gate(log_ratio: f32, advantage: f32) -> TokenLoss {
+    let ratio = bounded_ratio(log_ratio);
+    let tau = select(params.sapo_temperature_neg, params.sapo_temperature_pos, advantage > 0.0);
+    // sigmoid and its complement, each without cancellation
+    let e = exp(-tau * abs(ratio - 1.0));
+    let near = 1.0 / (1.0 + e);
+    let gate = select(e * near, near, ratio >= 1.0);
+    let slope = -advantage * 4.0 * e * near * near * ratio;
+    return TokenLoss(-advantage * 4.0 / tau * gate, select(0.0, slope, moves(log_ratio)), CLIP_NONE);
+}
+
+fn trust_region(log_prob: f32, old_log_prob: f32, advantage: f32) -> TokenLoss {
+    let gap = exp(log_prob) - exp(old_log_prob);
+    if (advantage > 0.0 && gap > params.epsilon_high) { return TokenLoss(0.0, 0.0, CLIP_HIGH); }
+    if (advantage <= 0.0 && gap < -params.epsilon) { return TokenLoss(0.0, 0.0, CLIP_LOW); }
+    let ratio = bounded_ratio(log_prob - old_log_prob);
+    let capped = params.dual_clip > 0.0 && ratio > params.dual_clip;
+    return held_factor(
+        select(ratio, params.dual_clip, capped), log_prob, advantage, select(CLIP_NONE, CLIP_DUAL, capped));
+}
+
+// The log-ratio of a token as it enters the geometric mean.
+fn held_log_ratio(log_ratio: f32, advantage: f32) -> f32 {
+    let bounded = clamp(log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
+    if (advantage > 0.0) { return min(bounded, params.epsilon_high); }
+    if (advantage < 0.0) { return max(bounded, -params.epsilon); }
+    return bounded;
+}
+
+fn geometric_mean(log_ratio: f32, mean_log_ratio: f32, advantage: f32) -> TokenLoss {
+    let loss = -advantage * exp(mean_log_ratio);
+    let bounded = clamp(log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
+    if (held_log_ratio(log_ratio, advantage) != bounded) {
+        return TokenLoss(loss, 0.0, select(CLIP_LOW, CLIP_HIGH, advantage > 0.0));
+    }
+    return TokenLoss(loss, select(0.0, loss, moves(log_ratio)), CLIP_NONE);
+}
+
+// e^x - 1 - x
+fn exp_tail(x: f32) -> f32 {
+    let series = x * x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x / 5040.0)))));
+    return select(exp(x) - 1.0 - x, series, abs(x) < 0.3);
+}
+
+// Estimate of KL(policy || reference) and its derivative, from d = ln policy - ln reference.
+fn kl_estimate(d: f32) -> vec2f {
+    if (KL_ESTIMATOR == 1u) { return vec2f(d, 1.0); }
+    if (KL_ESTIMATOR == 2u) { return vec2f(0.5 * d * d, d); }
+    let held = clamp(d, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
+    let value = exp_tail(-held);
+    if (value > K3_LIMIT) { return vec2f(K3_LIMIT, 0.0); }
+    return vec2f(value, select(0.0, held - value, moves(d)));
+}
+
+// A team writes the totals of its lanes to one row of partial, in the order of the statistics.
+fn write_partial(chunk: u32, lane: u32, losses: vec4f, token_means: vec4f, clips: vec4f, maxima: vec4f) {
+    let begin = chunk * 16u;
+    for (var k = 0u; k < 4u; k++) {
+        let a = team_sum(losses[k], lane);
+        let b = team_sum(token_means[k], lane);
+        let c = team_sum(clips[k], lane);
+        let d = team_max(maxima[k], lane);
+        if (lane == 0u) {
+            partial[begin + k] = a;
+            partial[begin + 4u + k] = b;
+            partial[begin + 8u + k] = c;
+            partial[begin + 12u + k] = d;
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let chunk = wid.x + wid.y * nwg.x;
+    if (chunk >= params.chunks) { return; }
+    let first = chunk * params.chunk_items;
+    let last = min(first + params.chunk_items, params.items);
+    var losses = vec4f();          // loss, policy loss, items, not finite
+    var token_means = vec4f();     // entropy, kl, old - new, |old - new|
+    var clips = vec4f();           // clipped low, high, dual; ratio
+    var maxima = vec4f();          // |old - new|, ratio
+    for (var i = first + lane; i < last; i += LANES) {
+        let b = item_sequences[i];
+        let at = b * params.stride + item_positions[i];
+        let log_prob = log_probs[i];
+        let old_log_prob = old_log_probs[at];
+        let entropy = entropies[i];
+        let advantage = advantages[b];
+        let weight = weights[b];
+        let log_ratio = log_prob - old_log_prob;
+
+        var token: TokenLoss;
+        switch (POLICY_LOSS) {
+            case 0u: { token = TokenLoss(-advantage * log_prob, -advantage, CLIP_NONE); }
+            case 2u: { token = clipped_weight(log_prob, log_ratio, advantage); }
+            case 3u: { token = soft_gate(log_ratio, advantage); }
+            case 4u: { token = trust_region(log_prob, old_log_prob, advantage); }
+            case 5u: { token = clipped_ratio(saved_log_ratios[b], advantage, 0.0); }
+            case 6u: { token = geometric_mean(log_ratio, saved_log_ratios[b], advantage); }
+            default: { token = clipped_ratio(log_ratio, advantage, params.dual_clip); }
+        }
+        var loss = token.loss;
+        var dlog_prob = token.dlog_prob;
+        var kl = 0.0;
+        if (KL_ESTIMATOR != 0u) {
+            let estimate = kl_estimate(log_prob - ref_log_probs[at]);
+            kl = estimate.x;
+            loss += params.beta * kl;
+            dlog_prob += params.beta * estimate.y;
+        }
+        loss = weight * (loss - params.entropy_coef * entropy);
+        dlog_prob *= weight;
+        dlog_probs[i] = dlog_prob;
+        dentropies[i] = -weight * params.entropy_coef;
+
+        let ratio = bounded_ratio(log_ratio);
+        let finite = is_finite(loss) && is_finite(dlog_prob) && is_finite(log_ratio) && is_finite(entropy);
+        losses += vec4f(loss, weight * token.loss, 1.0, select(1.0, 0.0, finite));
+        token_means += vec4f(entropy, kl, -log_ratio, abs(log_ratio));
+        clips += vec4f(
+            f32(token.clip == CLIP_LOW), f32(token.clip == CLIP_HIGH), f32(token.clip == CLIP_DUAL), ratio);
+        maxima = max(maxima, vec4f(finite_or_largest(abs(log_ratio)), finite_or_largest(ratio), 0.0, 0.0));
+    }
+    write_partial(chunk, lane, losses, token_means, clips, maxima);
+}
+
+@group(0) @binding(13) var<storage, read_write> stats: array<f32>;         // (16)
+@group(0) @binding(14) var<storage, read> partials: array<f32>;            // (chunks, 16)
+
+@compute @workgroup_size(LANES)
+fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
+    for (var k = 0u; k < 16u; k++) {
+        var sum = 0.0;
+        var most = 0.0;
+        for (var chunk = lane; chunk < params.chunks; chunk += LANES) {
+            let value = partials[chunk * 16u + k];
+            sum += value;
+            most = max(most, value);
+        }
+        let all = team_sum(sum, lane);
+        let largest = team_max(most, lane);
+        if (lane == 0u) {
+            if (k < 12u) { stats[k] += all; } else { stats[k] = max(stats[k], largest); }
+        }
+    }
+}
+
+@group(0) @binding(15) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
+@group(0) @binding(16) var<storage, read_write> log_ratios: array<f32>;    // (B)
+
+// The mean log-ratio of each response; for gmpo that of the held ones.
+@compute @workgroup_size(LANES)
+fn response_ratio(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let response = wid.x + wid.y * nwg.x;
+    if (response >= params.responses) { return; }
+    let first = item_ranges[2u * response];
+    let last = item_ranges[2u * response + 1u];
+    if (first >= last) { return; }
+    let b = item_sequences[first];
+    let advantage = advantages[b];
+    var sum = 0.0;
+    for (var i = first + lane; i < last; i += LANES) {
+        let log_ratio = log_probs[i] - old_log_probs[b * params.stride + item_positions[i]];
+        if (POLICY_LOSS == 6u) {
+            sum += held_log_ratio(log_ratio, advantage);
+        } else {
+            sum += log_ratio;
+        }
+    }
+    let all = team_sum(sum, lane);
+    if (lane == 0u) { log_ratios[b] = all / f32(last - first); }
+}

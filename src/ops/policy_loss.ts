@@ -1,0 +1,268 @@
+/**
+ * The policy-gradient loss over scored tokens: surrogate, divergence from a reference and entropy bonus, their
+ * derivatives, and the statistics a training step reports.
+ *
+ * @module
+ */
+
+import code from "../../kernels/policy_loss.wgsl" with { type: "text" };
+import type { Param, Plan } from "../gpu/plan.ts";
+import {
+  type Dim,
+  formatShape,
+  type Size,
+  sizeLimit,
+  sizeNow,
+  type Tensor,
+} from "../gpu/tensor.ts";
+import { teamKernel } from "./prelude.ts";
+
+/** Surrogates the kernel computes, by the number it knows them by. */
+const SURROGATES = {
+  reinforce: 0,
+  ppo: 1,
+  cispo: 2,
+  sapo: 3,
+  dppo: 4,
+  gspo: 5,
+  gmpo: 6,
+} as const;
+
+/** Estimators of the divergence from the reference, by the number the kernel knows them by. */
+const KL_ESTIMATORS = { k1: 1, k2: 2, k3: 3 } as const;
+
+/**
+ * Where each statistic stands in the tensor of {@linkcode policyLoss}.
+ *
+ * Sums run over items and over every run since the tensor was cleared; maxima likewise. A value that is not finite
+ * counts in `notFinite` and enters the maxima as 3.4e38.
+ */
+export const POLICY_LOSS_STATS = {
+  /** Σ w (ℓ + beta · kl - entropyCoef · H): the loss. */
+  loss: 0,
+  /** Σ w ℓ: the surrogate's part of the loss. */
+  policyLoss: 1,
+  /** Number of items. */
+  items: 2,
+  /** Items with a loss, derivative, log-ratio or entropy that is not finite. */
+  notFinite: 3,
+  /** Σ H, in nats. */
+  entropySum: 4,
+  /** Σ of the estimates of KL(π ‖ π_ref); 0 without an estimator. */
+  klSum: 5,
+  /** Σ (ln π_old - ln π). */
+  ppoKlSum: 6,
+  /** Σ |ln π - ln π_old|. */
+  logProbDiffSum: 7,
+  /** Items whose loss the lower bound of the ratio decided. */
+  clippedLow: 8,
+  /** Items whose loss the upper bound of the ratio decided. */
+  clippedHigh: 9,
+  /** Items whose loss the dual clip decided. */
+  dualClipped: 10,
+  /** Σ π / π_old. */
+  ratioSum: 11,
+  /** Largest |ln π - ln π_old|. */
+  logProbDiffMax: 12,
+  /** Largest π / π_old, at most e^20. */
+  ratioMax: 13,
+} as const;
+
+/** Elements of the statistics tensor. */
+const STATS = 16;
+/** Items per team, and the most teams; beyond that teams take more items. */
+const CHUNK_ITEMS = 128;
+const MAX_CHUNKS = 1024;
+
+/** What {@linkcode policyLoss} reads. N items, B responses in the batch, M the longest response. */
+export interface PolicyLossInputs {
+  /** ln π of each item under the policy being trained, shape (N). */
+  logProbs: Tensor;
+  /** Entropy at each item, shape (N). */
+  entropies: Tensor;
+  /** Response b of each item, shape (N), u32. */
+  itemSequences: Tensor;
+  /** Position t of each item in its response, shape (N), u32. */
+  itemPositions: Tensor;
+  /** Number of items N. */
+  items: Dim;
+  /** ln π of every token under the policy that sampled it, shape (B, M). */
+  oldLogProbs: Tensor;
+  /** Advantage of each response, shape (B). */
+  advantages: Tensor;
+  /** Weight of each response in the loss, shape (B). */
+  weights: Tensor;
+  /** ln π of every token under the reference policy, shape (B, M); needed by a `klEstimator`. */
+  refLogProbs?: Tensor;
+  /**
+   * First item and one past the last of each response present, shape (S, 2), u32; needed by `"gspo"` and `"gmpo"`.
+   */
+  itemRanges?: Tensor;
+}
+
+/** Options of {@linkcode policyLoss}; what a surrogate does not use is ignored. */
+export interface PolicyLossOptions {
+  /** The surrogate ℓ. */
+  policyLoss: keyof typeof SURROGATES;
+  /** Lower bound ε: of the ratio below 1, of ln r for `"gmpo"`, of π - π_old for `"dppo"`. */
+  epsilon: Param;
+  /** Upper bound of the same. */
+  epsilonHigh: Param;
+  /** Bound of the ratio for `"ppo"` where A < 0 and for `"dppo"`; 0 for none. */
+  dualClip: Param;
+  /** Temperature of `"sapo"` where A > 0. */
+  sapoTemperaturePos: Param;
+  /** Temperature of `"sapo"` where A <= 0. */
+  sapoTemperatureNeg: Param;
+  /** Estimator of KL(π ‖ π_ref); none by default. */
+  klEstimator?: keyof typeof KL_ESTIMATORS;
+  /** Coefficient of the divergence. Default 0, which still reports it. */
+  beta?: Param;
+  /** Coefficient of the entropy bonus. Default 0. */
+  entropyCoef?: Param;
+  /** Name below the current scope. Default `"policy_loss"`. */
+  name?: string;
+}
+
+/**
+ * Σ_b w_b Σ_t (ℓ_bt + beta · kl_bt - entropyCoef · H_bt), whose derivatives become the gradients of `logProbs` and
+ * `entropies`.
+ *
+ * The surrogates are those of `PolicyLoss` in `src/rl/policy_loss.ts`; log-ratios are held to ±20 as in the published
+ * code of arXiv 2509.07558, with no gradient beyond.
+ *
+ * @param plan Where to record.
+ * @param inputs Log-probabilities, advantages and weights.
+ * @param options The surrogate and its numbers.
+ * @returns `stats` (16), laid out as {@linkcode POLICY_LOSS_STATS}: each run adds to it, so clear it before the first
+ * micro-batch of a step.
+ * @throws {RangeError} If the shapes do not fit, or a surrogate or estimator lacks its input.
+ */
+export function policyLoss(
+  plan: Plan,
+  inputs: PolicyLossInputs,
+  options: PolicyLossOptions,
+): { stats: Tensor } {
+  const { logProbs, entropies, itemSequences, itemPositions, items, oldLogProbs } = inputs;
+  const { advantages, weights, refLogProbs, itemRanges } = inputs;
+  const { klEstimator, beta = 0, entropyCoef = 0, name = "policy_loss" } = options;
+  const surrogate = SURROGATES[options.policyLoss];
+  const wholeResponses = options.policyLoss === "gspo" || options.policyLoss === "gmpo";
+  checkShapes(inputs);
+  if (klEstimator !== undefined && !refLogProbs) {
+    throw new RangeError(`policyLoss with klEstimator ${klEstimator} needs refLogProbs`);
+  }
+  if (wholeResponses && !itemRanges) {
+    throw new RangeError(`policyLoss ${options.policyLoss} needs itemRanges, shape (S, 2)`);
+  }
+  const kernel = (entryPoint: string) =>
+    teamKernel(plan.gpu, {
+      name: "policy_loss",
+      code,
+      entryPoint,
+      constants: {
+        POLICY_LOSS: surrogate,
+        KL_ESTIMATOR: klEstimator === undefined ? 0 : KL_ESTIMATORS[klEstimator],
+      },
+    });
+  const chunkItems = () => Math.max(CHUNK_ITEMS, Math.ceil(items.value / MAX_CHUNKS));
+  const chunks = () => Math.ceil(items.value / chunkItems());
+  const responses: Size = itemRanges?.shape[0] ?? 0;
+  const params = {
+    items,
+    stride: sizeLimit(oldLogProbs.shape[1]!),
+    responses,
+    chunk_items: chunkItems,
+    chunks,
+    epsilon: options.epsilon,
+    epsilon_high: options.epsilonHigh,
+    dual_clip: options.dualClip,
+    sapo_temperature_pos: options.sapoTemperaturePos,
+    sapo_temperature_neg: options.sapoTemperatureNeg,
+    beta,
+    entropy_coef: entropyCoef,
+  };
+  const policy = {
+    log_probs: logProbs,
+    item_sequences: itemSequences,
+    item_positions: itemPositions,
+    old_log_probs: oldLogProbs,
+    advantages,
+  };
+
+  let logRatios = advantages; // not read unless the surrogate looks at whole responses
+  if (wholeResponses) {
+    logRatios = plan.empty(advantages.shape, `${name}.log_ratios`);
+    plan.dispatch({
+      kernel: kernel("response_ratio"),
+      label: `${name}.response_ratio`,
+      bindings: { ...policy, item_ranges: itemRanges!, log_ratios: logRatios },
+      params,
+      workgroups: responses,
+    });
+  }
+  const dlogProbs = plan.empty(logProbs.shape, `${name}.dlog_probs`);
+  const dentropies = plan.empty(logProbs.shape, `${name}.dentropies`);
+  const partial = plan.empty(
+    [Math.min(MAX_CHUNKS, Math.ceil(items.capacity / CHUNK_ITEMS)), STATS],
+    `${name}.partial`,
+  );
+  plan.dispatch({
+    kernel: kernel("main"),
+    label: `${name}.forward`,
+    bindings: {
+      ...policy,
+      entropies,
+      ref_log_probs: refLogProbs ?? oldLogProbs,
+      weights,
+      saved_log_ratios: logRatios,
+      dlog_probs: dlogProbs,
+      dentropies,
+      partial,
+    },
+    params,
+    workgroups: chunks,
+    cost: { bytes: () => sizeNow(items) * 32 },
+  });
+  const stats = plan.keep(plan.empty([STATS], `${name}.stats`));
+  plan.dispatch({
+    kernel: kernel("sum_chunks"),
+    label: `${name}.sum_chunks`,
+    bindings: { partials: partial, stats },
+    params,
+    workgroups: () => chunks() > 0 ? 1 : 0,
+  });
+  plan.shareGradient(logProbs, dlogProbs);
+  if (entropyCoef !== 0) plan.shareGradient(entropies, dentropies);
+  return { stats };
+}
+
+function checkShapes(inputs: PolicyLossInputs): void {
+  const { logProbs, entropies, itemSequences, itemPositions, items } = inputs;
+  const { oldLogProbs, advantages, weights, refLogProbs, itemRanges } = inputs;
+  const perItem = { logProbs, entropies, itemSequences, itemPositions };
+  for (const [name, tensor] of Object.entries(perItem)) {
+    if (tensor.capacity < items.capacity) {
+      throw new RangeError(
+        `policyLoss needs ${name} of ${items.capacity} items: got ${formatShape(tensor.shape)}`,
+      );
+    }
+  }
+  if (
+    oldLogProbs.shape.length !== 2 || advantages.capacity !== sizeLimit(oldLogProbs.shape[0]!) ||
+    weights.capacity !== advantages.capacity ||
+    (refLogProbs && refLogProbs.capacity !== oldLogProbs.capacity)
+  ) {
+    throw new RangeError(
+      `policyLoss needs oldLogProbs and refLogProbs (B, M), advantages and weights (B): got ${
+        [oldLogProbs, ...(refLogProbs ? [refLogProbs] : []), advantages, weights]
+          .map((t) => formatShape(t.shape)).join(", ")
+      }`,
+    );
+  }
+  if (itemRanges && (itemRanges.shape.length !== 2 || itemRanges.shape[1] !== 2)) {
+    throw new RangeError(
+      `policyLoss needs itemRanges (S, 2): got ${formatShape(itemRanges.shape)}`,
+    );
+  }
+}

@@ -1,0 +1,373 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
+import {
+  policyLoss,
+  type PolicyLossInputs,
+  type PolicyLossOptions,
+} from "../../src/ops/policy_loss.ts";
+import { POLICY_LOSS_STATS } from "../../src/ops/policy_loss.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomUniform, uniformStream } from "../helpers/random.ts";
+import { finiteDifference } from "../reference/finite_difference.ts";
+import { klEstimate, type Surrogate, surrogateLosses } from "../reference/policy_loss.ts";
+
+const M = 150;
+
+/** Responses of the given lengths; b of each is its index, 0 for none of its tokens in the batch. */
+function makeBatch(seed: number, lengths: number[], spread: number, extremes = false) {
+  const sequences = lengths.flatMap((length, b) => new Array<number>(length).fill(b));
+  const positions = lengths.flatMap((length) => Array.from({ length }, (_, t) => t));
+  const n = sequences.length;
+  const logProbs = randomUniform(seed, n, -4, -0.05);
+  const oldLogProbs = randomUniform(seed + 1, lengths.length * M, -4, 0);
+  const refLogProbs = randomUniform(seed + 2, lengths.length * M, -4, 0);
+  const next = uniformStream(seed + 3);
+  for (let i = 0; i < n; i++) {
+    const at = sequences[i]! * M + positions[i]!;
+    oldLogProbs[at] = logProbs[i]! + spread * (next() - 0.5);
+    refLogProbs[at] = logProbs[i]! + 2 * (next() - 0.5);
+  }
+  // Log-ratios beyond their bound, on both sides.
+  if (extremes && n > 20) {
+    oldLogProbs[sequences[11]! * M + positions[11]!] = logProbs[11]! - 25;
+    oldLogProbs[sequences[17]! * M + positions[17]!] = logProbs[17]! + 25;
+    refLogProbs[sequences[13]! * M + positions[13]!] = logProbs[13]! + 4;
+    refLogProbs[sequences[5]! * M + positions[5]!] = logProbs[5]! + 25;
+  }
+  const advantages = randomUniform(seed + 4, lengths.length, 0.2, 2)
+    .map((a, b) => b === 3 ? 0 : b % 2 === 0 ? a : -a);
+  const ends = lengths.map((_, b) => lengths.slice(0, b + 1).reduce((sum, l) => sum + l, 0));
+  return {
+    lengths,
+    sequences,
+    positions,
+    logProbs,
+    oldLogProbs,
+    refLogProbs,
+    advantages,
+    entropies: randomUniform(seed + 5, n, 0, 3),
+    weights: randomUniform(seed + 6, lengths.length, 0.2, 1),
+    ranges: lengths.flatMap((length, b) => [ends[b]! - length, ends[b]!]),
+  };
+}
+
+type Batch = ReturnType<typeof makeBatch>;
+
+/** A plan with the loss in it, and the gradients it leaves. */
+async function record(gpu: Gpu, batch: Batch, options: PolicyLossOptions, spareItems = 0) {
+  const plan = new Plan(gpu, "test", { gradients: true });
+  const n = batch.sequences.length;
+  const b = batch.lengths.length;
+  const items = new Dim("items", n + spareItems);
+  const perItem = (name: "logProbs" | "entropies") => {
+    const tensor = gpu.tensor([n + spareItems], { data: batch[name], name });
+    plan.requireGradient(tensor);
+    return tensor;
+  };
+  const u32 = (data: number[], shape = [n + spareItems]) =>
+    gpu.tensor(shape, { data, dtype: "u32" });
+  const inputs = {
+    logProbs: perItem("logProbs"),
+    entropies: perItem("entropies"),
+    itemSequences: u32(batch.sequences),
+    itemPositions: u32(batch.positions),
+    items,
+    oldLogProbs: gpu.tensor([b, M], { data: batch.oldLogProbs }),
+    refLogProbs: gpu.tensor([b, M], { data: batch.refLogProbs }),
+    advantages: gpu.tensor([b], { data: batch.advantages }),
+    weights: gpu.tensor([b], { data: batch.weights }),
+    itemRanges: u32(batch.ranges, [b, 2]),
+  } satisfies PolicyLossInputs;
+  const { stats } = policyLoss(plan, inputs, options);
+  plan.backward();
+  items.value = n;
+  const gradients: Record<string, Tensor> = {};
+  for (const name of ["logProbs", "entropies"] as const) {
+    const gradient = plan.gradientOf(inputs[name]);
+    if (gradient) gradients[name] = plan.keep(gradient);
+  }
+  await plan.compile();
+  return { plan, stats, gradients, inputs };
+}
+
+/** Everything the kernel computes, in float64, and the loss as a function of what is differentiated. */
+function expected(batch: Batch, options: PolicyLossOptions, surrogate: Surrogate) {
+  const { klEstimator } = options;
+  const beta = Number(options.beta ?? 0);
+  const entropyCoef = Number(options.entropyCoef ?? 0);
+  const loss = (logProbs: ArrayLike<number>, entropies: ArrayLike<number>, bonus = 1) => {
+    let total = 0;
+    batch.lengths.forEach((length, b) => {
+      const first = batch.ranges[2 * b]!;
+      const own = Float64Array.from({ length }, (_, t) => logProbs[first + t]!);
+      const held = Float64Array.from({ length }, (_, t) => batch.logProbs[first + t]!);
+      const old = Float64Array.from({ length }, (_, t) => batch.oldLogProbs[b * M + t]!);
+      const surrogates = surrogateLosses(own, old, batch.advantages[b]!, surrogate, held);
+      for (let t = 0; t < length; t++) {
+        const kl = klEstimator
+          ? klEstimate(own[t]!, batch.refLogProbs[b * M + t]!, klEstimator)
+          : 0;
+        total += batch.weights[b]! *
+          (surrogates[t]! + bonus * (beta * kl - entropyCoef * entropies[first + t]!));
+      }
+    });
+    return total;
+  };
+  const { logProbs, entropies } = batch;
+  return {
+    loss: loss(logProbs, entropies),
+    policyLoss: loss(logProbs, entropies, 0),
+    gradients: {
+      logProbs: finiteDifference((x) => loss(x, entropies), Float64Array.from(logProbs)),
+      entropies: finiteDifference((x) => loss(logProbs, x), Float64Array.from(entropies)),
+    },
+  };
+}
+
+const NUMBERS = {
+  epsilon: 0.2,
+  epsilonHigh: 0.3,
+  dualClip: 0,
+  sapoTemperaturePos: 1,
+  sapoTemperatureNeg: 1.05,
+};
+
+const CASES: { options: PolicyLossOptions; surrogate: Surrogate; spread?: number }[] = [
+  { options: { ...NUMBERS, policyLoss: "reinforce" }, surrogate: { kind: "reinforce" } },
+  {
+    options: { ...NUMBERS, policyLoss: "ppo" },
+    surrogate: { kind: "ppo", epsilon: 0.2, epsilonHigh: 0.3 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "ppo", dualClip: 1.5, klEstimator: "k3", beta: 0.05 },
+    surrogate: { kind: "ppo", epsilon: 0.2, epsilonHigh: 0.3, dualClip: 1.5 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "reinforce", klEstimator: "k1", beta: 0.3 },
+    surrogate: { kind: "reinforce" },
+  },
+  {
+    options: {
+      ...NUMBERS,
+      policyLoss: "reinforce",
+      klEstimator: "k2",
+      beta: 0.3,
+      entropyCoef: 0.1,
+    },
+    surrogate: { kind: "reinforce" },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "cispo" },
+    surrogate: { kind: "cispo", epsilon: 0.2, epsilonHigh: 0.3 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "sapo", sapoTemperatureNeg: 2, entropyCoef: 0.01 },
+    surrogate: { kind: "sapo", temperaturePos: 1, temperatureNeg: 2 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "dppo", epsilon: 0.05, epsilonHigh: 0.1, dualClip: 1.4 },
+    surrogate: { kind: "dppo", epsilon: 0.05, epsilonHigh: 0.1, ratioLimit: 1.4 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "gspo", epsilon: 0.1, epsilonHigh: 0.1 },
+    surrogate: { kind: "gspo", epsilon: 0.1, epsilonHigh: 0.1 },
+  },
+  {
+    options: { ...NUMBERS, policyLoss: "gmpo", klEstimator: "k3", beta: 0.1, entropyCoef: 0.2 },
+    surrogate: { kind: "gmpo", epsilon: 0.2, epsilonHigh: 0.3 },
+  },
+];
+
+for (const { options, surrogate } of CASES) {
+  const extras = [options.klEstimator, options.entropyCoef ? "an entropy bonus" : undefined];
+  const title = [options.policyLoss, options.dualClip ? "a dual clip" : undefined, ...extras]
+    .filter(Boolean).join(" with ");
+  Deno.test(`policyLoss() matches float64 in value and gradient: ${title}`, async (t) => {
+    await onEveryDevice(t, async (gpu) => {
+      for (const lengths of [[1], [3, 7, 2, 5, 65], [64, 0, 63, 4, 150, 1, 9]]) {
+        // A ratio of e^20 that nothing bounds would drown the differences of the loss.
+        const extremes = options.policyLoss !== "ppo" || options.dualClip !== 0;
+        const batch = makeBatch(lengths.length, lengths, 1.2, extremes);
+        const { plan, stats, gradients } = await record(gpu, batch, options, 5);
+        submit(gpu, [plan]);
+        const got = await readTensor(gpu, stats);
+        const wanted = expected(batch, options, surrogate);
+        const label = `${title}, ${lengths.length} responses`;
+        const absolute = { tolerance: 1e-5, label };
+        // The sums may cancel: relative to the size of what is summed.
+        const size = Math.max(Math.abs(wanted.loss), 1);
+        assertClose([got[POLICY_LOSS_STATS.loss]!], [wanted.loss], { ...absolute, scale: size });
+        assertClose([got[POLICY_LOSS_STATS.policyLoss]!], [wanted.policyLoss], {
+          ...absolute,
+          scale: size,
+        });
+        const n = batch.sequences.length;
+        const actual = await readTensor(gpu, gradients.logProbs!);
+        assertClose(actual.subarray(0, n), wanted.gradients.logProbs, {
+          tolerance: 2e-5,
+          label: `${label}: gradient of logProbs`,
+        });
+        assertEquals("entropies" in gradients, options.entropyCoef !== undefined);
+        if (gradients.entropies) {
+          const actual = await readTensor(gpu, gradients.entropies);
+          assertClose(actual.subarray(0, n), wanted.gradients.entropies, {
+            tolerance: 2e-5,
+            label: `${label}: gradient of entropies`,
+          });
+        }
+        plan.destroy();
+      }
+    });
+  });
+}
+
+Deno.test("policyLoss() reports sums, maxima and clips, and adds up over runs", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const batch = makeBatch(7, [64, 63, 150, 65, 1], 1.2, true);
+    const options = { ...NUMBERS, policyLoss: "ppo", dualClip: 1.5, klEstimator: "k1" } as const;
+    const { plan, stats } = await record(gpu, batch, options);
+    const wanted = new Array<number>(16).fill(0);
+    wanted[POLICY_LOSS_STATS.policyLoss] =
+      wanted[POLICY_LOSS_STATS.loss] =
+        expected(batch, options, { kind: "ppo", epsilon: 0.2, epsilonHigh: 0.3, dualClip: 1.5 })
+          .loss;
+    const add = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
+      wanted[POLICY_LOSS_STATS[stat]]! += value;
+    const raise = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
+      wanted[POLICY_LOSS_STATS[stat]] = Math.max(wanted[POLICY_LOSS_STATS[stat]]!, value);
+    batch.sequences.forEach((b, i) => {
+      const at = b * M + batch.positions[i]!;
+      const difference = batch.logProbs[i]! - batch.oldLogProbs[at]!;
+      const ratio = Math.exp(Math.min(20, Math.max(-20, difference)));
+      const advantage = batch.advantages[b]!;
+      add("items", 1);
+      add("entropySum", batch.entropies[i]!);
+      add("klSum", batch.logProbs[i]! - batch.refLogProbs[at]!);
+      add("ppoKlSum", -difference);
+      add("logProbDiffSum", Math.abs(difference));
+      add("clippedLow", advantage < 0 && ratio < 0.8 ? 1 : 0);
+      add("clippedHigh", advantage > 0 && ratio > 1.3 ? 1 : 0);
+      add("dualClipped", advantage < 0 && ratio > 1.5 ? 1 : 0);
+      add("ratioSum", ratio);
+      raise("logProbDiffMax", Math.abs(difference));
+      raise("ratioMax", ratio);
+    });
+    assert(wanted[POLICY_LOSS_STATS.clippedLow]! > 3, "too few clipped to tell");
+    assert(wanted[POLICY_LOSS_STATS.clippedHigh]! > 3, "too few clipped to tell");
+    assert(wanted[POLICY_LOSS_STATS.dualClipped]! > 3, "too few clipped to tell");
+    submit(gpu, [plan]);
+    const once = await readTensor(gpu, stats);
+    wanted.forEach((value, k) =>
+      assertClose([once[k]!], [value], { tolerance: 2e-5, label: `${k}` })
+    );
+    submit(gpu, [{ plan, times: 2 }]);
+    const thrice = await readTensor(gpu, stats);
+    wanted.forEach((value, k) =>
+      assertClose([thrice[k]!], [k < 12 ? 3 * value : value], { tolerance: 2e-5, label: `${k}` })
+    );
+    submit(gpu, [{ clear: stats }, plan]);
+    assertEquals(await readTensor(gpu, stats), once);
+  });
+});
+
+Deno.test("policyLoss() holds log-ratios to 20, with no gradient beyond", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const policyLoss of ["ppo", "gspo"] as const) {
+      for (const [logRatio, gradient] of [[19.5, 2 * Math.exp(19.5)], [20.5, 0]] as const) {
+        const batch = makeBatch(1, [1], 0);
+        batch.advantages[0] = -2;
+        batch.weights[0] = 1;
+        batch.logProbs[0] = -0.25;
+        batch.oldLogProbs[0] = -0.25 - logRatio;
+        const run = await record(gpu, batch, { ...NUMBERS, policyLoss });
+        submit(gpu, [run.plan]);
+        assertClose(await readTensor(gpu, run.gradients.logProbs!), [gradient], {
+          tolerance: 1e-5,
+        });
+        const stats = await readTensor(gpu, run.stats);
+        assertClose([stats[0]!], [2 * Math.exp(Math.min(20, logRatio))], { tolerance: 1e-5 });
+        run.plan.destroy();
+      }
+    }
+  });
+});
+
+Deno.test("policyLoss() shows values that are not finite", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      const batch = makeBatch(8, [3, 140], 0.1);
+      batch.logProbs[70] = bad;
+      const { plan, stats } = await record(gpu, batch, { ...NUMBERS, policyLoss: "ppo" });
+      submit(gpu, [plan]);
+      const got = await readTensor(gpu, stats);
+      assertEquals(got[POLICY_LOSS_STATS.notFinite], 1);
+      assert(got[POLICY_LOSS_STATS.logProbDiffMax]! > 3e38);
+      plan.destroy();
+    }
+  });
+});
+
+Deno.test("policyLoss() reads numbers anew for each run and does nothing for no items", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const batch = makeBatch(9, [20, 30], 0.1);
+    let beta = 0;
+    const { plan, stats, inputs } = await record(gpu, batch, {
+      ...NUMBERS,
+      policyLoss: "reinforce",
+      klEstimator: "k1",
+      beta: () => beta,
+    });
+    submit(gpu, [plan]);
+    const [without] = await readTensor(gpu, stats);
+    beta = 1;
+    submit(gpu, [{ clear: stats }, plan]);
+    const got = await readTensor(gpu, stats);
+    const kl = batch.sequences.reduce((sum, b, i) =>
+      sum + batch.weights[b]! *
+        (batch.logProbs[i]! - batch.refLogProbs[b * M + batch.positions[i]!]!), 0);
+    assertAlmostEquals(got[0]! - without!, kl, 1e-4);
+    inputs.items.value = 0;
+    submit(gpu, [{ clear: stats }, plan]);
+    assertEquals(Array.from(await readTensor(gpu, stats)), new Array(16).fill(0));
+  });
+});
+
+Deno.test("policyLoss() refuses shapes that do not fit and inputs that are missing", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const items = new Dim("items", 4);
+    const item = () => gpu.tensor([4]);
+    const inputs = {
+      logProbs: item(),
+      entropies: item(),
+      itemSequences: gpu.tensor([4], { dtype: "u32" }),
+      itemPositions: gpu.tensor([4], { dtype: "u32" }),
+      items,
+      oldLogProbs: gpu.tensor([2, 8]),
+      advantages: gpu.tensor([2]),
+      weights: gpu.tensor([2]),
+    };
+    const options = { ...NUMBERS, policyLoss: "ppo" } as const;
+    const refuse = (
+      changed: Partial<PolicyLossInputs>,
+      message: string,
+      changedOptions: Partial<PolicyLossOptions> = {},
+    ) =>
+      assertThrows(
+        () => policyLoss(plan, { ...inputs, ...changed }, { ...options, ...changedOptions }),
+        RangeError,
+        message,
+      );
+    refuse({ entropies: gpu.tensor([3]) }, "needs entropies of 4 items");
+    refuse({ weights: gpu.tensor([3]) }, "weights (B)");
+    refuse({ refLogProbs: gpu.tensor([2, 7]) }, "refLogProbs (B, M)");
+    refuse({}, "needs refLogProbs", { klEstimator: "k3" });
+    refuse({}, "needs itemRanges", { policyLoss: "gspo" });
+    refuse({ itemRanges: gpu.tensor([4]) }, "itemRanges (S, 2)", { policyLoss: "gmpo" });
+    return Promise.resolve();
+  });
+});
