@@ -1,0 +1,180 @@
+/**
+ * The metrics of a run: a text file of one JSON object per line, one line or more per step.
+ *
+ * JSON has no NaN and no infinities, and a diverging run is where they matter. They are written as
+ * the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, which Python's `float()` and JavaScript's
+ * `Number()` understand; {@linkcode readMetrics} turns them back into numbers.
+ *
+ * @module
+ */
+
+/** What a metric may be. */
+export type MetricValue =
+  | number
+  | string
+  | boolean
+  | null
+  | readonly MetricValue[]
+  | { readonly [key: string]: MetricValue };
+
+/** One line of metrics. */
+export interface MetricsRecord {
+  /** The training step the line belongs to, counted from 0. */
+  readonly "training/global_step": number;
+  /** Any other metric, by name. */
+  readonly [key: string]: MetricValue;
+}
+
+/** Settings of {@linkcode MetricsLog.open}. */
+export interface MetricsLogOptions {
+  /** Keep only lines of steps up to this one, by default all lines. */
+  readonly resumeStep?: number;
+}
+
+const STEP = "training/global_step";
+const NEWLINE = 10;
+const NON_FINITE = new Map([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
+
+interface Line {
+  readonly record: MetricsRecord;
+  /** One past the line's last byte, its newline not counted. */
+  readonly end: number;
+}
+
+function parseRecord(text: string): MetricsRecord {
+  const record = JSON.parse(
+    text,
+    (_, value) => typeof value === "string" ? NON_FINITE.get(value) ?? value : value,
+  );
+  const step = record?.[STEP];
+  if (!Number.isSafeInteger(step) || step < 0) {
+    throw new TypeError(`${STEP} is ${JSON.stringify(step)}`);
+  }
+  return record;
+}
+
+/** The lines of a log; the last one is left out if it was not written to its end. */
+function parseLines(bytes: Uint8Array, path: string): Line[] {
+  const lines: Line[] = [];
+  for (let begin = 0; begin < bytes.length;) {
+    const newline = bytes.indexOf(NEWLINE, begin);
+    const end = newline < 0 ? bytes.length : newline;
+    try {
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(begin, end));
+      lines.push({ record: parseRecord(text), end });
+    } catch (cause) {
+      if (newline < 0) break;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new SyntaxError(
+        `${path}: line ${lines.length + 1} is not a JSON object with a whole-numbered ${STEP}: ` +
+          reason,
+        { cause },
+      );
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+/**
+ * Reads a log of metrics, one record per line.
+ *
+ * A last line that a stopped process did not finish is left out.
+ *
+ * @throws {Deno.errors.NotFound} If there is no such file.
+ * @throws {SyntaxError} Naming the line that is damaged, if it is not the unfinished last one.
+ */
+export async function readMetrics(path: string): Promise<MetricsRecord[]> {
+  return parseLines(await Deno.readFile(path), path).map(({ record }) => record);
+}
+
+/**
+ * An open log that records are appended to.
+ *
+ * Every record is handed to the operating system as one whole line before `append` returns, so a
+ * killed process loses at most the line it was writing.
+ *
+ * @example
+ * ```ts ignore
+ * using log = MetricsLog.open("runs/1/metrics.jsonl", { resumeStep: 200 });
+ * log.append({ "training/global_step": 201, "reward/mean": 0.5 });
+ * ```
+ */
+export class MetricsLog implements Disposable {
+  /** Where the log lies. */
+  readonly path: string;
+  readonly #file: Deno.FsFile;
+  #lastStep: number;
+
+  private constructor(path: string, file: Deno.FsFile, lastStep: number) {
+    this.path = path;
+    this.#file = file;
+    this.#lastStep = lastStep;
+  }
+
+  /**
+   * Opens a log, making the file if there is none.
+   *
+   * An unfinished last line is cut off, and so are the lines of steps after `resumeStep`, which a
+   * run resumed from that step's checkpoint writes again.
+   *
+   * @throws {RangeError} If `resumeStep` is not a whole number of 0 or more.
+   * @throws {SyntaxError} Naming the line that is damaged, if it is not the unfinished last one.
+   */
+  static open(path: string, options: MetricsLogOptions = {}): MetricsLog {
+    const { resumeStep = Number.MAX_SAFE_INTEGER } = options;
+    if (!Number.isSafeInteger(resumeStep) || resumeStep < 0) {
+      throw new RangeError(`resumeStep is ${resumeStep}: give a whole number of 0 or more`);
+    }
+    const file = Deno.openSync(path, { read: true, write: true, create: true });
+    try {
+      const lines = parseLines(Deno.readFileSync(path), path);
+      // Steps never decrease, so what is kept is one piece.
+      const kept = lines.findLast(({ record }) => record[STEP] <= resumeStep);
+      file.truncateSync(kept?.end ?? 0);
+      file.seekSync(0, Deno.SeekMode.End);
+      if (kept !== undefined) writeAllSync(file, Uint8Array.of(NEWLINE));
+      return new MetricsLog(path, file, kept?.record[STEP] ?? 0);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Appends one line.
+   *
+   * @throws {RangeError} If `training/global_step` is not a whole number of 0 or more, or is less
+   * than that of the line before.
+   */
+  append(record: MetricsRecord): void {
+    const step = record[STEP];
+    if (!Number.isSafeInteger(step) || step < this.#lastStep) {
+      throw new RangeError(
+        `${this.path}: ${STEP} is ${step}: give a whole number of at least ${this.#lastStep}, ` +
+          `the step of the line before`,
+      );
+    }
+    const line = JSON.stringify(
+      record,
+      (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+    );
+    writeAllSync(this.#file, new TextEncoder().encode(line + "\n"));
+    this.#lastStep = step;
+  }
+
+  /** Brings the log to disk and closes it. */
+  close(): void {
+    this.#file.syncSync();
+    this.#file.close();
+  }
+
+  /** Brings the log to disk and closes it at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function writeAllSync(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+}
