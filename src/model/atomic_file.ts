@@ -4,6 +4,8 @@
  * The new contents are written beside the file under the name `<path>.partial`, brought to disk,
  * and renamed. One writer at a time per path; a `.partial` left by a killed process is overwritten
  * by the next.
+ *
+ * @module
  */
 
 import { dirname } from "node:path";

@@ -1,6 +1,8 @@
 /**
  * The shape of a policy: a decoder of the Llama/Qwen2 family, its defaults, its checks and the
  * parameters it owns.
+ *
+ * @module
  */
 
 /** Which Hugging Face architecture a policy is: `qwen2` has q/k/v biases, `llama` has none. */
@@ -147,8 +149,10 @@ function checkEosTokenId(value: unknown, vocabSize: number): number | readonly n
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
  * const config = resolveConfig({ vocabSize: 37, hiddenSize: 32, numKeyValueHeads: 2 });
- * console.log(config.headDim, config.intermediateSize); // 8 96
+ * assertEquals([config.headDim, config.intermediateSize], [8, 96]);
  * ```
  */
 export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {

@@ -2,6 +2,8 @@
  * Conversion between float32 and the float formats checkpoints are stored in.
  *
  * Bytes are little-endian, as in every file read here and on every platform Deno runs on.
+ *
+ * @module
  */
 
 /** Float formats that can be read as float32. */

@@ -3,6 +3,8 @@
  *
  * A folder holds `config.json`, the weights in `model.safetensors` or in shards listed by
  * `model.safetensors.index.json`, and optionally `generation_config.json`.
+ *
+ * @module
  */
 
 import { join } from "node:path";

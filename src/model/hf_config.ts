@@ -3,6 +3,8 @@
  *
  * A setting that would change the mathematics of the model and is not supported is refused by
  * name, never ignored.
+ *
+ * @module
  */
 
 import { type ModelType, type PolicyConfig, resolveConfig } from "./config.ts";

@@ -1,5 +1,7 @@
 /**
  * The weights of a Hugging Face checkpoint folder: which file holds which tensor.
+ *
+ * @module
  */
 
 import { join } from "node:path";

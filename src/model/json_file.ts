@@ -1,4 +1,8 @@
-/** Reading JSON files that other programs wrote. */
+/**
+ * Reading JSON files that other programs wrote.
+ *
+ * @module
+ */
 
 /** Whether a parsed JSON value is an object, neither null nor a list. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {

@@ -10,6 +10,8 @@
  * const { tensors } = decodeSafetensors(bytes);
  * assertEquals(tensorToFloat32(tensors.get("weight")!), data);
  * ```
+ *
+ * @module
  */
 
 import { createFileAtomic, writeAll } from "./atomic_file.ts";

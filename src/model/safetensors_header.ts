@@ -4,6 +4,8 @@
  * A file is the header's length (8 bytes, little-endian), the header (JSON, padded with spaces),
  * and the tensors' bytes without gaps. Checks and byte layout follow the reference implementation
  * (https://github.com/huggingface/safetensors).
+ *
+ * @module
  */
 
 import { isJsonObject } from "./json_file.ts";

@@ -338,6 +338,8 @@ Deno.test("a file cut off after it was opened is refused when read", async () =>
     const last = results.at(-1)!;
     assert(last.status === "rejected");
     assert(`${last.reason}`.includes(`${path} is truncated:`), `${last.reason}`);
+    // One failure does not spoil the reads after it.
+    await file.readFloat32(file.names[0]!);
   });
 });
 
