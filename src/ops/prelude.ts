@@ -7,6 +7,7 @@
 
 import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
 import teamSubgroup from "../../kernels/prelude/team_subgroup.wgsl" with { type: "text" };
+import threefry from "../../kernels/prelude/threefry.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
 
@@ -40,4 +41,13 @@ export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
 export function elementwiseConstants(gpu: Gpu): { LANES: number; CHUNK: number } {
   const lanes = teamLanes(gpu);
   return { LANES: lanes, CHUNK: lanes * (lanes <= 16 ? 16 : 4) };
+}
+
+/**
+ * Gives a kernel random numbers: `threefry2x32`, `open_uniform` and `exponential`.
+ *
+ * @param descriptor The kernel.
+ */
+export function withThreefry(descriptor: KernelDescriptor): KernelDescriptor {
+  return { ...descriptor, code: `${descriptor.code}\n${threefry}` };
 }

@@ -1,0 +1,110 @@
+// Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
+// temperature 0, and advances their state.
+// logits (R, V), any V up to 2^24; rows, slots (A): logits row and sequence b of each; eos (eos_count);
+// tokens, log_probs (B, M); lengths, finished, last_tokens, sample_ids (B).
+// One team per active sequence, two passes over the row. Random words come from Threefry keyed by (run key, sample id,
+// position) with the vocabulary index as counter: a token depends on nothing else, neither the batch nor LANES.
+// argmax(z - ln E) with E exponentially distributed is a draw from softmax(z) (Gumbel-max); as argmax(exp(z) / E) it
+// needs no second logarithm, and the exponentials give the log-probability too.
+
+struct Params {
+    count: u32,            // A
+    columns: u32,          // V
+    stride: u32,           // M
+    limit: u32,            // tokens per sequence, at most M
+    eos_count: u32,
+    temperature: f32,
+    key_low: u32,
+    key_high: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@group(0) @binding(3) var<storage, read> slots: array<u32>;
+@group(0) @binding(4) var<storage, read> eos: array<u32>;
+@group(0) @binding(5) var<storage, read> sample_ids: array<u32>;
+@group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
+@group(0) @binding(7) var<storage, read_write> log_probs: array<f32>;
+@group(0) @binding(8) var<storage, read_write> lengths: array<u32>;
+@group(0) @binding(9) var<storage, read_write> finished: array<u32>;
+@group(0) @binding(10) var<storage, read_write> last_tokens: array<u32>;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    if (id >= params.count) { return; }
+    let b = slots[id];
+    let position = lengths[b];
+    // Not an early return: what is read from memory that is written must not decide over barriers.
+    let runs = finished[b] == 0u && position < params.limit;
+    let columns = select(0u, params.columns, runs);
+    let begin = rows[id] * params.columns;
+    let greedy = params.temperature == 0.0;
+    let inverse = select(1.0 / params.temperature, 1.0, greedy);
+
+    var most = -0x1.fffffep+127;
+    for (var c = lane; c < columns; c += LANES) {
+        most = max(most, logits[begin + c]);
+    }
+    let largest = team_max(most, lane);
+
+    var weight = 0.0;
+    var best = -1.0;
+    var choice = params.columns - 1u;
+    if (greedy) {
+        for (var c = lane; c < columns; c += LANES) {
+            let logit = logits[begin + c];
+            weight += exp(logit - largest);
+            if (logit == largest && best < 0.0) {
+                best = 1.0;
+                choice = c;
+            }
+        }
+    } else {
+        let row_key = threefry2x32(vec2u(params.key_low, params.key_high), vec2u(sample_ids[b], position));
+        // One block of random words serves two neighbouring tokens.
+        for (var pair = lane; 2u * pair < columns; pair += LANES) {
+            let words = threefry2x32(row_key, vec2u(pair, 0u));
+            let c = 2u * pair;
+            let e = exp((logits[begin + c] - largest) * inverse);
+            let score = e / exponential(open_uniform(words.x));
+            weight += e;
+            if (score > best) {
+                best = score;
+                choice = c;
+            }
+            if (c + 1u < columns) {
+                let next_e = exp((logits[begin + c + 1u] - largest) * inverse);
+                let next_score = next_e / exponential(open_uniform(words.y));
+                weight += next_e;
+                if (next_score > best) {
+                    best = next_score;
+                    choice = c + 1u;
+                }
+            }
+        }
+    }
+    let sum = team_sum(weight, lane);
+    let winner = team_max(best, lane);
+    // Of equal scores the lowest index wins; indices are exact as f32.
+    let candidate = select(params.columns - 1u, choice, best == winner);
+    let token = u32(-team_max(-f32(candidate), lane));
+
+    if (lane == 0u && runs) {
+        let at = b * params.stride + position;
+        tokens[at] = token;
+        log_probs[at] = (logits[begin + token] - largest) * inverse - log(sum);
+        last_tokens[b] = token;
+        lengths[b] = position + 1u;
+        var ends = position + 1u >= params.limit;
+        for (var k = 0u; k < params.eos_count; k++) {
+            ends = ends || token == eos[k];
+        }
+        if (ends) { finished[b] = 1u; }
+    }
+}

@@ -1,0 +1,142 @@
+/**
+ * Sampling the next token of each sequence on the GPU.
+ *
+ * @module
+ */
+
+import code from "../../kernels/sample.wgsl" with { type: "text" };
+import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
+import { threefry2x32 } from "../gpu/random.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { teamKernel, withThreefry } from "./prelude.ts";
+
+/** What generation knows of B sequences of at most M tokens; {@linkcode sample} brings it forward. */
+export interface SampleState {
+  /** Token ids so far, shape (B, M), u32. */
+  tokens: Tensor;
+  /** Log-probability of each under the distribution it was drawn from, shape (B, M). */
+  logProbs: Tensor;
+  /** Tokens so far, shape (B), u32. */
+  lengths: Tensor;
+  /** 1 where the sequence has ended, else 0, shape (B), u32. */
+  finished: Tensor;
+  /** The latest token, shape (B), u32. */
+  lastTokens: Tensor;
+  /** Number of each sample, its random stream within a step, shape (B), u32. */
+  sampleIds: Tensor;
+}
+
+/** Options of {@linkcode sample}. */
+export interface SampleOptions {
+  /** Divides the logits; 0 takes the most likely token. */
+  temperature: Param;
+  /** The run's seed, an integer from 0 to 2^53 - 1. */
+  seed: Param;
+  /** The training step, an integer from 0 to 2^32 - 1. */
+  step: Param;
+  /** The most tokens per sequence, at most M. */
+  limit: Param;
+  /** Token ids that end a sequence, shape (any), u32. */
+  eosTokenIds: Tensor;
+  /** How many of `eosTokenIds` count. Default: all. */
+  eosCount?: Param;
+  /** Name below the current scope. Default `"sample"`. */
+  name?: string;
+}
+
+/** The largest vocabulary: indices are compared as f32. */
+const MAX_VOCABULARY = 2 ** 24;
+/** Second counter word of the sampling key: a value that no stream of `Random` derives its key with. */
+const SAMPLING = 0xc0000000;
+
+/**
+ * Key of the random numbers of one step.
+ *
+ * The words of token v of a sample at position t are `threefry2x32(...row, v >> 1, 0)[v & 1]` with
+ * `row = threefry2x32(...key, sampleId, t)`.
+ *
+ * @param seed The run's seed, an integer from 0 to 2^53 - 1.
+ * @param step The training step.
+ */
+export function samplingKey(seed: number, step: number): [number, number] {
+  return threefry2x32(seed >>> 0, Math.floor(seed / 2 ** 32), step, SAMPLING);
+}
+
+/**
+ * Draws one more token for each active sequence from softmax(logits / temperature), by the Gumbel-max trick.
+ *
+ * A token is a function of (seed, step, sample id, position, logits): the batch it is drawn in does not matter. At
+ * temperature 0 it is the most likely token, the first of equals, and its log-probability is taken at temperature 1. The
+ * sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
+ *
+ * @param plan Where to record.
+ * @param logits (R, V).
+ * @param active `rows` (A): the row of logits of each active sequence; `slots` (A): its index b. Each b at most once.
+ * @param state Brought forward by one token.
+ * @param options Temperature, random key, limit and end-of-sequence tokens.
+ * @throws {RangeError} If the shapes do not fit, or V is larger than 2^24.
+ */
+export function sample(
+  plan: Plan,
+  logits: Tensor,
+  active: { rows: Tensor; slots: Tensor },
+  state: SampleState,
+  options: SampleOptions,
+): void {
+  const { temperature, seed, step, limit, eosTokenIds, name = "sample" } = options;
+  const { tokens, logProbs, lengths, finished, lastTokens, sampleIds } = state;
+  const columns = sizeLimit(logits.shape[1] ?? 0);
+  if (logits.shape.length !== 2 || columns < 1 || columns > MAX_VOCABULARY) {
+    throw new RangeError(
+      `sample needs logits (R, V) with V from 1 to 2^24: got ${formatShape(logits.shape)}`,
+    );
+  }
+  if (active.rows.capacity !== active.slots.capacity) {
+    throw new RangeError(
+      `sample needs rows and slots of one shape (A): got ${formatShape(active.rows.shape)} and ${
+        formatShape(active.slots.shape)
+      }`,
+    );
+  }
+  const perSequence = [lengths, finished, lastTokens, sampleIds];
+  if (
+    tokens.shape.length !== 2 || logProbs.capacity !== tokens.capacity ||
+    perSequence.some((t) => t.capacity !== sizeLimit(tokens.shape[0]!))
+  ) {
+    throw new RangeError(
+      `sample needs tokens and logProbs (B, M), and lengths, finished, lastTokens and sampleIds (B): got ${
+        [tokens, logProbs, ...perSequence].map((t) => formatShape(t.shape)).join(", ")
+      }`,
+    );
+  }
+  const key = () => samplingKey(paramNow(seed), paramNow(step));
+  const count: Size = active.slots.shape[0]!;
+  plan.dispatch({
+    kernel: teamKernel(plan.gpu, withThreefry({ name: "sample", code, entryPoint: "main" })),
+    label: name,
+    bindings: {
+      logits,
+      rows: active.rows,
+      slots: active.slots,
+      eos: eosTokenIds,
+      sample_ids: sampleIds,
+      tokens,
+      log_probs: logProbs,
+      lengths,
+      finished,
+      last_tokens: lastTokens,
+    },
+    params: {
+      count,
+      columns,
+      stride: sizeLimit(tokens.shape[1]!),
+      limit,
+      eos_count: options.eosCount ?? eosTokenIds.shape[0]!,
+      temperature,
+      key_low: () => key()[0],
+      key_high: () => key()[1],
+    },
+    workgroups: count,
+    cost: { bytes: () => sizeNow(count) * columns * 4 },
+  });
+}

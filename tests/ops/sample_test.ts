@@ -1,0 +1,377 @@
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { threefry2x32 } from "../../src/gpu/random.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { withThreefry } from "../../src/ops/prelude.ts";
+import { sample, type SampleOptions, type SampleState, samplingKey } from "../../src/ops/sample.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { logSoftmax } from "../reference/softmax.ts";
+import { gumbelMax } from "../reference/sample.ts";
+
+/** The kernel's uniform of a random word. */
+function openUniform(word: number): number {
+  const exact = word < 2 ** 24 ? word : (word & 0xffffff00) >>> 0;
+  return Math.fround(exact + 0.5) / 2 ** 32;
+}
+
+interface Setup {
+  logits: ArrayLike<number>;
+  vocabulary: number;
+  /** Row of the logits of each active sequence. */
+  rows: number[];
+  /** Active sequences; the first ones by default. */
+  slots?: number[];
+  sampleIds?: number[];
+  /** Room for tokens per sequence. */
+  length?: number;
+  eos?: number[];
+  finished?: number[];
+}
+
+/** A plan that samples once per run, with its state. */
+async function record(gpu: Gpu, setup: Setup, options: Partial<SampleOptions> = {}) {
+  const { logits, vocabulary, rows, length = 1, eos = [] } = setup;
+  const slots = setup.slots ?? rows.map((_, a) => a);
+  const sequences = Math.max(...slots) + 1;
+  const u32 = (shape: number[], data: ArrayLike<number> = []) =>
+    gpu.tensor(shape, { dtype: "u32", data });
+  const state: SampleState = {
+    tokens: u32([sequences, length]),
+    logProbs: gpu.tensor([sequences, length]),
+    lengths: u32([sequences]),
+    finished: u32([sequences], setup.finished ?? []),
+    lastTokens: u32([sequences]),
+    sampleIds: u32([sequences], setup.sampleIds ?? Array.from({ length: sequences }, (_, b) => b)),
+  };
+  const plan = new Plan(gpu, "test");
+  const active = { rows: u32([rows.length], rows), slots: u32([rows.length], slots) };
+  sample(
+    plan,
+    gpu.tensor([logits.length / vocabulary, vocabulary], { data: logits }),
+    active,
+    state,
+    {
+      temperature: 1,
+      seed: 1,
+      step: 0,
+      limit: length,
+      eosTokenIds: u32([Math.max(1, eos.length)], eos),
+      eosCount: eos.length,
+      ...options,
+    },
+  );
+  await plan.compile();
+  return { plan, state };
+}
+
+/** Runs it and returns the tokens [B, M] and their log-probabilities. */
+async function draw(gpu: Gpu, setup: Setup, options: Partial<SampleOptions> = {}) {
+  const { plan, state } = await record(gpu, setup, options);
+  submit(gpu, [{ plan, times: setup.length ?? 1 }]);
+  return {
+    tokens: Array.from(await readTensor(gpu, state.tokens)),
+    logProbs: Array.from(await readTensor(gpu, state.logProbs)),
+    lengths: Array.from(await readTensor(gpu, state.lengths)),
+    finished: Array.from(await readTensor(gpu, state.finished)),
+    lastTokens: Array.from(await readTensor(gpu, state.lastTokens)),
+  };
+}
+
+function zeros(n: number): number[] {
+  return new Array<number>(n).fill(0);
+}
+
+Deno.test("the kernels' random numbers are those of the host", async (t) => {
+  const code = `
+    @group(0) @binding(0) var<storage, read> input: array<vec4u>;
+    @group(0) @binding(1) var<storage, read_write> words: array<vec2u>;
+    @group(0) @binding(2) var<storage, read_write> reals: array<vec2f>;
+    @compute @workgroup_size(1)
+    fn main(@builtin(workgroup_id) wid: vec3u) {
+        let at = input[wid.x];
+        words[wid.x] = threefry2x32(at.xy, at.zw);
+        let u = open_uniform(at.x);
+        reals[wid.x] = vec2f(u, exponential(u));
+    }`;
+  await onEveryDevice(t, async (gpu) => {
+    const random = randomIntegers(1, 4 * 500, 2 ** 32);
+    const edges = [0, 1, 2 ** 24 - 1, 2 ** 24, 2 ** 24 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
+    const input = Uint32Array.from([...edges.flatMap((x) => [x, x, 0, x]), ...random]);
+    const n = input.length / 4;
+    const plan = new Plan(gpu, "random");
+    const words = gpu.tensor([n, 2], { dtype: "u32" });
+    const reals = gpu.tensor([n, 2]);
+    plan.dispatch({
+      kernel: gpu.kernel(withThreefry({ name: "random", code, entryPoint: "main" })),
+      bindings: { input: gpu.tensor([n, 4], { data: input, dtype: "u32" }), words, reals },
+      workgroups: n,
+    });
+    await plan.compile();
+    submit(gpu, [plan]);
+    const gotWords = await readTensor(gpu, words);
+    const gotReals = await readTensor(gpu, reals);
+    for (let i = 0; i < n; i++) {
+      const [a, b, c, d] = input.subarray(4 * i, 4 * i + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      assertEquals([gotWords[2 * i], gotWords[2 * i + 1]], threefry2x32(a, b, c, d));
+      const u = gotReals[2 * i]!;
+      assertEquals(u, openUniform(a));
+      assert(u > 0 && u < 1);
+      // Relative to itself, down to the smallest.
+      assertClose([gotReals[2 * i + 1]!], [-Math.log1p(-u)], {
+        tolerance: 1e-6,
+        label: `u = ${u}`,
+      });
+    }
+  });
+});
+
+Deno.test("sample() takes the token of the Gumbel-max reference, with its log-probability", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [vocabulary, count] of [[1, 3], [2, 65], [7, 64], [64, 63], [1003, 9]] as const) {
+      const temperature = 0.8;
+      const seed = 5 + 7 * 2 ** 32;
+      const step = 11;
+      const logits = randomArray(vocabulary, 3 * vocabulary, 2);
+      const rows = Array.from(randomIntegers(2, count, 3));
+      const sampleIds = Array.from(randomIntegers(3, count, 2 ** 32));
+      const length = 3;
+      const { tokens, logProbs } = await draw(
+        gpu,
+        { logits, vocabulary, rows, sampleIds, length },
+        {
+          temperature,
+          seed,
+          step,
+        },
+      );
+      const uniforms = new Float64Array(count * vocabulary);
+      const used = new Float64Array(count * vocabulary);
+      for (let position = 0; position < length; position++) {
+        for (let a = 0; a < count; a++) {
+          const row = threefry2x32(...samplingKey(seed, step), sampleIds[a]!, position);
+          for (let v = 0; v < vocabulary; v++) {
+            uniforms[a * vocabulary + v] = 1 - openUniform(threefry2x32(...row, v >> 1, 0)[v & 1]!);
+            used[a * vocabulary + v] = logits[rows[a]! * vocabulary + v]!;
+          }
+        }
+        const wanted = gumbelMax(used, uniforms, { vocabulary, temperature });
+        const logP = logSoftmax(used.map((x) => x / temperature), count, vocabulary);
+        for (let a = 0; a < count; a++) {
+          const at = a * length + position;
+          assertEquals(tokens[at], wanted[a], `V ${vocabulary}, sequence ${a}, token ${position}`);
+          assertClose([logProbs[at]!], [logP[a * vocabulary + wanted[a]!]!], { tolerance: 1e-5 });
+        }
+      }
+    }
+  });
+});
+
+Deno.test("sample() draws from the tempered softmax", async (t) => {
+  const logits = [0.3, -1, 2, 0, 1.1, -2.5, 0.8];
+  await onEveryDevice(t, async (gpu) => {
+    for (const temperature of [0.7, 1, 2.5]) {
+      const draws = 16_384;
+      const { tokens } = await draw(
+        gpu,
+        { logits, vocabulary: 7, rows: zeros(draws / 4), length: 4 },
+        { temperature, seed: 3 },
+      );
+      const counts = zeros(7);
+      for (const token of tokens) counts[token]!++;
+      const logP = logSoftmax(logits.map((x) => x / temperature), 1, 7);
+      const chiSquared = counts.reduce((sum, count, v) => {
+        const expected = draws * Math.exp(logP[v]!);
+        return sum + (count - expected) ** 2 / expected;
+      }, 0);
+      // 6 degrees of freedom: 22.5 is exceeded once in a thousand; the draws are always the same.
+      assert(
+        chiSquared < 22.5,
+        `chi-squared ${chiSquared} at temperature ${temperature}: ${counts}`,
+      );
+    }
+  });
+});
+
+Deno.test("sample() draws rare tokens as often as they should be", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    // 4095 tokens that together have probability 0.02 beside a common one: each has 5e-6.
+    const vocabulary = 4096;
+    const logits = randomArray(1, vocabulary, 0);
+    logits[1000] = Math.log(49 * 4095);
+    const draws = 4096;
+    const { tokens } = await draw(gpu, { logits, vocabulary, rows: zeros(draws) }, { seed: 9 });
+    const rare = tokens.filter((token) => token !== 1000);
+    const deviation = Math.sqrt(draws * 0.02 * 0.98);
+    assert(Math.abs(rare.length - draws * 0.02) < 3.5 * deviation, `${rare.length} rare tokens`);
+    const mean = rare.reduce((sum, v) => sum + v, 0) / rare.length;
+    assert(Math.abs(mean - 2047.5) < 3.5 * 1182 / Math.sqrt(rare.length), `mean index ${mean}`);
+  });
+});
+
+Deno.test("sample() does not depend on the batch, its order, or the lanes of a team", async (t) => {
+  const vocabulary = 131;
+  const logits = randomArray(4, 5 * vocabulary, 2);
+  const byDevice: number[][] = [];
+  await onEveryDevice(t, async (gpu) => {
+    const setup = { logits, vocabulary, length: 4 };
+    const rows = [0, 1, 2, 3, 4, 0, 1];
+    const all = await draw(gpu, { ...setup, rows });
+    byDevice.push(all.tokens);
+    const order = [4, 2, 6, 0];
+    const some = await draw(gpu, { ...setup, rows: order.map((b) => rows[b]!), slots: order });
+    for (const b of order) {
+      assertEquals(some.tokens.slice(4 * b, 4 * b + 4), all.tokens.slice(4 * b, 4 * b + 4));
+    }
+    // Sequences 0 and 5 have the same logits and differ in their sample id alone.
+    assertNotEquals(all.tokens.slice(0, 4), all.tokens.slice(20, 24));
+    assertNotEquals((await draw(gpu, { ...setup, rows }, { seed: 2 })).tokens, all.tokens);
+    assertNotEquals((await draw(gpu, { ...setup, rows }, { step: 1 })).tokens, all.tokens);
+  });
+  for (const tokens of byDevice) assertEquals(tokens, byDevice[0]);
+});
+
+Deno.test("sample() at temperature 0 takes the first of the largest logits", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const vocabulary = 70;
+    const logits = new Float32Array(3 * vocabulary).fill(-2);
+    for (const v of [69, 33, 41]) logits[v] = 1.5;
+    logits[vocabulary + 69] = 3;
+    const { tokens, logProbs } = await draw(gpu, { logits, vocabulary, rows: [0, 1, 2] }, {
+      temperature: () => 0,
+    });
+    assertEquals(tokens, [33, 69, 0]);
+    const logP = logSoftmax(logits, 3, vocabulary);
+    assertClose(logProbs, [33, vocabulary + 69, 2 * vocabulary].map((i) => logP[i]!), {
+      tolerance: 1e-6,
+    });
+  });
+});
+
+Deno.test("sample() approaches the greedy choice and the uniform one at extreme temperatures", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const vocabulary = 16;
+    const logits = randomArray(6, vocabulary, 3);
+    const best = gumbelMax(logits, [], { vocabulary, temperature: 0 })[0]!;
+    const cold = await draw(gpu, { logits, vocabulary, rows: zeros(64) }, { temperature: 1e-6 });
+    assertEquals(cold.tokens, new Array(64).fill(best));
+    assertEquals(cold.logProbs, zeros(64));
+    const hot = await draw(gpu, { logits, vocabulary, rows: zeros(1024) }, { temperature: 1e6 });
+    const counts = zeros(vocabulary);
+    for (const token of hot.tokens) counts[token]!++;
+    assert(counts.every((count) => Math.abs(count - 64) < 4 * 8), `${counts}`);
+    assertClose(hot.logProbs.slice(0, 1), [-Math.log(16)], { tolerance: 1e-5 });
+  });
+});
+
+Deno.test("sample() ends sequences at an end token and at the limit, and leaves ended ones alone", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const vocabulary = 5;
+    const logits = [0, 9, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 9];
+    const setup = {
+      logits,
+      vocabulary,
+      rows: [0, 1, 2, 1],
+      eos: [4, 1],
+      finished: [0, 0, 0, 1],
+      length: 4,
+    };
+    const { plan, state } = await record(gpu, setup, { temperature: 0, limit: () => 3 });
+    submit(gpu, [plan]);
+    assertEquals(Array.from(await readTensor(gpu, state.lengths)), [1, 1, 1, 0]);
+    assertEquals(Array.from(await readTensor(gpu, state.finished)), [1, 0, 1, 1]);
+    assertEquals(Array.from(await readTensor(gpu, state.lastTokens)), [1, 2, 4, 0]);
+    submit(gpu, [{ plan, times: 5 }]);
+    assertEquals(Array.from(await readTensor(gpu, state.lengths)), [1, 3, 1, 0]);
+    assertEquals(Array.from(await readTensor(gpu, state.finished)), [1, 1, 1, 1]);
+    assertEquals(
+      Array.from(await readTensor(gpu, state.tokens)),
+      [1, 0, 0, 0, 2, 2, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0],
+    );
+  });
+});
+
+Deno.test("sample() does not hide a NaN, and stays inside the vocabulary", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const logits = [0, NaN, 1, NaN, NaN, NaN];
+    for (const temperature of [0, 1]) {
+      const { tokens, logProbs } = await draw(gpu, { logits, vocabulary: 3, rows: [0, 1] }, {
+        temperature,
+      });
+      assert(logProbs.every(Number.isNaN), `${logProbs}`);
+      assert(tokens.every((token) => token < 3), `${tokens}`);
+    }
+  });
+});
+
+Deno.test("sample() follows the number of active sequences", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const active = new Dim("active", 4);
+    const plan = new Plan(gpu, "test");
+    const u32 = (n: number, data: number[] = []) => gpu.tensor([n], { dtype: "u32", data });
+    const rows = plan.input([active], "rows", "u32");
+    const slots = plan.input([active], "slots", "u32");
+    const state = {
+      tokens: gpu.tensor([4, 1], { dtype: "u32" }),
+      logProbs: gpu.tensor([4, 1]),
+      lengths: u32(4),
+      finished: u32(4),
+      lastTokens: u32(4),
+      sampleIds: u32(4),
+    };
+    sample(plan, gpu.tensor([1, 3], { data: [1, 2, 3] }), { rows, slots }, state, {
+      temperature: 1,
+      seed: 1,
+      step: 1,
+      limit: 1,
+      eosTokenIds: u32(1, [9]),
+    });
+    await plan.compile();
+    gpu.write(slots, [3, 1, 0, 2]);
+    active.value = 2;
+    submit(gpu, [plan]);
+    assertEquals(Array.from(await readTensor(gpu, state.lengths)), [0, 1, 0, 1]);
+  });
+});
+
+Deno.test("sample() refuses shapes that do not fit", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
+    const state = {
+      tokens: u32(2, 3),
+      logProbs: gpu.tensor([2, 3]),
+      lengths: u32(2),
+      finished: u32(2),
+      lastTokens: u32(2),
+      sampleIds: u32(2),
+    };
+    const options = { temperature: 1, seed: 0, step: 0, limit: 3, eosTokenIds: u32(1) };
+    const active = { rows: u32(2), slots: u32(2) };
+    const logits = gpu.tensor([2, 5]);
+    assertThrows(
+      () => sample(plan, gpu.tensor([10]), active, state, options),
+      RangeError,
+      "logits (R, V)",
+    );
+    assertThrows(
+      () => sample(plan, logits, { rows: u32(1), slots: u32(2) }, state, options),
+      RangeError,
+      "rows and slots",
+    );
+    assertThrows(
+      () => sample(plan, logits, active, { ...state, finished: u32(3) }, options),
+      RangeError,
+      "finished",
+    );
+    return Promise.resolve();
+  });
+});
