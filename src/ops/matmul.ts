@@ -1,0 +1,227 @@
+/**
+ * Matrix products and linear layers.
+ *
+ * @module
+ */
+
+import biasGradient from "../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
+import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
+import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
+import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
+import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
+import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
+import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
+import type { Param, Plan } from "../gpu/plan.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
+
+/** Source per kernel file. */
+const SOURCES: Readonly<Record<Variant["file"], string>> = {
+  nn: `${nn}\n${rows}`,
+  nt: `${nt}\n${rows}`,
+  tn: `${tn}\n${rows}`,
+  strided: `${strided}\n${rows}`,
+  plain,
+};
+
+/** Tokens are summed in this many chunks for a bias' gradient: a fixed order, whatever the device. */
+const BIAS_CHUNKS = 32;
+const BIAS_LANES = 64;
+
+/** Options of {@linkcode linear}. */
+export interface LinearOptions {
+  /** Added to every row, shape (N). */
+  bias?: Tensor;
+  /** Name of the output below the current scope. Default `"linear"`. */
+  name?: string;
+}
+
+/** Options of {@linkcode matmul}. */
+export interface MatmulOptions {
+  /** `a` is stored (K, M) instead of (M, K). Default `false`. */
+  transposeA?: boolean;
+  /** `b` is stored (N, K) instead of (K, N). Default `false`. */
+  transposeB?: boolean;
+  /** Name of the output below the current scope. Default `"matmul"`. */
+  name?: string;
+}
+
+/**
+ * A linear layer: `y = x · weightᵀ + bias`.
+ *
+ * @param plan Where to record.
+ * @param x (M, K); M may vary between runs.
+ * @param weight (N, K), as Hugging Face stores it.
+ * @param options `bias` (N), and a `name`.
+ * @returns y (M, N).
+ * @throws {RangeError} If the shapes do not fit.
+ */
+export function linear(
+  plan: Plan,
+  x: Tensor,
+  weight: Tensor,
+  options: LinearOptions = {},
+): Tensor {
+  const { bias, name = "linear" } = options;
+  return record(plan, x, weight, { transposeA: false, transposeB: true, name }, bias);
+}
+
+/**
+ * A matrix product: `out = op(a) · op(b)`, where op transposes if asked to.
+ *
+ * @param plan Where to record.
+ * @param a (M, K), or (K, M) if transposed.
+ * @param b (K, N), or (N, K) if transposed.
+ * @param options What to transpose, and a `name`.
+ * @returns out (M, N).
+ * @throws {RangeError} If the shapes do not fit.
+ */
+export function matmul(plan: Plan, a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false, name = "matmul" } = options;
+  return record(plan, a, b, { transposeA, transposeB, name });
+}
+
+function record(
+  plan: Plan,
+  a: Tensor,
+  b: Tensor,
+  options: Required<MatmulOptions>,
+  bias?: Tensor,
+): Tensor {
+  const { transposeA, transposeB, name } = options;
+  checkShapes(plan.path(name), a, b, options, bias);
+  const [m, n] = [a.shape[transposeA ? 1 : 0]!, b.shape[transposeB ? 0 : 1]!];
+  const out = plan.empty([m, n], name);
+  product(plan, `${name}.forward`, { a, transposeA, b, transposeB, out, accumulate: false, bias });
+
+  plan.onBackward(bias ? [a, b, bias] : [a, b], [out], () => {
+    const gradient = plan.gradientOf(out);
+    if (!gradient) throw new TypeError(`${plan.path(name)}: the output is not used`);
+    const dout = gradient.view(out.shape);
+    plan.intoGradient(a, (da, accumulate) => {
+      // d op(a) = dout · op(b)ᵀ; stored transposed, it is op(b) · doutᵀ.
+      const operands = transposeA
+        ? { a: b, transposeA: transposeB, b: dout, transposeB: true }
+        : { a: dout, transposeA: false, b, transposeB: !transposeB };
+      product(plan, `${name}.backward_a`, { ...operands, out: da, accumulate });
+    });
+    plan.intoGradient(b, (db, accumulate) => {
+      // d op(b) = op(a)ᵀ · dout; stored transposed, it is doutᵀ · op(a).
+      const operands = transposeB
+        ? { a: dout, transposeA: true, b: a, transposeB: transposeA }
+        : { a, transposeA: !transposeA, b: dout, transposeB: false };
+      product(plan, `${name}.backward_b`, { ...operands, out: db, accumulate });
+    });
+    if (!bias) return;
+    plan.intoGradient(bias, (dbias, accumulate) => {
+      const width = sizeLimit(n);
+      const partial = plan.empty([BIAS_CHUNKS, width], `${name}.dbias.partial`);
+      const chunkRows = () => Math.ceil(sizeNow(m) / BIAS_CHUNKS);
+      const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(m) / chunkRows());
+      const params = { rows: m, columns: width, chunk_rows: chunkRows, chunks };
+      const blocks = Math.ceil(width / BIAS_LANES);
+      const kernel = (entryPoint: string) =>
+        plan.gpu.kernel({
+          name: "matmul/bias_gradient",
+          code: biasGradient,
+          entryPoint,
+          constants: { LANES: BIAS_LANES, ACCUMULATE: accumulate },
+        });
+      plan.dispatch({
+        kernel: kernel("chunk_sums"),
+        label: `${name}.backward_bias`,
+        bindings: { dy: dout, partial },
+        params,
+        workgroups: () => chunks() * blocks,
+        cost: { bytes: () => dout.length * 4 },
+      });
+      plan.dispatch({
+        kernel: kernel("total"),
+        label: `${name}.backward_bias_sum`,
+        bindings: { partials: partial, dbias },
+        params,
+        workgroups: blocks,
+      });
+    });
+  });
+  return out;
+}
+
+/** One dispatch: out (M, N) = op(a) (M, K) · op(b) (K, N) + bias. */
+interface Product {
+  readonly a: Tensor;
+  readonly transposeA: boolean;
+  readonly b: Tensor;
+  readonly transposeB: boolean;
+  readonly out: Tensor;
+  /** Add to `out` instead of overwriting it. */
+  readonly accumulate: boolean;
+  readonly bias?: Tensor | undefined;
+}
+
+function product(plan: Plan, label: string, operands: Product): void {
+  const { a, transposeA, b, transposeB, out, accumulate, bias } = operands;
+  const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
+  const n = b.shape[transposeB ? 0 : 1]!;
+  const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
+  const variant = chooseVariant(plan.gpu.adapter, layout, {
+    rows: sizeLimit(m),
+    columns: sizeLimit(n),
+    inner: sizeLimit(k),
+    aligned: [a.shape[1]!, b.shape[1]!, n].every(isFixedMultipleOf4),
+  });
+  const { file, entryPoint, tileRows, tileColumns } = variant;
+  const anyStride = file === "strided" || file === "plain";
+  const takesBias = anyStride || file === "nt";
+  const kernel = plan.gpu.kernel({
+    name: `matmul/${file}`,
+    code: SOURCES[file],
+    entryPoint,
+    constants: { ACCUMULATE: accumulate, ...(takesBias ? { BIAS: bias !== undefined } : {}) },
+  });
+  const strides: Record<string, Param> = anyStride
+    ? {
+      a_row: transposeA ? 1 : k,
+      a_inner: transposeA ? m : 1,
+      b_inner: transposeB ? 1 : n,
+      b_column: transposeB ? k : 1,
+    }
+    : {};
+  plan.dispatch({
+    kernel,
+    label,
+    // Without a bias the binding is never read; any other input may stand there.
+    bindings: { a, b, out, ...(takesBias ? { bias: bias ?? b } : {}) },
+    params: { rows: m, columns: n, inner: k, ...strides },
+    workgroups: () => Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns),
+    cost: {
+      flops: () => 2 * sizeNow(m) * sizeNow(n) * sizeNow(k),
+      bytes: () => 4 * (a.length + b.length + out.length),
+    },
+  });
+}
+
+function isFixedMultipleOf4(size: Size): boolean {
+  return typeof size === "number" && size % 4 === 0;
+}
+
+function checkShapes(
+  path: string,
+  a: Tensor,
+  b: Tensor,
+  { transposeA, transposeB }: Required<MatmulOptions>,
+  bias?: Tensor,
+): void {
+  const [k, n] = [b.shape[transposeB ? 1 : 0], b.shape[transposeB ? 0 : 1]];
+  const fits = a.shape.length === 2 && b.shape.length === 2 &&
+    a.shape[transposeA ? 0 : 1] === k && (!bias || bias.capacity === sizeLimit(n!)) &&
+    [a, b, bias].every((t) => !t || (t.dtype === "f32" && t.capacity > 0));
+  if (fits) return;
+  throw new RangeError(
+    `${path} multiplies (${transposeA ? "K, M" : "M, K"}) by (${
+      transposeB ? "N, K" : "K, N"
+    }), f32 and not empty${bias ? ", and adds (N)" : ""}: got ${
+      [a, b, bias].filter((t) => t !== undefined).map((t) => formatShape(t.shape)).join(", ")
+    }`,
+  );
+}

@@ -1,0 +1,195 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
+import { linear, matmul } from "../../src/ops/matmul.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { checkOp, onEveryDevice } from "../helpers/gpu.ts";
+import { randomArray } from "../helpers/random.ts";
+import { matmul as reference } from "../reference/matmul.ts";
+
+/** Sizes that touch every edge: one element, vectors, tiles, and one more or less than each. */
+const SIZES: readonly (readonly [m: number, n: number, k: number])[] = [
+  [1, 1, 1],
+  [1, 4, 4],
+  [3, 7, 5],
+  [8, 32, 64],
+  [9, 36, 12],
+  [17, 13, 64],
+  [32, 96, 128],
+  [63, 65, 63],
+  [65, 64, 257],
+  [64, 64, 64],
+  [100, 132, 68],
+  [257, 96, 4],
+  [257, 260, 36],
+  [1, 1, 1000],
+];
+
+for (const transposeA of [false, true]) {
+  for (const transposeB of [false, true]) {
+    const name = `op(a) = a${transposeA ? "ᵀ" : ""}, op(b) = b${transposeB ? "ᵀ" : ""}`;
+    Deno.test(`matmul() with ${name} matches float64, forward and gradients`, async (t) => {
+      await onEveryDevice(t, async (gpu) => {
+        for (const [m, n, k] of SIZES) {
+          await checkOp(gpu, `${m} x ${n} x ${k}`, {
+            inputs: {
+              a: { shape: transposeA ? [k, m] : [m, k], data: randomArray(1, m * k) },
+              b: { shape: transposeB ? [n, k] : [k, n], data: randomArray(2, k * n) },
+            },
+            build: (plan, { a, b }) => ({
+              out: matmul(plan, a!, b!, { transposeA, transposeB }),
+            }),
+            reference: ({ a, b }) => ({
+              out: reference(a!, b!, { m, n, k, transA: transposeA, transB: transposeB }),
+            }),
+            outputGradients: { out: randomArray(3, m * n) },
+            coordinates: m * n * k > 1e6 ? 6 : 20,
+          });
+        }
+      });
+    });
+  }
+}
+
+Deno.test("linear() with a bias matches float64, forward and gradients", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [m, n, k] of [[1, 3, 4], [5, 8, 4], [40, 72, 64], [257, 36, 20]] as const) {
+      await checkOp(gpu, `${m} x ${n} x ${k}`, {
+        inputs: {
+          x: { shape: [m, k], data: randomArray(1, m * k) },
+          weight: { shape: [n, k], data: randomArray(2, n * k), parameter: true },
+          bias: { shape: [n], data: randomArray(3, n), parameter: true },
+        },
+        build: (plan, { x, weight, bias }) => ({ y: linear(plan, x!, weight!, { bias: bias! }) }),
+        reference: ({ x, weight, bias }) => ({
+          y: reference(x!, weight!, { m, n, k, transB: true, bias: bias! }),
+        }),
+        outputGradients: { y: randomArray(4, m * n) },
+        coordinates: 20,
+      });
+    }
+  });
+});
+
+/** A linear layer over `capacity` rows, and what it needs to be run by hand. */
+function linearPlan(gpu: Gpu, capacity: number, n: number, k: number) {
+  const rows = new Dim("T", capacity);
+  const parameter = (shape: number[], seed: number, name: string): Tensor => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const tensor = gpu.tensor(shape, { data: randomArray(seed, size), name });
+    tensor.grad = gpu.tensor(shape, { name: `${name}.grad` });
+    return tensor;
+  };
+  const weight = parameter([n, k], 2, "weight");
+  const bias = parameter([n], 3, "bias");
+  const plan = new Plan(gpu, "linear", { gradients: true });
+  const x = plan.input([rows, k], "x");
+  plan.requireGradient(x);
+  const y = plan.keep(linear(plan, x, weight, { bias }));
+  const dy = plan.input([rows, n], "dy");
+  plan.shareGradient(y, dy);
+  plan.backward();
+  const dx = plan.keep(plan.gradientOf(x)!);
+  return { rows, weight, bias, plan, x, y, dy, dx };
+}
+
+Deno.test("linear() follows the current number of rows and adds to the parameters' gradients", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [n, k] = [44, 24];
+    const { rows, weight, bias, plan, x, y, dy, dx } = linearPlan(gpu, 300, n, k);
+    await plan.compile();
+    const dweight = new Float64Array(n * k);
+    const dbias = new Float64Array(n);
+    for (const m of [300, 0, 7, 65]) {
+      rows.value = m;
+      const values = randomArray(10 + m, m * k);
+      const seeds = randomArray(20 + m, m * n);
+      gpu.write(x, values);
+      gpu.write(dy, seeds);
+      submit(gpu, [plan]);
+      reference(seeds, values, { m: n, n: k, k: m, transA: true }).forEach((v, i) =>
+        dweight[i]! += v
+      );
+      seeds.forEach((v, i) => dbias[i % n]! += v);
+      if (m === 0) continue;
+      const [w, b] = [randomArray(2, n * k), randomArray(3, n)];
+      assertClose(
+        await readTensor(gpu, y),
+        reference(values, w, { m, n, k, transB: true, bias: b }),
+        { tolerance: 1e-5, label: `y of ${m} rows` },
+      );
+      assertClose(
+        await readTensor(gpu, dx),
+        reference(seeds, w, { m, n: k, k: n }),
+        { tolerance: 1e-5, label: `dx of ${m} rows` },
+      );
+    }
+    assertClose(await readTensor(gpu, weight.grad!), dweight, {
+      tolerance: 1e-5,
+      label: "weight gradient of all runs",
+    });
+    assertClose(await readTensor(gpu, bias.grad!), dbias, {
+      tolerance: 1e-5,
+      label: "bias gradient of all runs",
+    });
+    plan.destroy();
+  });
+});
+
+Deno.test("a row's result does not depend on how many rows there are, to the bit", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [n, k] = [96, 128];
+    const values = randomArray(1, 600 * k);
+    const seeds = randomArray(5, 600 * n);
+    const results: Record<string, number[]>[] = [];
+    for (const capacity of [3, 12, 40, 600]) {
+      const { plan, x, y, dy, dx } = linearPlan(gpu, capacity, n, k);
+      await plan.compile();
+      gpu.write(x, values.subarray(0, capacity * k));
+      gpu.write(dy, seeds.subarray(0, capacity * n));
+      submit(gpu, [plan]);
+      results.push({
+        y: [...(await readTensor(gpu, y)).subarray(0, 3 * n)],
+        dx: [...(await readTensor(gpu, dx)).subarray(0, 3 * k)],
+      });
+      plan.destroy();
+    }
+    for (const result of results.slice(1)) assertEquals(result, results[0]);
+  });
+});
+
+Deno.test("matmul() sums thousands of terms to 1e-5", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [m, n, k] = [36, 40, 8192];
+    await checkOp(gpu, `${m} x ${n} x ${k}`, {
+      inputs: {
+        a: { shape: [k, m], data: randomArray(1, m * k) },
+        b: { shape: [k, n], data: randomArray(2, k * n) },
+      },
+      build: (plan, { a, b }) => ({ out: matmul(plan, a!, b!, { transposeA: true }) }),
+      reference: ({ a, b }) => ({ out: reference(a!, b!, { m, n, k, transA: true }) }),
+    });
+  });
+});
+
+Deno.test("a product refuses operands that do not fit", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const a = gpu.tensor([2, 3]);
+    assertThrows(() => matmul(plan, a, gpu.tensor([4, 3])), RangeError, "got [2, 3], [4, 3]");
+    assertThrows(() => linear(plan, a, gpu.tensor([3, 4])), RangeError, "got [2, 3], [3, 4]");
+    assertThrows(
+      () => linear(plan, a, gpu.tensor([4, 3]), { bias: gpu.tensor([3]) }),
+      RangeError,
+      "got [2, 3], [4, 3], [3]",
+    );
+    assertThrows(
+      () => matmul(plan, a, gpu.tensor([3, 4], { dtype: "u32" })),
+      RangeError,
+      "f32",
+    );
+    return Promise.resolve();
+  });
+});
