@@ -1,0 +1,60 @@
+/**
+ * Softmax of rows.
+ *
+ * @module
+ */
+
+import code from "../../kernels/softmax.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { formatShape, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { teamKernel } from "./prelude.ts";
+
+/**
+ * Turns each row into probabilities: `exp(x - max) / sum(exp(x - max))`.
+ *
+ * A row that holds a NaN or plus infinity, or nothing but minus infinity, becomes NaN.
+ *
+ * @param plan Where to record.
+ * @param x (R, C), C fixed; fastest where it is a multiple of 4.
+ * @param options `name` of the output below the current scope, `"softmax"` by default.
+ * @returns (R, C).
+ * @throws {RangeError} If the shape does not fit.
+ */
+export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor {
+  const { name = "softmax" } = options;
+  const [rows, width] = x.shape;
+  if (x.shape.length !== 2 || typeof width !== "number" || width === 0) {
+    throw new RangeError(
+      `softmax needs (R, C) with C fixed and not 0: got ${formatShape(x.shape)}`,
+    );
+  }
+  const lanes = width % 4 === 0 ? 4 : 1;
+  const kernel = (entryPoint: string) =>
+    teamKernel(plan.gpu, { name: "softmax", code, entryPoint: `${entryPoint}${lanes}` });
+  const params = { rows: rows!, columns: width / lanes, accumulate: 0 };
+  const y = plan.empty(x.shape, name);
+  plan.dispatch({
+    kernel: kernel("forward"),
+    label: `${name}.forward`,
+    bindings: { [`x${lanes}`]: x, [`y${lanes}`]: y },
+    params,
+    workgroups: rows!,
+    cost: { bytes: () => sizeNow(rows!) * width * 8 },
+  });
+
+  plan.onBackward([x], [y], () => {
+    const dy = plan.gradientOf(y);
+    if (!dy) return;
+    plan.intoGradient(x, (dx, accumulate) => {
+      plan.dispatch({
+        kernel: kernel("backward"),
+        label: `${name}.backward`,
+        bindings: { [`saved${lanes}`]: y, [`dy${lanes}`]: dy, [`dx${lanes}`]: dx },
+        params: { ...params, accumulate: accumulate ? 1 : 0 },
+        workgroups: rows!,
+        cost: { bytes: () => sizeNow(rows!) * width * (accumulate ? 16 : 12) },
+      });
+    });
+  });
+  return y;
+}
