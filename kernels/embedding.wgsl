@@ -2,7 +2,7 @@
 // table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read as vec4.
 // For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
 // lists the run of pieces of every id, so that each sum has one fixed order.
-// forward: one team per token. backward_pieces, backward_runs: one lane per four columns of a piece or run.
+// forward, forward_rows: one team per token. backward_pieces, backward_runs: one lane per four columns of a piece or run.
 // Ids beyond the table read its last row.
 
 struct Params {
@@ -27,6 +27,23 @@ fn forward(
     let row = wid.x + wid.y * nwg.x;
     if (row >= params.rows) { return; }
     let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
+    for (var c = lane; c < params.columns; c += LANES) {
+        y[row * params.columns + c] = table[begin + c];
+    }
+}
+
+@group(0) @binding(11) var<storage, read> rows_of: array<u32>;           // (T)
+
+// y[t] = table[tokens[rows_of[t]]]
+@compute @workgroup_size(LANES)
+fn forward_rows(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = wid.x + wid.y * nwg.x;
+    if (row >= params.rows) { return; }
+    let begin = min(tokens[rows_of[row]], params.vocabulary - 1u) * params.columns;
     for (var c = lane; c < params.columns; c += LANES) {
         y[row * params.columns + c] = table[begin + c];
     }

@@ -69,6 +69,7 @@ export class Plan {
   readonly commands: Command[] = [];
 
   readonly #arena: Arena;
+  readonly #ownsArena: boolean;
   readonly #recordsGradients: boolean;
   readonly #virtual = new Set<Tensor>();
   readonly #kept = new Set<Tensor>();
@@ -93,6 +94,7 @@ export class Plan {
     this.gpu = gpu;
     this.name = name;
     this.#arena = options.arena ?? new Arena(gpu, name);
+    this.#ownsArena = options.arena === undefined;
     this.#recordsGradients = options.gradients ?? false;
   }
 
@@ -433,10 +435,11 @@ export class Plan {
     this.gpu.counters.dispatches++;
   }
 
-  /** Releases the plan's own buffers. Tensors kept by it can no longer be used. */
+  /** Releases the plan's own buffers, and its arena unless it is shared. Tensors kept by it can no longer be used. */
   destroy(): void {
     for (const buffer of this.#ownBuffers) this.gpu.destroyBuffer(buffer);
     this.#ownBuffers = [];
+    if (this.#ownsArena) this.#arena.destroy();
   }
 }
 

@@ -6,7 +6,7 @@
 
 import type { Plan } from "../gpu/plan.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
-import type { EmbeddingIndex } from "../ops/embedding.ts";
+import { type EmbeddingIndex, embeddingIndex } from "../ops/embedding.ts";
 import { attentionTile, type PackedLayout } from "../ops/packed_layout.ts";
 import { type PackedBatch, packGroups, type PromptGroup } from "./packing.ts";
 
@@ -36,7 +36,7 @@ export class PackedInputs {
   readonly itemSequences: Tensor;
   /** (N). */
   readonly itemPositions: Tensor;
-  /** (S, 3): first item, past-the-last item, response b. */
+  /** (S, 2): first and past-the-last item. */
   readonly itemRanges: Tensor;
   /** (P). */
   readonly lastPromptRows: Tensor;
@@ -78,7 +78,7 @@ export class PackedInputs {
     this.itemTargets = ids([this.items], "item_targets");
     this.itemSequences = ids([this.items], "item_sequences");
     this.itemPositions = ids([this.items], "item_positions");
-    this.itemRanges = ids([this.responses, 3], "item_ranges");
+    this.itemRanges = ids([this.responses, 2], "item_ranges");
     this.lastPromptRows = ids([this.prompts], "last_prompt_rows");
   }
 
@@ -91,21 +91,24 @@ export class PackedInputs {
     const packed = packGroups(groups, this.#tile);
     this.tokenCount.value = packed.tokens.length;
     this.items.value = packed.itemTargets.length;
-    this.responses.value = packed.itemRanges.length / 3;
+    this.responses.value = packed.itemRanges.length / 2;
     this.prompts.value = packed.lastPromptRows.length;
     this.layout.tileCount.value = packed.tiles.length / 2;
-    this.embedding.pieceCount.value = packed.embedding.pieces.length / 2;
-    this.embedding.runCount.value = packed.embedding.runs.length / 3;
     const { gpu } = this.#plan;
+    if (this.#isRead(this.embedding.order)) {
+      const { order, pieces, runs } = embeddingIndex(packed.tokens);
+      this.embedding.pieceCount.value = pieces.length / 2;
+      this.embedding.runCount.value = runs.length / 3;
+      gpu.write(this.embedding.order, order);
+      gpu.write(this.embedding.pieces, pieces);
+      gpu.write(this.embedding.runs, runs);
+    }
     for (
       const [tensor, values] of [
         [this.tokens, packed.tokens],
         [this.layout.positions, packed.positions],
         [this.layout.segments, packed.segments],
         [this.layout.tiles, packed.tiles],
-        [this.embedding.order, packed.embedding.order],
-        [this.embedding.pieces, packed.embedding.pieces],
-        [this.embedding.runs, packed.embedding.runs],
         [this.rowOffsets, packed.rowOffsets],
         [this.rowItems, packed.rowItems],
         [this.itemTargets, packed.itemTargets],

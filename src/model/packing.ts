@@ -7,8 +7,6 @@
  * @module
  */
 
-import { embeddingIndex } from "../ops/embedding.ts";
-
 /** A prompt and the responses that continue it. */
 export interface PromptGroup {
   /** Token ids, at least one. */
@@ -42,14 +40,12 @@ export interface PackedBatch {
   readonly itemSequences: Uint32Array<ArrayBuffer>;
   /** Position t of each item in its response. */
   readonly itemPositions: Uint32Array<ArrayBuffer>;
-  /** First and past-the-last item, and the response b, of each response here. */
+  /** First and past-the-last item of each response here (S, 2). */
   readonly itemRanges: Uint32Array<ArrayBuffer>;
   /** Row of the last prompt token of each group. */
   readonly lastPromptRows: Uint32Array<ArrayBuffer>;
   /** First and past-the-last row of each group's prompt (P, 2). */
   readonly promptRanges: Uint32Array<ArrayBuffer>;
-  /** Tokens sorted by id, for the embedding's gradient. */
-  readonly embedding: ReturnType<typeof embeddingIndex>;
 }
 
 /** Packed rows a group takes at most, which is also a bound on its scored items. */
@@ -102,14 +98,13 @@ export function packGroups(groups: readonly PromptGroup[], tile: number): Packed
         itemSequences.push(sequence);
         itemPositions.push(t);
       }
-      itemRanges.push(firstItem, itemTargets.length, sequence);
+      itemRanges.push(firstItem, itemTargets.length);
     }
     segments[promptSegment + 4] = tokens.length;
   }
   const { rowOffsets, rowItems } = itemsByRow(itemRows, tokens.length);
-  const ids = Uint32Array.from(tokens);
   return {
-    tokens: ids,
+    tokens: Uint32Array.from(tokens),
     positions: Uint32Array.from(positions),
     segments: Uint32Array.from(segments),
     tiles: Uint32Array.from(tiles),
@@ -121,7 +116,6 @@ export function packGroups(groups: readonly PromptGroup[], tile: number): Packed
     itemRanges: Uint32Array.from(itemRanges),
     lastPromptRows: Uint32Array.from(lastPromptRows),
     promptRanges: Uint32Array.from(promptRanges),
-    embedding: embeddingIndex(ids),
   };
 }
 

@@ -76,8 +76,9 @@ export function embeddingIndex(
  * @param table (V, C), C a multiple of 4.
  * @param tokens Ids, u32 (T).
  * @param index The tokens sorted by id; needed where the table wants a gradient.
- * @param options `name` of the output below the current scope, `"embedding"` by default.
- * @returns (T, C).
+ * @param options `name` of the output below the current scope, `"embedding"` by default; `rows`, u32 (R), to look up
+ * `tokens[rows[r]]` for each of R rows instead, which has no gradient.
+ * @returns (T, C), or (R, C).
  * @throws {RangeError} If the shapes do not fit.
  * @throws {TypeError} If the ids are not u32, or the table wants a gradient and there is no index.
  */
@@ -86,9 +87,9 @@ export function embedding(
   table: Tensor,
   tokens: Tensor,
   index?: EmbeddingIndex,
-  options: { name?: string } = {},
+  options: { name?: string; rows?: Tensor } = {},
 ): Tensor {
-  const { name = "embedding" } = options;
+  const { name = "embedding", rows: rowsOf } = options;
   const vocabulary = sizeLimit(table.shape[0]!);
   const width = table.capacity / vocabulary;
   if (table.shape.length !== 2 || vocabulary === 0 || width % 4 !== 0) {
@@ -102,7 +103,7 @@ export function embedding(
     );
   }
   const { gpu } = plan;
-  const rows = tokens.shape[0]!;
+  const rows = (rowsOf ?? tokens).shape[0]!;
   const columns = width / 4;
   const kernel = (entryPoint: string) => teamKernel(gpu, { name: "embedding", code, entryPoint });
   const params = {
@@ -114,14 +115,15 @@ export function embedding(
   };
   const y = plan.empty([rows, width], name);
   plan.dispatch({
-    kernel: kernel("forward"),
+    kernel: kernel(rowsOf ? "forward_rows" : "forward"),
     label: `${name}.forward`,
-    bindings: { table, tokens, y },
+    bindings: { table, tokens, y, ...(rowsOf ? { rows_of: rowsOf } : {}) },
     params,
     workgroups: rows,
     cost: { bytes: () => sizeNow(rows) * width * 8 },
   });
 
+  if (rowsOf) return y;
   plan.onBackward([table], [y], () => {
     const dy = plan.gradientOf(y);
     if (!dy) return;

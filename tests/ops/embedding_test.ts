@@ -81,6 +81,26 @@ Deno.test("embedding() gives every row of the table its whole gradient", async (
   });
 });
 
+Deno.test("embedding() looks tokens up through rows", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const table = randomArray(1, 7 * 12);
+    const tokens = [3, 0, 6, 2, 5];
+    const rows = [4, 4, 0, 2, 1, 3, 0, 2, 1];
+    const { outputs } = await runOp(gpu, {
+      inputs: {
+        table: { shape: [7, 12], data: table },
+        tokens: { shape: [5], data: tokens, dtype: "u32" },
+        rows: { shape: [9], data: rows, dtype: "u32" },
+      },
+      build: (plan, inputs) => ({
+        y: embedding(plan, inputs.table!, inputs.tokens!, undefined, { rows: inputs.rows! }),
+      }),
+      reference: () => ({}),
+    });
+    assertEquals(outputs.y, Float32Array.from(reference(rows.map((r) => tokens[r]!), table, 12)));
+  });
+});
+
 Deno.test("embedding() reads the last row for an id beyond the table", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const { outputs } = await runOp(gpu, {

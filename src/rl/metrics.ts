@@ -1,0 +1,43 @@
+/**
+ * Figures of a rollout under verl's names.
+ *
+ * @module
+ */
+
+import type { Rollout } from "./rollout.ts";
+
+/** Reward, group and length figures of one rollout. */
+export function rolloutMetrics(rollout: Rollout): Record<string, number> {
+  const { completions, rewards, truncated, numGenerations } = rollout;
+  const lengths = completions.map((c) => c.length);
+  const right = lengths.filter((_, b) => rewards[b]! >= 1);
+  const wrong = lengths.filter((_, b) => rewards[b]! < 1);
+  const groups = rollout.problems.map((_, p) =>
+    rewards.slice(p * numGenerations, (p + 1) * numGenerations)
+  );
+  const share = (test: (group: number[]) => boolean) => mean(groups.map((g) => test(g) ? 1 : 0));
+  return {
+    "reward/mean": mean(rewards),
+    "reward/std": std(rewards),
+    "frac_reward_zero_std": share((g) => g.every((r) => r === g[0])),
+    "group/frac_all_correct": share((g) => g.every((r) => r >= 1)),
+    "group/frac_all_wrong": share((g) => g.every((r) => r < 1)),
+    "response_length/mean": mean(lengths),
+    "response_length/std": std(lengths),
+    "response_length/min": lengths.reduce((a, b) => Math.min(a, b), Infinity),
+    "response_length/max": lengths.reduce((a, b) => Math.max(a, b), 0),
+    "response_length/clip_ratio": mean(truncated.map(Number)),
+    ...(right.length > 0 ? { "response_length/correct_mean": mean(right) } : {}),
+    ...(wrong.length > 0 ? { "response_length/incorrect_mean": mean(wrong) } : {}),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, v) => sum + v, 0) / values.length;
+}
+
+/** Standard deviation with n in the denominator. */
+function std(values: readonly number[]): number {
+  const m = mean(values);
+  return Math.sqrt(mean(values.map((v) => (v - m) ** 2)));
+}

@@ -1,0 +1,92 @@
+/**
+ * Rollouts: prompts of a task, completions of the policy, rewards of the verifier.
+ *
+ * @module
+ */
+
+import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
+import type { Problem, Split, Task } from "./task.ts";
+
+/** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
+export interface Rollout<M = unknown> extends Generated {
+  /** The problems asked. */
+  readonly problems: readonly Problem<M>[];
+  /** G. */
+  readonly numGenerations: number;
+  /** One per completion. */
+  readonly rewards: number[];
+  /** Seconds spent generating, and verifying. */
+  readonly seconds: { readonly generation: number; readonly reward: number };
+}
+
+/** What to ask, and how to sample. */
+export interface RolloutRequest extends Omit<GenerationRequest, "prompts" | "firstSampleId"> {
+  /** Which problems to draw from. */
+  readonly split: Split;
+  /** Index of the first problem. */
+  readonly firstProblem: number;
+  /** Number of problems. */
+  readonly count: number;
+  /** Seed of the problems. */
+  readonly problemSeed: number;
+}
+
+/**
+ * Samples completions for consecutive problems of a task and verifies them.
+ *
+ * @param generator Where to generate; its capacity must suffice.
+ * @param task The task.
+ * @param request What to ask, and how to sample.
+ * @throws {Error} If the verifier throws or returns something that is not a finite number; the message names the
+ * problem.
+ */
+export async function rollOut(
+  generator: Generator,
+  task: Task,
+  request: RolloutRequest,
+): Promise<Rollout> {
+  const { split, firstProblem, count, problemSeed, numGenerations } = request;
+  const problems = Array.from(
+    { length: count },
+    (_, p) => task.problem(split, problemSeed, firstProblem + p),
+  );
+  const start = performance.now();
+  const { completions, truncated } = await generator.run({
+    ...request,
+    prompts: problems.map(({ promptIds }) => promptIds),
+    firstSampleId: firstProblem * numGenerations % 2 ** 32,
+  });
+  const generated = performance.now();
+  const rewards = completions.map((completion, b) => {
+    const p = Math.floor(b / numGenerations);
+    return verified(task, problems[p]!, completion, `${split} problem ${firstProblem + p}`);
+  });
+  const end = performance.now();
+  return {
+    problems,
+    numGenerations,
+    completions,
+    truncated,
+    rewards,
+    seconds: { generation: (generated - start) / 1000, reward: (end - generated) / 1000 },
+  };
+}
+
+function verified(task: Task, problem: Problem, completion: number[], where: string): number {
+  const what = () =>
+    `${where} of task ${task.name} (prompt ${
+      JSON.stringify(task.describe(problem.promptIds))
+    }, completion ${JSON.stringify(task.describe(completion))})`;
+  let reward: number;
+  try {
+    reward = task.verify(problem.metadata, completion);
+  } catch (error) {
+    throw new Error(`The verifier threw on ${what()}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  if (typeof reward !== "number" || !Number.isFinite(reward)) {
+    throw new Error(`The verifier returned ${reward} on ${what()}: rewards must be finite numbers`);
+  }
+  return reward;
+}

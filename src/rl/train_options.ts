@@ -1,0 +1,249 @@
+/**
+ * Settings of a training run, with their defaults and checks.
+ *
+ * Names are those of TRL and verl in camelCase.
+ *
+ * @module
+ */
+
+import type { LrScheduler } from "../optim/schedule.ts";
+import { ADVANTAGE_ESTIMATORS, type AdvantageEstimator, type RewardScale } from "./advantage.ts";
+import { LOSS_AGGREGATION_CODES, type LossAggregation, type LossScope } from "./aggregation.ts";
+import type { KlEstimator } from "./kl.ts";
+import { type PolicyLoss, policyLossSettings } from "./policy_loss.ts";
+
+/** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */
+export interface ObjectiveOptions {
+  /** Responses per prompt G. Default 16. */
+  numGenerations?: number;
+  /** How rewards become advantages. Default `"grpo"`. */
+  advantageEstimator?: AdvantageEstimator;
+  /** Divisor of the centred rewards. Default: the estimator's own. */
+  scaleRewards?: RewardScale;
+  /** The surrogate. Default `"ppo"`. */
+  policyLoss?: PolicyLoss;
+  /** Lower clip bound. Default: the surrogate's own. */
+  epsilon?: number;
+  /** Upper clip bound. Default: the surrogate's own. */
+  epsilonHigh?: number;
+  /** Dual-clip bound for negative advantages; 0 turns it off. Default: the surrogate's own. */
+  dualClip?: number;
+  /** How tokens' losses become one number. Default `"deltaL"`. */
+  lossAggregation?: LossAggregation;
+  /** Exponent α of `"deltaL"`. Default 1. */
+  lossAlpha?: number;
+  /** The constant M of `"deltaL"` and `"drGrpo"`. Default: `maxCompletionLength`. */
+  lossScaleFactor?: number;
+  /** The responses `"deltaL"` normalises over. Default `"batch"`. */
+  lossScope?: LossScope;
+  /** Coefficient of the divergence from the reference policy; 0 keeps no reference. Default 0. */
+  beta?: number;
+  /** Estimator of that divergence. Default `"k3"`. */
+  klEstimator?: KlEstimator;
+  /** Coefficient of the entropy bonus. Default 0. */
+  entropyCoef?: number;
+  /** Softmax temperature of sampling and of the log-probabilities in the loss. Default 1. */
+  temperature?: number;
+}
+
+/** Settings of reinforcement learning. */
+export interface TrainOptions extends ObjectiveOptions {
+  /** Rollout steps. */
+  maxSteps: number;
+  /** Step size of AdamW. */
+  learningRate: number;
+  /** Different prompts per rollout P. Default 32. */
+  promptsPerStep?: number;
+  /** The most tokens of a response. Default: the task's. */
+  maxCompletionLength?: number;
+  /** Responses per optimizer step, a multiple of numGenerations, or `"all"`. Default `"all"`. */
+  miniBatchSize?: number | "all";
+  /** Passes over each rollout. Default 1. */
+  numIterations?: number;
+  /** Packed tokens per forward and backward pass; bounds memory, does not change the result. Default 8192. */
+  maxTokensPerMicroBatch?: number;
+  /** Leave responses that hit the length limit out of the loss. Default false. */
+  maskTruncatedCompletions?: boolean;
+  /** Decoupled weight decay. Default 0. */
+  weightDecay?: number;
+  /** Decay of AdamW's first moment. Default 0.9. */
+  adamBeta1?: number;
+  /** Decay of AdamW's second moment. Default 0.999. */
+  adamBeta2?: number;
+  /** Gradients are clipped to this global norm; 0 turns it off. Default 1. */
+  maxGradNorm?: number;
+  /** Optimizer steps of linear warm-up. Default 0. */
+  warmupSteps?: number;
+  /** Shape of the learning rate after warm-up. Default `"constant"`. */
+  lrScheduler?: LrScheduler;
+  /** Seed of prompts and sampling, from 0 to 2^32 - 1. Default 42. */
+  seed?: number;
+  /** Evaluate every so many steps; 0 only before and after. Default 0. */
+  evalSteps?: number;
+  /** Prompts of an evaluation. Default 128. */
+  evalPrompts?: number;
+  /** Samples per prompt of an evaluation. Default 8. */
+  numGenerationsEval?: number;
+}
+
+/** Settings with every default filled in. `undefined` values of the objective are the surrogate's or estimator's own. */
+export type ResolvedTrainOptions =
+  & Required<
+    Omit<TrainOptions, "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip">
+  >
+  & Pick<TrainOptions, "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip">;
+
+/** A rule for one numeric setting. */
+export interface NumberRule {
+  /** Smallest value. */
+  readonly min: number;
+  /** Largest value. */
+  readonly max: number;
+  /** Whether it must be an integer. */
+  readonly integer: boolean;
+}
+
+const count = (min: number, max: number): NumberRule => ({ min, max, integer: true });
+const real = (min: number, max: number): NumberRule => ({ min, max, integer: false });
+
+/** Allowed range of every numeric setting, also used for the command line. */
+export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
+  maxSteps: count(0, 1e7),
+  promptsPerStep: count(1, 65536),
+  numGenerations: count(1, 4096),
+  maxCompletionLength: count(1, 1e6),
+  numIterations: count(1, 100),
+  maxTokensPerMicroBatch: count(16, 2 ** 24),
+  learningRate: real(0, 1),
+  weightDecay: real(0, 10),
+  adamBeta1: real(0, 0.999999),
+  adamBeta2: real(0, 0.9999999),
+  maxGradNorm: real(0, 1e9),
+  warmupSteps: count(0, 1e7),
+  seed: count(0, 2 ** 32 - 1),
+  evalSteps: count(0, 1e7),
+  evalPrompts: count(1, 1e6),
+  numGenerationsEval: count(1, 4096),
+  lossAlpha: real(0, 16),
+  lossScaleFactor: real(1e-6, 1e9),
+  beta: real(0, 1e3),
+  entropyCoef: real(-1e3, 1e3),
+  temperature: real(1e-3, 1e3),
+  epsilon: real(0, 1e3),
+  epsilonHigh: real(0, 1e3),
+  dualClip: real(0, 1e3),
+};
+
+/** Allowed values of every setting that is a word. */
+export const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  advantageEstimator: ADVANTAGE_ESTIMATORS,
+  scaleRewards: ["group", "batch", "none"],
+  policyLoss: ["ppo", "reinforce", "cispo", "sapo", "dppo", "gspo", "gmpo"],
+  lossAggregation: Object.keys(LOSS_AGGREGATION_CODES),
+  lossScope: ["batch", "miniBatch", "group"],
+  klEstimator: ["k1", "k2", "k3"],
+  lrScheduler: ["constant", "cosine"],
+};
+
+/**
+ * Fills in defaults and checks every value.
+ *
+ * @param options What the caller chose.
+ * @param taskMaxCompletionLength Length limit of the task.
+ * @throws {RangeError} For a value out of range or settings that do not go together; the message names the setting, its
+ * value and what is allowed.
+ * @throws {TypeError} For a setting that does not exist.
+ */
+export function resolveTrainOptions(
+  options: TrainOptions,
+  taskMaxCompletionLength: number,
+): ResolvedTrainOptions {
+  const maxCompletionLength = options.maxCompletionLength ?? taskMaxCompletionLength;
+  const defaults = {
+    promptsPerStep: 32,
+    numGenerations: 16,
+    maxCompletionLength,
+    miniBatchSize: "all" as const,
+    numIterations: 1,
+    maxTokensPerMicroBatch: 8192,
+    maskTruncatedCompletions: false,
+    advantageEstimator: "grpo" as const,
+    policyLoss: "ppo" as const,
+    lossAggregation: "deltaL" as const,
+    lossAlpha: 1,
+    lossScaleFactor: maxCompletionLength,
+    lossScope: "batch" as const,
+    beta: 0,
+    klEstimator: "k3" as const,
+    entropyCoef: 0,
+    temperature: 1,
+    weightDecay: 0,
+    adamBeta1: 0.9,
+    adamBeta2: 0.999,
+    maxGradNorm: 1,
+    warmupSteps: 0,
+    lrScheduler: "constant" as const,
+    seed: 42,
+    evalSteps: 0,
+    evalPrompts: 128,
+    numGenerationsEval: 8,
+  };
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as TrainOptions;
+  const resolved: ResolvedTrainOptions = { ...defaults, ...given };
+  for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
+  policyLossSettings(resolved);
+  const { miniBatchSize, numGenerations, promptsPerStep } = resolved;
+  if (
+    miniBatchSize !== "all" &&
+    (!Number.isInteger(miniBatchSize) || miniBatchSize < 1 || miniBatchSize % numGenerations !== 0)
+  ) {
+    throw new RangeError(
+      `miniBatchSize must be "all" or a multiple of numGenerations = ${numGenerations}: current value is ${miniBatchSize}`,
+    );
+  }
+  if (miniBatchSize !== "all" && miniBatchSize > promptsPerStep * numGenerations) {
+    throw new RangeError(
+      `miniBatchSize must not exceed promptsPerStep * numGenerations = ${
+        promptsPerStep * numGenerations
+      }: current value is ${miniBatchSize}`,
+    );
+  }
+  return resolved;
+}
+
+/** Checks one setting against {@linkcode NUMBER_RULES} and {@linkcode CHOICES}. */
+function checkSetting(name: string, value: unknown): void {
+  const rule = NUMBER_RULES[name];
+  if (rule) {
+    const ok = typeof value === "number" && value >= rule.min && value <= rule.max &&
+      (!rule.integer || Number.isInteger(value));
+    if (!ok) {
+      throw new RangeError(
+        `${name} must be ${
+          rule.integer ? "an integer" : "a number"
+        } from ${rule.min} to ${rule.max}: current value is ${value}`,
+      );
+    }
+    return;
+  }
+  const choices = CHOICES[name];
+  if (choices) {
+    if (!choices.includes(value as string)) {
+      throw new RangeError(
+        `${name} must be one of ${choices.join(", ")}: current value is ${value}`,
+      );
+    }
+    return;
+  }
+  if (name === "maskTruncatedCompletions") {
+    if (typeof value !== "boolean") {
+      throw new RangeError(`${name} must be true or false: current value is ${value}`);
+    }
+    return;
+  }
+  if (name !== "miniBatchSize") {
+    throw new TypeError(`There is no setting ${name}`);
+  }
+}

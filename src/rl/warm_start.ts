@@ -1,0 +1,182 @@
+/**
+ * The warm start: supervised learning of a task's demonstrations, so that reinforcement learning has something to
+ * strengthen.
+ *
+ * It is the learner with advantage 1 for every demonstration and the mean over tokens as aggregation: cross-entropy.
+ *
+ * @module
+ */
+
+import { Readback, submit } from "../gpu/submit.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Policy } from "../model/policy.ts";
+import { AdamW } from "../optim/adamw_optimizer.ts";
+import { learningRateAt } from "../optim/schedule.ts";
+import { POLICY_LOSS_STATS } from "../ops/policy_loss.ts";
+import { Learner } from "./learner.ts";
+import { policyLossSettings } from "./policy_loss.ts";
+import type { Task } from "./task.ts";
+
+/** Settings of a warm start. */
+export interface WarmStartOptions {
+  /** Optimizer steps. */
+  steps: number;
+  /** Demonstrations per step. */
+  batchSize: number;
+  /** Peak learning rate; after 5 % of warm-up it falls to zero along a cosine. */
+  learningRate: number;
+  /** Decoupled weight decay. Default 0.01. */
+  weightDecay?: number;
+  /** Seed of the demonstrations. Default 42. */
+  seed?: number;
+  /** Packed tokens per forward and backward pass. Default 8192. */
+  maxTokensPerMicroBatch?: number;
+}
+
+/** What one step of the warm start did. */
+export interface WarmStartReport {
+  /** Steps completed, this one included. */
+  readonly step: number;
+  /** Mean cross-entropy of the demonstrations' completions, nats per token. */
+  readonly loss: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number;
+  /** Tokens of prompts and completions. */
+  readonly tokens: number;
+}
+
+/** Trains a policy on a task's demonstrations. */
+export class WarmStart {
+  /** Every setting. */
+  readonly options: Required<WarmStartOptions>;
+  /** Steps done. */
+  completedSteps = 0;
+
+  readonly #policy: Policy;
+  readonly #task: Task;
+  readonly #optimizer: AdamW;
+  readonly #learner: Learner;
+  readonly #weights: Tensor;
+  readonly #owned: readonly Tensor[];
+  readonly #readback: Readback;
+
+  private constructor(
+    policy: Policy,
+    task: Task,
+    options: Required<WarmStartOptions>,
+    parts: { optimizer: AdamW; learner: Learner; weights: Tensor; owned: readonly Tensor[] },
+  ) {
+    this.#policy = policy;
+    this.#task = task;
+    this.options = options;
+    this.#optimizer = parts.optimizer;
+    this.#learner = parts.learner;
+    this.#weights = parts.weights;
+    this.#owned = parts.owned;
+    this.#readback = new Readback(policy.gpu, [parts.learner.stats, parts.optimizer.gradNorm]);
+  }
+
+  /**
+   * Takes the memory and compiles a step.
+   *
+   * @param policy The policy; its weights are changed.
+   * @param task Whose demonstrations to learn.
+   * @param options Settings.
+   * @throws {RangeError} If a setting is out of range.
+   */
+  static async create(policy: Policy, task: Task, options: WarmStartOptions): Promise<WarmStart> {
+    const resolved = { weightDecay: 0.01, seed: 42, maxTokensPerMicroBatch: 8192, ...options };
+    for (const [name, min] of [["steps", 0], ["batchSize", 1], ["seed", 0]] as const) {
+      if (!Number.isInteger(resolved[name]) || resolved[name] < min) {
+        throw new RangeError(
+          `${name} of the warm start must be an integer >= ${min}: current value is ${
+            resolved[name]
+          }`,
+        );
+      }
+    }
+    if (!(resolved.learningRate > 0) || !Number.isFinite(resolved.learningRate)) {
+      throw new RangeError(
+        `learningRate of the warm start must be a number > 0: current value is ${resolved.learningRate}`,
+      );
+    }
+    const { gpu, parameters } = policy;
+    const B = resolved.batchSize;
+    const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
+      learningRate: resolved.learningRate,
+      beta2: 0.99,
+      weightDecay: resolved.weightDecay,
+    });
+    const weights = gpu.tensor([B], { name: "warm_start.weights" });
+    const advantages = gpu.tensor([B], {
+      data: new Float32Array(B).fill(1),
+      name: "warm_start.advantages",
+    });
+    const oldLogProbs = gpu.tensor([B, task.maxCompletionLength], {
+      name: "warm_start.old_log_probs",
+    });
+    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+      ...policyLossSettings({ policyLoss: "reinforce" }),
+      temperature: 1,
+      beta: 0,
+      entropyCoef: 0,
+    }, resolved.maxTokensPerMicroBatch);
+    return new WarmStart(policy, task, resolved, {
+      optimizer,
+      learner,
+      weights,
+      owned: [weights, advantages, oldLogProbs],
+    });
+  }
+
+  /**
+   * One step on the next demonstrations.
+   *
+   * @throws {Error} If the loss or the gradient is not finite; the policy is then as the last good step left it.
+   */
+  async next(): Promise<WarmStartReport> {
+    const { batchSize, seed, steps, learningRate } = this.options;
+    const { gpu } = this.#policy;
+    const step = this.completedSteps;
+    const demonstrations = Array.from(
+      { length: batchSize },
+      (_, b) => this.#task.demonstration(seed, step * batchSize + b),
+    );
+    const groups = demonstrations.map(({ promptIds, completionIds }, sequence) => ({
+      prompt: promptIds,
+      responses: [{ sequence, tokens: completionIds }],
+    }));
+    const scored = demonstrations.reduce((n, d) => n + d.completionIds.length, 0);
+    const prompts = demonstrations.reduce((n, d) => n + d.promptIds.length, 0);
+    gpu.write(this.#weights, new Float32Array(batchSize).fill(1 / scored));
+    this.#optimizer.options.learningRate = learningRateAt(step, {
+      learningRate,
+      warmupSteps: Math.ceil(steps / 20),
+      lrScheduler: "cosine",
+      totalSteps: steps,
+    });
+    this.#learner.accumulate(groups, [{ clear: this.#learner.stats }], [this.#optimizer.plan]);
+    submit(gpu, [], this.#readback);
+    const [stats, [gradNorm]] = await this.#readback.take() as [Float32Array, Float32Array];
+    gpu.check();
+    const loss = stats[POLICY_LOSS_STATS.loss]!;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm!)) {
+      const where = await this.#learner.locateNonFinite(groups);
+      throw new Error(
+        `Warm start step ${step + 1}: loss ${loss}, gradient norm ${gradNorm}. ` +
+          `First value that is not finite: ${where ?? "none any more"}. Lower the learning rate`,
+      );
+    }
+    this.#optimizer.advance();
+    this.completedSteps = step + 1;
+    return { step: this.completedSteps, loss, gradNorm: gradNorm!, tokens: scored + prompts };
+  }
+
+  /** Releases the memory of the warm start; the policy stays. */
+  destroy(): void {
+    this.#readback.destroy();
+    this.#learner.destroy();
+    this.#optimizer.destroy();
+    for (const tensor of this.#owned) this.#policy.gpu.destroyBuffer(tensor.storage.buffer);
+  }
+}
