@@ -1,0 +1,114 @@
+/**
+ * Loss aggregation on the GPU: the weight of each response from the lengths of all.
+ *
+ * @module
+ */
+
+import code from "../../kernels/length_weight.wgsl" with { type: "text" };
+import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
+import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { teamKernel } from "./prelude.ts";
+
+/** Aggregation rules, by the number the kernel knows them by. */
+const RULES = { grpo: 0, dapo: 1, drGrpo: 2, deltaL: 3, seqSum: 4, promptMean: 5 } as const;
+
+/** What `"deltaL"` normalises over, by the number the kernel knows it by. */
+const SCOPES = { batch: 0, miniBatch: 1, group: 2 } as const;
+
+/** Options of {@linkcode lengthWeight}. */
+export interface LengthWeightOptions {
+  /** The rule. */
+  lossAggregation: keyof typeof RULES;
+  /** Exponent α >= 0 of `"deltaL"`. Default 1. */
+  lossAlpha?: Param;
+  /** The constant M > 0 of `"drGrpo"` and `"deltaL"`, which need it. */
+  lossScaleFactor?: Param;
+  /** What `"deltaL"` normalises over. Default `"batch"`. */
+  lossScope?: keyof typeof SCOPES;
+  /** Responses per prompt; needed by `"promptMean"` and by the scope `"group"`. */
+  numGenerations?: Param;
+  /** First response of this optimizer step. Default 0. */
+  start?: Param;
+  /** One past its last response. Default B. */
+  end?: Param;
+  /** Name of the output below the current scope. Default `"weights"`. */
+  name?: string;
+}
+
+/**
+ * Weight x_b of every response of the batch, for loss = Σ_b x_b Σ_t ℓ_bt.
+ *
+ * The same numbers as `lossWeights` in `src/rl/aggregation.ts`, where the rules stand. Responses outside
+ * [start, end) and those of length 0 get weight 0.
+ *
+ * @param plan Where to record.
+ * @param lengths (B), u32: scored tokens of every response of the rollout batch.
+ * @param options The rule, its numbers and the mini-batch.
+ * @returns (B).
+ * @throws {RangeError} If a rule lacks an option, or (when the plan runs) one is impossible.
+ */
+export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightOptions): Tensor {
+  const { lossAggregation, lossAlpha = 1, lossScaleFactor, lossScope = "batch" } = options;
+  const { numGenerations, start = 0, name = "weights" } = options;
+  const responses: Size = lengths.shape[0]!;
+  const end = options.end ?? responses;
+  if (lengths.dtype !== "u32" || lengths.shape.length !== 1) {
+    throw new RangeError(
+      `lengthWeight needs lengths (B) in u32: got ${
+        formatShape(lengths.shape)
+      } in ${lengths.dtype}`,
+    );
+  }
+  const scaled = lossAggregation === "drGrpo" || lossAggregation === "deltaL";
+  if (scaled && lossScaleFactor === undefined) {
+    throw new RangeError(`lengthWeight ${lossAggregation} needs lossScaleFactor, a number > 0`);
+  }
+  const byGroup = lossAggregation === "promptMean" ||
+    (lossAggregation === "deltaL" && lossScope === "group");
+  if (byGroup && numGenerations === undefined) {
+    throw new RangeError(`lengthWeight ${lossAggregation} over prompt groups needs numGenerations`);
+  }
+  const checked =
+    (name: string, param: Param, valid: (value: number) => boolean, rule: string) => () => {
+      const value = paramNow(param);
+      if (!valid(value)) throw new RangeError(`lengthWeight: ${name} is ${value}: ${rule}`);
+      return value;
+    };
+  const whole = (value: number, least: number, most: number) =>
+    Number.isInteger(value) && value >= least && value <= most;
+  const weights = plan.empty(lengths.shape, name);
+  plan.dispatch({
+    kernel: teamKernel(plan.gpu, {
+      name: "length_weight",
+      code,
+      entryPoint: "main",
+      constants: { RULE: RULES[lossAggregation], SCOPE: SCOPES[lossScope] },
+    }),
+    label: name,
+    bindings: { lengths, weights },
+    params: {
+      responses,
+      start: checked("start", start, (v) => whole(v, 0, paramNow(end)), "it must not be past end"),
+      end: checked("end", end, (v) => whole(v, 0, sizeNow(responses)), "it must not be past B"),
+      generations: byGroup
+        ? checked(
+          "numGenerations",
+          numGenerations!,
+          (v) => whole(v, 1, Infinity) && sizeNow(responses) % v === 0,
+          "it must divide the number of responses B",
+        )
+        : 1,
+      alpha: checked("lossAlpha", lossAlpha, (v) => v >= 0 && v < Infinity, "give a number >= 0"),
+      scale_factor: scaled
+        ? checked(
+          "lossScaleFactor",
+          lossScaleFactor!,
+          (v) => v > 0 && v < Infinity,
+          "give a number > 0",
+        )
+        : 1,
+    },
+    workgroups: () => sizeNow(responses) > 0 ? 1 : 0,
+  });
+  return weights;
+}

@@ -1,0 +1,191 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { groupAdvantage, type GroupAdvantageOptions } from "../../src/ops/group_advantage.ts";
+import { ADVANTAGE_ESTIMATORS, groupAdvantages, type RewardScale } from "../../src/rl/advantage.ts";
+import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomIntegers, randomUniform } from "../helpers/random.ts";
+
+/** What the kernel gives for these rewards. */
+async function compute(
+  gpu: Gpu,
+  rewards: ArrayLike<number>,
+  options: Omit<GroupAdvantageOptions, "lengths">,
+  lengths?: ArrayLike<number>,
+): Promise<ArrayLike<number>> {
+  const plan = new Plan(gpu, "test");
+  const n = rewards.length;
+  const advantages = groupAdvantage(plan, gpu.tensor([n], { data: rewards }), {
+    ...options,
+    ...(lengths ? { lengths: gpu.tensor([n], { data: lengths, dtype: "u32" }) } : {}),
+  });
+  plan.keep(advantages);
+  await plan.compile();
+  submit(gpu, [plan]);
+  const values = await readTensor(gpu, advantages);
+  plan.destroy();
+  return values;
+}
+
+/** Every estimator with every scale it takes. */
+const CHOICES: {
+  advantageEstimator: typeof ADVANTAGE_ESTIMATORS[number];
+  scaleRewards: RewardScale;
+}[] = ADVANTAGE_ESTIMATORS.flatMap((advantageEstimator) =>
+  (advantageEstimator === "grpo"
+    ? ["group", "batch", "none"] as const
+    : advantageEstimator === "passK"
+    ? ["group", "none"] as const
+    : ["none"] as const).map((scaleRewards) => ({ advantageEstimator, scaleRewards }))
+);
+
+Deno.test("groupAdvantage() matches the host's float64 for every estimator and scale", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const choice of CHOICES) {
+      for (const [prompts, generations] of [[3, 2], [7, 8], [65, 9], [2, 64], [1, 257]] as const) {
+        const n = prompts * generations;
+        const rewards = randomUniform(n, n, 0, 3);
+        // Some groups of equal rewards, and some with two best responses.
+        for (let i = 0; i < generations; i++) rewards[i] = 0.1;
+        if (prompts > 2) rewards[2 * generations] = rewards[2 * generations + 1] = 5;
+        const lengths = randomIntegers(n + 1, n, 700);
+        const got = await compute(
+          gpu,
+          rewards,
+          { ...choice, numGenerations: generations },
+          lengths,
+        );
+        assertClose(got, groupAdvantages(rewards, generations, { ...choice, lengths }), {
+          tolerance: 1e-5,
+          label:
+            `${choice.advantageEstimator} / ${choice.scaleRewards}, ${prompts} x ${generations}`,
+        });
+      }
+    }
+  });
+});
+
+Deno.test("groupAdvantage() treats a response alone in its group as the host does", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const rewards = [0.5, 2, 0, 1];
+    const lengths = [3, 1, 4, 2];
+    for (const choice of CHOICES.filter((c) => c.advantageEstimator !== "passK")) {
+      for (const batch of [rewards, [0.5]]) {
+        const got = await compute(
+          gpu,
+          batch,
+          { ...choice, numGenerations: 1 },
+          lengths.slice(0, batch.length),
+        );
+        const wanted = groupAdvantages(batch, 1, {
+          ...choice,
+          lengths: lengths.slice(0, batch.length),
+        });
+        assertClose(got, wanted, { tolerance: 1e-6, label: JSON.stringify(choice) });
+      }
+    }
+  });
+});
+
+Deno.test("groupAdvantage() gives exactly 0 to equal rewards and whitens nothing for empty responses", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const choice of CHOICES) {
+      const got = await compute(gpu, new Array(6).fill(0.1), { ...choice, numGenerations: 3 }, [
+        1,
+        5,
+        2,
+        9,
+        4,
+        3,
+      ]);
+      assertEquals(Array.from(got, Math.abs), [0, 0, 0, 0, 0, 0], choice.advantageEstimator);
+    }
+    for (const advantageEstimator of ["opo", "reinforcePlusPlus"] as const) {
+      const options = { advantageEstimator, numGenerations: 2 };
+      const got = await compute(gpu, [1, 3], options, [0, 0]);
+      assertClose(got, groupAdvantages([1, 3], 2, { advantageEstimator, lengths: [0, 0] }), {
+        tolerance: 1e-6,
+      });
+    }
+  });
+});
+
+Deno.test("groupAdvantage() gives the numbers of the paper's published code", async (t) => {
+  const truth = vectors.other_advantage_estimators;
+  const { rewards, lengths } = truth.inputs;
+  const firstTokens = (rows: number[][]) => rows.map((row) => row[0]!);
+  const cases: [Omit<GroupAdvantageOptions, "numGenerations" | "lengths">, number[]][] = [
+    [{ advantageEstimator: "grpo" }, truth.grpo],
+    [{ advantageEstimator: "grpo", scaleRewards: "none" }, truth.grpo_no_std],
+    [{ advantageEstimator: "drGrpo" }, truth.grpo_no_std],
+    [{ advantageEstimator: "rloo" }, truth.rloo],
+    [{ advantageEstimator: "opo" }, truth.opo],
+    [{ advantageEstimator: "passK" }, truth["grpo_passk norm_std=True"]],
+    [{ advantageEstimator: "passK", scaleRewards: "none" }, truth["grpo_passk norm_std=False"]],
+    [
+      { advantageEstimator: "reinforcePlusPlusBaseline" },
+      firstTokens(truth.reinforce_plus_plus_baseline),
+    ],
+    [
+      { advantageEstimator: "reinforcePlusPlus" },
+      firstTokens(truth["reinforce_plus_plus gamma=1.0"].advantages),
+    ],
+  ];
+  await onEveryDevice(t, async (gpu) => {
+    for (const [options, expected] of cases) {
+      const got = await compute(gpu, rewards, { ...options, numGenerations: 2 }, lengths);
+      assertClose(got, expected, { tolerance: 1e-6, label: JSON.stringify(options) });
+    }
+  });
+});
+
+Deno.test("groupAdvantage() follows the batch's size and refuses groups that do not fill it", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const responses = new Dim("responses", 12);
+    let generations = 4;
+    const plan = new Plan(gpu, "test");
+    const rewards = plan.input([responses], "rewards");
+    const advantages = plan.keep(groupAdvantage(plan, rewards, {
+      advantageEstimator: "drGrpo",
+      numGenerations: () => generations,
+    }));
+    await plan.compile();
+    gpu.write(rewards, [1, 2, 3, 6, 0, 2, 0, 0, 5, 5, 5, 9]);
+    submit(gpu, [plan]);
+    const wanted = [-2, -1, 0, 3, -0.5, 1.5, -0.5, -0.5, -1, -1, -1, 3];
+    assertEquals(Array.from(await readTensor(gpu, advantages)), wanted);
+    responses.value = 6;
+    generations = 2;
+    submit(gpu, [plan]);
+    assertEquals(Array.from(await readTensor(gpu, advantages)), [-0.5, 0.5, -1.5, 1.5, -1, 1]);
+    generations = 4;
+    assertThrows(() => submit(gpu, [plan]), RangeError, "divides the 6 responses");
+  });
+});
+
+Deno.test("groupAdvantage() refuses a scale or lengths that do not suit the estimator", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const rewards = gpu.tensor([4]);
+    assertThrows(
+      () =>
+        groupAdvantage(plan, rewards, {
+          advantageEstimator: "rloo",
+          scaleRewards: "group",
+          numGenerations: 2,
+        }),
+      RangeError,
+      "rloo accepts none",
+    );
+    assertThrows(
+      () => groupAdvantage(plan, rewards, { advantageEstimator: "opo", numGenerations: 2 }),
+      RangeError,
+      "opo needs lengths",
+    );
+    return Promise.resolve();
+  });
+});
