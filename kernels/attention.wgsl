@@ -3,8 +3,9 @@
 // qkv, dqkv (T, (H + 2J) D); out, dout (T, H D); lse, row_dot (T, H). Segments and tiles: see src/ops/packed_layout.ts.
 // D = 4 HEAD_VECS. Scores are in units of log 2, so that exp2 serves.
 // forward, backward_query: a workgroup is a tile of query tokens and a head, a lane is one query; backward_key: a tile of
-// key tokens and a key/value head, a lane is one key. The other side is walked through in order, at addresses that are
-// the same for all lanes. Accumulators live in registers: loops over HEAD_VECS are unrolled by the driver.
+// key tokens and a key/value head, a lane is one key. The rows of the other side are walked through in blocks and reach
+// all lanes through the *_of functions, see attention/shuffle.wgsl and attention/direct.wgsl.
+// Arrays are registers: the loops over them have constant bounds and are unrolled by the driver.
 
 struct Params {
     tiles: u32,        // tiles in use
@@ -15,8 +16,10 @@ struct Params {
 }
 
 override TILE: u32 = 32u;
-override HEAD_VECS: u32 = 4u;
+override BLOCK: u32 = 4u;       // rows of the other side at a time; at most MAX_BLOCK
+override HEAD_VECS: u32 = 4u;   // at most MAX_HEAD_VECS
 
+const MAX_BLOCK = 16u;
 const MAX_HEAD_VECS = 32u;
 const LOG2E = 1.4426950408889634;
 const NEVER = -1e30;   // score of a key that is not attended to
@@ -47,6 +50,11 @@ fn read_tile(tile: u32) -> Tile {
     );
 }
 
+// The token that is `position` tokens after the start of the prompt.
+fn token_at(tile: Tile, position: u32) -> u32 {
+    return select(tile.start - tile.prefix, tile.prefix_start, position < tile.prefix) + position;
+}
+
 fn sum4(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
 @compute @workgroup_size(TILE)
@@ -74,23 +82,44 @@ fn forward(
     }
     var largest = NEVER;
     var weight = 0.0;
-    for (var n = 0u; n < keys; n++) {
-        let key = select(tile.start + n - tile.prefix, tile.prefix_start + n, n < tile.prefix) * row;
-        var products = vec4f();
-        for (var c = 0u; c < HEAD_VECS; c++) { products += q[c] * qkv[key + key_column + c]; }
-        let score = select(NEVER, sum4(products), n <= position);
-        let before = largest;
-        largest = max(largest, score);
-        let shrink = exp2(before - largest);
-        let p = exp2(score - largest);
-        weight = weight * shrink + p;
+    var rows: array<u32, MAX_BLOCK>;
+    var p: array<f32, MAX_BLOCK>;
+    for (var n = 0u; n < keys; n += BLOCK) {
+        let mine = token_at(tile, min(n + lane, keys - 1u)) * row;
+        for (var u = 0u; u < BLOCK; u++) {
+            rows[u] = token_at(tile, min(n + u, keys - 1u)) * row;
+            p[u] = 0.0;
+        }
         for (var c = 0u; c < HEAD_VECS; c++) {
-            total[c] = total[c] * shrink + p * qkv[key + value_column + c];
+            let held = qkv[mine + key_column + c];
+            for (var u = 0u; u < BLOCK; u++) {
+                p[u] += dot(q[c], qkv_of(held, u, rows[u] + key_column + c));
+            }
+        }
+        let before = largest;
+        for (var u = 0u; u < BLOCK; u++) {
+            p[u] = select(NEVER, p[u], n + u <= position);
+            largest = max(largest, p[u]);
+        }
+        let shrink = exp2(before - largest);
+        weight *= shrink;
+        for (var u = 0u; u < BLOCK; u++) {
+            p[u] = exp2(p[u] - largest);
+            weight += p[u];
+        }
+        for (var c = 0u; c < HEAD_VECS; c++) {
+            let held = qkv[mine + value_column + c];
+            var sum = total[c] * shrink;
+            for (var u = 0u; u < BLOCK; u++) {
+                sum += p[u] * qkv_of(held, u, rows[u] + value_column + c);
+            }
+            total[c] = sum;
         }
     }
     if (tile.first + lane >= tile.end) { return; }
+    let share = 1.0 / weight;
     for (var c = 0u; c < HEAD_VECS; c++) {
-        out[(token * params.heads + head) * HEAD_VECS + c] = total[c] / weight;
+        out[(token * params.heads + head) * HEAD_VECS + c] = total[c] * share;
     }
     lse[token * params.heads + head] = largest + log2(weight);
 }
@@ -132,17 +161,35 @@ fn backward_query(
     }
     let along = sum4(products);
     let level = saved_lse[query];
-    for (var n = 0u; n < keys; n++) {
-        let key = select(tile.start + n - tile.prefix, tile.prefix_start + n, n < tile.prefix) * row;
-        var scores = vec4f();
-        var slopes = vec4f();
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            scores += q[c] * qkv[key + key_column + c];
-            slopes += d[c] * qkv[key + value_column + c];
+    var rows: array<u32, MAX_BLOCK>;
+    var p: array<f32, MAX_BLOCK>;
+    var ds: array<f32, MAX_BLOCK>;
+    for (var n = 0u; n < keys; n += BLOCK) {
+        let mine = token_at(tile, min(n + lane, keys - 1u)) * row;
+        for (var u = 0u; u < BLOCK; u++) {
+            rows[u] = token_at(tile, min(n + u, keys - 1u)) * row;
+            p[u] = 0.0;
+            ds[u] = -along;
         }
-        let p = exp2(select(NEVER, sum4(scores), n <= position) - level);
-        let ds = p * (sum4(slopes) - along);
-        for (var c = 0u; c < HEAD_VECS; c++) { total[c] += ds * qkv[key + key_column + c]; }
+        for (var c = 0u; c < HEAD_VECS; c++) {
+            let held_key = qkv[mine + key_column + c];
+            let held_value = qkv[mine + value_column + c];
+            for (var u = 0u; u < BLOCK; u++) {
+                p[u] += dot(q[c], qkv_of(held_key, u, rows[u] + key_column + c));
+                ds[u] += dot(d[c], qkv_of(held_value, u, rows[u] + value_column + c));
+            }
+        }
+        for (var u = 0u; u < BLOCK; u++) {
+            ds[u] *= exp2(select(NEVER, p[u], n + u <= position) - level);
+        }
+        for (var c = 0u; c < HEAD_VECS; c++) {
+            let held = qkv[mine + key_column + c];
+            var sum = total[c];
+            for (var u = 0u; u < BLOCK; u++) {
+                sum += ds[u] * qkv_of(held, u, rows[u] + key_column + c);
+            }
+            total[c] = sum;
+        }
     }
     if (tile.first + lane >= tile.end) { return; }
     row_dot[query] = along;
@@ -183,21 +230,47 @@ fn backward_key(
         dk[c] = vec4f();
         dv[c] = vec4f();
     }
+    var queries: array<u32, MAX_BLOCK>;
+    var p: array<f32, MAX_BLOCK>;
+    var ds: array<f32, MAX_BLOCK>;
     for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
-        for (var i = tile.first; i < tile.query_end; i++) {
-            let query = i * params.heads + head;
-            let q_at = i * row + head * HEAD_VECS;
-            var scores = vec4f();
-            var slopes = vec4f();
-            for (var c = 0u; c < HEAD_VECS; c++) {
-                scores += k[c] * qkv[q_at + c];
-                slopes += v[c] * dout[query * HEAD_VECS + c];
+        let column = head * HEAD_VECS;
+        for (var i = tile.first; i < tile.query_end; i += BLOCK) {
+            let my_query = min(i + lane, tile.query_end - 1u);
+            let mine = my_query * row + column;
+            let my_dout = (my_query * params.heads + head) * HEAD_VECS;
+            let held_lse = saved_lse[my_query * params.heads + head];
+            let held_row_dot = saved_row_dot[my_query * params.heads + head];
+            for (var u = 0u; u < BLOCK; u++) {
+                queries[u] = min(i + u, tile.query_end - 1u);
+                p[u] = -lse_of(held_lse, u, queries[u] * params.heads + head);
+                ds[u] = -row_dot_of(held_row_dot, u, queries[u] * params.heads + head);
             }
-            let p = exp2(select(NEVER, sum4(scores), i >= token) - saved_lse[query]);
-            let ds = p * (sum4(slopes) - saved_row_dot[query]);
             for (var c = 0u; c < HEAD_VECS; c++) {
-                dv[c] += p * dout[query * HEAD_VECS + c];
-                dk[c] += ds * qkv[q_at + c];
+                let held_q = qkv[mine + c];
+                let held_dout = dout[my_dout + c];
+                for (var u = 0u; u < BLOCK; u++) {
+                    let dout_at = (queries[u] * params.heads + head) * HEAD_VECS + c;
+                    p[u] += dot(k[c], qkv_of(held_q, u, queries[u] * row + column + c));
+                    ds[u] += dot(v[c], dout_of(held_dout, u, dout_at));
+                }
+            }
+            for (var u = 0u; u < BLOCK; u++) {
+                p[u] = exp2(select(NEVER, p[u], i + u >= token && i + u < tile.query_end));
+                ds[u] *= p[u];
+            }
+            for (var c = 0u; c < HEAD_VECS; c++) {
+                let held_q = qkv[mine + c];
+                let held_dout = dout[my_dout + c];
+                var key_sum = dk[c];
+                var value_sum = dv[c];
+                for (var u = 0u; u < BLOCK; u++) {
+                    let dout_at = (queries[u] * params.heads + head) * HEAD_VECS + c;
+                    key_sum += ds[u] * qkv_of(held_q, u, queries[u] * row + column + c);
+                    value_sum += p[u] * dout_of(held_dout, u, dout_at);
+                }
+                dk[c] = key_sum;
+                dv[c] = value_sum;
             }
         }
     }

@@ -5,10 +5,18 @@
  */
 
 import code from "../../kernels/attention.wgsl" with { type: "text" };
+import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
+import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
+
+/** Rows of the other side that are taken at a time where lanes load them directly. */
+const DIRECT_BLOCK = 4;
+
+/** Up to this many lanes, passing rows around a subgroup beats loading them on every lane. */
+const NARROW_SUBGROUP = 16;
 
 /** Options of {@linkcode attention}. */
 export interface AttentionOptions extends HeadLayout {
@@ -54,12 +62,14 @@ export function attention(
     );
   }
   const tokens: Size = qkv.shape[0]!;
+  const tile = attentionTile(plan.gpu);
+  const narrow = plan.gpu.adapter.subgroupSize !== 0 && tile <= NARROW_SUBGROUP;
   const kernel = (entryPoint: string) =>
     plan.gpu.kernel({
-      name: "attention",
-      code,
+      name: narrow ? "attention/shuffle" : "attention/direct",
+      code: `${code}\n${narrow ? shuffleCode : directCode}`,
       entryPoint,
-      constants: { TILE: attentionTile(plan.gpu), HEAD_VECS: headDim / 4 },
+      constants: { TILE: tile, BLOCK: narrow ? tile : DIRECT_BLOCK, HEAD_VECS: headDim / 4 },
     });
   const table = { segments, tiles };
   const params = {
