@@ -13,7 +13,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 
-override CHUNK: u32 = 16384u;    // vec4 per chunk
+override CHUNK: u32 = 16384u;       // vec4 per chunk
+override OWN_SPANS: bool = false;   // each lane reads a span of its own instead of every LANES-th element
 
 const SHRINK = 0x1p-80f;
 const GROW = 0x1p+80f;
@@ -38,8 +39,12 @@ fn partial_norms(
     let first = chunk * CHUNK;
     if (first >= params.count) { return; }
     let last = min(first + CHUNK, params.count);
+    let span = (CHUNK + LANES - 1u) / LANES;
+    let start = first + select(lane, lane * span, OWN_SPANS);
+    let stop = select(last, min(start + span, last), OWN_SPANS);
+    let step = select(LANES, 1u, OWN_SPANS);
     var squares = vec4f();
-    for (var i = first + lane; i < last; i += LANES) {
+    for (var i = start; i < stop; i += step) {
         let v = x[i];
         squares += v * v;
     }
@@ -47,7 +52,7 @@ fn partial_norms(
     // Squares of gradients beyond 2^64 overflow: sum them again on a smaller scale.
     if (!(norm <= LARGEST)) {
         squares = vec4f();
-        for (var i = first + lane; i < last; i += LANES) {
+        for (var i = start; i < stop; i += step) {
             let v = x[i] * SHRINK;
             squares += v * v;
         }

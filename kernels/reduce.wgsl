@@ -7,8 +7,9 @@
 // spread: the gradient of a sum, dx[row, c] = dy[row * row_stride + c * column_stride]. One workgroup per row and block.
 // The kernels ending in 4 read four elements at once: width, count or columns are counted in vectors of four.
 
-override MAX: bool = false;      // largest instead of sum
-override CHUNK: u32 = 256u;      // spread: columns per workgroup
+override MAX: bool = false;         // largest instead of sum
+override OWN_SPANS: bool = false;   // segments: each lane reads a span of its own instead of every LANES-th element
+override CHUNK: u32 = 256u;         // spread: columns per workgroup
 
 struct Params {
     count: u32,           // segments: elements of x in use
@@ -68,8 +69,12 @@ fn segments4(
     let begin = segment * params.width;
     if (begin >= params.count && segment > 0u) { return; }
     let end = min(begin + params.width, params.count);
+    let span = (params.width + LANES - 1u) / LANES;
+    let start = begin + select(lane, lane * span, OWN_SPANS);
+    let stop = select(end, min(start + span, end), OWN_SPANS);
+    let step = select(LANES, 1u, OWN_SPANS);
     var total = vec4f(params.initial);
-    for (var i = begin + lane; i < end; i += LANES) { total = combine(total, x4[i]); }
+    for (var i = start; i < stop; i += step) { total = combine(total, x4[i]); }
     let result = team_combine(across(total), lane);
     if (lane == 0u) { y1[params.first + segment] = result; }
 }
@@ -84,8 +89,12 @@ fn segments1(
     let begin = segment * params.width;
     if (begin >= params.count && segment > 0u) { return; }
     let end = min(begin + params.width, params.count);
+    let span = (params.width + LANES - 1u) / LANES;
+    let start = begin + select(lane, lane * span, OWN_SPANS);
+    let stop = select(end, min(start + span, end), OWN_SPANS);
+    let step = select(LANES, 1u, OWN_SPANS);
     var total = params.initial;
-    for (var i = begin + lane; i < end; i += LANES) { total = combine1(total, x1[i]); }
+    for (var i = start; i < stop; i += step) { total = combine1(total, x1[i]); }
     let result = team_combine(total, lane);
     if (lane == 0u) { y1[params.first + segment] = result; }
 }

@@ -8,7 +8,7 @@ import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { teamKernel } from "./prelude.ts";
+import { isNarrow, teamKernel } from "./prelude.ts";
 
 /** Vectors of four elements that one team sums. Bounds the rounding error whatever the array's length. */
 const CHUNK = 4096;
@@ -53,7 +53,7 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
         name: "grad_norm",
         code,
         entryPoint: "partial_norms",
-        constants: { CHUNK },
+        constants: { CHUNK, OWN_SPANS: isNarrow(gpu) },
       }),
       label: `${name}.partial${ranges.length > 1 ? i : ""}`,
       bindings: { x: flatView(gradients, range), partial: partials },

@@ -35,12 +35,20 @@ export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
 }
 
 /**
+ * Whether workgroups have few lanes, as on a software adapter. There, long loops are cheap and workgroups dear, and a
+ * lane that walks a span of its own reads memory faster than lanes that take turns.
+ */
+export function isNarrow(gpu: Gpu): boolean {
+  return teamLanes(gpu) <= 16;
+}
+
+/**
  * How element-wise kernels share out their work: `LANES` per workgroup and `CHUNK` elements (or vectors of four) per
- * workgroup. Long loops of few lanes suit a software adapter, whose workgroups are dear; others need many in flight.
+ * workgroup.
  */
 export function elementwiseConstants(gpu: Gpu): { LANES: number; CHUNK: number } {
   const lanes = teamLanes(gpu);
-  return { LANES: lanes, CHUNK: lanes * (lanes <= 16 ? 16 : 4) };
+  return { LANES: lanes, CHUNK: lanes * (isNarrow(gpu) ? 16 : 4) };
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { elementwiseConstants, teamKernel, teamLanes } from "./prelude.ts";
+import { elementwiseConstants, isNarrow, teamKernel, teamLanes } from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -291,7 +291,7 @@ function reduceColumns(
 }
 
 function reduceKernel(plan: Plan, operation: Operation, entryPoint: string): Kernel {
-  const constants = { MAX: operation === "max" };
+  const constants = { MAX: operation === "max", OWN_SPANS: isNarrow(plan.gpu) };
   return teamKernel(plan.gpu, { name: "reduce", code, entryPoint, constants });
 }
 
