@@ -8,7 +8,7 @@
  */
 
 import { Plan } from "../gpu/plan.ts";
-import { locateNonFinite, submit, type Work } from "../gpu/submit.ts";
+import { locateNonFinite, type Readback, submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
@@ -111,11 +111,13 @@ export class Learner {
    * @param groups The responses; may be empty, which gives a zero gradient.
    * @param before Work to submit first, such as what computes the weights.
    * @param after Work to submit last, such as the optimizer's step.
+   * @param readback What to copy to the host at the end, in the same submit.
    */
   accumulate(
     groups: readonly PromptGroup[],
     before: readonly Work[] = [],
     after: readonly Work[] = [],
+    readback?: Readback,
   ): void {
     const { gpu, parameters } = this.#policy;
     let work: Work[] = [...before, { clear: parameters.gradients }];
@@ -129,7 +131,7 @@ export class Learner {
         work = [];
       }
     }
-    submit(gpu, [...work, ...after]);
+    submit(gpu, [...work, ...after], readback);
   }
 
   /**

@@ -86,12 +86,13 @@ export interface TrainOptions extends ObjectiveOptions {
   numGenerationsEval?: number;
 }
 
-/** Settings with every default filled in. `undefined` values of the objective are the surrogate's or estimator's own. */
+/** Settings whose default depends on the estimator or the surrogate; `undefined` leaves it to them. */
+export type OwnDefaults = "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip";
+
+/** Settings with every default filled in. */
 export type ResolvedTrainOptions =
-  & Required<
-    Omit<TrainOptions, "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip">
-  >
-  & Pick<TrainOptions, "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip">;
+  & Required<Omit<TrainOptions, OwnDefaults>>
+  & Pick<TrainOptions, OwnDefaults>;
 
 /** A rule for one numeric setting. */
 export interface NumberRule {
@@ -145,6 +146,44 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   lrScheduler: ["constant", "cosine"],
 };
 
+/** The objective with every default filled in. */
+export type ResolvedObjective =
+  & Required<Omit<ObjectiveOptions, OwnDefaults | "numGenerations">>
+  & Pick<ObjectiveOptions, OwnDefaults>;
+
+/**
+ * Fills in the defaults of an objective and checks every value.
+ *
+ * @param options What the caller chose; settings of training among them are left out.
+ * @param maxCompletionLength The default of `lossScaleFactor`.
+ * @throws {RangeError} For a value out of range.
+ */
+export function resolveObjective(
+  options: ObjectiveOptions,
+  maxCompletionLength: number,
+): ResolvedObjective {
+  const defaults: ResolvedObjective = {
+    advantageEstimator: "grpo",
+    policyLoss: "ppo",
+    lossAggregation: "deltaL",
+    lossAlpha: 1,
+    lossScaleFactor: maxCompletionLength,
+    lossScope: "batch",
+    beta: 0,
+    klEstimator: "k3",
+    entropyCoef: 0,
+    temperature: 1,
+  };
+  const own: readonly OwnDefaults[] = ["scaleRewards", "epsilon", "epsilonHigh", "dualClip"];
+  const given = Object.entries(options).filter(([name, value]) =>
+    value !== undefined && (name in defaults || (own as readonly string[]).includes(name))
+  );
+  const resolved: ResolvedObjective = { ...defaults, ...Object.fromEntries(given) };
+  for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
+  policyLossSettings(resolved);
+  return resolved;
+}
+
 /**
  * Fills in defaults and checks every value.
  *
@@ -158,42 +197,32 @@ export function resolveTrainOptions(
   options: TrainOptions,
   taskMaxCompletionLength: number,
 ): ResolvedTrainOptions {
-  const maxCompletionLength = options.maxCompletionLength ?? taskMaxCompletionLength;
-  const defaults = {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as TrainOptions;
+  const maxCompletionLength = given.maxCompletionLength ?? taskMaxCompletionLength;
+  const resolved: ResolvedTrainOptions = {
     promptsPerStep: 32,
     numGenerations: 16,
     maxCompletionLength,
-    miniBatchSize: "all" as const,
+    miniBatchSize: "all",
     numIterations: 1,
     maxTokensPerMicroBatch: 8192,
     maskTruncatedCompletions: false,
-    advantageEstimator: "grpo" as const,
-    policyLoss: "ppo" as const,
-    lossAggregation: "deltaL" as const,
-    lossAlpha: 1,
-    lossScaleFactor: maxCompletionLength,
-    lossScope: "batch" as const,
-    beta: 0,
-    klEstimator: "k3" as const,
-    entropyCoef: 0,
-    temperature: 1,
     weightDecay: 0,
     adamBeta1: 0.9,
     adamBeta2: 0.999,
     maxGradNorm: 1,
     warmupSteps: 0,
-    lrScheduler: "constant" as const,
+    lrScheduler: "constant",
     seed: 42,
     evalSteps: 0,
     evalPrompts: 128,
     numGenerationsEval: 8,
+    ...resolveObjective(given, maxCompletionLength),
+    ...given,
   };
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as unknown as TrainOptions;
-  const resolved: ResolvedTrainOptions = { ...defaults, ...given };
   for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
-  policyLossSettings(resolved);
   const { miniBatchSize, numGenerations, promptsPerStep } = resolved;
   if (
     miniBatchSize !== "all" &&

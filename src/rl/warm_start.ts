@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Readback, submit } from "../gpu/submit.ts";
+import { Readback } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
@@ -155,8 +155,12 @@ export class WarmStart {
       lrScheduler: "cosine",
       totalSteps: steps,
     });
-    this.#learner.accumulate(groups, [{ clear: this.#learner.stats }], [this.#optimizer.plan]);
-    submit(gpu, [], this.#readback);
+    this.#learner.accumulate(
+      groups,
+      [{ clear: this.#learner.stats }],
+      [this.#optimizer.plan],
+      this.#readback,
+    );
     const [stats, [gradNorm]] = await this.#readback.take() as [Float32Array, Float32Array];
     gpu.check();
     const loss = stats[POLICY_LOSS_STATS.loss]!;

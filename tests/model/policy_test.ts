@@ -1,0 +1,200 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+import {
+  atScoredTokens,
+  loadTinyQwen2,
+  scoredTokens,
+  tinyQwen2Folder,
+} from "../helpers/tiny_qwen2.ts";
+
+const fixture = loadTinyQwen2();
+const { oracle, truth } = fixture;
+const P = oracle.prompt_length;
+const prompts = oracle.tokens.map((row) => row.slice(0, P));
+const completions = oracle.tokens.map((row, b) => row.slice(P, P + oracle.response_lengths[b]!));
+
+/** Loads the fixture, runs a body and cleans up. */
+async function withTiny(gpu: Gpu, body: (policy: Policy) => Promise<void>): Promise<void> {
+  const policy = await Policy.load(gpu, fileURLToPath(tinyQwen2Folder));
+  try {
+    await body(policy);
+  } finally {
+    policy.destroy();
+  }
+}
+
+Deno.test("Policy.logits() agrees with PyTorch on a Qwen2 checkpoint", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const logits = await policy.logits(oracle.tokens);
+      assertClose(logits, truth.get("logits")!.data, { tolerance: 1e-5, label: "logits" });
+    }));
+});
+
+Deno.test("Policy.score() agrees with PyTorch at temperature 1 and another", async (t) => {
+  const items = scoredTokens(fixture);
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      for (
+        const [name, temperature] of [["log_probs", 1], [
+          "log_probs_temperature",
+          oracle.temperature,
+        ]] as const
+      ) {
+        const scores = await policy.score(prompts, completions, { temperature });
+        assertClose(
+          scores.flatMap((row) => Array.from(row)),
+          atScoredTokens(truth.get(name)!, items),
+          { tolerance: 1e-5, label: name },
+        );
+      }
+    }));
+});
+
+Deno.test("Policy.generate() at temperature 0 gives PyTorch's greedy tokens", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const distinct = [0, 1, 2].map((p) => prompts[p * oracle.num_generations]!);
+      const generated = await policy.generate(distinct, {
+        maxCompletionLength: 12,
+        temperature: 0,
+      });
+      assertEquals(generated.completions, oracle.greedy);
+      assertEquals(generated.truncated, [true, true, true]);
+      const scores = await policy.score(distinct, generated.completions);
+      for (const [b, row] of generated.logProbs.entries()) {
+        assertClose(row, scores[b]!, { tolerance: 1e-5, label: `log-probs of ${b}` });
+      }
+    }));
+});
+
+Deno.test("Policy.generate() keeps the log-probabilities that score() gives, at any temperature", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      for (const temperature of [0.5, 1, 1.7]) {
+        const { completions, logProbs } = await policy.generate(prompts.slice(3, 6), {
+          numGenerations: 5,
+          maxCompletionLength: 17,
+          temperature,
+          seed: 7,
+          eosTokenIds: [0, 4],
+        });
+        const asked = completions.map((_, b) => prompts[3 + Math.floor(b / 5)]!);
+        const scores = await policy.score(asked, completions, { temperature });
+        for (const [b, row] of logProbs.entries()) {
+          assertClose(row, scores[b]!, { tolerance: 2e-5, label: `log-probs of ${b}` });
+        }
+      }
+    }));
+});
+
+Deno.test("Policy.generate() gives each sample the same tokens in any batch", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const options = { maxCompletionLength: 15, seed: 3, step: 9, eosTokenIds: [1, 2, 3] };
+      const together = await policy.generate(prompts.slice(2, 5), {
+        ...options,
+        numGenerations: 4,
+      });
+      assert(new Set(together.completions.map((c) => c.length)).size > 2, "lengths vary");
+      for (let p = 0; p < 3; p++) {
+        for (let g = 0; g < 4; g++) {
+          const alone = await policy.generate([prompts[2 + p]!], {
+            ...options,
+            firstSampleId: p * 4 + g,
+          });
+          assertEquals(alone.completions[0], together.completions[p * 4 + g]);
+        }
+      }
+      const again = await policy.generate(prompts.slice(2, 5), { ...options, numGenerations: 4 });
+      assertEquals(again, together);
+      const otherSeed = await policy.generate(prompts.slice(2, 5), {
+        ...options,
+        seed: 4,
+        numGenerations: 4,
+      });
+      assert(JSON.stringify(otherSeed.completions) !== JSON.stringify(together.completions));
+    }));
+});
+
+Deno.test("Policy.generate() ends at an end-of-sequence id or at the limit", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const eosTokenIds = [5, 6, 7, 8, 9];
+      const { completions, truncated } = await policy.generate(prompts.slice(0, 3), {
+        numGenerations: 20,
+        maxCompletionLength: 11,
+        eosTokenIds,
+      });
+      for (const [b, ids] of completions.entries()) {
+        const first = ids.findIndex((id) => eosTokenIds.includes(id));
+        assertEquals(truncated[b], first < 0);
+        assertEquals(ids.length, first < 0 ? 11 : first + 1);
+      }
+      assert(truncated.includes(false));
+    }));
+});
+
+Deno.test("Policy saves what it loaded, bit for bit", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, (policy) =>
+      inTempDir(async (dir) => {
+        await policy.save(dir);
+        const copy = await Policy.load(gpu, dir);
+        assertEquals(copy.config, policy.config);
+        assertEquals(await copy.parameters.read(), await policy.parameters.read());
+        copy.destroy();
+      })));
+});
+
+Deno.test("Policy.create() gives the same weights for the same seed only", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const config = { vocabSize: 11, hiddenSize: 32, numHiddenLayers: 2, numAttentionHeads: 4 };
+    const [a, b, c] = [1, 1, 2].map((seed) => Policy.create(gpu, config, { seed }));
+    const [wa, wb, wc] = [
+      await a!.parameters.read(),
+      await b!.parameters.read(),
+      await c!.parameters.read(),
+    ];
+    assertEquals(wa, wb);
+    const name = "model.layers.1.mlp.up_proj.weight";
+    assert(wa.get(name)!.some((v, i) => v !== wc.get(name)![i]));
+    assertEquals(wa.get("model.norm.weight"), new Float32Array(32).fill(1));
+  });
+});
+
+Deno.test("Policy refuses tokens it cannot take", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      await assertRejects(() => policy.logits([[1, 37]]), RangeError, "tokens[0][1] is 37");
+      await assertRejects(() => policy.logits([[1, 2], [1]]), RangeError, "one length");
+      await assertRejects(() => policy.logits([[]]), RangeError, "empty");
+      await assertRejects(
+        () => policy.generate([[1], []], { maxCompletionLength: 3 }),
+        RangeError,
+        "prompts[1] is empty",
+      );
+      await assertRejects(
+        () => policy.generate([[1, 2]], { maxCompletionLength: 63 }),
+        RangeError,
+        "maxPositionEmbeddings of 64",
+      );
+      await assertRejects(
+        () => policy.generate([[1]], { maxCompletionLength: 0 }),
+        RangeError,
+        "maxCompletionLength must be",
+      );
+      await assertRejects(
+        () => policy.generate([[1]], { maxCompletionLength: 2, temperature: -1 }),
+        RangeError,
+        "temperature must be",
+      );
+      await assertRejects(() => policy.score([[1]], [[2], [3]]), RangeError, "a prompt per");
+    }));
+  assertThrows(() => Policy.create({} as Gpu, { vocabSize: 0 }), RangeError, "vocabSize");
+});
