@@ -1,6 +1,6 @@
 // out[M, N] = a[M, K] · b[K, N]: the gradient of a linear layer's input, with b its weight. For devices with subgroups of
-// at least 8 lanes; see rows.wgsl, which is appended. K and N are multiples of 4, M is arbitrary.
-// rows<R>: one workgroup per tile of R x 32 outputs.
+// at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. K is a multiple of 4, N of 8, M is arbitrary.
+// rows<R>: one workgroup per tile of R x 64 outputs, eight columns to a lane.
 
 struct Params {
     rows: u32,      // M
@@ -10,26 +10,65 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<Eight>;
+@group(0) @binding(3) var<storage, read_write> out: array<Eight>;
 
 override ACCUMULATE: bool = false;   // add to out
-
-fn put(at: Place, row: u32, sum: vec4f) {
-    if (at.column < at.stride && row < params.rows) {
-        let i = row * at.stride + at.column;
-        if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
-    }
-}
 
 // Index in a of a lane's row; lanes beyond the last row repeat it.
 fn row_start(row: u32) -> u32 {
     return min(row, params.rows - 1u) * (params.inner / 4u);
 }
 
-// Four columns of four rows of b.
-fn load_parts(i: u32, stride: u32) -> mat4x4f {
-    return mat4x4f(b[i], b[i + stride], b[i + 2u * stride], b[i + 3u * stride]);
+// The lane's columns at four inner steps: the even and the odd columns.
+struct Parts {
+    even: mat4x4f,
+    odd: mat4x4f,
+}
+
+fn load_parts(i: u32, stride: u32) -> Parts {
+    let b0 = b[i];
+    let b1 = b[i + stride];
+    let b2 = b[i + 2u * stride];
+    let b3 = b[i + 3u * stride];
+    return Parts(
+        mat4x4f(even(b0), even(b1), even(b2), even(b3)),
+        mat4x4f(odd(b0), odd(b1), odd(b2), odd(b3)),
+    );
+}
+
+// Running sums of eight rows and eight columns: the even and the odd columns.
+struct Sums {
+    even: Rows,
+    odd: Rows,
+}
+
+fn put(at: Place, row: u32, evens: vec4f, odds: vec4f) {
+    if (at.column < at.stride && row < params.rows) {
+        let i = row * at.stride + at.column;
+        if (ACCUMULATE) {
+            let before = out[i];
+            out[i] = join(even(before) + evens, odd(before) + odds);
+        } else {
+            out[i] = join(evens, odds);
+        }
+    }
+}
+
+fn put_rows(at: Place, row: u32, sums: Sums) {
+    put(at, row, sums.even.r0, sums.odd.r0);
+    put(at, row + 1u, sums.even.r1, sums.odd.r1);
+    put(at, row + 2u, sums.even.r2, sums.odd.r2);
+    put(at, row + 3u, sums.even.r3, sums.odd.r3);
+    put(at, row + 4u, sums.even.r4, sums.odd.r4);
+    put(at, row + 5u, sums.even.r5, sums.odd.r5);
+    put(at, row + 6u, sums.even.r6, sums.odd.r6);
+    put(at, row + 7u, sums.even.r7, sums.odd.r7);
+}
+
+fn add_four(sums: Sums, piece: vec4f, parts: Parts) -> Sums {
+    let rows = spread(piece);
+    return Sums(add(sums.even, rows, parts.even), add(sums.odd, rows, parts.odd));
 }
 
 @compute @workgroup_size(8)
@@ -38,14 +77,14 @@ fn rows8(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 8u, lane);
+    let at = place(wid.x + wid.y * nwg.x, 8u, 8u, lane);
     let steps = params.inner / 4u;
     let a0 = row_start(at.row + lane);
     var b0 = at.source;
-    var s0 = Rows();
+    var s0 = Sums();
     for (var k = 0u; k < steps; k++) {
         let parts = load_parts(b0, at.stride);
-        s0 = add_steps(s0, a[a0 + k], parts);
+        s0 = add_four(s0, a[a0 + k], parts);
         b0 += 4u * at.stride;
     }
     put_rows(at, at.row, s0);
@@ -57,17 +96,17 @@ fn rows16(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 16u, lane);
+    let at = place(wid.x + wid.y * nwg.x, 16u, 8u, lane);
     let steps = params.inner / 4u;
     let a0 = row_start(at.row + lane);
     let a1 = row_start(at.row + 8u + lane);
     var b0 = at.source;
-    var s0 = Rows();
-    var s1 = Rows();
+    var s0 = Sums();
+    var s1 = Sums();
     for (var k = 0u; k < steps; k++) {
         let parts = load_parts(b0, at.stride);
-        s0 = add_steps(s0, a[a0 + k], parts);
-        s1 = add_steps(s1, a[a1 + k], parts);
+        s0 = add_four(s0, a[a0 + k], parts);
+        s1 = add_four(s1, a[a1 + k], parts);
         b0 += 4u * at.stride;
     }
     put_rows(at, at.row, s0);
@@ -80,74 +119,27 @@ fn rows32(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 32u, lane);
+    let at = place(wid.x + wid.y * nwg.x, 32u, 8u, lane);
     let steps = params.inner / 4u;
     let a0 = row_start(at.row + lane);
     let a1 = row_start(at.row + 8u + lane);
     let a2 = row_start(at.row + 16u + lane);
     let a3 = row_start(at.row + 24u + lane);
     var b0 = at.source;
-    var s0 = Rows();
-    var s1 = Rows();
-    var s2 = Rows();
-    var s3 = Rows();
+    var s0 = Sums();
+    var s1 = Sums();
+    var s2 = Sums();
+    var s3 = Sums();
     for (var k = 0u; k < steps; k++) {
         let parts = load_parts(b0, at.stride);
-        s0 = add_steps(s0, a[a0 + k], parts);
-        s1 = add_steps(s1, a[a1 + k], parts);
-        s2 = add_steps(s2, a[a2 + k], parts);
-        s3 = add_steps(s3, a[a3 + k], parts);
+        s0 = add_four(s0, a[a0 + k], parts);
+        s1 = add_four(s1, a[a1 + k], parts);
+        s2 = add_four(s2, a[a2 + k], parts);
+        s3 = add_four(s3, a[a3 + k], parts);
         b0 += 4u * at.stride;
     }
     put_rows(at, at.row, s0);
     put_rows(at, at.row + 8u, s1);
     put_rows(at, at.row + 16u, s2);
     put_rows(at, at.row + 24u, s3);
-}
-
-@compute @workgroup_size(8)
-fn rows64(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let at = place(wid.x + wid.y * nwg.x, 64u, lane);
-    let steps = params.inner / 4u;
-    let a0 = row_start(at.row + lane);
-    let a1 = row_start(at.row + 8u + lane);
-    let a2 = row_start(at.row + 16u + lane);
-    let a3 = row_start(at.row + 24u + lane);
-    let a4 = row_start(at.row + 32u + lane);
-    let a5 = row_start(at.row + 40u + lane);
-    let a6 = row_start(at.row + 48u + lane);
-    let a7 = row_start(at.row + 56u + lane);
-    var b0 = at.source;
-    var s0 = Rows();
-    var s1 = Rows();
-    var s2 = Rows();
-    var s3 = Rows();
-    var s4 = Rows();
-    var s5 = Rows();
-    var s6 = Rows();
-    var s7 = Rows();
-    for (var k = 0u; k < steps; k++) {
-        let parts = load_parts(b0, at.stride);
-        s0 = add_steps(s0, a[a0 + k], parts);
-        s1 = add_steps(s1, a[a1 + k], parts);
-        s2 = add_steps(s2, a[a2 + k], parts);
-        s3 = add_steps(s3, a[a3 + k], parts);
-        s4 = add_steps(s4, a[a4 + k], parts);
-        s5 = add_steps(s5, a[a5 + k], parts);
-        s6 = add_steps(s6, a[a6 + k], parts);
-        s7 = add_steps(s7, a[a7 + k], parts);
-        b0 += 4u * at.stride;
-    }
-    put_rows(at, at.row, s0);
-    put_rows(at, at.row + 8u, s1);
-    put_rows(at, at.row + 16u, s2);
-    put_rows(at, at.row + 24u, s3);
-    put_rows(at, at.row + 32u, s4);
-    put_rows(at, at.row + 40u, s5);
-    put_rows(at, at.row + 48u, s6);
-    put_rows(at, at.row + 56u, s7);
 }

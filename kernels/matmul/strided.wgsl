@@ -1,5 +1,5 @@
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element. For devices with
-// subgroups of at least 8 lanes; see rows.wgsl, which is appended.
+// subgroups of at least 8 lanes; rows.wgsl is appended.
 // rows<R>: one workgroup per tile of R x 32 outputs.
 
 struct Params {
@@ -38,14 +38,25 @@ fn put_one(i: u32, column: u32, sum: f32) {
     }
 }
 
+fn put_rows(at: Place, row: u32, sum: Rows) {
+    put(at, row, sum.r0);
+    put(at, row + 1u, sum.r1);
+    put(at, row + 2u, sum.r2);
+    put(at, row + 3u, sum.r3);
+    put(at, row + 4u, sum.r4);
+    put(at, row + 5u, sum.r5);
+    put(at, row + 6u, sum.r6);
+    put(at, row + 7u, sum.r7);
+}
+
 // The lane's four columns; those beyond the last one repeat it.
 fn columns_of(at: Place) -> vec4u {
     return min(4u * at.column + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
 }
 
-fn start(columns: vec4u) -> vec4f {
-    if (BIAS) { return vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]); }
-    return vec4f();
+fn start(columns: vec4u) -> Rows {
+    if (BIAS) { return all_rows(vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w])); }
+    return Rows();
 }
 
 // Index in a of a lane's row; lanes beyond the last row repeat it.
@@ -82,14 +93,13 @@ fn rows8(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 8u, lane);
+    let at = place(wid.x + wid.y * nwg.x, 8u, 4u, lane);
     let columns = columns_of(at);
     let a0 = row_start(at.row + lane);
-    let first = start(columns);
-    var s0 = all_rows(first);
+    var s0 = start(columns);
     for (var k = 0u; k < params.inner; k += 4u) {
         let parts = load_parts(columns, k);
-        s0 = add_steps(s0, load_piece(a0, k), parts);
+        s0 = add(s0, spread(load_piece(a0, k)), parts);
     }
     put_rows(at, at.row, s0);
 }
@@ -100,23 +110,22 @@ fn rows32(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 32u, lane);
+    let at = place(wid.x + wid.y * nwg.x, 32u, 4u, lane);
     let columns = columns_of(at);
     let a0 = row_start(at.row + lane);
     let a1 = row_start(at.row + 8u + lane);
     let a2 = row_start(at.row + 16u + lane);
     let a3 = row_start(at.row + 24u + lane);
-    let first = start(columns);
-    var s0 = all_rows(first);
-    var s1 = all_rows(first);
-    var s2 = all_rows(first);
-    var s3 = all_rows(first);
+    var s0 = start(columns);
+    var s1 = start(columns);
+    var s2 = start(columns);
+    var s3 = start(columns);
     for (var k = 0u; k < params.inner; k += 4u) {
         let parts = load_parts(columns, k);
-        s0 = add_steps(s0, load_piece(a0, k), parts);
-        s1 = add_steps(s1, load_piece(a1, k), parts);
-        s2 = add_steps(s2, load_piece(a2, k), parts);
-        s3 = add_steps(s3, load_piece(a3, k), parts);
+        s0 = add(s0, spread(load_piece(a0, k)), parts);
+        s1 = add(s1, spread(load_piece(a1, k)), parts);
+        s2 = add(s2, spread(load_piece(a2, k)), parts);
+        s3 = add(s3, spread(load_piece(a3, k)), parts);
     }
     put_rows(at, at.row, s0);
     put_rows(at, at.row + 8u, s1);

@@ -1,6 +1,6 @@
 // out[M, N] = a[K, M]ᵀ · b[K, N]: the gradient of a linear layer's weight, summed over K tokens. For devices with subgroups
-// of at least 8 lanes; see rows.wgsl, which is appended. M and N are multiples of 4, K is arbitrary.
-// rows<R>: one workgroup per tile of R x 32 outputs.
+// of at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. M and N are multiples of 8, K is arbitrary.
+// rows32: one workgroup per tile of 32 x 64 outputs, eight columns to a lane.
 
 struct Params {
     rows: u32,      // M
@@ -9,60 +9,100 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Eight>;
+@group(0) @binding(2) var<storage, read> b: array<Eight>;
+@group(0) @binding(3) var<storage, read_write> out: array<Eight>;
 
 override ACCUMULATE: bool = false;   // add to out
 
-fn put(at: Place, row: u32, sum: vec4f) {
-    if (at.column < at.stride && row < params.rows) {
-        let i = row * at.stride + at.column;
-        if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
-    }
+// The lane's columns at four tokens: the even and the odd columns.
+struct Parts {
+    even: mat4x4f,
+    odd: mat4x4f,
 }
 
-// Four rows' values at four tokens, a column per row; zeros beyond the last token.
-fn load_pieces(token: u32, column: u32) -> mat4x4f {
-    return transpose(mat4x4f(
-        load_piece(token, column),
-        load_piece(token + 1u, column),
-        load_piece(token + 2u, column),
-        load_piece(token + 3u, column),
-    ));
-}
-
-fn load_piece(token: u32, column: u32) -> vec4f {
-    let i = min(token, params.inner - 1u) * (params.rows / 4u) + column;
-    return select(vec4f(), a[i], token < params.inner);
-}
-
-// Four columns at four tokens. Those beyond the last token repeat it: their factor is zero.
-fn load_parts(token: u32, at: Place) -> mat4x4f {
-    return mat4x4f(
-        load_part(token, at),
-        load_part(token + 1u, at),
-        load_part(token + 2u, at),
-        load_part(token + 3u, at),
-    );
-}
-
-fn load_part(token: u32, at: Place) -> vec4f {
+// Tokens beyond the last one repeat it: their factor is zero.
+fn load_part(token: u32, at: Place) -> Eight {
     return b[min(token, params.inner - 1u) * at.stride + at.source];
 }
 
-// Like add_steps, for the eight rows whose values a lane and the next one hold.
-fn add_tokens(sum: Rows, pieces: mat4x4f, lane: u32, parts: mat4x4f) -> Rows {
-    return Rows(
-        sum.r0 + parts * subgroupShuffle(pieces[0], lane),
-        sum.r1 + parts * subgroupShuffle(pieces[1], lane),
-        sum.r2 + parts * subgroupShuffle(pieces[2], lane),
-        sum.r3 + parts * subgroupShuffle(pieces[3], lane),
-        sum.r4 + parts * subgroupShuffle(pieces[0], lane + 1u),
-        sum.r5 + parts * subgroupShuffle(pieces[1], lane + 1u),
-        sum.r6 + parts * subgroupShuffle(pieces[2], lane + 1u),
-        sum.r7 + parts * subgroupShuffle(pieces[3], lane + 1u),
+fn load_parts(token: u32, at: Place) -> Parts {
+    let b0 = load_part(token, at);
+    let b1 = load_part(token + 1u, at);
+    let b2 = load_part(token + 2u, at);
+    let b3 = load_part(token + 3u, at);
+    return Parts(
+        mat4x4f(even(b0), even(b1), even(b2), even(b3)),
+        mat4x4f(odd(b0), odd(b1), odd(b2), odd(b3)),
     );
+}
+
+// Eight rows of a at one token: the even and the odd rows; zeros beyond the last token.
+struct Piece {
+    even: vec4f,
+    odd: vec4f,
+}
+
+fn load_piece(token: u32, column: u32) -> Piece {
+    let eight = a[min(token, params.inner - 1u) * (params.rows / 8u) + column];
+    let inside = token < params.inner;
+    return Piece(select(vec4f(), even(eight), inside), select(vec4f(), odd(eight), inside));
+}
+
+// Lanes 0 to 3 hold 32 rows at one token, lanes 4 to 7 at the next, in p; the two tokens after them in q.
+fn four_tokens(p: f32, q: f32, lane: u32) -> vec4f {
+    return vec4f(
+        subgroupShuffle(p, lane),
+        subgroupShuffle(p, lane + 4u),
+        subgroupShuffle(q, lane),
+        subgroupShuffle(q, lane + 4u),
+    );
+}
+
+fn spread_lane(p: Piece, q: Piece, lane: u32) -> Rows {
+    return Rows(
+        four_tokens(p.even.x, q.even.x, lane),
+        four_tokens(p.odd.x, q.odd.x, lane),
+        four_tokens(p.even.y, q.even.y, lane),
+        four_tokens(p.odd.y, q.odd.y, lane),
+        four_tokens(p.even.z, q.even.z, lane),
+        four_tokens(p.odd.z, q.odd.z, lane),
+        four_tokens(p.even.w, q.even.w, lane),
+        four_tokens(p.odd.w, q.odd.w, lane),
+    );
+}
+
+// Running sums of eight rows and eight columns: the even and the odd columns.
+struct Sums {
+    even: Rows,
+    odd: Rows,
+}
+
+fn put(at: Place, row: u32, evens: vec4f, odds: vec4f) {
+    if (at.column < at.stride && row < params.rows) {
+        let i = row * at.stride + at.column;
+        if (ACCUMULATE) {
+            let before = out[i];
+            out[i] = join(even(before) + evens, odd(before) + odds);
+        } else {
+            out[i] = join(evens, odds);
+        }
+    }
+}
+
+fn put_rows(at: Place, row: u32, sums: Sums) {
+    put(at, row, sums.even.r0, sums.odd.r0);
+    put(at, row + 1u, sums.even.r1, sums.odd.r1);
+    put(at, row + 2u, sums.even.r2, sums.odd.r2);
+    put(at, row + 3u, sums.even.r3, sums.odd.r3);
+    put(at, row + 4u, sums.even.r4, sums.odd.r4);
+    put(at, row + 5u, sums.even.r5, sums.odd.r5);
+    put(at, row + 6u, sums.even.r6, sums.odd.r6);
+    put(at, row + 7u, sums.even.r7, sums.odd.r7);
+}
+
+fn add_four(sums: Sums, rows: Rows, parts: Parts) -> Sums {
+    return Sums(add(sums.even, rows, parts.even), add(sums.odd, rows, parts.odd));
 }
 
 @compute @workgroup_size(8)
@@ -71,64 +111,23 @@ fn rows32(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 32u, lane);
-    let last = params.rows / 4u - 1u;
-    let a0 = min(at.row / 4u + lane, last);
-    var s0 = Rows();
-    var s1 = Rows();
-    var s2 = Rows();
-    var s3 = Rows();
+    let at = place(wid.x + wid.y * nwg.x, 32u, 8u, lane);
+    let column = min(at.row / 8u + lane % 4u, params.rows / 8u - 1u);
+    var s0 = Sums();
+    var s1 = Sums();
+    var s2 = Sums();
+    var s3 = Sums();
     for (var token = 0u; token < params.inner; token += 4u) {
         let parts = load_parts(token, at);
-        let pieces = load_pieces(token, a0);
-        s0 = add_tokens(s0, pieces, 0u, parts);
-        s1 = add_tokens(s1, pieces, 2u, parts);
-        s2 = add_tokens(s2, pieces, 4u, parts);
-        s3 = add_tokens(s3, pieces, 6u, parts);
+        let p = load_piece(token + lane / 4u, column);
+        let q = load_piece(token + 2u + lane / 4u, column);
+        s0 = add_four(s0, spread_lane(p, q, 0u), parts);
+        s1 = add_four(s1, spread_lane(p, q, 1u), parts);
+        s2 = add_four(s2, spread_lane(p, q, 2u), parts);
+        s3 = add_four(s3, spread_lane(p, q, 3u), parts);
     }
     put_rows(at, at.row, s0);
     put_rows(at, at.row + 8u, s1);
     put_rows(at, at.row + 16u, s2);
     put_rows(at, at.row + 24u, s3);
-}
-
-@compute @workgroup_size(8)
-fn rows64(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let at = place(wid.x + wid.y * nwg.x, 64u, lane);
-    let last = params.rows / 4u - 1u;
-    let a0 = min(at.row / 4u + lane, last);
-    let a1 = min(at.row / 4u + 8u + lane, last);
-    var s0 = Rows();
-    var s1 = Rows();
-    var s2 = Rows();
-    var s3 = Rows();
-    var s4 = Rows();
-    var s5 = Rows();
-    var s6 = Rows();
-    var s7 = Rows();
-    for (var token = 0u; token < params.inner; token += 4u) {
-        let parts = load_parts(token, at);
-        let pieces0 = load_pieces(token, a0);
-        let pieces1 = load_pieces(token, a1);
-        s0 = add_tokens(s0, pieces0, 0u, parts);
-        s1 = add_tokens(s1, pieces0, 2u, parts);
-        s2 = add_tokens(s2, pieces0, 4u, parts);
-        s3 = add_tokens(s3, pieces0, 6u, parts);
-        s4 = add_tokens(s4, pieces1, 0u, parts);
-        s5 = add_tokens(s5, pieces1, 2u, parts);
-        s6 = add_tokens(s6, pieces1, 4u, parts);
-        s7 = add_tokens(s7, pieces1, 6u, parts);
-    }
-    put_rows(at, at.row, s0);
-    put_rows(at, at.row + 8u, s1);
-    put_rows(at, at.row + 16u, s2);
-    put_rows(at, at.row + 24u, s3);
-    put_rows(at, at.row + 32u, s4);
-    put_rows(at, at.row + 40u, s5);
-    put_rows(at, at.row + 48u, s6);
-    put_rows(at, at.row + 56u, s7);
 }

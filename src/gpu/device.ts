@@ -23,6 +23,8 @@ export interface AdapterSummary {
   readonly subgroupSize: number;
   /** Whether 16-bit floats can be stored. */
   readonly f16: boolean;
+  /** Whether shaders may use 64-bit integers, with which software devices load twice as much at a time. */
+  readonly int64: boolean;
   /** Whether timestamp queries work, which `--profile` needs. */
   readonly timestamps: boolean;
 }
@@ -71,6 +73,9 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
+/** Deno's name for 64-bit integers in shaders, which WebGPU does not have. */
+const INT64 = "wgpu-shader-int64";
+
 /**
  * Opens a GPU for compute.
  *
@@ -96,13 +101,16 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
       requiredFeatures: features as GPUFeatureName[],
       requiredLimits,
     });
-  let device: GPUDevice;
-  try {
-    // Deno grants subgroups when they are asked for by name, although the adapter does not list them.
-    device = await request([...listed, "subgroups"]);
-  } catch {
-    device = await request(listed);
+  let device: GPUDevice | undefined;
+  // Deno grants subgroups and 64-bit integers when they are asked for by name, although the adapter does not list them.
+  for (const unlisted of [["subgroups", INT64], ["subgroups"]]) {
+    try {
+      device ??= await request([...listed, ...unlisted]);
+    } catch {
+      // The next attempt asks for less.
+    }
   }
+  device ??= await request(listed);
   return await Gpu.fromDevice(device, options, adapter.info);
 }
 
@@ -187,6 +195,7 @@ export class Gpu {
         false,
       subgroupSize: has("subgroups") && !options.disableSubgroups ? fixedSize : 0,
       f16: has("shader-f16"),
+      int64: has(INT64),
       timestamps: has("timestamp-query"),
     };
     return new Gpu(device, !options.device, adapter, await probeSynchronousMapping(device));

@@ -5,6 +5,8 @@
  */
 
 import biasGradient from "../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
+import eightF32 from "../../kernels/matmul/eight_f32.wgsl" with { type: "text" };
+import eightU64 from "../../kernels/matmul/eight_u64.wgsl" with { type: "text" };
 import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
@@ -15,14 +17,17 @@ import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
 
-/** Source per kernel file. */
-const SOURCES: Readonly<Record<Variant["file"], string>> = {
-  nn: `${nn}\n${rows}`,
-  nt: `${nt}\n${rows}`,
-  tn: `${tn}\n${rows}`,
-  strided: `${strided}\n${rows}`,
-  plain,
-};
+/** Source of a kernel file with the snippets it needs. */
+function source(file: Variant["file"], int64: boolean): string {
+  switch (file) {
+    case "plain":
+      return plain;
+    case "strided":
+      return `${strided}\n${rows}`;
+    default:
+      return `${{ nn, nt, tn }[file]}\n${rows}\n${int64 ? eightU64 : eightF32}`;
+  }
+}
 
 /** Tokens are summed in this many chunks for a bias' gradient: a fixed order, whatever the device. */
 const BIAS_CHUNKS = 32;
@@ -167,15 +172,16 @@ function product(plan: Plan, label: string, operands: Product): void {
   const variant = chooseVariant(plan.gpu.adapter, layout, {
     rows: sizeLimit(m),
     columns: sizeLimit(n),
-    inner: sizeLimit(k),
-    aligned: [a.shape[1]!, b.shape[1]!, n].every(isFixedMultipleOf4),
+    rowsAlignment: alignment(m),
+    columnsAlignment: alignment(n),
+    innerAlignment: alignment(k),
   });
   const { file, entryPoint, tileRows, tileColumns } = variant;
   const anyStride = file === "strided" || file === "plain";
   const takesBias = anyStride || file === "nt";
   const kernel = plan.gpu.kernel({
     name: `matmul/${file}`,
-    code: SOURCES[file],
+    code: source(file, plan.gpu.adapter.int64),
     entryPoint,
     constants: { ACCUMULATE: accumulate, ...(takesBias ? { BIAS: bias !== undefined } : {}) },
   });
@@ -201,8 +207,10 @@ function product(plan: Plan, label: string, operands: Product): void {
   });
 }
 
-function isFixedMultipleOf4(size: Size): boolean {
-  return typeof size === "number" && size % 4 === 0;
+/** The largest power of two, up to 8, that divides a size whatever its value. */
+function alignment(size: Size): number {
+  if (typeof size !== "number") return 1;
+  return [8, 4, 2].find((power) => size % power === 0) ?? 1;
 }
 
 function checkShapes(

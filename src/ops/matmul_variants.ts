@@ -16,12 +16,14 @@ export type Layout = "nn" | "nt" | "tn" | "tt";
 export interface ProductSize {
   /** M: the most it can be. */
   readonly rows: number;
-  /** N. */
+  /** N: the most it can be. */
   readonly columns: number;
-  /** K: the most it can be. */
-  readonly inner: number;
-  /** Whether the axis that is contiguous in memory is a fixed multiple of 4, for a, b and out. */
-  readonly aligned: boolean;
+  /** The largest power of two, up to 8, that always divides M. */
+  readonly rowsAlignment: number;
+  /** Likewise for N. */
+  readonly columnsAlignment: number;
+  /** Likewise for K. */
+  readonly innerAlignment: number;
 }
 
 /** A kernel file and entry point, and the outputs that one workgroup computes. */
@@ -36,44 +38,71 @@ export interface Variant {
   readonly tileColumns: number;
 }
 
-/** Time of one tile by its rows, from CPU time on Mesa's llvmpipe with 8 lanes; only ratios matter. */
-const TILE_COST: Readonly<Record<number, number>> = { 8: 0.45, 16: 0.66, 32: 1.1, 64: 1.95 };
+/** A kernel whose workgroup is eight lanes of a subgroup. */
+interface LaneKernel {
+  readonly file: Variant["file"];
+  readonly tileColumns: number;
+  /** Time of one tile by its rows: CPU time on Mesa's llvmpipe with 8 lanes. Only ratios matter. */
+  readonly tileCost: Readonly<Record<number, number>>;
+  /** Whether the sizes suit its loads of eight values. */
+  readonly fits: (size: ProductSize) => boolean;
+}
 
-/** Tile heights that exist. */
-const TILE_ROWS: Readonly<Record<"nt" | "nn" | "tn" | "strided", readonly number[]>> = {
-  nt: [8, 16, 32, 64],
-  nn: [8, 16, 32, 64],
-  tn: [32, 64],
-  strided: [8, 32],
+const LANE_KERNELS: Readonly<Record<Layout, LaneKernel | undefined>> = {
+  nt: {
+    file: "nt",
+    tileColumns: 32,
+    tileCost: { 8: 0.31, 16: 0.48, 32: 0.83 },
+    fits: (size) => size.innerAlignment === 8 && size.columnsAlignment >= 4,
+  },
+  nn: {
+    file: "nn",
+    tileColumns: 64,
+    tileCost: { 8: 0.31, 16: 0.46, 32: 0.77 },
+    fits: (size) => size.innerAlignment >= 4 && size.columnsAlignment === 8,
+  },
+  tn: {
+    file: "tn",
+    tileColumns: 64,
+    tileCost: { 32: 0.8 },
+    fits: (size) => size.rowsAlignment === 8 && size.columnsAlignment === 8,
+  },
+  tt: undefined,
 };
+
+const STRIDED: LaneKernel = {
+  file: "strided",
+  tileColumns: 32,
+  tileCost: { 8: 0.84, 32: 1.58 },
+  fits: () => true,
+};
+
+const PLAIN: Variant = { file: "plain", entryPoint: "tile32", tileRows: 32, tileColumns: 32 };
 
 /** Tiles are worth making smaller until there are this many: one for each thread of a small processor. */
 const WANTED_TILES = 4;
-
-const LANE_COLUMNS = 32;
 
 /**
  * Chooses the kernel for a product.
  *
  * @param adapter The device.
  * @param layout How the operands lie in memory.
- * @param size Sizes; capacities where they vary.
+ * @param size Sizes.
  */
 export function chooseVariant(adapter: AdapterSummary, layout: Layout, size: ProductSize): Variant {
-  // Eight lanes of a subgroup work on a tile: right for processors, where a subgroup is one vector register.
-  if (adapter.subgroupSize < 8 || adapter.subgroupSize > 16) {
-    return { file: "plain", entryPoint: "tile32", tileRows: 32, tileColumns: 32 };
-  }
-  const file = size.aligned && layout !== "tt" ? layout : "strided";
+  // Eight lanes to a tile are right for processors, where a subgroup is one vector register.
+  if (adapter.subgroupSize < 8 || adapter.subgroupSize > 16) return PLAIN;
+  const aligned = LANE_KERNELS[layout];
+  const { file, tileColumns, tileCost } = aligned?.fits(size) ? aligned : STRIDED;
   let best = Infinity;
   let tileRows = 0;
-  for (const rows of TILE_ROWS[file]) {
-    const tiles = Math.ceil(size.rows / rows) * Math.ceil(size.columns / LANE_COLUMNS);
-    const cost = Math.max(tiles, WANTED_TILES) * TILE_COST[rows]!;
-    if (cost < best) {
-      best = cost;
-      tileRows = rows;
+  for (const [rows, cost] of Object.entries(tileCost)) {
+    const tiles = Math.ceil(size.rows / Number(rows)) * Math.ceil(size.columns / tileColumns);
+    const total = Math.max(tiles, WANTED_TILES) * cost;
+    if (total < best) {
+      best = total;
+      tileRows = Number(rows);
     }
   }
-  return { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns: LANE_COLUMNS };
+  return { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
 }

@@ -1,13 +1,25 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu } from "../../src/gpu/device.ts";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
 import { linear, matmul } from "../../src/ops/matmul.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { checkOp, onEveryDevice } from "../helpers/gpu.ts";
+import { checkOp, onEveryDevice as onBothDevices } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul as reference } from "../reference/matmul.ts";
+
+/** With subgroups and without; and with subgroups but without 64-bit integers, if the device has both. */
+async function onEveryDevice(t: Deno.TestContext, body: (gpu: Gpu) => Promise<void>) {
+  await onBothDevices(t, async (gpu, t) => {
+    await body(gpu);
+    if (!gpu.adapter.subgroupSize || !gpu.adapter.int64) return;
+    const withoutInt64 = await openGpu({});
+    Object.defineProperty(withoutInt64, "adapter", { value: { ...gpu.adapter, int64: false } });
+    await t.step("without 64-bit integers", () => body(withoutInt64));
+    await withoutInt64.close();
+  });
+}
 
 /** Sizes that touch every edge: one element, vectors, tiles, and one more or less than each. */
 const SIZES: readonly (readonly [m: number, n: number, k: number])[] = [
@@ -20,6 +32,7 @@ const SIZES: readonly (readonly [m: number, n: number, k: number])[] = [
   [32, 96, 128],
   [63, 65, 63],
   [65, 64, 257],
+  [65, 72, 40],
   [64, 64, 64],
   [100, 132, 68],
   [257, 96, 4],
