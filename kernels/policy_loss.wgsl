@@ -1,9 +1,11 @@
 // Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
 //   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequences[i], t = item_positions[i]
-// log_probs, entropies, dlog_probs, dentropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t];
-// advantages, weights (B); stats (16), added to (the maxima: raised).
-// main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks. Sums are taken in a fixed order.
-// response_ratio: one team per response, for the surrogates that look at whole responses, whose items are contiguous.
+// log_probs, entropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t]; advantages, weights (B);
+// derivatives (2, entropy_offset): of log_probs, then of entropies, in one buffer because devices allow few;
+// stats (16), added to (the maxima: raised).
+// main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks, in a fixed order.
+// response_ratio: one team per response, before main, for the surrogates that look at whole responses; the items of a
+// response are contiguous.
 
 override POLICY_LOSS: u32 = 1u;     // 0 reinforce, 1 ppo, 2 cispo, 3 sapo, 4 dppo, 5 gspo, 6 gmpo
 override KL_ESTIMATOR: u32 = 0u;    // 0 none, 1 k1, 2 k2, 3 k3
@@ -14,6 +16,7 @@ struct Params {
     responses: u32,                 // response_ratio: rows of item_ranges
     chunk_items: u32,
     chunks: u32,
+    entropy_offset: u32,            // N at its largest, rounded up to the alignment of views
     epsilon: f32,
     epsilon_high: f32,
     dual_clip: f32,                 // 0: none
@@ -32,10 +35,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read> ref_log_probs: array<f32>;
 @group(0) @binding(7) var<storage, read> advantages: array<f32>;
 @group(0) @binding(8) var<storage, read> weights: array<f32>;
-@group(0) @binding(9) var<storage, read> saved_log_ratios: array<f32>;     // (B), of whole responses
-@group(0) @binding(10) var<storage, read_write> dlog_probs: array<f32>;
-@group(0) @binding(11) var<storage, read_write> dentropies: array<f32>;
-@group(0) @binding(12) var<storage, read_write> partial: array<f32>;       // (chunks, 16)
+@group(0) @binding(9) var<storage, read_write> derivatives: array<f32>;
+@group(0) @binding(10) var<storage, read_write> partial: array<f32>;       // (chunks, 16)
 
 const LOG_RATIO_LIMIT = 20.0;
 const K3_LIMIT = 10.0;
@@ -196,8 +197,8 @@ fn main(
             case 2u: { token = clipped_weight(log_prob, log_ratio, advantage); }
             case 3u: { token = soft_gate(log_ratio, advantage); }
             case 4u: { token = trust_region(log_prob, old_log_prob, advantage); }
-            case 5u: { token = clipped_ratio(saved_log_ratios[b], advantage, 0.0); }
-            case 6u: { token = geometric_mean(log_ratio, saved_log_ratios[b], advantage); }
+            case 5u: { token = clipped_ratio(derivatives[i], advantage, 0.0); }
+            case 6u: { token = geometric_mean(log_ratio, derivatives[i], advantage); }
             default: { token = clipped_ratio(log_ratio, advantage, params.dual_clip); }
         }
         var loss = token.loss;
@@ -211,8 +212,8 @@ fn main(
         }
         loss = weight * (loss - params.entropy_coef * entropy);
         dlog_prob *= weight;
-        dlog_probs[i] = dlog_prob;
-        dentropies[i] = -weight * params.entropy_coef;
+        derivatives[i] = dlog_prob;
+        derivatives[params.entropy_offset + i] = -weight * params.entropy_coef;
 
         let ratio = bounded_ratio(log_ratio);
         let finite = is_finite(loss) && is_finite(dlog_prob) && is_finite(log_ratio) && is_finite(entropy);
@@ -225,8 +226,8 @@ fn main(
     write_partial(chunk, lane, losses, token_means, clips, maxima);
 }
 
-@group(0) @binding(13) var<storage, read_write> stats: array<f32>;         // (16)
-@group(0) @binding(14) var<storage, read> partials: array<f32>;            // (chunks, 16)
+@group(0) @binding(11) var<storage, read_write> stats: array<f32>;         // (16)
+@group(0) @binding(12) var<storage, read> partials: array<f32>;            // (chunks, 16)
 
 @compute @workgroup_size(LANES)
 fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
@@ -246,10 +247,10 @@ fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-@group(0) @binding(15) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
-@group(0) @binding(16) var<storage, read_write> log_ratios: array<f32>;    // (B)
+@group(0) @binding(13) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
 
-// The mean log-ratio of each response; for gmpo that of the held ones.
+// Leaves at each item the mean log-ratio of its response (for gmpo that of the held ones), where main reads it and then
+// puts the derivative.
 @compute @workgroup_size(LANES)
 fn response_ratio(
     @builtin(workgroup_id) wid: vec3u,
@@ -272,6 +273,8 @@ fn response_ratio(
             sum += log_ratio;
         }
     }
-    let all = team_sum(sum, lane);
-    if (lane == 0u) { log_ratios[b] = all / f32(last - first); }
+    let mean = team_sum(sum, lane) / f32(last - first);
+    for (var i = first + lane; i < last; i += LANES) {
+        derivatives[i] = mean;
+    }
 }

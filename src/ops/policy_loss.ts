@@ -73,6 +73,8 @@ const STATS = 16;
 /** Items per team, and the most teams; beyond that teams take more items. */
 const CHUNK_ITEMS = 128;
 const MAX_CHUNKS = 1024;
+/** Elements between the places where a view may begin: 256 bytes. */
+const VIEW_ALIGNMENT = 64;
 
 /** What {@linkcode policyLoss} reads. N items, B responses in the batch, M the longest response. */
 export interface PolicyLossInputs {
@@ -167,6 +169,7 @@ export function policyLoss(
     });
   const chunkItems = () => Math.max(CHUNK_ITEMS, Math.ceil(items.value / MAX_CHUNKS));
   const chunks = () => Math.ceil(items.value / chunkItems());
+  const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
   const responses: Size = itemRanges?.shape[0] ?? 0;
   const params = {
     items,
@@ -174,6 +177,7 @@ export function policyLoss(
     responses,
     chunk_items: chunkItems,
     chunks,
+    entropy_offset: entropyOffset,
     epsilon: options.epsilon,
     epsilon_high: options.epsilonHigh,
     dual_clip: options.dualClip,
@@ -190,19 +194,16 @@ export function policyLoss(
     advantages,
   };
 
-  let logRatios = advantages; // not read unless the surrogate looks at whole responses
+  const derivatives = plan.empty([2, entropyOffset], `${name}.derivatives`);
   if (wholeResponses) {
-    logRatios = plan.empty(advantages.shape, `${name}.log_ratios`);
     plan.dispatch({
       kernel: kernel("response_ratio"),
       label: `${name}.response_ratio`,
-      bindings: { ...policy, item_ranges: itemRanges!, log_ratios: logRatios },
+      bindings: { ...policy, item_ranges: itemRanges!, derivatives },
       params,
       workgroups: responses,
     });
   }
-  const dlogProbs = plan.empty(logProbs.shape, `${name}.dlog_probs`);
-  const dentropies = plan.empty(logProbs.shape, `${name}.dentropies`);
   const partial = plan.empty(
     [Math.min(MAX_CHUNKS, Math.ceil(items.capacity / CHUNK_ITEMS)), STATS],
     `${name}.partial`,
@@ -215,9 +216,7 @@ export function policyLoss(
       entropies,
       ref_log_probs: refLogProbs ?? oldLogProbs,
       weights,
-      saved_log_ratios: logRatios,
-      dlog_probs: dlogProbs,
-      dentropies,
+      derivatives,
       partial,
     },
     params,
@@ -232,8 +231,10 @@ export function policyLoss(
     params,
     workgroups: () => chunks() > 0 ? 1 : 0,
   });
-  plan.shareGradient(logProbs, dlogProbs);
-  if (entropyCoef !== 0) plan.shareGradient(entropies, dentropies);
+  const part = (elementOffset: number, of: string) =>
+    derivatives.view([items], { elementOffset, name: plan.path(`${name}.${of}`) });
+  plan.shareGradient(logProbs, part(0, "dlog_probs"));
+  if (entropyCoef !== 0) plan.shareGradient(entropies, part(entropyOffset, "dentropies"));
   return { stats };
 }
 

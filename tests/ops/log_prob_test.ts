@@ -2,8 +2,10 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
 import { logProb } from "../../src/ops/log_prob.ts";
+import { assertClose } from "../helpers/assert_close.ts";
 import { checkOp, onEveryDevice, type OpInput, runOp } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { atScoredTokens, loadTinyQwen2, scoredTokens } from "../helpers/tiny_qwen2.ts";
 import { logProb as reference } from "../reference/log_prob.ts";
 
 /** Items scattered over rows: some rows have none, some several, some several with one target. */
@@ -89,6 +91,38 @@ Deno.test("logProb() is accurate at a real vocabulary's size and for a sure toke
       reference: ({ logits }) => reference(logits!, { vocabulary, targets, rows: itemRows }),
     });
     assertEquals(outputs.logProbs![1], 0);
+  });
+});
+
+Deno.test("logProb() gives PyTorch's log-probabilities and entropies of the tiny policy", async (t) => {
+  const fixture = loadTinyQwen2();
+  const { truth, oracle } = fixture;
+  const logits = truth.get("logits")!;
+  const vocabulary = logits.shape[2]!;
+  const rows = logits.data.length / vocabulary;
+  const scored = scoredTokens(fixture);
+  const n = scored.rows.length;
+  const rowOffsets = Array.from(
+    { length: rows + 1 },
+    (_, r) => scored.rows.filter((row) => row < r).length,
+  );
+  await onEveryDevice(t, async (gpu) => {
+    for (const [temperature, suffix] of [[1, ""], [oracle.temperature, "_temperature"]] as const) {
+      const { outputs } = await runOp(gpu, {
+        inputs: {
+          logits: { shape: [rows, vocabulary], data: logits.data },
+          offsets: { shape: [rows + 1], data: rowOffsets, dtype: "u32" },
+          order: { shape: [n], data: scored.rows.map((_, i) => i), dtype: "u32" },
+          targets: { shape: [n], data: scored.targets, dtype: "u32" },
+        },
+        build: (plan, tensors) => ({ ...record(plan, tensors, temperature) }),
+        reference: () => ({}),
+      });
+      for (const [output, name] of [["logProbs", "log_probs"], ["entropies", "entropy"]] as const) {
+        const wanted = atScoredTokens(truth.get(name + suffix)!, scored);
+        assertClose(outputs[output]!, wanted, { tolerance: 1e-6, label: name + suffix });
+      }
+    }
   });
 });
 

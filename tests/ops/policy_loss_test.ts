@@ -4,14 +4,16 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
 import {
+  POLICY_LOSS_STATS,
   policyLoss,
   type PolicyLossInputs,
   type PolicyLossOptions,
 } from "../../src/ops/policy_loss.ts";
-import { POLICY_LOSS_STATS } from "../../src/ops/policy_loss.ts";
+import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomUniform, uniformStream } from "../helpers/random.ts";
+import { atScoredTokens, loadTinyQwen2, scoredTokens } from "../helpers/tiny_qwen2.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";
 import { klEstimate, type Surrogate, surrogateLosses } from "../reference/policy_loss.ts";
 
@@ -224,6 +226,105 @@ for (const { options, surrogate } of CASES) {
     });
   });
 }
+
+Deno.test("policyLoss() gives PyTorch's losses of the tiny policy under every weighting", async (t) => {
+  const fixture = loadTinyQwen2();
+  const { truth, oracle } = fixture;
+  const { sequences, positions } = scoredTokens(fixture);
+  const lengths = oracle.response_lengths;
+  const scored = (name: string) =>
+    Float32Array.from(atScoredTokens(truth.get(name)!, { sequences, positions }));
+  const wide = (name: string) => {
+    const { data, shape } = truth.get(name)!;
+    const values = new Float32Array(lengths.length * M);
+    data.forEach((x, i) => {
+      values[Math.floor(i / shape[1]!) * M + i % shape[1]!] = x;
+    });
+    return values;
+  };
+  const clip = {
+    ...NUMBERS,
+    policyLoss: "ppo",
+    epsilon: oracle.clip_ratio_low,
+    epsilonHigh: oracle.clip_ratio_high,
+    dualClip: oracle.clip_ratio_c,
+  } as const;
+  const objectives: Record<string, { options: PolicyLossOptions; advantages: string }> = {
+    clip: { options: clip, advantages: "grpo" },
+    reinforce: { options: { ...clip, policyLoss: "reinforce" }, advantages: "dr_grpo" },
+    clip_kl_entropy: {
+      options: {
+        ...clip,
+        klEstimator: "k3",
+        beta: oracle.kl_coef,
+        entropyCoef: oracle.entropy_coef,
+      },
+      advantages: "grpo",
+    },
+  };
+  await onEveryDevice(t, async (gpu) => {
+    let checked = 0;
+    for (const [name, { loss }] of Object.entries(oracle.cases)) {
+      const [objective, rule] = name.split(".", 1).concat(name.slice(name.indexOf(".") + 1));
+      const chosen = objectives[objective!];
+      if (!chosen) continue;
+      const ends = lengths.map((_, b) => lengths.slice(0, b + 1).reduce((sum, l) => sum + l, 0));
+      const batch: Batch = {
+        lengths,
+        sequences,
+        positions,
+        logProbs: scored("log_probs"),
+        entropies: scored("entropy"),
+        oldLogProbs: wide("old_log_probs"),
+        refLogProbs: wide("ref_log_probs"),
+        advantages: Float32Array.from(truth.get(`advantages.${chosen.advantages}`)!.data),
+        weights: Float32Array.from(truth.get(`coefficients.${rule}`)!.data),
+        ranges: lengths.flatMap((length, b) => [ends[b]! - length, ends[b]!]),
+      };
+      const { plan, stats } = await record(gpu, batch, chosen.options);
+      submit(gpu, [plan]);
+      const got = await readTensor(gpu, stats);
+      assertClose([got[POLICY_LOSS_STATS.loss]!], [loss], { tolerance: 1e-5, label: name });
+      plan.destroy();
+      checked++;
+    }
+    assertEquals(checked, 21);
+  });
+});
+
+Deno.test("policyLoss() clips as the paper's published code does", async (t) => {
+  const { log_ratio, advantage, "c=3.0": three, "c=10.0": ten } = vectors.dual_clip;
+  const lengths = log_ratio.map((row) => row.length);
+  const items = lengths[0]! * lengths.length;
+  await onEveryDevice(t, async (gpu) => {
+    for (const [dualClip, expected] of [[3, three], [10, ten]] as const) {
+      const batch: Batch = {
+        lengths,
+        sequences: log_ratio.flatMap((row, b) => row.map(() => b)),
+        positions: log_ratio.flatMap((row) => row.map((_, t) => t)),
+        logProbs: Float32Array.from(log_ratio.flat()),
+        oldLogProbs: new Float32Array(lengths.length * M),
+        refLogProbs: new Float32Array(lengths.length * M),
+        entropies: new Float32Array(items),
+        advantages: Float32Array.from(advantage),
+        weights: new Float32Array(lengths.length).fill(1 / items),
+        ranges: lengths.flatMap((length, b) => [b * length, (b + 1) * length]),
+      };
+      const options = { ...NUMBERS, policyLoss: "ppo", dualClip } as const;
+      const { plan, stats, gradients } = await record(gpu, batch, options);
+      submit(gpu, [plan]);
+      const got = await readTensor(gpu, stats);
+      const near = { tolerance: 1e-5 };
+      const share = (stat: keyof typeof POLICY_LOSS_STATS) => got[POLICY_LOSS_STATS[stat]]! / items;
+      assertClose([got[POLICY_LOSS_STATS.loss]!], [expected.loss], near);
+      assertClose([share("ppoKlSum")], [expected.ppo_kl], near);
+      assertClose([share("clippedLow") + share("clippedHigh")], [expected.pg_clipfrac], near);
+      assertClose([share("dualClipped")], [expected.pg_clipfrac_lower], near);
+      assertClose(await readTensor(gpu, gradients.logProbs!), expected.grad.flat(), near);
+      plan.destroy();
+    }
+  });
+});
 
 Deno.test("policyLoss() reports sums, maxima and clips, and adds up over runs", async (t) => {
   await onEveryDevice(t, async (gpu) => {
