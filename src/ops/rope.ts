@@ -36,14 +36,14 @@ export const ropeTurnCode: string = turnCode;
 const tables = new WeakMap<Gpu, Map<string, Tensor>>();
 
 /**
- * The angle a token turns per position, for each of the D/2 pairs: `theta^(-2d/D) / 2 pi` turns as 32-bit fractions.
+ * The angle each dimension turns per position: `theta^(-2d/D) / 2 pi` turns for pair d, as 32-bit fractions.
  *
  * Made once per device, head size and theta.
  *
  * @param gpu The device.
  * @param headDim Head size D.
  * @param theta Base of the frequencies.
- * @returns (D/2) u32.
+ * @returns (D) u32; the second half repeats the first.
  * @throws {RangeError} If theta is not above 1: the slowest pair must turn less than once per position.
  */
 export function ropeFrequencies(gpu: Gpu, headDim: number, theta: number): Tensor {
@@ -56,10 +56,13 @@ export function ropeFrequencies(gpu: Gpu, headDim: number, theta: number): Tenso
   let table = known.get(key);
   if (!table) {
     const data = Uint32Array.from(
-      { length: headDim / 2 },
-      (_, d) => Math.round(theta ** (-2 * d / headDim) / (2 * Math.PI) * 2 ** 32),
+      { length: headDim },
+      (_, i) => {
+        const pair = i % (headDim / 2);
+        return Math.round(theta ** (-2 * pair / headDim) / (2 * Math.PI) * 2 ** 32);
+      },
     );
-    table = gpu.tensor([headDim / 2], { data, dtype: "u32", name: `rope.frequencies.${key}` });
+    table = gpu.tensor([headDim], { data, dtype: "u32", name: `rope.frequencies.${key}` });
     known.set(key, table);
   }
   return table;

@@ -1,0 +1,125 @@
+/**
+ * Attention of one new token per sequence over a shared prompt and a growing cache.
+ *
+ * @module
+ */
+
+import code from "../../kernels/attention_decode.wgsl" with { type: "text" };
+import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type: "text" };
+import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
+import type { Plan } from "../gpu/plan.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { teamKernel } from "./prelude.ts";
+import { checkHeads, type HeadLayout, ropeFrequencies, ropeTurnCode } from "./rope.ts";
+
+/** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
+const QUERY_VECS = 16;
+
+/** What {@linkcode attentionDecode} reads and the cache it grows. */
+export interface AttentionDecodeInputs {
+  /** (A, (H + 2J) D): queries, keys and values of the new tokens, before the rotary embedding. */
+  qkv: Tensor;
+  /** (A) u32: sequence b of each row, each at most once. */
+  slots: Tensor;
+  /** (P, (H + 2J) D): the prompts' rows, after the rotary embedding. */
+  promptQkv: Tensor;
+  /** (B, 2) u32: first and one past the last row of each sequence's prompt. */
+  promptRanges: Tensor;
+  /** (B, M, 2, J D): keys and values of the responses, grown in place. */
+  cache: Tensor;
+  /** (B) u32: tokens of each response, the new one included. */
+  lengths: Tensor;
+  /** (B) u32: rows of sequences that are not 0 here are left alone. */
+  finished: Tensor;
+}
+
+/** Options of {@linkcode attentionDecode}. */
+export interface AttentionDecodeOptions extends HeadLayout {
+  /** Base of the rotary embedding's frequencies. */
+  theta: number;
+  /** Name of the output below the current scope. Default `"attention"`. */
+  name?: string;
+}
+
+/**
+ * One step of decoding: rotates the new tokens' queries and keys, appends keys and values to the cache, and attends.
+ *
+ * Row a is token t = lengths[b] - 1 of sequence b = slots[a], at position prompt + t. It attends to b's prompt, to
+ * `cache[b, 0 … t - 1]` and to itself, and fills `cache[b, t]`.
+ *
+ * @param plan Where to record.
+ * @param inputs Rows, prompts and cache.
+ * @param options Heads and theta.
+ * @returns (A, H D); rows of finished sequences are not written.
+ * @throws {RangeError} If the shapes do not fit.
+ */
+export function attentionDecode(
+  plan: Plan,
+  inputs: AttentionDecodeInputs,
+  options: AttentionDecodeOptions,
+): Tensor {
+  const { qkv, slots, promptQkv, promptRanges, cache, lengths, finished } = inputs;
+  const { heads, keyValueHeads, headDim, theta, name = "attention" } = options;
+  checkHeads("attentionDecode", qkv, options);
+  checkHeads("attentionDecode", promptQkv, options);
+  const rows: Size = qkv.shape[0]!;
+  const [sequences, maxLength, two, width] = cache.shape.map(sizeLimit);
+  if (cache.shape.length !== 4 || two !== 2 || width !== keyValueHeads * headDim) {
+    throw new RangeError(
+      `attentionDecode needs a cache (B, M, 2, J D) with J D = ${keyValueHeads * headDim}: got ${
+        formatShape(cache.shape)
+      }`,
+    );
+  }
+  const perSequence = { promptRanges: 2 * sequences!, lengths: sequences!, finished: sequences! };
+  const wanted: [string, Tensor, number][] = [
+    ["slots (A)", slots, sizeLimit(rows)],
+    ["promptRanges (B, 2)", promptRanges, perSequence.promptRanges],
+    ["lengths (B)", lengths, perSequence.lengths],
+    ["finished (B)", finished, perSequence.finished],
+  ];
+  for (const [label, tensor, elements] of wanted) {
+    if (tensor.dtype !== "u32" || tensor.capacity < elements) {
+      throw new RangeError(
+        `attentionDecode needs ${label} u32 of ${elements} elements: got ${
+          formatShape(tensor.shape)
+        } ${tensor.dtype}`,
+      );
+    }
+  }
+
+  const group = heads / keyValueHeads;
+  let share = Math.max(1, Math.min(group, Math.floor(QUERY_VECS * 4 / headDim)));
+  while (group % share !== 0) share--;
+  const subgroups = plan.gpu.adapter.subgroupSize !== 0;
+  const out = plan.empty([rows, heads * headDim], name);
+  plan.dispatch({
+    kernel: teamKernel(plan.gpu, {
+      name: "attention_decode",
+      code: `${code}\n${subgroups ? subgroupCode : sharedCode}\n${ropeTurnCode}`,
+      entryPoint: "decode",
+      constants: { HEAD_VECS: headDim / 4, SHARE: share },
+    }),
+    label: `${name}.decode`,
+    bindings: {
+      qkv,
+      slots,
+      prompt_qkv: promptQkv,
+      prompt_ranges: promptRanges,
+      lengths,
+      finished,
+      frequencies: ropeFrequencies(plan.gpu, headDim, theta),
+      cache,
+      out,
+    },
+    params: {
+      rows,
+      heads,
+      key_heads: keyValueHeads,
+      max_length: maxLength!,
+      scale: 1 / Math.sqrt(headDim),
+    },
+    workgroups: () => sizeNow(rows) * heads / share,
+  });
+  return out;
+}

@@ -1,0 +1,208 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { attentionDecode } from "../../src/ops/attention_decode.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomArray } from "../helpers/random.ts";
+import { attention as attentionReference } from "../reference/attention.ts";
+import { rope as ropeReference } from "../reference/rope.ts";
+import {
+  packSegments,
+  type PromptGroup,
+  readSegments,
+  segmentPositions,
+} from "../reference/segments.ts";
+
+const THETA = 10000;
+/** What outputs and cache hold where nothing was written. */
+const UNTOUCHED = 12345;
+
+interface Heads {
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+}
+
+/** A packed batch computed at once in float64: what decoding it token by token must give. */
+function packedTruth(groups: readonly PromptGroup[], { heads, keyValueHeads, headDim }: Heads) {
+  const segments = packSegments(groups);
+  const positions = segmentPositions(segments);
+  const tokens = positions.length;
+  const width = (heads + 2 * keyValueHeads) * headDim;
+  const raw = randomArray(11, tokens * width);
+  const rotated = Float64Array.from(raw);
+  const part = (x: Float64Array, from: number, count: number) => {
+    const y = new Float64Array(tokens * count * headDim);
+    for (let t = 0; t < tokens; t++) {
+      const at = t * width + from * headDim;
+      y.set(x.subarray(at, at + count * headDim), t * count * headDim);
+    }
+    return y;
+  };
+  const turned = heads + keyValueHeads;
+  const qk = ropeReference(part(rotated, 0, turned), positions, {
+    heads: turned,
+    headDim,
+    theta: THETA,
+  });
+  for (let t = 0; t < tokens; t++) {
+    rotated.set(qk.subarray(t * turned * headDim, (t + 1) * turned * headDim), t * width);
+  }
+  const { out } = attentionReference(
+    part(rotated, 0, heads),
+    part(rotated, heads, keyValueHeads),
+    part(rotated, turned, keyValueHeads),
+    { queryHeads: heads, keyHeads: keyValueHeads, headDim, segments },
+  );
+  const sequences = readSegments(segments).filter((s) => s.prefixEnd > 0);
+  return { tokens, width, raw, rotated, out, sequences };
+}
+
+/** Decodes every response of the groups token by token, in a row order that changes, and checks every step. */
+async function checkDecoding(gpu: Gpu, label: string, groups: PromptGroup[], heads: Heads) {
+  const { tokens, width, raw, rotated, out: expected, sequences } = packedTruth(groups, heads);
+  const B = sequences.length;
+  const M = Math.max(...sequences.map((s) => s.end - s.start)) + 1;
+  const outWidth = heads.heads * heads.headDim;
+  const keyWidth = heads.keyValueHeads * heads.headDim;
+  const active = new Dim("active", B);
+  const plan = new Plan(gpu, "decode");
+  const qkv = plan.input([active, width], "qkv");
+  const slots = plan.input([active], "slots", "u32");
+  const lengths = plan.input([B], "lengths", "u32");
+  const finished = plan.input([B], "finished", "u32");
+  const cache = gpu.tensor([B, M, 2, keyWidth], {
+    data: new Float32Array(B * M * 2 * keyWidth).fill(UNTOUCHED),
+  });
+  const out = plan.keep(attentionDecode(plan, {
+    qkv,
+    slots,
+    // Rows of responses are not what a prompt range points at: they must not be read.
+    promptQkv: gpu.tensor([tokens, width], { data: rotated }),
+    promptRanges: gpu.tensor([B, 2], {
+      dtype: "u32",
+      data: sequences.flatMap((s) => [s.prefixStart, s.prefixEnd]),
+    }),
+    cache,
+    lengths,
+    finished,
+  }, { ...heads, theta: THETA }));
+  await plan.compile();
+
+  for (let t = 0; t < M; t++) {
+    // Sequences leave the batch one step after their end, and the order of rows differs every step.
+    const rows = sequences.map((_, b) => (b * 7 + t) % B)
+      .filter((b, i, all) => all.indexOf(b) === i && sequences[b]!.end - sequences[b]!.start >= t);
+    if (rows.length === 0) break;
+    const done = (b: number) => sequences[b]!.start + t >= sequences[b]!.end;
+    active.value = rows.length;
+    for (const [a, b] of rows.entries()) {
+      const token = done(b) ? 0 : sequences[b]!.start + t;
+      gpu.write(qkv, raw.subarray(token * width, (token + 1) * width), a * width);
+    }
+    gpu.write(slots, rows);
+    gpu.write(lengths, sequences.map((s) => Math.min(t + 1, s.end - s.start)));
+    gpu.write(finished, sequences.map((_, b) => done(b) ? 1 : 0));
+    gpu.write(out, new Float32Array(rows.length * outWidth).fill(UNTOUCHED));
+    submit(gpu, [plan]);
+    const got = await readTensor(gpu, out);
+    const wanted = new Float64Array(rows.length * outWidth).fill(UNTOUCHED);
+    const living: number[] = [];
+    for (const [a, b] of rows.entries()) {
+      const values = got.subarray(a * outWidth, (a + 1) * outWidth);
+      if (done(b)) {
+        assertEquals(values.every((x) => x === UNTOUCHED), true, `${label}: row of finished ${b}`);
+        continue;
+      }
+      const token = sequences[b]!.start + t;
+      wanted.set(expected.subarray(token * outWidth, (token + 1) * outWidth), a * outWidth);
+      living.push(a);
+    }
+    const alive = (x: ArrayLike<number>) =>
+      living.flatMap((a) => Array.from({ length: outWidth }, (_, i) => x[a * outWidth + i]!));
+    if (living.length > 0) {
+      assertClose(alive(got), alive(wanted), { tolerance: 1e-5, label: `${label}: step ${t}` });
+    }
+  }
+
+  const cached = await readTensor(gpu, cache);
+  const keys = heads.heads * heads.headDim;
+  for (const [b, { start, end }] of sequences.entries()) {
+    for (let t = 0; t < M; t++) {
+      const at = (b * M + t) * 2 * keyWidth;
+      const entry = cached.subarray(at, at + 2 * keyWidth);
+      if (start + t >= end) {
+        assertEquals(entry.every((x) => x === UNTOUCHED), true, `${label}: cache[${b}, ${t}]`);
+        continue;
+      }
+      const row = (start + t) * width + keys;
+      assertClose(entry, rotated.subarray(row, row + 2 * keyWidth), {
+        tolerance: 1e-6,
+        label: `${label}: cache[${b}, ${t}]`,
+      });
+    }
+  }
+  plan.destroy();
+}
+
+const group = (promptLength: number, ...responseLengths: number[]): PromptGroup => ({
+  promptLength,
+  responseLengths,
+});
+
+const CASES: [string, PromptGroup[], Heads][] = [
+  ["one sequence of one token", [group(1, 1)], { heads: 1, keyValueHeads: 1, headDim: 4 }],
+  [
+    "several prompts and lengths",
+    [group(16, 5, 12), group(1, 9), group(65, 1, 3, 2)],
+    { heads: 4, keyValueHeads: 4, headDim: 16 },
+  ],
+  ["grouped queries", [group(7, 17, 4), group(3, 10)], { heads: 6, keyValueHeads: 2, headDim: 8 }],
+  ["a long response", [group(5, 130)], { heads: 4, keyValueHeads: 1, headDim: 16 }],
+  ["an odd number of vectors", [group(9, 4, 11)], { heads: 2, keyValueHeads: 2, headDim: 20 }],
+  ["wide heads, grouped", [group(12, 6), group(2, 3)], {
+    heads: 4,
+    keyValueHeads: 2,
+    headDim: 64,
+  }],
+];
+
+for (const [label, groups, heads] of CASES) {
+  Deno.test(`attentionDecode() agrees with packed attention at every step: ${label}`, async (t) => {
+    await onEveryDevice(t, (gpu) => checkDecoding(gpu, label, groups, heads));
+  });
+}
+
+Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
+    const inputs = {
+      qkv: gpu.tensor([2, 32]),
+      slots: u32(2),
+      promptQkv: gpu.tensor([5, 32]),
+      promptRanges: u32(3, 2),
+      cache: gpu.tensor([3, 4, 2, 8]),
+      lengths: u32(3),
+      finished: u32(3),
+    };
+    const options = { heads: 2, keyValueHeads: 1, headDim: 8, theta: THETA };
+    const refuses = (changed: Partial<typeof inputs>, message: string) =>
+      assertThrows(
+        () => attentionDecode(new Plan(gpu, "p"), { ...inputs, ...changed }, options),
+        RangeError,
+        message,
+      );
+    refuses({ qkv: gpu.tensor([2, 24]) }, "(T, 32)");
+    refuses({ promptQkv: gpu.tensor([5, 24]) }, "(T, 32)");
+    refuses({ slots: u32(1) }, "slots (A)");
+    refuses({ promptRanges: u32(2, 2) }, "promptRanges (B, 2)");
+    refuses({ cache: gpu.tensor([3, 4, 8]) }, "cache (B, M, 2, J D)");
+    refuses({ cache: gpu.tensor([3, 4, 2, 16]) }, "cache (B, M, 2, J D)");
+    refuses({ lengths: u32(2) }, "lengths (B)");
+    refuses({ finished: gpu.tensor([3]) }, "finished (B)");
+    return Promise.resolve();
+  });
+});
