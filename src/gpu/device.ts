@@ -9,7 +9,7 @@
 
 import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 import type { Profiler } from "./profile.ts";
-import { type DType, Tensor } from "./tensor.ts";
+import { type DType, type Size, Tensor } from "./tensor.ts";
 
 /** What an adapter says of itself, and the features this engine makes use of. */
 export interface AdapterSummary {
@@ -254,7 +254,7 @@ export class Gpu {
    * @throws {RangeError} If `data` does not have as many elements as `shape`, or memory does not suffice.
    */
   tensor(
-    shape: readonly number[],
+    shape: readonly Size[],
     options: { data?: ArrayLike<number>; dtype?: DType; name?: string } = {},
   ): Tensor {
     const name = options.name ?? "tensor";
@@ -266,6 +266,11 @@ export class Gpu {
     ));
     if (options.data) this.write(tensor, options.data);
     return tensor;
+  }
+
+  /** Releases the memory of a tensor made by {@linkcode tensor}, and so of all its views. */
+  destroyTensor(tensor: Tensor): void {
+    this.destroyBuffer(tensor.storage.buffer);
   }
 
   /**

@@ -90,6 +90,7 @@ export class Generator {
   readonly #finished: Readback;
   readonly #results: Readback;
   readonly #stepsPerSubmit: number;
+  readonly #shared: Tensor[] = [];
   #request: GenerationRequest | undefined;
 
   private constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
@@ -97,17 +98,17 @@ export class Generator {
     this.#gpu = gpu;
     this.capacity = capacity;
     this.#arena = new Arena(gpu, "generate");
-    const prefill = this.#prefill = new Plan(gpu, "prefill", { arena: this.#arena });
-    const decode = this.#decode = new Plan(gpu, "decode", { arena: this.#arena });
+    this.#prefill = new Plan(gpu, "prefill", { arena: this.#arena });
+    this.#decode = new Plan(gpu, "decode", { arena: this.#arena });
     // A software adapter gains more from dropping finished sequences early than from few submits.
     this.#stepsPerSubmit = gpu.adapter.isFallback ? 4 : 16;
 
     this.sequences = new Dim("sequences", B);
     this.#active = new Dim("active", B);
-    const ids = (shape: Size[], name: string) => decode.input(shape, name, "u32");
+    const ids = (shape: Size[], name: string) => this.#own(shape, name, "u32");
     this.#state = {
       tokens: ids([this.sequences, M], "state.tokens"),
-      logProbs: decode.input([this.sequences, M], "state.log_probs"),
+      logProbs: this.#own([this.sequences, M], "state.log_probs", "f32"),
       lengths: ids([this.sequences], "state.lengths"),
       finished: ids([this.sequences], "state.finished"),
       lastTokens: ids([this.sequences], "state.last_tokens"),
@@ -118,8 +119,8 @@ export class Generator {
     this.#rows = ids([this.#active], "rows");
     this.#promptRanges = ids([B, 2], "prompt_ranges");
     this.#eos = ids([MAX_EOS], "eos");
-    this.#promptOf = prefill.input([this.#active], "prompt_of", "u32");
-    this.#inputs = new PackedInputs(prefill, promptTokens);
+    this.#promptOf = ids([this.#active], "prompt_of");
+    this.#inputs = new PackedInputs(this.#prefill, promptTokens);
 
     const promptQkv = this.#recordPrefill(parameters);
     this.#recordDecode(parameters, promptQkv);
@@ -140,9 +141,17 @@ export class Generator {
     capacity: GeneratorCapacity,
   ): Promise<Generator> {
     const generator = new Generator(gpu, parameters, capacity);
-    await generator.#decode.compile();
+    // The decode plan reads keys and values that belong to the prefill plan.
     await generator.#prefill.compile();
+    await generator.#decode.compile();
     return generator;
+  }
+
+  /** A tensor that both plans use. */
+  #own(shape: Size[], name: string, dtype: "u32" | "f32"): Tensor {
+    const tensor = this.#gpu.tensor(shape, { name, dtype });
+    this.#shared.push(tensor);
+    return tensor;
   }
 
   /** Prompts in one packed pass, then the first token of every sample. Returns each layer's keys and values. */
@@ -263,5 +272,6 @@ export class Generator {
     this.#prefill.destroy();
     this.#decode.destroy();
     this.#arena.destroy();
+    for (const tensor of this.#shared) this.#gpu.destroyTensor(tensor);
   }
 }

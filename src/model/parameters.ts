@@ -212,7 +212,7 @@ export class Parameters {
 
   /** Releases the memory. */
   destroy(): void {
-    this.#gpu.destroyBuffer(this.values.storage.buffer);
-    if (this.#gradients) this.#gpu.destroyBuffer(this.#gradients.storage.buffer);
+    this.#gpu.destroyTensor(this.values);
+    if (this.#gradients) this.#gpu.destroyTensor(this.#gradients);
   }
 }

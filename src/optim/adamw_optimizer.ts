@@ -107,7 +107,7 @@ export class AdamW {
   /** Releases the memory. */
   destroy(): void {
     this.plan.destroy();
-    this.#gpu.destroyBuffer(this.firstMoment.storage.buffer);
-    this.#gpu.destroyBuffer(this.secondMoment.storage.buffer);
+    this.#gpu.destroyTensor(this.firstMoment);
+    this.#gpu.destroyTensor(this.secondMoment);
   }
 }

@@ -108,7 +108,7 @@ export class Credit {
     this.advantagePlan.destroy();
     this.weightPlan.destroy();
     for (const tensor of [this.#rewards, this.#lengths]) {
-      this.#gpu.destroyBuffer(tensor.storage.buffer);
+      this.#gpu.destroyTensor(tensor);
     }
   }
 }

@@ -126,7 +126,7 @@ export async function policyGradient(
     learner.destroy();
     credit.destroy();
     for (const tensor of [oldLogProbs, refLogProbs]) {
-      if (tensor) gpu.destroyBuffer(tensor.storage.buffer);
+      if (tensor) gpu.destroyTensor(tensor);
     }
   }
 }

@@ -181,6 +181,6 @@ export class WarmStart {
     this.#readback.destroy();
     this.#learner.destroy();
     this.#optimizer.destroy();
-    for (const tensor of this.#owned) this.#policy.gpu.destroyBuffer(tensor.storage.buffer);
+    for (const tensor of this.#owned) this.#policy.gpu.destroyTensor(tensor);
   }
 }
