@@ -12,6 +12,7 @@ import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
 import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
+import tiled from "../../kernels/matmul/tiled.wgsl" with { type: "text" };
 import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
@@ -22,6 +23,8 @@ function source(file: Variant["file"], int64: boolean): string {
   switch (file) {
     case "plain":
       return plain;
+    case "tiled":
+      return tiled;
     case "strided":
       return `${strided}\n${rows}`;
     default:
@@ -32,6 +35,9 @@ function source(file: Variant["file"], int64: boolean): string {
 /** Tokens are summed in this many chunks for a bias' gradient: a fixed order, whatever the device. */
 const BIAS_CHUNKS = 32;
 const BIAS_LANES = 64;
+
+/** Invocations per workgroup of sum_splits. */
+const SUM_LANES = 64;
 
 /** Options of {@linkcode linear}. */
 export interface LinearOptions {
@@ -169,41 +175,63 @@ function product(plan: Plan, label: string, operands: Product): void {
   const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
-  const variant = chooseVariant(plan.gpu.adapter, layout, {
-    rows: sizeLimit(m),
-    columns: sizeLimit(n),
-    rowsAlignment: alignment(m),
-    columnsAlignment: alignment(n),
-    innerAlignment: alignment(k),
-  });
-  const { file, entryPoint, tileRows, tileColumns } = variant;
-  const anyStride = file === "strided" || file === "plain";
-  const takesBias = anyStride || file === "nt";
-  const kernel = plan.gpu.kernel({
-    name: `matmul/${file}`,
-    code: source(file, plan.gpu.adapter.int64),
-    entryPoint,
-    constants: { ACCUMULATE: accumulate, ...(takesBias ? { BIAS: bias !== undefined } : {}) },
-  });
-  const strides: Record<string, Param> = anyStride
-    ? {
-      a_row: transposeA ? 1 : k,
-      a_inner: transposeA ? m : 1,
-      b_inner: transposeB ? 1 : n,
-      b_column: transposeB ? k : 1,
-    }
-    : {};
+  const { file, entryPoint, tileRows, tileColumns, splits } = chooseVariant(
+    plan.gpu.adapter,
+    layout,
+    {
+      rows: sizeLimit(m),
+      columns: sizeLimit(n),
+      inner: sizeLimit(k),
+      rowsAlignment: alignment(m),
+      columnsAlignment: alignment(n),
+      innerAlignment: alignment(k),
+    },
+  );
+  const kernel = (entryPoint: string, constants: Record<string, boolean>) =>
+    plan.gpu.kernel({
+      name: `matmul/${file}`,
+      code: source(file, plan.gpu.adapter.int64),
+      entryPoint,
+      constants,
+    });
+  const takesBias = file !== "nn" && file !== "tn";
+  const params: Record<string, Param> = { rows: m, columns: n, inner: k };
+  if (file === "strided" || file === "plain") {
+    params.a_row = transposeA ? 1 : k;
+    params.a_inner = transposeA ? m : 1;
+    params.b_inner = transposeB ? 1 : n;
+    params.b_column = transposeB ? k : 1;
+  }
+  if (file === "tiled") {
+    params.splits = splits;
+    params.split_inner = () => 16 * Math.ceil(sizeNow(k) / splits / 16);
+  }
+  const target = splits > 1 ? plan.empty([splits, m, n], `${label}.partial`) : out;
   plan.dispatch({
-    kernel,
+    kernel: kernel(entryPoint, {
+      ACCUMULATE: accumulate && splits === 1,
+      ...(takesBias ? { BIAS: bias !== undefined } : {}),
+      ...(file === "tiled" ? { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB } : {}),
+    }),
     label,
     // Without a bias the binding is never read; any other input may stand there.
-    bindings: { a, b, out, ...(takesBias ? { bias: bias ?? b } : {}) },
-    params: { rows: m, columns: n, inner: k, ...strides },
-    workgroups: () => Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns),
+    bindings: { a, b, out: target, ...(takesBias ? { bias: bias ?? b } : {}) },
+    params,
+    workgroups: () =>
+      Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits,
     cost: {
       flops: () => 2 * sizeNow(m) * sizeNow(n) * sizeNow(k),
-      bytes: () => 4 * (a.length + b.length + out.length),
+      bytes: () => 4 * (a.length + b.length + target.length),
     },
+  });
+  if (splits === 1) return;
+  plan.dispatch({
+    kernel: kernel("sum_splits", { ACCUMULATE: accumulate }),
+    label: `${label}_sum`,
+    bindings: { partial: target, out },
+    params,
+    workgroups: () => Math.ceil(sizeNow(m) * sizeNow(n) / (4 * SUM_LANES)),
+    cost: { bytes: () => 4 * (target.length + out.length) },
   });
 }
 

@@ -1,8 +1,8 @@
 /**
  * Which matrix-product kernel runs where: a table of measured costs per class of device.
  *
- * All variants of one layout add up in the same order, so within a class of device the choice never changes a bit of the
- * result.
+ * What a row of out is computed from and in which order depends on K and N but not on M: a token's outputs are the same
+ * bits in any batch.
  *
  * @module
  */
@@ -22,6 +22,8 @@ export interface ProductSize {
   readonly rowsAlignment: number;
   /** Likewise for N. */
   readonly columnsAlignment: number;
+  /** K: the most it can be. */
+  readonly inner: number;
   /** Likewise for K. */
   readonly innerAlignment: number;
 }
@@ -29,13 +31,15 @@ export interface ProductSize {
 /** A kernel file and entry point, and the outputs that one workgroup computes. */
 export interface Variant {
   /** File below `kernels/matmul/`. */
-  readonly file: "nt" | "nn" | "tn" | "strided" | "plain";
+  readonly file: "nt" | "nn" | "tn" | "strided" | "tiled" | "plain";
   /** Entry point. */
   readonly entryPoint: string;
   /** Rows of out per workgroup. */
   readonly tileRows: number;
   /** Columns of out per workgroup. */
   readonly tileColumns: number;
+  /** Ranges that K is cut into, each with workgroups of its own; 1 except for `tiled`. */
+  readonly splits: number;
 }
 
 /** A kernel whose workgroup is eight lanes of a subgroup. */
@@ -77,10 +81,22 @@ const STRIDED: LaneKernel = {
   fits: () => true,
 };
 
-const PLAIN: Variant = { file: "plain", entryPoint: "tile32", tileRows: 32, tileColumns: 32 };
+const PLAIN: Variant = {
+  file: "plain",
+  entryPoint: "tile32",
+  tileRows: 32,
+  tileColumns: 32,
+  splits: 1,
+};
 
-/** Tiles are worth making smaller until there are this many: one for each thread of a small processor. */
-const WANTED_TILES = 4;
+/** Lane tiles are worth making smaller until there are this many: one for each thread of a small processor. */
+const WANTED_LANE_TILES = 4;
+
+/** Workgroups that keep a graphics processor busy. */
+const WANTED_WORKGROUPS = 256;
+
+/** A range of K shorter than this is not worth another workgroup and the second pass. */
+const SHORTEST_SPLIT = 128;
 
 /**
  * Chooses the kernel for a product.
@@ -90,19 +106,43 @@ const WANTED_TILES = 4;
  * @param size Sizes.
  */
 export function chooseVariant(adapter: AdapterSummary, layout: Layout, size: ProductSize): Variant {
-  // Eight lanes to a tile are right for processors, where a subgroup is one vector register.
-  if (adapter.subgroupSize < 8 || adapter.subgroupSize > 16) return PLAIN;
+  if (!adapter.isFallback) return tiledVariant(layout, size);
+  // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
+  return adapter.subgroupSize >= 8 ? laneVariant(layout, size) : PLAIN;
+}
+
+function laneVariant(layout: Layout, size: ProductSize): Variant {
   const aligned = LANE_KERNELS[layout];
   const { file, tileColumns, tileCost } = aligned?.fits(size) ? aligned : STRIDED;
   let best = Infinity;
   let tileRows = 0;
   for (const [rows, cost] of Object.entries(tileCost)) {
     const tiles = Math.ceil(size.rows / Number(rows)) * Math.ceil(size.columns / tileColumns);
-    const total = Math.max(tiles, WANTED_TILES) * cost;
+    const total = Math.max(tiles, WANTED_LANE_TILES) * cost;
     if (total < best) {
       best = total;
       tileRows = Number(rows);
     }
   }
-  return { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
+  return { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns, splits: 1 };
+}
+
+function tiledVariant(layout: Layout, size: ProductSize): Variant {
+  const { rows, columns, inner, rowsAlignment, columnsAlignment, innerAlignment } = size;
+  const contiguous = [
+    layout[0] === "t" ? rowsAlignment : innerAlignment,
+    layout[1] === "t" ? innerAlignment : columnsAlignment,
+    columnsAlignment,
+  ];
+  if (contiguous.some((alignment) => alignment < 4)) return PLAIN;
+  const tiles = (edge: number) => Math.ceil(rows / edge) * Math.ceil(columns / edge);
+  const edge = tiles(128) >= WANTED_WORKGROUPS ? 128 : 64;
+  // Only sums over tokens are split: a token's own outputs must not depend on how many others there are.
+  const splits = layout === "tn"
+    ? Math.min(
+      Math.ceil(WANTED_WORKGROUPS / tiles(edge)),
+      Math.max(1, Math.floor(inner / SHORTEST_SPLIT)),
+    )
+    : 1;
+  return { file: "tiled", entryPoint: `tile${edge}`, tileRows: edge, tileColumns: edge, splits };
 }

@@ -5,20 +5,28 @@ import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
 import { linear, matmul } from "../../src/ops/matmul.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { checkOp, onEveryDevice as onBothDevices } from "../helpers/gpu.ts";
+import { checkOp, onEveryDevice as onBothDevices, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul as reference } from "../reference/matmul.ts";
 
-/** With subgroups and without; and with subgroups but without 64-bit integers, if the device has both. */
+/**
+ * Every path the kernels have: with subgroups where the device has them, and without; with subgroups but without 64-bit
+ * integers; and what a graphics processor would be given.
+ */
 async function onEveryDevice(t: Deno.TestContext, body: (gpu: Gpu) => Promise<void>) {
-  await onBothDevices(t, async (gpu, t) => {
-    await body(gpu);
-    if (!gpu.adapter.subgroupSize || !gpu.adapter.int64) return;
-    const withoutInt64 = await openGpu({});
-    Object.defineProperty(withoutInt64, "adapter", { value: { ...gpu.adapter, int64: false } });
-    await t.step("without 64-bit integers", () => body(withoutInt64));
-    await withoutInt64.close();
-  });
+  await onBothDevices(t, async (gpu) => await body(gpu));
+  for (
+    const [name, properties] of [
+      ["without 64-bit integers", { int64: false }],
+      ["as on a graphics processor", { isFallback: false }],
+    ] as const
+  ) {
+    const gpu = await openGpu();
+    Object.defineProperty(gpu, "adapter", { value: { ...gpu.adapter, ...properties } });
+    await t.step(name, () => body(gpu));
+    gpu.check();
+    await gpu.close();
+  }
 }
 
 /** Sizes that touch every edge: one element, vectors, tiles, and one more or less than each. */
@@ -40,31 +48,60 @@ const SIZES: readonly (readonly [m: number, n: number, k: number])[] = [
   [1, 1, 1000],
 ];
 
-for (const transposeA of [false, true]) {
-  for (const transposeB of [false, true]) {
-    const name = `op(a) = a${transposeA ? "ᵀ" : ""}, op(b) = b${transposeB ? "ᵀ" : ""}`;
+for (const transA of [false, true]) {
+  for (const transB of [false, true]) {
+    const name = `op(a) = a${transA ? "ᵀ" : ""}, op(b) = b${transB ? "ᵀ" : ""}`;
     Deno.test(`matmul() with ${name} matches float64, forward and gradients`, async (t) => {
       await onEveryDevice(t, async (gpu) => {
         for (const [m, n, k] of SIZES) {
-          await checkOp(gpu, `${m} x ${n} x ${k}`, {
+          const a = randomArray(1, m * k);
+          const b = randomArray(2, k * n);
+          const dout = randomArray(3, m * n);
+          const { outputs, gradients } = await runOp(gpu, {
             inputs: {
-              a: { shape: transposeA ? [k, m] : [m, k], data: randomArray(1, m * k) },
-              b: { shape: transposeB ? [n, k] : [k, n], data: randomArray(2, k * n) },
+              a: { shape: transA ? [k, m] : [m, k], data: a },
+              b: { shape: transB ? [n, k] : [k, n], data: b, parameter: true },
             },
             build: (plan, { a, b }) => ({
-              out: matmul(plan, a!, b!, { transposeA, transposeB }),
+              out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
             }),
-            reference: ({ a, b }) => ({
-              out: reference(a!, b!, { m, n, k, transA: transposeA, transB: transposeB }),
-            }),
-            outputGradients: { out: randomArray(3, m * n) },
-            coordinates: m * n * k > 1e6 ? 6 : 20,
+            reference: () => ({}),
+            outputGradients: { out: dout },
           });
+          const expected = {
+            out: reference(a, b, { m, n, k, transA, transB }),
+            a: transA
+              ? reference(b, dout, { m: k, n: m, k: n, transA: transB, transB: true })
+              : reference(dout, b, { m, n: k, k: n, transB: !transB }),
+            b: transB
+              ? reference(dout, a, { m: n, n: k, k: m, transA: true, transB: transA })
+              : reference(a, dout, { m: k, n, k: m, transA: !transA }),
+          };
+          for (const [name, values] of Object.entries({ ...outputs, ...gradients })) {
+            assertClose(values, expected[name as keyof typeof expected], {
+              tolerance: 1e-5,
+              label: `${m} x ${n} x ${k}: ${name}`,
+            });
+          }
         }
       });
     });
   }
 }
+
+Deno.test("matmul() of many tiles matches float64", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [m, n, k] = [2050, 2052, 20];
+    const a = randomArray(1, m * k);
+    const b = randomArray(2, k * n);
+    const { outputs } = await runOp(gpu, {
+      inputs: { a: { shape: [m, k], data: a }, b: { shape: [k, n], data: b } },
+      build: (plan, { a, b }) => ({ out: matmul(plan, a!, b!) }),
+      reference: () => ({}),
+    });
+    assertClose(outputs.out!, reference(a, b, { m, n, k }), { tolerance: 1e-5 });
+  });
+});
 
 Deno.test("linear() with a bias matches float64, forward and gradients", async (t) => {
   await onEveryDevice(t, async (gpu) => {
