@@ -1,0 +1,107 @@
+/**
+ * Finished warm starts, kept so that every run with the same settings begins from the same one.
+ *
+ * A warm start is a Hugging Face folder with `warm_start.json` beside the weights, which says what
+ * made it.
+ */
+
+import { join } from "node:path";
+import type { PolicyConfig } from "../model/config.ts";
+import { fileExists, readJsonObject } from "../model/json_file.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Task } from "../rl/task.ts";
+import { replaceDirectoryAtomic, writeFileAtomic } from "./atomic.ts";
+import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
+import { VERSION } from "./version.ts";
+
+/** What decides the weights of a warm start, the adapter apart. */
+export interface WarmStartRecipe {
+  /** The task. */
+  readonly task: Task;
+  /** Shape of the policy. */
+  readonly policy: PolicyConfig;
+  /** Optimizer steps. */
+  readonly steps: number;
+  /** Demonstrations per step. */
+  readonly batchSize: number;
+  /** Peak learning rate. */
+  readonly learningRate: number;
+  /** Seed of the first weights and of the demonstrations. */
+  readonly seed: number;
+}
+
+/** Name of the file that makes a folder a warm start. */
+export const WARM_START = "warm_start.json";
+
+const WEIGHTS = "model.safetensors";
+
+/** The recipe as plain data. */
+function describeRecipe({ task, ...rest }: WarmStartRecipe): Record<string, unknown> {
+  return { task: task.name, fingerprint: taskFingerprint(task), ...rest };
+}
+
+/** Name of the folder of a warm start: the settings one looks for, and a digest of all of them. */
+export function warmStartKey(recipe: WarmStartRecipe): string {
+  const { task, policy, steps, batchSize, seed } = recipe;
+  return [
+    task.name,
+    `${policy.hiddenSize}x${policy.numHiddenLayers}`,
+    `${steps}x${batchSize}`,
+    `seed${seed}`,
+    digest(describeRecipe(recipe)).slice(0, 8),
+  ].join("-");
+}
+
+/**
+ * Whether a folder holds the warm start of a recipe.
+ *
+ * @throws {Error} If it holds another one, or a damaged one.
+ */
+export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promise<boolean> {
+  const path = join(dir, WARM_START);
+  if (!await fileExists(path)) return false;
+  const { recipe: saved, weights } = await readJsonObject(path);
+  if (digest(saved) !== digest(describeRecipe(recipe))) {
+    throw new RangeError(`${dir} holds a warm start with other settings: choose another folder`);
+  }
+  const file = join(dir, WEIGHTS);
+  if (!await fileExists(file) || await digestFile(file) !== weights) {
+    throw new RangeError(`${dir} is damaged: its ${WEIGHTS} is not the one saved. Remove it`);
+  }
+  return true;
+}
+
+/**
+ * Keeps a finished warm start.
+ *
+ * @param dir The folder; replaced as a whole. Its parent has to exist.
+ * @param recipe What made it.
+ * @param policy The policy.
+ * @param loss Its last cross-entropy, nats per token.
+ */
+export async function saveWarmStart(
+  dir: string,
+  recipe: WarmStartRecipe,
+  policy: Policy,
+  loss: number,
+): Promise<void> {
+  await replaceDirectoryAtomic(dir, async (temporary) => {
+    await policy.save(temporary);
+    const json = {
+      recipe: describeRecipe(recipe),
+      loss,
+      weights: await digestFile(join(temporary, WEIGHTS)),
+      adapter: policy.gpu.adapter.description,
+      version: VERSION,
+    };
+    await writeFileAtomic(join(temporary, WARM_START), JSON.stringify(json, null, 2) + "\n");
+  });
+}
+
+/** Name of the task of the warm start in a folder; `undefined` if it holds none. */
+export async function taskOfWarmStart(dir: string): Promise<string | undefined> {
+  const path = join(dir, WARM_START);
+  if (!await fileExists(path)) return undefined;
+  const { recipe } = await readJsonObject(path) as { recipe?: { task?: unknown } };
+  return typeof recipe?.task === "string" ? recipe.task : undefined;
+}

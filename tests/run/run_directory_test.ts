@@ -1,0 +1,192 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "node:path";
+import type { Evaluation } from "../../src/rl/evaluation.ts";
+import type { StepReport } from "../../src/rl/trainer.ts";
+import { readMetrics } from "../../src/run/metrics_log.ts";
+import {
+  checkpointOf,
+  evaluationMetrics,
+  latestRun,
+  readRunConfig,
+  readRunMetrics,
+  refuseExisting,
+  RunDirectory,
+} from "../../src/run/run_directory.ts";
+import { RunLock } from "../../src/run/run_lock.ts";
+import { taskByName } from "../../src/tasks/mod.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+const parity = taskByName("parity");
+const CONFIG = { task: "parity", seed: 42 };
+
+const EVALUATION: Evaluation = {
+  meanAtN: 0.5,
+  passAtN: 0.75,
+  greedy: 0.25,
+  meanLength: 6,
+  stdLength: 2,
+  truncated: 0.125,
+  numGenerations: 8,
+  prompts: 16,
+};
+
+/** A step with `completions` completions of step + 1 tokens. */
+function report(step: number, completions = 2): StepReport {
+  const { promptIds } = parity.problem("train", 0, step);
+  return {
+    step,
+    metrics: { "reward/mean": step / 10 },
+    completions: Array.from({ length: completions }, (_, b) => ({
+      promptIds,
+      completionIds: [...new Array<number>(step).fill(2), 1],
+      reward: b,
+      advantage: b - 0.5,
+      truncated: b === 0,
+    })),
+  };
+}
+
+Deno.test("a run writes its settings, a line per step and the completions with their text", async () => {
+  await inTempDir(async (dir) => {
+    const path = join(dir, "deep", "run");
+    using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 2 });
+    run.appendEvaluation(0, parity, EVALUATION);
+    run.append(report(1, 3), parity);
+    run.append(report(2, 3), parity, EVALUATION);
+
+    assertEquals(await readRunConfig(path), CONFIG);
+    assertEquals(await readRunMetrics(path), [
+      { "training/global_step": 0, ...evaluationMetrics(parity, EVALUATION) },
+      { "training/global_step": 1, "reward/mean": 0.1 },
+      {
+        "training/global_step": 2,
+        "reward/mean": 0.2,
+        ...evaluationMetrics(parity, EVALUATION),
+      },
+    ]);
+    const completions = await readMetrics(join(path, "completions.jsonl"));
+    assertEquals(completions.map((line) => line["training/global_step"]), [1, 1, 2, 2]);
+    const { promptIds } = parity.problem("train", 0, 2);
+    assertEquals(completions[2], {
+      "training/global_step": 2,
+      prompt: parity.describe(promptIds),
+      completion: parity.describe([2, 2, 1]),
+      reward: 0,
+      advantage: -0.5,
+      length: 3,
+      truncated: true,
+    });
+  });
+});
+
+Deno.test("evaluations have verl's names", () => {
+  assertEquals(evaluationMetrics(parity, EVALUATION), {
+    "eval/parity/mean@8": 0.5,
+    "eval/parity/pass@8": 0.75,
+    "eval/parity/greedy": 0.25,
+    "eval/parity/response_length/mean": 6,
+    "eval/parity/response_length/std": 2,
+    "eval/parity/response_length/clip_ratio": 0.125,
+  });
+});
+
+Deno.test("a resumed run drops what was logged after the checkpoint", async () => {
+  await inTempDir(async (dir) => {
+    {
+      using run = await RunDirectory.create(join(dir, "run"), CONFIG);
+      for (const step of [1, 2, 3, 4]) run.append(report(step), parity);
+    }
+    const path = join(dir, "run");
+    {
+      using run = await RunDirectory.resume(path, RunLock.take(path), 2, { ...CONFIG, seed: 43 });
+      run.append(report(3), parity);
+    }
+    const steps = (lines: Awaited<ReturnType<typeof readMetrics>>) =>
+      lines.map((line) => line["training/global_step"]);
+    assertEquals(steps(await readRunMetrics(path)), [1, 2, 3]);
+    assertEquals(steps(await readMetrics(join(path, "completions.jsonl"))), [1, 1, 2, 2, 3, 3]);
+    assertEquals((await readRunConfig(path)).seed, 43);
+  });
+});
+
+Deno.test("a new run does not write where something is", async () => {
+  await inTempDir(async (dir) => {
+    (await RunDirectory.create(join(dir, "run"), CONFIG)).close();
+    const error = await assertRejects(
+      () => RunDirectory.create(join(dir, "run"), CONFIG),
+      Deno.errors.AlreadyExists,
+    );
+    assertEquals(
+      error.message,
+      `${join(dir, "run")} is not empty: give another folder, or resume the run in it`,
+    );
+    await assertRejects(() => refuseExisting(join(dir, "run")), Deno.errors.AlreadyExists);
+    await Deno.mkdir(join(dir, "empty"));
+    await refuseExisting(join(dir, "empty"));
+    (await RunDirectory.create(join(dir, "empty"), CONFIG)).close();
+  });
+});
+
+Deno.test("runs without a name are counted", async () => {
+  await inTempDir(async (dir) => {
+    const parent = join(dir, "runs");
+    const paths: string[] = [];
+    const begun = await Promise.all(
+      [1, 2, 3].map(() => RunDirectory.createNext(parent, "parity", CONFIG)),
+    );
+    for (const run of begun) {
+      paths.push(run.path);
+      run.close();
+    }
+    assertEquals(paths.sort(), [1, 2, 3].map((n) => join(parent, `parity-${n}`)));
+  });
+});
+
+Deno.test("a run has one writer", async () => {
+  await inTempDir(async (dir) => {
+    const path = join(dir, "run");
+    const run = await RunDirectory.create(path, CONFIG);
+    assertThrows(() => RunLock.take(path), Deno.errors.Busy, "is being trained by another process");
+    run.close();
+    RunLock.take(path)[Symbol.dispose]();
+  });
+});
+
+Deno.test("the latest run is the one whose checkpoint was written last", async () => {
+  await inTempDir(async (dir) => {
+    assertEquals(await latestRun(join(dir, "none")), undefined);
+    const begin = async (name: string, task: string, time: number, checkpoint = "checkpoint") => {
+      const path = join(dir, name);
+      (await RunDirectory.create(path, { task })).close();
+      await Deno.mkdir(join(path, checkpoint));
+      const state = join(path, checkpoint, "trainer_state.json");
+      await Deno.writeTextFile(state, "{}");
+      await Deno.utime(state, time, time);
+      return path;
+    };
+    const first = await begin("a", "parity", 3000);
+    const second = await begin("b", "countdown", 2000);
+    await begin("c", "countdown", 1000);
+    (await RunDirectory.create(join(dir, "unsaved"), CONFIG)).close();
+    await Deno.mkdir(join(dir, "warm-start"));
+    assertEquals(await latestRun(dir), first);
+    assertEquals(await latestRun(dir, "countdown"), second);
+    assertEquals(await latestRun(dir, "chain-sum"), undefined);
+    // Its writer was stopped between two renames.
+    const third = await begin("d", "parity", 4000, "checkpoint.ready");
+    assertEquals(await latestRun(dir), third);
+    assertEquals(checkpointOf(third), join(third, "checkpoint"));
+  });
+});
+
+Deno.test("what is no run is refused by name", async () => {
+  await inTempDir(async (dir) => {
+    const error = await assertRejects(() => readRunConfig(dir), Deno.errors.NotFound);
+    assert(error.message.startsWith(`${dir} is not the folder of a run`), error.message);
+    await Deno.writeTextFile(join(dir, "config.json"), "{");
+    await assertRejects(() => readRunConfig(dir), SyntaxError, "not valid JSON");
+    await Deno.writeTextFile(join(dir, "config.json"), '{"model_type": "qwen2"}');
+    await assertRejects(() => readRunConfig(dir), TypeError, "is not of a run");
+    assertEquals(await readRunMetrics(dir), []);
+  });
+});

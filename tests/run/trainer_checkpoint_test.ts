@@ -1,0 +1,267 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { PolicyConfigOptions } from "../../src/model/config.ts";
+import { Policy } from "../../src/model/policy.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
+import { Trainer } from "../../src/rl/trainer.ts";
+import {
+  readTrainerState,
+  restoreTrainer,
+  saveTrainerCheckpoint,
+} from "../../src/run/trainer_checkpoint.ts";
+import { chainSum, parity } from "../../src/tasks/mod.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+const TASK = parity();
+
+const SHAPE: PolicyConfigOptions = {
+  vocabSize: TASK.vocabulary.length,
+  hiddenSize: 16,
+  numHiddenLayers: 1,
+  numAttentionHeads: 2,
+  intermediateSize: 32,
+  eosTokenId: TASK.eosTokenId,
+};
+
+const OPTIONS: TrainOptions = {
+  maxSteps: 4,
+  learningRate: 1e-2,
+  promptsPerStep: 2,
+  numGenerations: 8,
+  evalPrompts: 4,
+};
+
+const FILES = [
+  "config.json",
+  "generation_config.json",
+  "model.safetensors",
+  "optimizer.safetensors",
+];
+
+/** Runs `use` with a trainer of a policy with random weights. */
+async function withTrainer<T>(
+  gpu: Gpu,
+  use: (trainer: Trainer) => Promise<T>,
+  { options = {}, shape = {}, task = TASK }: {
+    options?: Partial<TrainOptions>;
+    shape?: Partial<PolicyConfigOptions>;
+    task?: typeof TASK | ReturnType<typeof chainSum>;
+  } = {},
+): Promise<T> {
+  const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed: 7 });
+  const trainer = await Trainer.create(policy, task, { ...OPTIONS, ...options });
+  try {
+    return await use(trainer);
+  } finally {
+    trainer.destroy();
+    policy.destroy();
+  }
+}
+
+async function train(trainer: Trainer, steps: number): Promise<void> {
+  for (let i = 0; i < steps; i++) await trainer.next();
+}
+
+async function bytesOf(dir: string): Promise<Record<string, Uint8Array>> {
+  const files: Record<string, Uint8Array> = {};
+  for (const name of [...FILES, "trainer_state.json"]) {
+    files[name] = await Deno.readFile(join(dir, name));
+  }
+  return files;
+}
+
+async function onGpu(test: (gpu: Gpu, dir: string) => Promise<void>): Promise<void> {
+  const gpu = await openGpu();
+  try {
+    await inTempDir((dir) => test(gpu, dir));
+    gpu.check();
+  } finally {
+    await gpu.close();
+  }
+}
+
+Deno.test("4 steps are 2 steps, a checkpoint and 2 steps, byte by byte", async () => {
+  await onGpu(async (gpu, dir) => {
+    const [half, whole, resumed] = ["half", "whole", "resumed"].map((name) => join(dir, name));
+    await withTrainer(gpu, async (trainer) => {
+      await train(trainer, 2);
+      await saveTrainerCheckpoint(half!, trainer);
+      await train(trainer, 2);
+      await saveTrainerCheckpoint(whole!, trainer);
+    });
+    await withTrainer(gpu, async (trainer) => {
+      // What the trainer was before must not matter.
+      await train(trainer, 1);
+      const state = await restoreTrainer(half!, trainer);
+      assertEquals([state.completedSteps, trainer.completedSteps], [2, 2]);
+      assertEquals(trainer.optimizer.stepCount, state.optimizerSteps);
+      assert(state.optimizerSteps > 0);
+      await train(trainer, 2);
+      await saveTrainerCheckpoint(resumed!, trainer);
+    });
+    const expected = await bytesOf(whole!);
+    assertEquals(await bytesOf(resumed!), expected);
+    const before = await bytesOf(half!);
+    assertNotEquals(before["model.safetensors"], expected["model.safetensors"]);
+    assertNotEquals(before["optimizer.safetensors"], expected["optimizer.safetensors"]);
+  });
+});
+
+Deno.test("a checkpoint is a Hugging Face folder, with the moments under PyTorch's names", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, async (trainer) => {
+      await train(trainer, 2);
+      await saveTrainerCheckpoint(path, trainer);
+      const policy = await Policy.load(gpu, path);
+      assertEquals(await policy.parameters.read(), await trainer.policy.parameters.read());
+      policy.destroy();
+    });
+    const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+    assertEquals(names, [...FILES, "trainer_state.json"].sort());
+    const state = await readTrainerState(path);
+    assertEquals(state.task.name, "parity");
+    assertEquals(state.options.seed, 42);
+    assertEquals(Object.keys(state.files), FILES);
+  });
+});
+
+Deno.test("settings without influence on the weights may change", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
+    const options = {
+      maxSteps: 9,
+      evalSteps: 3,
+      evalPrompts: 2,
+      numGenerationsEval: 2,
+      maxTokensPerMicroBatch: 64,
+    };
+    await withTrainer(gpu, (trainer) => restoreTrainer(path, trainer), { options });
+  });
+});
+
+Deno.test("a checkpoint of something else is refused by name and reason", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
+    const refused: [Parameters<typeof withTrainer>[2], string][] = [
+      [{ task: chainSum(), shape: { vocabSize: 32 } }, "of the task parity, not of chain-sum"],
+      [{ task: parity({ maxBits: 12 }) }, "of the task parity with other options"],
+      [{ options: { lossAlpha: 0.75 } }, "other settings: lossAlpha is 0.75 and was 1"],
+      [{ options: { epsilon: 0.1 } }, "epsilon is 0.1 and was undefined"],
+      [
+        { options: { seed: 1, lossAggregation: "grpo" } },
+        "seed is 1 and was 42; lossAggregation is grpo and was deltaL",
+      ],
+      [{ shape: { hiddenSize: 32 } }, "another shape: hiddenSize is 32 and was 16"],
+      [{ shape: { numHiddenLayers: 2 } }, "numHiddenLayers is 2 and was 1"],
+    ];
+    for (const [other, reason] of refused) {
+      await withTrainer(gpu, async (trainer) => {
+        const before = await trainer.policy.parameters.read();
+        const error = await assertRejects(() => restoreTrainer(path, trainer), RangeError, reason);
+        assert(error.message.startsWith(path), error.message);
+        assertEquals(await trainer.policy.parameters.read(), before);
+      }, other);
+    }
+  });
+});
+
+Deno.test("the end of a cosine cannot be moved", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    const options = { lrScheduler: "cosine" } as const;
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer), { options });
+    await withTrainer(gpu, async (trainer) => {
+      await assertRejects(
+        () => restoreTrainer(path, trainer),
+        RangeError,
+        "maxSteps is 9 and was 4",
+      );
+    }, { options: { ...options, maxSteps: 9 } });
+  });
+});
+
+Deno.test("a damaged checkpoint is refused, whichever file it is", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, async (trainer) => {
+      await saveTrainerCheckpoint(path, trainer);
+      const good = await bytesOf(path);
+      for (const name of FILES) {
+        const file = join(path, name);
+        const bytes = good[name]!;
+        const flipped = bytes.slice();
+        flipped[flipped.length - 2]! ^= 1;
+        for (const damaged of [flipped, bytes.subarray(0, -1), new Uint8Array(0)]) {
+          await Deno.writeFile(file, damaged);
+          const error = await assertRejects(() => restoreTrainer(path, trainer), RangeError);
+          assert(error.message.includes(`${path} is damaged: ${name}`), error.message);
+        }
+        await Deno.remove(file);
+        await assertRejects(
+          () => restoreTrainer(path, trainer),
+          Deno.errors.NotFound,
+          `its ${name} is gone`,
+        );
+        await Deno.writeFile(file, bytes);
+      }
+      await restoreTrainer(path, trainer);
+    });
+  });
+});
+
+Deno.test("a damaged trainer_state.json is refused, whichever field it is", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
+    const file = join(path, "trainer_state.json");
+    const good = JSON.parse(await Deno.readTextFile(file));
+    const damages: [Record<string, unknown> | string, string][] = [
+      ["", "is not valid JSON"],
+      ["{", "is not valid JSON"],
+      ["[]", "does not hold a JSON object"],
+      [{ format: "something else" }, "format is"],
+      [{ formatVersion: 2 }, "has formatVersion 2"],
+      [{ completedSteps: -1 }, "completedSteps is -1"],
+      [{ completedSteps: 1.5 }, "completedSteps is 1.5"],
+      [{ optimizerSteps: "3" }, 'optimizerSteps is "3"'],
+      [{ task: "parity" }, 'task is "parity"'],
+      [{ options: null }, "options is null"],
+      [{ files: {} }, "files is {}"],
+      [{ files: { ...good.files, "../x": "0" } }, "not a digest of each file"],
+      [{ adapter: 1 }, "adapter is 1"],
+      [{ version: null }, "version is null"],
+    ];
+    for (const [damage, reason] of damages) {
+      const text = typeof damage === "string" ? damage : JSON.stringify({ ...good, ...damage });
+      await Deno.writeTextFile(file, text);
+      const error = await assertRejects(() => readTrainerState(path), Error, reason);
+      assert(error.message.startsWith(file), error.message);
+    }
+    await Deno.remove(file);
+    await assertRejects(() => readTrainerState(path), Deno.errors.NotFound, "trainer_state.json");
+  });
+});
+
+Deno.test("a checkpoint that cannot be written leaves the one before", async () => {
+  await onGpu(async (gpu, dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, async (trainer) => {
+      await saveTrainerCheckpoint(path, trainer);
+      const good = await bytesOf(path);
+      const { parameters } = trainer.policy;
+      const norm = (await parameters.read()).get("model.norm.weight")!;
+      parameters.write("model.norm.weight", norm.map((value, i) => i === 3 ? NaN : value));
+      await assertRejects(
+        () => saveTrainerCheckpoint(path, trainer),
+        RangeError,
+        "model.norm.weight holds NaN at element 3",
+      );
+      assertEquals(await bytesOf(path), good);
+      assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["checkpoint"]);
+    });
+  });
+});
