@@ -10,7 +10,9 @@ import type { Command, Plan } from "./plan.ts";
 
 /** Accumulated figures of one dispatch path. */
 export interface ProfileEntry {
-  /** Path of the dispatch. */
+  /** Name of the plan it belongs to. */
+  readonly plan: string;
+  /** Path of the dispatch in the plan. */
   readonly label: string;
   /** The kernel it runs. */
   readonly kernel: string;
@@ -24,17 +26,33 @@ export interface ProfileEntry {
   bytes: number;
 }
 
-const CAPACITY = 2048;
+/** Timestamps of one submit on their way to the host. */
+interface Batch {
+  readonly staging: GPUBuffer;
+  readonly entries: readonly ProfileEntry[];
+}
 
-/** Collects timestamps around every dispatch. Set {@linkcode Gpu.profiler} to use one. */
+/** Dispatches of one submit that can be timed. */
+const CAPACITY = 2048;
+const BYTES = 16 * CAPACITY;
+
+/**
+ * Collects timestamps around every dispatch. Set {@linkcode Gpu.profiler} to use one.
+ *
+ * Nothing is awaited while work is submitted: {@linkcode Profiler.collect} may wait until a step is over, at the price
+ * of 32 KiB of staging memory for each submit since.
+ */
 export class Profiler {
-  /** Figures by dispatch path. */
+  /** Figures by plan and dispatch path. */
   readonly entries = new Map<string, ProfileEntry>();
+  /** Dispatches that had no room for a timestamp, because their submit had more than 2048. */
+  untimed = 0;
   readonly #gpu: Gpu;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  readonly #staging: GPUBuffer;
-  #pending: ProfileEntry[] = [];
+  readonly #free: GPUBuffer[] = [];
+  #encoded: ProfileEntry[] = [];
+  #submitted: Batch[] = [];
 
   /**
    * @param gpu A device with timestamp queries.
@@ -49,20 +67,15 @@ export class Profiler {
     this.#gpu = gpu;
     this.#queries = gpu.device.createQuerySet({ type: "timestamp", count: 2 * CAPACITY });
     this.#resolved = gpu.createBuffer(
-      16 * CAPACITY,
+      BYTES,
       GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
       "profile",
-    );
-    this.#staging = gpu.createBuffer(
-      16 * CAPACITY,
-      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      "profile.staging",
     );
   }
 
   /** Encodes a dispatch in a timed pass of its own; beyond the capacity of one submit, untimed. */
   encode(encoder: GPUCommandEncoder, plan: Plan, command: Command): void {
-    const slot = this.#pending.length;
+    const slot = this.#encoded.length;
     const timed = slot < CAPACITY;
     const pass = encoder.beginComputePass(
       timed
@@ -77,10 +90,15 @@ export class Profiler {
     );
     plan.encodeCommand(pass, command);
     pass.end();
-    if (!timed) return;
-    let entry = this.entries.get(command.label);
+    if (!timed) {
+      this.untimed++;
+      return;
+    }
+    const key = `${plan.name}: ${command.label}`;
+    let entry = this.entries.get(key);
     if (!entry) {
       entry = {
+        plan: plan.name,
         label: command.label,
         kernel: command.kernel.label,
         calls: 0,
@@ -88,28 +106,52 @@ export class Profiler {
         flops: 0,
         bytes: 0,
       };
-      this.entries.set(command.label, entry);
+      this.entries.set(key, entry);
     }
     entry.calls++;
     entry.flops += command.cost?.flops?.() ?? 0;
     entry.bytes += command.cost?.bytes?.() ?? 0;
-    this.#pending.push(entry);
+    this.#encoded.push(entry);
   }
 
-  /** Collects the timestamps of the submit just made; call after every submit while profiling. */
+  /** Encodes the copy of this submit's timestamps; called last before a submit. */
+  encodeCopy(encoder: GPUCommandEncoder): void {
+    const entries = this.#encoded;
+    if (entries.length === 0) return;
+    this.#encoded = [];
+    const staging = this.#free.pop() ?? this.#gpu.createBuffer(
+      BYTES,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      "profile.staging",
+    );
+    encoder.resolveQuerySet(this.#queries, 0, 2 * entries.length, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, 16 * entries.length);
+    this.#submitted.push({ staging, entries });
+  }
+
+  /** Waits for the submits so far and adds their times to {@linkcode entries}. */
   async collect(): Promise<void> {
-    const pending = this.#pending;
-    this.#pending = [];
-    if (pending.length === 0) return;
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encoder.resolveQuerySet(this.#queries, 0, 2 * pending.length, this.#resolved, 0);
-    encoder.copyBufferToBuffer(this.#resolved, 0, this.#staging, 0, 16 * pending.length);
-    this.#gpu.device.queue.submit([encoder.finish()]);
-    await this.#staging.mapAsync(GPUMapMode.READ);
-    const times = new BigUint64Array(this.#staging.getMappedRange().slice(0));
-    this.#staging.unmap();
-    for (const [i, entry] of pending.entries()) {
-      entry.nanoseconds += Number(times[2 * i + 1]! - times[2 * i]!);
+    for (const { staging, entries } of this.#submitted.splice(0)) {
+      await staging.mapAsync(GPUMapMode.READ, 0, 16 * entries.length);
+      const times = new BigUint64Array(staging.getMappedRange(0, 16 * entries.length).slice(0));
+      staging.unmap();
+      this.#free.push(staging);
+      for (const [i, entry] of entries.entries()) {
+        entry.nanoseconds += Number(times[2 * i + 1]! - times[2 * i]!);
+      }
     }
+  }
+
+  /** Forgets the figures so far, for instance those of a warm-up. */
+  reset(): void {
+    this.entries.clear();
+    this.untimed = 0;
+  }
+
+  /** Releases the memory. Take it off {@linkcode Gpu.profiler} first. */
+  destroy(): void {
+    this.#queries.destroy();
+    const staging = [...this.#free, ...this.#submitted.map((batch) => batch.staging)];
+    for (const buffer of [this.#resolved, ...staging]) this.#gpu.destroyBuffer(buffer);
   }
 }

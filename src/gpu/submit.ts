@@ -128,6 +128,7 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
   }
   endPass();
   readback?.encode(encoder);
+  gpu.profiler?.encodeCopy(encoder);
   gpu.device.queue.submit([encoder.finish()]);
   gpu.counters.submits++;
 }

@@ -28,6 +28,11 @@ export interface GeneratorCapacity {
   readonly sequences: number;
   /** M, the most tokens of one completion. */
   readonly completionLength: number;
+  /**
+   * Tokens of each sequence decoded per submit; finished sequences leave the batch only in between. Default: 4 on a
+   * software adapter, which gains more from dropping them early than from few submits, and 16 on others.
+   */
+  readonly stepsPerSubmit?: number;
 }
 
 /** One call of {@linkcode Generator.run}. */
@@ -100,8 +105,7 @@ export class Generator {
     this.#arena = new Arena(gpu, "generate");
     this.#prefill = new Plan(gpu, "prefill", { arena: this.#arena });
     this.#decode = new Plan(gpu, "decode", { arena: this.#arena });
-    // A software adapter gains more from dropping finished sequences early than from few submits.
-    this.#stepsPerSubmit = gpu.adapter.isFallback ? 4 : 16;
+    this.#stepsPerSubmit = capacity.stepsPerSubmit ?? (gpu.adapter.isFallback ? 4 : 16);
 
     this.sequences = new Dim("sequences", B);
     this.#active = new Dim("active", B);
