@@ -1,0 +1,86 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Gpu, openGpu } from "../../src/gpu/device.ts";
+import { Readback, readTensor, submit } from "../../src/gpu/submit.ts";
+
+Deno.test("openGpu() without an adapter names the remedy", async () => {
+  const original = Object.getOwnPropertyDescriptor(globalThis, "navigator")!;
+  const none = { gpu: { requestAdapter: () => Promise.resolve(null) } };
+  Object.defineProperty(globalThis, "navigator", { value: none, configurable: true });
+  try {
+    await assertRejects(() => openGpu(), Error, "sh setup.sh");
+  } finally {
+    Object.defineProperty(globalThis, "navigator", original);
+  }
+});
+
+Deno.test("openGpu() takes a device that the caller brings, and leaves it open", async () => {
+  const owner = await openGpu();
+  const guest = await openGpu({ device: owner.device });
+  const tensor = guest.tensor([3], { data: [1, 2, 3] });
+  assertEquals(await readTensor(guest, tensor), Float32Array.of(1, 2, 3));
+  await guest.close();
+  assertThrows(() => guest.tensor([1]), Error, "closed");
+  assertEquals(await readTensor(owner, owner.tensor([1], { data: [7] })), Float32Array.of(7));
+  await owner.close();
+});
+
+Deno.test("a device lost behind our back is reported at the next call", async () => {
+  const gpu = await openGpu();
+  const guest = await Gpu.fromDevice(gpu.device, { device: gpu.device });
+  gpu.device.destroy();
+  await gpu.device.lost;
+  assertThrows(() => guest.check(), Error, "The GPU device was lost");
+  assertThrows(() => submit(guest, []), Error, "Resume from the last checkpoint");
+  await gpu.close();
+});
+
+Deno.test("an error nobody caught stops the next call", async () => {
+  const gpu = await openGpu();
+  gpu.device.createBuffer({ size: 16, usage: 0x8000, label: "impossible" });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertThrows(() => gpu.check(), Error, "The GPU reported an error");
+  await gpu.close();
+});
+
+Deno.test("values of every type make the round trip", async () => {
+  const gpu = await openGpu();
+  const cases = [
+    ["f32", Float32Array.of(1.5, -0, 3e38)],
+    ["u32", Uint32Array.of(0, 7, 2 ** 32 - 1)],
+    ["i32", Int32Array.of(-1, 0, 2 ** 31 - 1)],
+  ] as const;
+  for (const [dtype, data] of cases) {
+    assertEquals(await readTensor(gpu, gpu.tensor([3], { data, dtype })), data);
+  }
+  const t = gpu.tensor([4], { data: [1, 2, 3, 4] });
+  gpu.write(t, [9], 2);
+  assertEquals(await readTensor(gpu, t), Float32Array.of(1, 2, 9, 4));
+  assertThrows(() => gpu.write(t, [1, 2], 3), RangeError, "Cannot write 2 values at 3");
+  await gpu.close();
+});
+
+Deno.test("a readback gives the values at the time of its submit, many times over", async () => {
+  const gpu = await openGpu();
+  const a = gpu.tensor([2], { name: "a" });
+  const b = gpu.tensor([3], { dtype: "u32", name: "b" });
+  const readback = new Readback(gpu, [a, b]);
+  for (let i = 0; i < 20; i++) {
+    gpu.write(a, [i, -i]);
+    gpu.write(b, [i, i + 1, i + 2]);
+    submit(gpu, [], readback);
+    assertEquals(await readback.take(), [Float32Array.of(i, -i), Uint32Array.of(i, i + 1, i + 2)]);
+  }
+  readback.destroy();
+  await gpu.close();
+});
+
+Deno.test("memory is counted when it is taken and given back", async () => {
+  const gpu = await openGpu();
+  const before = gpu.counters.bytesAllocated;
+  const t = gpu.tensor([1000]);
+  assertEquals(gpu.counters.bytesAllocated - before, 4000);
+  gpu.destroyTensor(t);
+  assertEquals(gpu.counters.bytesAllocated, before);
+  assert(gpu.counters.peakBytesAllocated >= before + 4000);
+  await gpu.close();
+});
