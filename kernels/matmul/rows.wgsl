@@ -50,10 +50,14 @@ struct Place {
     stride: u32,    // units in a row
 }
 
-// Tiles are counted along the columns first, so that neighbours share rows of a.
+// Tiles go in groups of four along the rows, then along the columns: what is loaded of a and b is used again soon.
 fn place(tile: u32, rows_per_tile: u32, columns_per_lane: u32, lane: u32) -> Place {
     let stride = (params.columns + columns_per_lane - 1u) / columns_per_lane;
     let across = (stride + 7u) / 8u;
-    let column = (tile % across) * 8u + lane;
-    return Place((tile / across) * rows_per_tile, column, min(column, stride - 1u), stride);
+    let group = 4u * (tile / (4u * across));
+    let within = tile % (4u * across);
+    let down = (params.rows + rows_per_tile - 1u) / rows_per_tile;
+    let high = clamp(down, group + 1u, group + 4u) - group;
+    let column = (within / high) * 8u + lane;
+    return Place((group + within % high) * rows_per_tile, column, min(column, stride - 1u), stride);
 }

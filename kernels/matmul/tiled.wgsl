@@ -4,7 +4,7 @@
 //   tile64   64 x 64 outputs per workgroup of 128 invocations, 8 x 4 to each: enough workgroups for small products
 //   tile128  128 x 128 outputs per workgroup of 256 invocations, 8 x 8 to each: fewer loads per product
 // The inner size is cut into `splits` ranges of `split_inner` (a multiple of 16) steps. With more than one, out holds
-// (splits, M, N) and sum_splits adds them up in order, so that small outputs of long sums fill the device as well.
+// (splits, M, N) and split_sum adds them up, so that small outputs of long sums fill the device as well.
 // While a tile is multiplied the next one is on its way into registers.
 
 struct Params {
@@ -262,23 +262,4 @@ fn tile128(
     }
     put_rows(split, 4u * (row4 + y), 64u, column4 + x, left);
     put_rows(split, 4u * (row4 + y), 64u, column4 + x + 16u, right);
-}
-
-@group(0) @binding(5) var<storage, read> partial: array<vec4f>;   // (splits, M, N)
-
-@compute @workgroup_size(64)
-fn sum_splits(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) id: u32,
-) {
-    let i = (wid.x + wid.y * nwg.x) * 64u + id;
-    let size = params.rows * (params.columns / 4u);
-    if (i >= size) { return; }
-    var sum = vec4f();
-    if (ACCUMULATE) { sum = out[i]; }
-    for (var split = 0u; split < params.splits; split++) {
-        sum += partial[split * size + i];
-    }
-    out[i] = sum;
 }

@@ -1,11 +1,15 @@
 // out[M, N] = a[K, M]ᵀ · b[K, N]: the gradient of a linear layer's weight, summed over K tokens. For devices with subgroups
 // of at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. M and N are multiples of 8, K is arbitrary.
-// rows32: one workgroup per tile of 32 x 64 outputs, eight columns to a lane.
+// rows32: one workgroup per tile of 32 x 64 outputs, eight columns to a lane. The tokens are cut into `splits` ranges of
+// `split_inner` tokens, so that what a range reads stays in the cache for all its tiles. With more than one, out holds
+// (splits, M, N) and split_sum adds them up.
 
 struct Params {
-    rows: u32,      // M
-    columns: u32,   // N
-    inner: u32,     // K
+    rows: u32,          // M
+    columns: u32,       // N
+    inner: u32,         // K
+    splits: u32,
+    split_inner: u32,   // tokens per split
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -78,9 +82,9 @@ struct Sums {
     odd: Rows,
 }
 
-fn put(at: Place, row: u32, evens: vec4f, odds: vec4f) {
-    if (at.column < at.stride && row < params.rows) {
-        let i = row * at.stride + at.column;
+fn put(at: Place, split: u32, row: u32, evens: vec4f, odds: vec4f) {
+    if (at.column < at.stride && row < params.rows && split < params.splits) {
+        let i = (split * params.rows + row) * at.stride + at.column;
         if (ACCUMULATE) {
             let before = out[i];
             out[i] = join(even(before) + evens, odd(before) + odds);
@@ -90,15 +94,15 @@ fn put(at: Place, row: u32, evens: vec4f, odds: vec4f) {
     }
 }
 
-fn put_rows(at: Place, row: u32, sums: Sums) {
-    put(at, row, sums.even.r0, sums.odd.r0);
-    put(at, row + 1u, sums.even.r1, sums.odd.r1);
-    put(at, row + 2u, sums.even.r2, sums.odd.r2);
-    put(at, row + 3u, sums.even.r3, sums.odd.r3);
-    put(at, row + 4u, sums.even.r4, sums.odd.r4);
-    put(at, row + 5u, sums.even.r5, sums.odd.r5);
-    put(at, row + 6u, sums.even.r6, sums.odd.r6);
-    put(at, row + 7u, sums.even.r7, sums.odd.r7);
+fn put_rows(at: Place, split: u32, row: u32, sums: Sums) {
+    put(at, split, row, sums.even.r0, sums.odd.r0);
+    put(at, split, row + 1u, sums.even.r1, sums.odd.r1);
+    put(at, split, row + 2u, sums.even.r2, sums.odd.r2);
+    put(at, split, row + 3u, sums.even.r3, sums.odd.r3);
+    put(at, split, row + 4u, sums.even.r4, sums.odd.r4);
+    put(at, split, row + 5u, sums.even.r5, sums.odd.r5);
+    put(at, split, row + 6u, sums.even.r6, sums.odd.r6);
+    put(at, split, row + 7u, sums.even.r7, sums.odd.r7);
 }
 
 fn add_four(sums: Sums, rows: Rows, parts: Parts) -> Sums {
@@ -111,13 +115,17 @@ fn rows32(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let at = place(wid.x + wid.y * nwg.x, 32u, 8u, lane);
+    let tiles = ((params.rows + 31u) / 32u) * ((params.columns + 63u) / 64u);
+    let at = place((wid.x + wid.y * nwg.x) % tiles, 32u, 8u, lane);
+    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let first = split * params.split_inner;
+    let end = min(first + params.split_inner, params.inner);
     let column = min(at.row / 8u + lane % 4u, params.rows / 8u - 1u);
     var s0 = Sums();
     var s1 = Sums();
     var s2 = Sums();
     var s3 = Sums();
-    for (var token = 0u; token < params.inner; token += 4u) {
+    for (var token = first; token < end; token += 4u) {
         let parts = load_parts(token, at);
         let p = load_piece(token + lane / 4u, column);
         let q = load_piece(token + 2u + lane / 4u, column);
@@ -126,8 +134,8 @@ fn rows32(
         s2 = add_four(s2, spread_lane(p, q, 2u), parts);
         s3 = add_four(s3, spread_lane(p, q, 3u), parts);
     }
-    put_rows(at, at.row, s0);
-    put_rows(at, at.row + 8u, s1);
-    put_rows(at, at.row + 16u, s2);
-    put_rows(at, at.row + 24u, s3);
+    put_rows(at, split, at.row, s0);
+    put_rows(at, split, at.row + 8u, s1);
+    put_rows(at, split, at.row + 16u, s2);
+    put_rows(at, split, at.row + 24u, s3);
 }

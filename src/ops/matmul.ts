@@ -11,6 +11,7 @@ import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
 import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
+import splitSum from "../../kernels/matmul/split_sum.wgsl" with { type: "text" };
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
 import tiled from "../../kernels/matmul/tiled.wgsl" with { type: "text" };
 import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
@@ -19,8 +20,11 @@ import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/
 import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
 
 /** Source of a kernel file with the snippets it needs. */
-function source(file: Variant["file"], int64: boolean): string {
+function source(file: Variant["file"] | "split_sum", int64: boolean): string {
+  const eight = int64 ? eightU64 : eightF32;
   switch (file) {
+    case "split_sum":
+      return `${splitSum}\n${eight}`;
     case "plain":
       return plain;
     case "tiled":
@@ -28,7 +32,7 @@ function source(file: Variant["file"], int64: boolean): string {
     case "strided":
       return `${strided}\n${rows}`;
     default:
-      return `${{ nn, nt, tn }[file]}\n${rows}\n${int64 ? eightU64 : eightF32}`;
+      return `${{ nn, nt, tn }[file]}\n${rows}\n${eight}`;
   }
 }
 
@@ -175,25 +179,15 @@ function product(plan: Plan, label: string, operands: Product): void {
   const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
-  const { file, entryPoint, tileRows, tileColumns, splits } = chooseVariant(
-    plan.gpu.adapter,
-    layout,
-    {
-      rows: sizeLimit(m),
-      columns: sizeLimit(n),
-      inner: sizeLimit(k),
-      rowsAlignment: alignment(m),
-      columnsAlignment: alignment(n),
-      innerAlignment: alignment(k),
-    },
-  );
-  const kernel = (entryPoint: string, constants: Record<string, boolean>) =>
-    plan.gpu.kernel({
-      name: `matmul/${file}`,
-      code: source(file, plan.gpu.adapter.int64),
-      entryPoint,
-      constants,
-    });
+  const { adapter } = plan.gpu;
+  const { file, entryPoint, tileRows, tileColumns, splitInner } = chooseVariant(adapter, layout, {
+    rows: sizeLimit(m),
+    columns: sizeLimit(n),
+    inner: sizeLimit(k),
+    rowsAlignment: alignment(m),
+    columnsAlignment: alignment(n),
+    innerAlignment: alignment(k),
+  });
   const takesBias = file !== "nn" && file !== "tn";
   const params: Record<string, Param> = { rows: m, columns: n, inner: k };
   if (file === "strided" || file === "plain") {
@@ -202,36 +196,50 @@ function product(plan: Plan, label: string, operands: Product): void {
     params.b_inner = transposeB ? 1 : n;
     params.b_column = transposeB ? k : 1;
   }
-  if (file === "tiled") {
+  const splits = () => splitInner ? Math.max(1, Math.ceil(sizeNow(k) / splitInner)) : 1;
+  if (file === "tn" || file === "tiled") {
     params.splits = splits;
-    params.split_inner = () => 16 * Math.ceil(sizeNow(k) / splits / 16);
+    params.split_inner = splitInner ?? k;
   }
-  const target = splits > 1 ? plan.empty([splits, m, n], `${label}.partial`) : out;
+  const target = splitInner
+    ? plan.empty([Math.ceil(sizeLimit(k) / splitInner), m, n], `${label}.partial`)
+    : out;
   plan.dispatch({
-    kernel: kernel(entryPoint, {
-      ACCUMULATE: accumulate && splits === 1,
-      ...(takesBias ? { BIAS: bias !== undefined } : {}),
-      ...(file === "tiled" ? { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB } : {}),
+    kernel: plan.gpu.kernel({
+      name: `matmul/${file}`,
+      code: source(file, adapter.int64),
+      entryPoint,
+      constants: {
+        ACCUMULATE: accumulate && !splitInner,
+        ...(takesBias ? { BIAS: bias !== undefined } : {}),
+        ...(file === "tiled" ? { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB } : {}),
+      },
     }),
     label,
     // Without a bias the binding is never read; any other input may stand there.
     bindings: { a, b, out: target, ...(takesBias ? { bias: bias ?? b } : {}) },
     params,
     workgroups: () =>
-      Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits,
+      Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits(),
     cost: {
       flops: () => 2 * sizeNow(m) * sizeNow(n) * sizeNow(k),
-      bytes: () => 4 * (a.length + b.length + target.length),
+      bytes: () => 4 * (a.length + b.length + out.length * splits()),
     },
   });
-  if (splits === 1) return;
+  if (!splitInner) return;
+  const size = () => sizeNow(m) * sizeNow(n) / 8;
   plan.dispatch({
-    kernel: kernel("sum_splits", { ACCUMULATE: accumulate }),
+    kernel: plan.gpu.kernel({
+      name: "matmul/split_sum",
+      code: source("split_sum", adapter.int64),
+      entryPoint: "sum_splits",
+      constants: { ACCUMULATE: accumulate },
+    }),
     label: `${label}_sum`,
     bindings: { partial: target, out },
-    params,
-    workgroups: () => Math.ceil(sizeNow(m) * sizeNow(n) / (4 * SUM_LANES)),
-    cost: { bytes: () => 4 * (target.length + out.length) },
+    params: { size, splits },
+    workgroups: () => Math.ceil(size() / SUM_LANES),
+    cost: { bytes: () => 32 * size() * (splits() + 1) },
   });
 }
 

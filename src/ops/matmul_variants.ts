@@ -38,8 +38,8 @@ export interface Variant {
   readonly tileRows: number;
   /** Columns of out per workgroup. */
   readonly tileColumns: number;
-  /** Ranges that K is cut into, each with workgroups of its own; 1 except for `tiled`. */
-  readonly splits: number;
+  /** Steps of K per range, if it is cut into ranges with workgroups of their own (`tn`, `tiled`). */
+  readonly splitInner?: number;
 }
 
 /** A kernel whose workgroup is eight lanes of a subgroup. */
@@ -86,11 +86,16 @@ const PLAIN: Variant = {
   entryPoint: "tile32",
   tileRows: 32,
   tileColumns: 32,
-  splits: 1,
 };
 
 /** Lane tiles are worth making smaller until there are this many: one for each thread of a small processor. */
 const WANTED_LANE_TILES = 4;
+
+/** Floats of a and b that a processor core's second-level cache holds. */
+const CACHED_FLOATS = 2 ** 18;
+
+/** The most floats of partial sums to make. */
+const MAX_PARTIAL_FLOATS = 2 ** 23;
 
 /** Workgroups that keep a graphics processor busy. */
 const WANTED_WORKGROUPS = 256;
@@ -124,7 +129,18 @@ function laneVariant(layout: Layout, size: ProductSize): Variant {
       tileRows = Number(rows);
     }
   }
-  return { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns, splits: 1 };
+  const variant = { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
+  if (file !== "tn" || size.inner * (size.rows + size.columns) <= CACHED_FLOATS) return variant;
+  // All tiles of a range of tokens run before the next one, while the tokens are in the cache.
+  const cached = CACHED_FLOATS / (size.rows + size.columns);
+  const fewest = size.inner * size.rows * size.columns / MAX_PARTIAL_FLOATS;
+  return withSplits(variant, size, Math.max(fewest, Math.min(512, Math.max(192, cached))));
+}
+
+/** Cuts K into ranges of about `steps`, if that makes more than one. */
+function withSplits(variant: Variant, size: ProductSize, steps: number): Variant {
+  const splitInner = 16 * Math.ceil(steps / 16);
+  return splitInner < size.inner ? { ...variant, splitInner } : variant;
 }
 
 function tiledVariant(layout: Layout, size: ProductSize): Variant {
@@ -137,12 +153,14 @@ function tiledVariant(layout: Layout, size: ProductSize): Variant {
   if (contiguous.some((alignment) => alignment < 4)) return PLAIN;
   const tiles = (edge: number) => Math.ceil(rows / edge) * Math.ceil(columns / edge);
   const edge = tiles(128) >= WANTED_WORKGROUPS ? 128 : 64;
+  const variant: Variant = {
+    file: "tiled",
+    entryPoint: `tile${edge}`,
+    tileRows: edge,
+    tileColumns: edge,
+  };
   // Only sums over tokens are split: a token's own outputs must not depend on how many others there are.
-  const splits = layout === "tn"
-    ? Math.min(
-      Math.ceil(WANTED_WORKGROUPS / tiles(edge)),
-      Math.max(1, Math.floor(inner / SHORTEST_SPLIT)),
-    )
-    : 1;
-  return { file: "tiled", entryPoint: `tile${edge}`, tileRows: edge, tileColumns: edge, splits };
+  if (layout !== "tn") return variant;
+  const wanted = inner * tiles(edge) / WANTED_WORKGROUPS;
+  return withSplits(variant, size, Math.max(SHORTEST_SPLIT, wanted));
 }

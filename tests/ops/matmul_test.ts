@@ -147,12 +147,12 @@ function linearPlan(gpu: Gpu, capacity: number, n: number, k: number) {
 
 Deno.test("linear() follows the current number of rows and adds to the parameters' gradients", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    const [n, k] = [44, 24];
-    const { rows, weight, bias, plan, x, y, dy, dx } = linearPlan(gpu, 300, n, k);
+    const [n, k] = [48, 24];
+    const { rows, weight, bias, plan, x, y, dy, dx } = linearPlan(gpu, 4200, n, k);
     await plan.compile();
     const dweight = new Float64Array(n * k);
     const dbias = new Float64Array(n);
-    for (const m of [300, 0, 7, 65]) {
+    for (const m of [4200, 0, 7, 1300]) {
       rows.value = m;
       const values = randomArray(10 + m, m * k);
       const seeds = randomArray(20 + m, m * n);
@@ -212,7 +212,7 @@ Deno.test("a row's result does not depend on how many rows there are, to the bit
 
 Deno.test("matmul() sums thousands of terms to 1e-5", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    const [m, n, k] = [36, 40, 8192];
+    const [m, n, k] = [40, 48, 8190];
     await checkOp(gpu, `${m} x ${n} x ${k}`, {
       inputs: {
         a: { shape: [k, m], data: randomArray(1, m * k) },
