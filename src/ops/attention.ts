@@ -4,19 +4,30 @@
  * @module
  */
 
-import code from "../../kernels/attention.wgsl" with { type: "text" };
+import commonCode from "../../kernels/attention.wgsl" with { type: "text" };
+import backwardKeyCode from "../../kernels/attention/backward_key.wgsl" with { type: "text" };
+import backwardQueryCode from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
+import eachText from "../../kernels/attention/each.wgsl" with { type: "text" };
+import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
-/** Rows of the other side that are taken at a time where lanes load them directly. */
-const DIRECT_BLOCK = 4;
+/** WGSL of `each(phase)`, for kernels that keep a head in registers. */
+export const eachCode: string = eachText;
 
-/** Up to this many lanes, passing rows around a subgroup beats loading them on every lane. */
-const NARROW_SUBGROUP = 16;
+/** The passes by their entry points. */
+const PASSES = {
+  forward: forwardCode,
+  backward_query: backwardQueryCode,
+  backward_key: backwardKeyCode,
+};
+
+/** The subgroup sizes at which passing rows around beats loading them on every lane. */
+const NARROW = [4, 8, 16];
 
 /** Options of {@linkcode attention}. */
 export interface AttentionOptions extends HeadLayout {
@@ -62,14 +73,20 @@ export function attention(
     );
   }
   const tokens: Size = qkv.shape[0]!;
-  const tile = attentionTile(plan.gpu);
-  const narrow = plan.gpu.adapter.subgroupSize !== 0 && tile <= NARROW_SUBGROUP;
-  const kernel = (entryPoint: string) =>
-    plan.gpu.kernel({
-      name: narrow ? "attention/shuffle" : "attention/direct",
-      code: `${code}\n${narrow ? shuffleCode : directCode}`,
+  const { gpu } = plan;
+  const narrow = NARROW.includes(gpu.adapter.subgroupSize);
+  const kernel = (entryPoint: keyof typeof PASSES) =>
+    gpu.kernel({
+      name: `attention/${narrow ? "shuffle" : "direct"}`,
+      code: [PASSES[entryPoint], commonCode, eachCode, narrow ? shuffleCode : directCode].join(
+        "\n",
+      ),
       entryPoint,
-      constants: { TILE: tile, BLOCK: narrow ? tile : DIRECT_BLOCK, HEAD_VECS: headDim / 4 },
+      constants: {
+        TILE: attentionTile(gpu),
+        BLOCK: gpu.adapter.subgroupSize === 4 || !narrow ? 4 : 8,
+        HEAD_VECS: headDim / 4,
+      },
     });
   const table = { segments, tiles };
   const params = {

@@ -1,0 +1,115 @@
+// Attention, gradients of the keys and values, with p recomputed from the saved log-sum-exp:
+//   dv = sum over queries of p dout;  ds = p (dout . v - row_dot);  dk = sum over queries of ds q / sqrt(D)
+// A workgroup is a tile of key tokens and a key/value head, a lane is one key that walks over the queries that see it, of
+// all query heads of its group in turn. Writes the keys' and values' parts of dqkv (T, (H + 2J) D).
+
+@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4f>;
+
+var<private> k: array<vec4f, MAX_VECS>;
+var<private> v: array<vec4f, MAX_VECS>;
+var<private> dk: array<vec4f, MAX_VECS>;
+var<private> dv: array<vec4f, MAX_VECS>;
+var<private> held_q: array<vec4f, MAX_VECS>;
+var<private> held_dout: array<vec4f, MAX_VECS>;
+var<private> own: u32;           // where k and dk begin
+var<private> values: u32;        // from a key to its value
+var<private> mine: u32;          // where the query begins that this lane holds for the block
+var<private> mine_dout: u32;
+var<private> low: vec4u;         // where the queries of the block begin
+var<private> high: vec4u;
+var<private> low_dout: vec4u;
+var<private> high_dout: vec4u;
+var<private> p_low: vec4f;       // scores, then probabilities, of the block's queries
+var<private> p_high: vec4f;
+var<private> ds_low: vec4f;      // gradients of the scores
+var<private> ds_high: vec4f;
+
+fn visit(phase: u32, c: u32) {
+    switch phase {
+        case START: {
+            k[c] = qkv[own + c] * (params.scale * LOG2E);
+            v[c] = qkv[own + values + c];
+            dk[c] = vec4f();
+            dv[c] = vec4f();
+        }
+        case SCORE: {
+            held_q[c] = qkv[mine + c];
+            held_dout[c] = dout[mine_dout + c];
+            p_low += k[c] * qkv_rows(held_q[c], 0u, low + c);
+            ds_low += v[c] * dout_rows(held_dout[c], 0u, low_dout + c);
+            if (BLOCK > 4u) {
+                p_high += k[c] * qkv_rows(held_q[c], 4u, high + c);
+                ds_high += v[c] * dout_rows(held_dout[c], 4u, high_dout + c);
+            }
+        }
+        case SUM: {
+            dk[c] += qkv_rows(held_q[c], 0u, low + c) * ds_low;
+            dv[c] += dout_rows(held_dout[c], 0u, low_dout + c) * p_low;
+            if (BLOCK > 4u) {
+                dk[c] += qkv_rows(held_q[c], 4u, high + c) * ds_high;
+                dv[c] += dout_rows(held_dout[c], 4u, high_dout + c) * p_high;
+            }
+        }
+        default: {
+            var key_sum = dk[c] * params.scale;
+            var value_sum = dv[c];
+            if (params.accumulate != 0u) {
+                key_sum += dqkv[own + c];
+                value_sum += dqkv[own + values + c];
+            }
+            dqkv[own + c] = key_sum;
+            dqkv[own + values + c] = value_sum;
+        }
+    }
+}
+
+@compute @workgroup_size(TILE)
+fn backward_key(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    let key_head = id % params.key_heads;
+    if (id / params.key_heads >= params.tiles) { return; }
+    let tile = read_tile(id / params.key_heads);
+    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
+    let group = params.heads / params.key_heads;
+    let token = min(tile.first + lane, tile.end - 1u);
+
+    own = token * row + (params.heads + key_head) * HEAD_VECS;
+    values = params.key_heads * HEAD_VECS;
+    each(START);
+    for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
+        for (var i = tile.first; i < tile.query_end; i += BLOCK) {
+            let last = vec4u(tile.query_end - 1u);
+            let held = min(i + lane, last.x);
+            let low_queries = min(i + LOW, last);
+            let high_queries = min(i + HIGH, last);
+            mine = held * row + head * HEAD_VECS;
+            low = low_queries * row + head * HEAD_VECS;
+            high = high_queries * row + head * HEAD_VECS;
+            mine_dout = (held * params.heads + head) * HEAD_VECS;
+            low_dout = (low_queries * params.heads + head) * HEAD_VECS;
+            high_dout = (high_queries * params.heads + head) * HEAD_VECS;
+            let held_lse = saved_lse[held * params.heads + head];
+            let held_row_dot = saved_row_dot[held * params.heads + head];
+            p_low = -lse_rows(held_lse, 0u, low_queries * params.heads + head);
+            ds_low = -row_dot_rows(held_row_dot, 0u, low_queries * params.heads + head);
+            if (BLOCK > 4u) {
+                p_high = -lse_rows(held_lse, 4u, high_queries * params.heads + head);
+                ds_high = -row_dot_rows(held_row_dot, 4u, high_queries * params.heads + head);
+            }
+            each(SCORE);
+            let seen_low = (i + LOW >= vec4u(token)) & (i + LOW <= last);
+            let seen_high = (i + HIGH >= vec4u(token)) & (i + HIGH <= last);
+            p_low = exp2(select(vec4f(NEVER), p_low, seen_low));
+            p_high = exp2(select(vec4f(NEVER), p_high, seen_high));
+            ds_low *= p_low;
+            ds_high *= p_high;
+            each(SUM);
+        }
+    }
+    if (tile.first + lane >= tile.end) { return; }
+    each(FINISH);
+}

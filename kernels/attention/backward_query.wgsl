@@ -1,0 +1,96 @@
+// Attention, gradient of the queries, with p recomputed from the saved log-sum-exp:
+//   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
+// Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), and row_dot (T, H).
+
+@group(0) @binding(7) var<storage, read> saved_out: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> row_dot: array<f32>;
+@group(0) @binding(9) var<storage, read_write> dqkv: array<vec4f>;
+
+var<private> q: array<vec4f, MAX_VECS>;
+var<private> d: array<vec4f, MAX_VECS>;
+var<private> dq: array<vec4f, MAX_VECS>;
+var<private> held_keys: array<vec4f, MAX_VECS>;
+var<private> own: u32;         // where q and dq begin
+var<private> own_out: u32;     // where out and dout begin
+var<private> mine: u32;        // where the key begins that this lane holds for the block
+var<private> low: vec4u;       // where the keys of the block begin
+var<private> high: vec4u;
+var<private> values: u32;      // from a key to its value
+var<private> p_low: vec4f;     // scores of the block's keys
+var<private> p_high: vec4f;
+var<private> ds_low: vec4f;    // gradients of the scores
+var<private> ds_high: vec4f;
+var<private> along: vec4f;     // row_dot in four parts
+
+fn visit(phase: u32, c: u32) {
+    switch phase {
+        case START: {
+            q[c] = qkv[own + c] * (params.scale * LOG2E);
+            d[c] = dout[own_out + c];
+            dq[c] = vec4f();
+            along += d[c] * saved_out[own_out + c];
+        }
+        case SCORE: {
+            held_keys[c] = qkv[mine + c];
+            let held = qkv[mine + values + c];
+            p_low += q[c] * qkv_rows(held_keys[c], 0u, low + c);
+            ds_low += d[c] * qkv_rows(held, 0u, low + values + c);
+            if (BLOCK > 4u) {
+                p_high += q[c] * qkv_rows(held_keys[c], 4u, high + c);
+                ds_high += d[c] * qkv_rows(held, 4u, high + values + c);
+            }
+        }
+        case SUM: {
+            dq[c] += qkv_rows(held_keys[c], 0u, low + c) * ds_low;
+            if (BLOCK > 4u) { dq[c] += qkv_rows(held_keys[c], 4u, high + c) * ds_high; }
+        }
+        default: {
+            var sum = dq[c] * params.scale;
+            if (params.accumulate != 0u) { sum += dqkv[own + c]; }
+            dqkv[own + c] = sum;
+        }
+    }
+}
+
+@compute @workgroup_size(TILE)
+fn backward_query(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    let head = id % params.heads;
+    if (id / params.heads >= params.tiles) { return; }
+    let tile = read_tile(id / params.heads);
+    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_VECS;
+    let token = min(tile.first + lane, tile.end - 1u);
+    let position = token - tile.start + tile.prefix;
+    let keys = tile.end - tile.start + tile.prefix;
+    let query = token * params.heads + head;
+
+    own = token * row + head * HEAD_VECS;
+    own_out = query * HEAD_VECS;
+    values = params.key_heads * HEAD_VECS;
+    along = vec4f();
+    each(START);
+    let mean_slope = sum4(along);
+    let level = saved_lse[query];
+    for (var n = 0u; n < keys; n += BLOCK) {
+        let last = vec4u(keys - 1u);
+        mine = tokens_at(tile, min(vec4u(n + lane), last)).x * row + key_column;
+        low = tokens_at(tile, min(n + LOW, last)) * row + key_column;
+        high = tokens_at(tile, min(n + HIGH, last)) * row + key_column;
+        p_low = vec4f(-level);
+        p_high = vec4f(-level);
+        ds_low = vec4f(-mean_slope);
+        ds_high = vec4f(-mean_slope);
+        each(SCORE);
+        ds_low *= exp2(select(vec4f(NEVER), p_low, n + LOW <= vec4u(position)));
+        ds_high *= exp2(select(vec4f(NEVER), p_high, n + HIGH <= vec4u(position)));
+        each(SUM);
+    }
+    if (tile.first + lane >= tile.end) { return; }
+    row_dot[query] = mean_slope;
+    each(FINISH);
+}

@@ -1,0 +1,90 @@
+// Attention, forward: a workgroup is a tile of query tokens and a head, a lane is one query that walks over its keys with
+// an online softmax. See attention.wgsl.
+
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> lse: array<f32>;
+
+var<private> q: array<vec4f, MAX_VECS>;
+var<private> total: array<vec4f, MAX_VECS>;
+var<private> own: u32;        // where q and later out begin
+var<private> mine: u32;       // where the key begins that this lane holds for the block
+var<private> low: vec4u;      // where the keys of the block begin
+var<private> high: vec4u;
+var<private> values: u32;     // from a key to its value
+var<private> p_low: vec4f;    // scores, then probabilities, of the block's keys
+var<private> p_high: vec4f;
+var<private> factor: f32;
+
+fn visit(phase: u32, c: u32) {
+    switch phase {
+        case START: {
+            q[c] = qkv[own + c] * factor;
+            total[c] = vec4f();
+        }
+        case SCORE: {
+            let held = qkv[mine + c];
+            p_low += q[c] * qkv_rows(held, 0u, low + c);
+            if (BLOCK > 4u) { p_high += q[c] * qkv_rows(held, 4u, high + c); }
+        }
+        case SUM: {
+            let held = qkv[mine + values + c];
+            var sum = total[c] * factor + qkv_rows(held, 0u, low + values + c) * p_low;
+            if (BLOCK > 4u) { sum += qkv_rows(held, 4u, high + values + c) * p_high; }
+            total[c] = sum;
+        }
+        default: {
+            out[own + c] = total[c] * factor;
+        }
+    }
+}
+
+@compute @workgroup_size(TILE)
+fn forward(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    let head = id % params.heads;
+    if (id / params.heads >= params.tiles) { return; }
+    let tile = read_tile(id / params.heads);
+    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_VECS;
+    let token = min(tile.first + lane, tile.end - 1u);
+    let position = token - tile.start + tile.prefix;
+    let keys = tile.end - tile.start + tile.prefix;
+
+    own = token * row + head * HEAD_VECS;
+    values = params.key_heads * HEAD_VECS;
+    factor = params.scale * LOG2E;
+    each(START);
+    var largest = NEVER;
+    var weight = 0.0;
+    for (var n = 0u; n < keys; n += BLOCK) {
+        let last = vec4u(keys - 1u);
+        mine = tokens_at(tile, min(vec4u(n + lane), last)).x * row + key_column;
+        low = tokens_at(tile, min(n + LOW, last)) * row + key_column;
+        high = tokens_at(tile, min(n + HIGH, last)) * row + key_column;
+        p_low = vec4f();
+        p_high = vec4f();
+        each(SCORE);
+        p_low = select(vec4f(NEVER), p_low, n + LOW <= vec4u(position));
+        p_high = select(vec4f(NEVER), p_high, n + HIGH <= vec4u(position));
+        let before = largest;
+        largest = max(largest, max4(p_low));
+        if (BLOCK > 4u) { largest = max(largest, max4(p_high)); }
+        factor = exp2(before - largest);
+        p_low = exp2(p_low - largest);
+        weight = weight * factor + sum4(p_low);
+        if (BLOCK > 4u) {
+            p_high = exp2(p_high - largest);
+            weight += sum4(p_high);
+        }
+        each(SUM);
+    }
+    if (tile.first + lane >= tile.end) { return; }
+    own = (token * params.heads + head) * HEAD_VECS;
+    factor = 1.0 / weight;
+    each(FINISH);
+    lse[token * params.heads + head] = largest + log2(weight);
+}
