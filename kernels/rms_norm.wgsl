@@ -1,7 +1,7 @@
 // RMSNorm with an optional residual sum before it (Zhang & Sennrich 2019):
 //   sum = x + delta;  rstd = 1 / sqrt(mean(sum^2) + eps);  normed = sum * rstd * weight
 // x, delta, sum, normed (T, C); weight (C); rstd (T). C is a multiple of 4: the last axis is read as vec4.
-// forward, backward: one team per row. backward_weight: one lane per four columns and chunk of rows.
+// forward: one team per row. backward: one team per chunk of rows. backward_weight: one lane per four columns.
 
 struct Params {
     rows: u32,         // T
@@ -9,8 +9,12 @@ struct Params {
     eps: f32,
     has_delta: u32,    // forward: delta is added and sum is written
     has_dsum: u32,     // backward: dsum is added to dx
-    chunk_rows: u32,   // backward_weight: rows per chunk
-    chunks: u32,       // backward_weight*: number of chunks
+    chunk_rows: u32,   // backward: rows per chunk
+    chunks: u32,       // backward*: number of chunks
+    slots: u32,        // backward_weight: room for chunks in partials, per norm
+    norms: u32,        // backward_weight: number of norms
+    norm_stride: u32,  // backward_weight: vec4s from one norm's dweight to the next
+    accumulate: u32,   // backward_weight: add to dweight
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -54,32 +58,47 @@ fn forward(
 @group(0) @binding(9) var<storage, read> saved_rstd: array<f32>;
 @group(0) @binding(10) var<storage, read_write> dx: array<vec4f>;
 
+@group(0) @binding(11) var<storage, read_write> partial: array<vec4f>;   // (chunks, C)
+
 // dx = rstd * (w * dy - xhat * mean(w * dy * xhat)) + dsum, with xhat = x * rstd; x is the saved sum.
+// partial[chunk, c] = sum over the chunk's rows of dy * xhat
 @compute @workgroup_size(LANES)
 fn backward(
     @builtin(workgroup_id) wid: vec3u,
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
-    if (row >= params.rows) { return; }
-    let begin = row * params.columns;
-    let scale = saved_rstd[row];
-    var along = 0.0;
-    for (var c = lane; c < params.columns; c += LANES) {
-        along += dot(weight[c] * dnormed[begin + c], x[begin + c]);
-    }
-    let mean = team_sum(along, lane) * scale / f32(4u * params.columns);
-    for (var c = lane; c < params.columns; c += LANES) {
-        var g = scale * (weight[c] * dnormed[begin + c] - x[begin + c] * scale * mean);
-        if (params.has_dsum != 0u) { g += dsum[begin + c]; }
-        dx[begin + c] = g;
+    let chunk = wid.x + wid.y * nwg.x;
+    if (chunk >= params.chunks) { return; }
+    let first = chunk * params.chunk_rows;
+    let last = min(first + params.chunk_rows, params.rows);
+    let to = chunk * params.columns;
+    for (var row = first; row < last; row++) {
+        let begin = row * params.columns;
+        let scale = saved_rstd[row];
+        var along = 0.0;
+        for (var c = lane; c < params.columns; c += LANES) {
+            along += dot(weight[c] * dnormed[begin + c], x[begin + c]);
+        }
+        let mean = team_sum(along, lane) * scale / f32(4u * params.columns);
+        for (var c = lane; c < params.columns; c += LANES) {
+            let dy = dnormed[begin + c];
+            let xhat = x[begin + c] * scale;
+            var g = scale * (weight[c] * dy - xhat * mean);
+            if (params.has_dsum != 0u) { g += dsum[begin + c]; }
+            dx[begin + c] = g;
+            // Only this lane touches the element, so the running sum needs no barrier.
+            var total = dy * xhat;
+            if (row > first) { total += partial[to + c]; }
+            partial[to + c] = total;
+        }
     }
 }
 
-@group(0) @binding(11) var<storage, read_write> partial: array<vec4f>;   // (chunks, C)
+@group(0) @binding(12) var<storage, read> partials: array<vec4f>;        // (norms, slots, C)
+@group(0) @binding(13) var<storage, read_write> dweight: array<vec4f>;   // (norms, C), norm_stride apart
 
-// partial[chunk, c] = sum over the chunk's rows of dy * xhat
+// dweight (+)= sum over chunks, for several norms at once
 @compute @workgroup_size(LANES)
 fn backward_weight(
     @builtin(workgroup_id) wid: vec3u,
@@ -88,32 +107,14 @@ fn backward_weight(
 ) {
     let blocks = (params.columns + LANES - 1u) / LANES;
     let id = wid.x + wid.y * nwg.x;
-    let chunk = id / blocks;
+    let norm = id / blocks;
     let c = (id % blocks) * LANES + lane;
-    if (chunk >= params.chunks || c >= params.columns) { return; }
-    let first = chunk * params.chunk_rows;
-    let last = min(first + params.chunk_rows, params.rows);
+    if (norm >= params.norms || c >= params.columns) { return; }
+    let to = norm * params.norm_stride + c;
     var total = vec4f();
-    for (var row = first; row < last; row++) {
-        total += dnormed[row * params.columns + c] * x[row * params.columns + c] * saved_rstd[row];
-    }
-    partial[chunk * params.columns + c] = total;
-}
-
-@group(0) @binding(12) var<storage, read> partials: array<vec4f>;        // (chunks, C)
-@group(0) @binding(13) var<storage, read_write> dweight: array<vec4f>;   // (C)
-
-// dweight += sum over chunks
-@compute @workgroup_size(LANES)
-fn backward_weight_sum(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let c = wid.x * LANES + lane;
-    if (c >= params.columns) { return; }
-    var total = dweight[c];
+    if (params.accumulate != 0u) { total = dweight[to]; }
     for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        total += partials[chunk * params.columns + c];
+        total += partials[(norm * params.slots + chunk) * params.columns + c];
     }
-    dweight[c] = total;
+    dweight[to] = total;
 }

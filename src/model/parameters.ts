@@ -96,6 +96,10 @@ export class Parameters {
       return { offset, shape: [rows, ...shapes.get(names[0]!)!.slice(1)] };
     };
     const blocks = new Map<string, { offset: number; shape: number[] }>();
+    // The norms come first, at equal distances, so that their gradients can be summed in one dispatch.
+    for (const name of shapes.keys()) {
+      if (name.endsWith("norm.weight")) blocks.set(name, place([name]));
+    }
     for (const name of shapes.keys()) {
       if (this.#ranges.has(name)) continue;
       const prefix = /^model\.layers\.\d+\./.exec(name)?.[0] ?? "";

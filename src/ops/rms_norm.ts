@@ -7,10 +7,14 @@
 import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { teamKernel, teamLanes } from "./prelude.ts";
+import { isNarrow, teamKernel, teamLanes } from "./prelude.ts";
 
-/** Rows are summed in this many chunks for the weight's gradient: a fixed order, whatever the device. */
-const CHUNKS = 32;
+/** The most chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
+const NARROW_CHUNKS = 32;
+const WIDE_CHUNKS = 512;
+
+/** Partial sums of this many elements are kept to the end, so that all norms of a plan are summed in one dispatch. */
+const MAX_SHARED_PARTIALS = 2 ** 22;
 
 /** Options of {@linkcode rmsNorm}. */
 export interface RmsNormOptions {
@@ -57,10 +61,11 @@ export function rmsNorm(
     );
   }
   const { gpu } = plan;
-  const lanes = teamLanes(gpu);
   const columns = width / 4;
+  const blocks = Math.ceil(columns / teamLanes(gpu));
   const kernel = (entryPoint: string) => teamKernel(gpu, { name: "rms_norm", code, entryPoint });
-  const chunkRows = () => Math.ceil(sizeNow(rows) / CHUNKS);
+  const slots = isNarrow(gpu) ? NARROW_CHUNKS : WIDE_CHUNKS;
+  const chunkRows = () => Math.ceil(sizeNow(rows) / slots);
   const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(rows) / chunkRows());
   const params = {
     rows,
@@ -70,6 +75,10 @@ export function rmsNorm(
     has_dsum: 0,
     chunk_rows: chunkRows,
     chunks,
+    slots,
+    norms: 1,
+    norm_stride: 0,
+    accumulate: 1,
   };
 
   const normed = plan.empty(x.shape, name);
@@ -92,41 +101,110 @@ export function rmsNorm(
     cost: { bytes: () => sizeNow(rows) * width * (delta ? 16 : 8) },
   });
 
+  let partials: () => Tensor = () => plan.empty([slots, width], `${name}.dweight.partial`);
+  let sumLater: (() => boolean) | undefined;
   plan.onBackward(delta ? [x, delta, weight] : [x, weight], [normed, sum], () => {
     const dnormed = plan.gradientOf(normed);
     if (!dnormed) throw new TypeError(`${plan.path(name)}: the normed output is not used`);
     const dsum = plan.gradientOf(sum);
-    const saved = { x: sum, dnormed, saved_rstd: rstd };
     const dx = plan.empty(x.shape, `${name}.dsum`);
+    const partial = partials();
     plan.dispatch({
       kernel: kernel("backward"),
       label: `${name}.backward`,
-      bindings: { ...saved, weight, dsum: dsum ?? dnormed, dx },
+      bindings: {
+        x: sum,
+        dnormed,
+        saved_rstd: rstd,
+        weight,
+        dsum: dsum ?? dnormed,
+        dx,
+        partial,
+      },
       params: { ...params, has_dsum: dsum ? 1 : 0 },
-      workgroups: rows,
+      workgroups: chunks,
       cost: { bytes: () => sizeNow(rows) * width * (dsum ? 16 : 12) },
     });
     plan.shareGradient(x, dx);
     if (delta) plan.shareGradient(delta, dx);
-    plan.intoGradient(weight, (dweight) => {
-      const partial = plan.empty([CHUNKS, width], `${name}.dweight.partial`);
-      const blocks = Math.ceil(columns / lanes);
+    plan.intoGradient(weight, (dweight, accumulate) => {
+      if (accumulate && sumLater?.()) return;
       plan.dispatch({
         kernel: kernel("backward_weight"),
         label: `${name}.backward_weight`,
-        bindings: { ...saved, partial },
-        params,
-        workgroups: () => chunks() * blocks,
-        cost: { bytes: () => sizeNow(rows) * width * 8 },
-      });
-      plan.dispatch({
-        kernel: kernel("backward_weight_sum"),
-        label: `${name}.backward_weight_sum`,
         bindings: { partials: partial, dweight },
-        params,
+        params: { ...params, accumulate: accumulate ? 1 : 0 },
         workgroups: blocks,
       });
     });
   });
+  if (weight.grad && plan.isDifferentiable(normed)) {
+    ({ partials, sumLater } = joinSiblings(plan, weight.grad, { rows, width, slots }, (norms) => {
+      plan.dispatch({
+        kernel: kernel("backward_weight"),
+        label: "norms.backward_weight",
+        bindings: { partials: norms.partials, dweight: norms.dweight },
+        params: { ...params, norms: norms.count, norm_stride: norms.stride / 4 },
+        workgroups: norms.count * blocks,
+      });
+    }));
+  }
   return { normed, sum };
+}
+
+/** Norms of a plan whose weight gradients lie at equal distances in one buffer, and so can be summed together. */
+interface Siblings {
+  readonly gradients: Tensor[];
+  partials: Tensor | undefined;
+}
+
+const siblingsOfPlan = new WeakMap<Plan, Map<string, Siblings>>();
+
+/**
+ * Enters a norm into the group of those that are summed together after the tape.
+ *
+ * @returns Where this norm's partial sums go, and what to call when they are there: `false` means that the norm has to
+ * sum them itself.
+ */
+function joinSiblings(
+  plan: Plan,
+  gradient: Tensor,
+  size: { rows: Size; width: number; slots: number },
+  sumAll: (norms: { partials: Tensor; dweight: Tensor; count: number; stride: number }) => void,
+): { partials: () => Tensor; sumLater: () => boolean } {
+  const { rows, width, slots } = size;
+  const groups = siblingsOfPlan.get(plan) ?? new Map<string, Siblings>();
+  siblingsOfPlan.set(plan, groups);
+  const key = `${typeof rows === "number" ? rows : rows.name} ${width}`;
+  const group = groups.get(key) ?? { gradients: [], partials: undefined };
+  groups.set(key, group);
+  const index = group.gradients.push(gradient) - 1;
+  const stride = () => (group.gradients[1]!.rootOffset - group.gradients[0]!.rootOffset) / 4;
+  const together = () =>
+    group.gradients.length > 1 && stride() > 0 &&
+    group.gradients.length * slots * width <= MAX_SHARED_PARTIALS &&
+    group.gradients.every((g, i) =>
+      g.root === group.gradients[0]!.root &&
+      g.rootOffset === group.gradients[0]!.rootOffset + 4 * i * stride()
+    );
+  return {
+    partials: () => {
+      if (!together()) return plan.empty([slots, width], "norm.dweight.partial");
+      group.partials ??= plan.empty([group.gradients.length, slots, width], "norms.partials");
+      return group.partials.view([slots, width], { elementOffset: index * slots * width });
+    },
+    sumLater: () => {
+      if (!together()) return false;
+      // The tape runs backwards, so the first norm comes last.
+      if (index > 0) return true;
+      const count = group.gradients.length;
+      const first = group.gradients[0]!;
+      const dweight = first.root.view([(count - 1) * stride() + width], {
+        elementOffset: first.rootOffset / 4,
+        name: "norms.weight.grad",
+      });
+      sumAll({ partials: group.partials!, dweight, count, stride: stride() });
+      return true;
+    },
+  };
 }

@@ -1,5 +1,6 @@
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { rmsNorm } from "../../src/ops/rms_norm.ts";
 import { checkOp, onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
@@ -43,6 +44,53 @@ for (const withDelta of [false, true]) {
     });
   });
 }
+
+Deno.test("rmsNorm() gives the gradient of a weight that is not a parameter", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    await checkOp(gpu, "33 x 12", {
+      inputs: {
+        x: { shape: [33, 12], data: randomArray(1, 33 * 12) },
+        weight: { shape: [12], data: randomArray(2, 12) },
+      },
+      build: (plan, { x, weight }) => ({ normed: rmsNorm(plan, x!, weight!, { eps: EPS }).normed }),
+      reference: ({ x, weight }) => ({
+        normed: reference(x!, weight!, { tokens: 33, channels: 12, eps: EPS }).y,
+      }),
+      outputGradients: { normed: randomArray(3, 33 * 12) },
+    });
+  });
+});
+
+Deno.test("norms whose gradients lie at equal distances are summed in one dispatch, others one by one", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [rows, width] = [70, 20];
+    const weights = gpu.tensor([256], { data: randomArray(1, 256) });
+    const x = gpu.tensor([rows, width], { data: randomArray(2, rows * width) });
+    const seed = gpu.tensor([rows, width], { data: randomArray(3, rows * width) });
+    const run = async (offsets: number[]) => {
+      const gradients = gpu.tensor([256]);
+      const plan = new Plan(gpu, "norms", { gradients: true });
+      let y = x;
+      for (const elementOffset of offsets) {
+        const weight = weights.view([width], { elementOffset: 0 });
+        weight.grad = gradients.view([width], { elementOffset });
+        y = rmsNorm(plan, y, weight, { eps: EPS }).normed;
+      }
+      plan.shareGradient(y, seed);
+      plan.backward();
+      await plan.compile();
+      submit(gpu, [plan]);
+      const all = await readTensor(gpu, gradients);
+      const sums = plan.commands.filter((c) => c.kernel.label === "rms_norm.backward_weight");
+      return { gradients: offsets.map((at) => all.slice(at, at + width)), sums: sums.length };
+    };
+    const together = await run([0, 64, 128]);
+    const apart = await run([0, 128, 192]);
+    assertEquals(together.sums, 1);
+    assertEquals(apart.sums, 3);
+    assertEquals(together.gradients, apart.gradients);
+  });
+});
 
 Deno.test("rmsNorm() refuses a width that is not a multiple of 4", async (t) => {
   await onEveryDevice(t, (gpu) => {
