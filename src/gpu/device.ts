@@ -73,6 +73,9 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
+/** The event loop gets a turn at least this often while results are read without awaiting. */
+const TURN_MS = 100;
+
 /** Deno's name for 64-bit integers in shaders, which WebGPU does not have. */
 const INT64 = "wgpu-shader-int64";
 
@@ -141,6 +144,7 @@ export class Gpu {
   #failure: Error | undefined;
   #closed = false;
   #background = new Set<Promise<unknown>>();
+  #lastTurn = performance.now();
   readonly #ownsDevice: boolean;
 
   private constructor(
@@ -228,7 +232,7 @@ export class Gpu {
         `Cannot create buffer ${label}: ${bytes} bytes are more than this device's maxBufferSize of ${limit}`,
       );
     }
-    const buffer = this.device.createBuffer({ size: bytes, usage, label });
+    const buffer = createReadable(this.device, { size: bytes, usage, label });
     this.#buffers.add(buffer);
     this.counters.buffersCreated++;
     this.counters.bytesAllocated += bytes;
@@ -329,6 +333,16 @@ export class Gpu {
     this.check();
   }
 
+  /**
+   * Gives the event loop a turn if it had none for a while. What is read without awaiting would otherwise keep timers,
+   * signals and the device's own reports of errors waiting for as long as a loop runs.
+   */
+  async yieldNowAndThen(): Promise<void> {
+    if (performance.now() - this.#lastTurn < TURN_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#lastTurn = performance.now();
+  }
+
   /** Remembers a promise nobody awaits, so that {@linkcode close} can wait for it. */
   background(promise: Promise<unknown>): void {
     const settled = promise.catch(() => {}).finally(() => this.#background.delete(settled));
@@ -352,16 +366,26 @@ export class Gpu {
 }
 
 /**
+ * Creates a buffer; one that can be mapped is mapped once right away, because Deno gives access without awaiting only to
+ * buffers that were mapped before.
+ */
+function createReadable(device: GPUDevice, descriptor: GPUBufferDescriptor): GPUBuffer {
+  if (!(descriptor.usage & GPUBufferUsage.MAP_READ)) return device.createBuffer(descriptor);
+  const buffer = device.createBuffer({ ...descriptor, mappedAtCreation: true });
+  buffer.unmap();
+  return buffer;
+}
+
+/**
  * Finds out whether `getMappedRange` works right after an un-awaited `mapAsync`, as it does in Deno, where awaiting
- * costs 10 ms of sleep. The buffer must have been mapped once in the ordinary way before.
+ * costs 10 ms of sleep.
  */
 async function probeSynchronousMapping(device: GPUDevice): Promise<boolean> {
   const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-  const buffer = device.createBuffer({ size: 16, usage, label: "probe" });
+  const buffer = createReadable(device, { size: 16, usage, label: "probe" });
   try {
-    await buffer.mapAsync(GPUMapMode.READ);
-    buffer.unmap();
     device.queue.writeBuffer(buffer, 0, new Uint32Array([0x5eed]));
+    device.queue.submit([]); // what is written waits for a submit
     const pending = buffer.mapAsync(GPUMapMode.READ).catch(() => {});
     const ok = new Uint32Array(buffer.getMappedRange())[0] === 0x5eed;
     buffer.unmap();

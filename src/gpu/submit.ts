@@ -29,7 +29,6 @@ export class Readback {
   readonly tensors: readonly Tensor[];
   readonly #gpu: Gpu;
   readonly #staging: GPUBuffer;
-  #firstMap = true;
 
   /**
    * @param gpu The device.
@@ -61,14 +60,11 @@ export class Readback {
   async take(): Promise<HostArray[]> {
     const bytes = this.tensors.reduce((n, t) => n + t.length * 4, 0);
     const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
-    if (!this.#gpu.mapsSynchronously || this.#firstMap) {
-      await pending;
-      this.#firstMap = false;
-    } else {
-      this.#gpu.background(pending);
-    }
+    if (this.#gpu.mapsSynchronously) this.#gpu.background(pending);
+    else await pending;
     const copy = this.#staging.getMappedRange(0, Math.max(4, bytes)).slice(0);
     this.#staging.unmap();
+    await this.#gpu.yieldNowAndThen();
     this.#gpu.counters.bytesFromGpu += bytes;
     let at = 0;
     return this.tensors.map((tensor) => {

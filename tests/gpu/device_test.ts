@@ -84,3 +84,33 @@ Deno.test("memory is counted when it is taken and given back", async () => {
   assert(gpu.counters.peakBytesAllocated >= before + 4000);
   await gpu.close();
 });
+
+Deno.test("reading in a loop does not await each time, and lets timers and errors through", async () => {
+  const gpu = await openGpu();
+  const tensor = gpu.tensor([1], { data: [5] });
+  const readback = new Readback(gpu, [tensor]);
+  let timer = false;
+  setTimeout(() => timer = true, 0);
+  const start = performance.now();
+  let reads = 0;
+  while (!timer && performance.now() - start < 5000) {
+    submit(gpu, [], readback);
+    const [[value]] = await readback.take() as [Float32Array];
+    assertEquals(value, 5);
+    reads++;
+  }
+  assert(timer, "a timer waited for five seconds");
+  if (gpu.mapsSynchronously) assert(reads > 1, "every read gave up its turn");
+  gpu.device.createBuffer({ size: 16, usage: 0x8000, label: "impossible" });
+  await assertRejects(
+    async () => {
+      while (performance.now() - start < 10_000) {
+        submit(gpu, [], readback);
+        await readback.take();
+      }
+    },
+    Error,
+    "The GPU reported an error",
+  );
+  await gpu.close();
+});
