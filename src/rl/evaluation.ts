@@ -6,7 +6,7 @@
 
 import type { Generator } from "../model/generate.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
-import type { Task } from "./task.ts";
+import { eosTokenIdsOf, type Task } from "./task.ts";
 
 /** What an evaluation found. Accuracies are mean rewards. */
 export interface Evaluation {
@@ -111,7 +111,7 @@ async function inWaves(
         temperature,
         seed: options.seed,
         step: EVALUATION_STEP,
-        eosTokenIds: [task.eosTokenId],
+        eosTokenIds: eosTokenIdsOf(task),
       }),
     );
   }

@@ -19,6 +19,7 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
   return {
     "reward/mean": mean(rewards),
     "reward/std": std(rewards),
+    ...functionMetrics(rollout),
     "frac_reward_zero_std": share((g) => g.every((r) => r === g[0])),
     "group/frac_all_correct": share((g) => g.every((r) => r >= 1)),
     "group/frac_all_wrong": share((g) => g.every((r) => r < 1)),
@@ -30,6 +31,18 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
     ...(right.length > 0 ? { "response_length/correct_mean": mean(right) } : {}),
     ...(wrong.length > 0 ? { "response_length/incorrect_mean": mean(wrong) } : {}),
   };
+}
+
+/** `rewards/{name}/mean` and `/std` of each reward function, over the completions it applies to. */
+function functionMetrics({ rewardsByFunction }: Rollout): Record<string, number> {
+  const metrics: Record<string, number> = {};
+  for (const [name, rewards] of Object.entries(rewardsByFunction)) {
+    const applying = rewards.filter((r) => r !== null);
+    if (applying.length === 0) continue;
+    metrics[`rewards/${name}/mean`] = mean(applying);
+    metrics[`rewards/${name}/std`] = std(applying);
+  }
+  return metrics;
 }
 
 function mean(values: readonly number[]): number {

@@ -5,6 +5,7 @@
  */
 
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
+import { judge } from "./judge.ts";
 import type { Problem, Split, Task } from "./task.ts";
 
 /** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
@@ -15,6 +16,8 @@ export interface Rollout<M = unknown> extends Generated {
   readonly numGenerations: number;
   /** One per completion. */
   readonly rewards: number[];
+  /** What each function said of each completion, for tasks with several; `null` where one does not apply. */
+  readonly rewardsByFunction: Readonly<Record<string, readonly (number | null)[]>>;
   /** Seconds spent generating, and verifying. */
   readonly seconds: { readonly generation: number; readonly reward: number };
 }
@@ -57,36 +60,28 @@ export async function rollOut(
     firstSampleId: firstProblem * numGenerations % 2 ** 32,
   });
   const generated = performance.now();
-  const rewards = completions.map((completion, b) => {
-    const p = Math.floor(b / numGenerations);
-    return verified(task, problems[p]!, completion, `${split} problem ${firstProblem + p}`);
-  });
+  const judgements = await judge(
+    task,
+    completions.map((completionIds, b) => {
+      const p = Math.floor(b / numGenerations);
+      return {
+        problem: problems[p]!,
+        completionIds,
+        where: `${split} problem ${firstProblem + p}`,
+      };
+    }),
+  );
   const end = performance.now();
+  const names = new Set(judgements.flatMap(({ rewards }) => Object.keys(rewards)));
   return {
     problems,
     numGenerations,
     completions,
     truncated,
-    rewards,
+    rewards: judgements.map(({ reward }) => reward),
+    rewardsByFunction: Object.fromEntries(
+      [...names].map((name) => [name, judgements.map(({ rewards }) => rewards[name] ?? null)]),
+    ),
     seconds: { generation: (generated - start) / 1000, reward: (end - generated) / 1000 },
   };
-}
-
-function verified(task: Task, problem: Problem, completion: number[], where: string): number {
-  const what = () =>
-    `${where} of task ${task.name} (prompt ${
-      JSON.stringify(task.describe(problem.promptIds))
-    }, completion ${JSON.stringify(task.describe(completion))})`;
-  let reward: number;
-  try {
-    reward = task.verify(problem.metadata, completion);
-  } catch (error) {
-    throw new Error(`The verifier threw on ${what()}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-  if (typeof reward !== "number" || !Number.isFinite(reward)) {
-    throw new Error(`The verifier returned ${reward} on ${what()}: rewards must be finite numbers`);
-  }
-  return reward;
 }

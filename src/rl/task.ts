@@ -69,6 +69,17 @@ export interface TaskDefaults {
   readonly rl: RlSettings;
 }
 
+/** The rewards of one completion where several functions judge it. */
+export interface Judgement {
+  /** The reward that training maximises. */
+  readonly reward: number;
+  /** What each function said, by its name; `null` where it does not apply. */
+  readonly rewards: Readonly<Record<string, number | null>>;
+}
+
+/** What a verifier returns: a reward, or one with the parts it is made of. */
+export type Verdict = number | Judgement;
+
 /**
  * A task with a verifiable reward.
  *
@@ -80,12 +91,14 @@ export interface TaskDefaults {
 export interface Task<M = unknown> {
   /** The name under which the task is registered, in kebab-case. */
   readonly name: string;
-  /** The symbol of every id; 0 is padding and 1 is end of sequence. */
+  /** The symbol of every id. */
   readonly vocabulary: readonly string[];
-  /** The id that fills unused places: 0. */
+  /** The id that fills unused places. */
   readonly padTokenId: number;
-  /** The id that ends a completion: 1. */
+  /** The id that ends a completion; of several, the first. */
   readonly eosTokenId: number;
+  /** All ids that end a completion. Default: `eosTokenId` alone. */
+  readonly eosTokenIds?: readonly number[];
   /** The most ids a prompt has. */
   readonly maxPromptLength: number;
   /** The most ids a completion may have, end of sequence included. */
@@ -104,13 +117,35 @@ export interface Task<M = unknown> {
   problem(split: Split, seed: number, index: number): Problem<M>;
 
   /**
-   * Demonstration number `index` for the warm start, on a problem of the train split.
+   * Demonstration number `index` for the warm start, on a problem of the train split; tasks that
+   * have none begin with a policy that can already do something.
    *
    * Demonstrations are meant to be imperfect: they show what an answer looks like and contain, now
    * and then, the behaviour that reinforcement learning should strengthen.
    *
    * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
    */
+  demonstration?(seed: number, index: number): Demonstration;
+
+  /**
+   * The reward of a completion; at once, or later.
+   *
+   * @param metadata of the problem that was asked
+   * @param completionIds as sampled, without the prompt, the end of sequence included if reached
+   */
+  verify(metadata: M, completionIds: readonly number[]): Verdict | Promise<Verdict>;
+
+  /** The ids as text for people, for instance in logs. */
+  describe(ids: readonly number[]): string;
+}
+
+/**
+ * A task over symbols of its own, with demonstrations to start a fresh policy from; id 0 is padding
+ * and 1 is end of sequence.
+ *
+ * @typeParam M the facts a verifier judges by
+ */
+export interface SymbolicTask<M = unknown> extends Task<M> {
   demonstration(seed: number, index: number): Demonstration;
 
   /**
@@ -125,7 +160,9 @@ export interface Task<M = unknown> {
    * @param completionIds as sampled, without the prompt
    */
   verify(metadata: M, completionIds: readonly number[]): number;
+}
 
-  /** The ids as text for people, for instance in logs. */
-  describe(ids: readonly number[]): string;
+/** The ids that end a completion of a task. */
+export function eosTokenIdsOf(task: Task): readonly number[] {
+  return task.eosTokenIds ?? [task.eosTokenId];
 }

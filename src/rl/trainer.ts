@@ -15,7 +15,7 @@ import { learningRateAt } from "../optim/schedule.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
 import { rolloutMetrics } from "./metrics.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
-import type { Task } from "./task.ts";
+import { eosTokenIdsOf, type Task } from "./task.ts";
 import {
   type ResolvedTrainOptions,
   resolveTrainOptions,
@@ -31,6 +31,8 @@ export interface CompletionRecord {
   readonly completionIds: readonly number[];
   /** What the verifier gave. */
   readonly reward: number;
+  /** What each reward function said, for tasks with several. */
+  readonly rewards?: Readonly<Record<string, number | null>>;
   /** Its advantage within the group. */
   readonly advantage: number;
   /** Whether the length limit cut it off. */
@@ -131,7 +133,7 @@ export class Trainer {
       temperature: options.temperature,
       seed: options.seed,
       step,
-      eosTokenIds: [task.eosTokenId],
+      eosTokenIds: eosTokenIdsOf(task),
     });
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
@@ -148,6 +150,7 @@ export class Trainer {
     const end = performance.now();
     this.completedSteps = step + 1;
     const seconds = (end - start) / 1000;
+    const names = Object.keys(rollout.rewardsByFunction);
     return {
       step: this.completedSteps,
       metrics: {
@@ -164,6 +167,13 @@ export class Trainer {
         promptIds: rollout.problems[Math.floor(b / options.numGenerations)]!.promptIds,
         completionIds,
         reward: rollout.rewards[b]!,
+        ...(names.length > 0
+          ? {
+            rewards: Object.fromEntries(
+              names.map((name) => [name, rollout.rewardsByFunction[name]![b]!]),
+            ),
+          }
+          : {}),
         advantage: update.advantages[b]!,
         truncated: rollout.truncated[b]!,
       })),

@@ -100,6 +100,11 @@ export class WarmStart {
         `learningRate of the warm start must be a number > 0: current value is ${resolved.learningRate}`,
       );
     }
+    if (task.demonstration === undefined) {
+      throw new RangeError(
+        `Task ${task.name} has no demonstrations: begin with a policy that can already do something`,
+      );
+    }
     const { gpu, parameters } = policy;
     const B = resolved.batchSize;
     const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
@@ -140,7 +145,7 @@ export class WarmStart {
     const step = this.completedSteps;
     const demonstrations = Array.from(
       { length: batchSize },
-      (_, b) => this.#task.demonstration(seed, step * batchSize + b),
+      (_, b) => this.#task.demonstration!(seed, step * batchSize + b),
     );
     const groups = demonstrations.map(({ promptIds, completionIds }, sequence) => ({
       prompt: promptIds,

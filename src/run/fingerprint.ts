@@ -35,6 +35,6 @@ export function taskFingerprint(task: Task): string {
     maxPromptLength: task.maxPromptLength,
     maxCompletionLength: task.maxCompletionLength,
     problems: indices.map((index) => task.problem("train", 0, index)),
-    demonstrations: indices.map((index) => task.demonstration(0, index)),
+    demonstrations: indices.map((index) => task.demonstration?.(0, index)),
   }).slice(0, 16);
 }
