@@ -1,0 +1,69 @@
+/**
+ * Finding the checkpoint that a command is about, and the task it was trained on.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { fileExists } from "../model/json_file.ts";
+import type { Task } from "../rl/task.ts";
+import { checkpointOf, latestRun } from "../run/run_directory.ts";
+import { readTrainerState, TRAINER_STATE } from "../run/trainer_checkpoint.ts";
+import { taskOfWarmStart } from "../run/warm_start_cache.ts";
+import { taskByName, taskNames } from "../tasks/mod.ts";
+import { type Flag, UsageError } from "./args.ts";
+import { RUNS } from "./train_settings.ts";
+
+/** The flag that names a checkpoint. */
+export const CHECKPOINT_FLAG: Flag<string> = {
+  parse: (text) => text,
+  placeholder: "dir",
+  help: "Folder of a run or of a Hugging Face checkpoint.",
+  default: "the latest run",
+};
+
+/** A checkpoint and its task. */
+export interface FoundCheckpoint {
+  /** A Hugging Face folder. */
+  readonly dir: string;
+  /** The task. */
+  readonly task: Task;
+}
+
+/**
+ * Finds a checkpoint.
+ *
+ * @param where Folder of a run or a checkpoint; `undefined` for the latest run.
+ * @param taskName The task; `undefined` for the one the checkpoint names.
+ * @throws {Error} If there is none, or it does not say what it was trained on.
+ */
+export async function findCheckpoint(
+  where: string | undefined,
+  taskName: string | undefined,
+): Promise<FoundCheckpoint> {
+  const given = where ?? await latestRun(RUNS, taskName);
+  if (given === undefined) {
+    throw new UsageError(
+      `there is no run with a checkpoint below ${RUNS}: give --checkpoint <dir>`,
+    );
+  }
+  // A run has its checkpoint one folder further down.
+  const inRun = checkpointOf(given);
+  const dir = await fileExists(join(inRun, "config.json")) ? inRun : given;
+  if (!await fileExists(join(dir, "config.json"))) {
+    throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
+  }
+  const name = taskName ?? await recordedTask(dir);
+  if (name === undefined) {
+    throw new UsageError(
+      `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}`,
+    );
+  }
+  return { dir, task: taskByName(name) };
+}
+
+async function recordedTask(dir: string): Promise<string | undefined> {
+  return await fileExists(join(dir, TRAINER_STATE))
+    ? (await readTrainerState(dir)).task.name
+    : await taskOfWarmStart(dir);
+}

@@ -1,0 +1,63 @@
+/**
+ * Evaluations side by side.
+ *
+ * @module
+ */
+
+import type { Task } from "../rl/task.ts";
+import type { MetricsRecord } from "../run/metrics_log.ts";
+import { percent } from "./style.ts";
+
+/** The figures of an evaluation, by the names of the metrics. */
+export type EvaluationFigures = Readonly<Record<string, number>>;
+
+/** One column of {@linkcode evaluationTable}. */
+export interface EvaluationColumn {
+  /** Its heading; shown where there are several. */
+  readonly title: string;
+  /** Its figures; what is missing is shown as a dash. */
+  readonly figures: EvaluationFigures | undefined;
+}
+
+/** The evaluation before training, as a run's own metrics have it. */
+export function evaluationBefore(
+  metrics: readonly MetricsRecord[],
+  task: Task,
+): EvaluationFigures | undefined {
+  const first = metrics.find((record) => record["training/global_step"] === 0);
+  const figures = Object.entries(first ?? {}).filter((entry): entry is [string, number] =>
+    entry[0].startsWith(`eval/${task.name}/`) && typeof entry[1] === "number"
+  );
+  return figures.length > 0 ? Object.fromEntries(figures) : undefined;
+}
+
+/** A table: one row per figure, one column per evaluation. */
+export function evaluationTable(
+  task: Task,
+  columns: readonly EvaluationColumn[],
+  numGenerations: number,
+): string[] {
+  const n = numGenerations;
+  const rows: [label: string, name: string, show: (value: number) => string][] = [
+    [`accuracy (mean@${n})`, `mean@${n}`, percent],
+    [`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent],
+    ["greedy accuracy", "greedy", percent],
+    ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],
+    ["cut off by the limit", "response_length/clip_ratio", percent],
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const line = (label: string, cells: readonly string[]) =>
+    label.padEnd(width) + cells.map((cell) => cell.padStart(10)).join("");
+  return [
+    ...(columns.length > 1 ? [line("", columns.map(({ title }) => title))] : []),
+    ...rows.map(([label, name, show]) =>
+      line(
+        label,
+        columns.map(({ figures }) => {
+          const value = figures?.[`eval/${task.name}/${name}`];
+          return value === undefined ? "–" : show(value);
+        }),
+      )
+    ),
+  ];
+}

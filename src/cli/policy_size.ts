@@ -1,0 +1,45 @@
+/**
+ * The shape of a new policy for a task, from the task's defaults and flags.
+ *
+ * @module
+ */
+
+import { type PolicyConfig, resolveConfig } from "../model/config.ts";
+import type { Task } from "../rl/task.ts";
+import { asUsageError, type FlagValues } from "./args.ts";
+import { SIZE_FLAGS } from "./train_flags.ts";
+
+/**
+ * The configuration of a new policy for a task.
+ *
+ * @param task Whose vocabulary, limits and recommended size it gets.
+ * @param values Sizes chosen instead; the feed-forward and the key and value heads follow the
+ * others where they are not chosen.
+ * @param maxCompletionLength Tokens a response may have.
+ * @throws {UsageError} For sizes that do not go together.
+ */
+export function newPolicyConfig(
+  task: Task,
+  values: FlagValues<typeof SIZE_FLAGS>,
+  maxCompletionLength: number = task.maxCompletionLength,
+): PolicyConfig {
+  const { policy } = task.defaults;
+  const { hiddenSize, numAttentionHeads } = values;
+  try {
+    return resolveConfig({
+      vocabSize: task.vocabulary.length,
+      hiddenSize: hiddenSize ?? policy.hiddenSize,
+      numHiddenLayers: values.numHiddenLayers ?? policy.numHiddenLayers,
+      numAttentionHeads: numAttentionHeads ?? policy.numAttentionHeads,
+      numKeyValueHeads: values.numKeyValueHeads ??
+        (numAttentionHeads === undefined ? policy.numKeyValueHeads : undefined),
+      intermediateSize: values.intermediateSize ??
+        (hiddenSize === undefined ? policy.intermediateSize : undefined),
+      maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),
+      eosTokenId: task.eosTokenId,
+      padTokenId: task.padTokenId,
+    });
+  } catch (error) {
+    throw asUsageError(error, SIZE_FLAGS);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Progress in the terminal: a bar with rate and time left where there is a terminal, a line now
+ * and then where there is none.
+ *
+ * @module
+ */
+
+import { duration } from "./style.ts";
+
+/** Where progress goes; standard error unless a test puts something else in its place. */
+export interface ProgressOutput {
+  /** Whether a line can be drawn over. */
+  readonly terminal: boolean;
+  /** Columns of it. */
+  readonly columns: number;
+  /** Whether nothing but errors is wanted. */
+  readonly quiet: boolean;
+  /** Writes a text as it is. */
+  write(text: string): void;
+  /** Seconds since some moment. */
+  now(): number;
+}
+
+/** Standard error. */
+export function standardError(quiet = false): ProgressOutput {
+  const terminal = Deno.stderr.isTerminal();
+  const encoder = new TextEncoder();
+  return {
+    terminal,
+    get columns(): number {
+      // Some terminals do not know their width.
+      return terminal && Deno.consoleSize().columns || 80;
+    },
+    quiet,
+    write(text: string): void {
+      Deno.stderr.writeSync(encoder.encode(text));
+    },
+    now(): number {
+      return performance.now() / 1000;
+    },
+  };
+}
+
+/** Seconds between two lines where there is no terminal. */
+const LINE_EVERY = 10;
+
+/** Width of the bar. */
+const BAR = 24;
+
+/** Progress of one phase with a known number of steps. */
+export class Progress {
+  readonly #output: ProgressOutput;
+  readonly #label: string;
+  readonly #total: number;
+  readonly #from: number;
+  readonly #start: number;
+  #lastLine = -Infinity;
+  #done: number;
+  #drawn = false;
+
+  /**
+   * @param output Where to.
+   * @param label What is going on, a word or two.
+   * @param total Steps in all.
+   * @param done Steps already done when this begins.
+   */
+  constructor(output: ProgressOutput, label: string, total: number, done = 0) {
+    this.#output = output;
+    this.#label = label;
+    this.#total = total;
+    this.#from = this.#done = done;
+    this.#start = output.now();
+    if (output.terminal) this.#draw("");
+  }
+
+  /**
+   * Shows how far it is.
+   *
+   * @param done Steps done.
+   * @param text The figures of the last step.
+   */
+  update(done: number, text: string): void {
+    this.#done = done;
+    if (this.#output.quiet) return;
+    if (this.#output.terminal) return this.#draw(text);
+    const now = this.#output.now();
+    // The first step tells how long the others will take, so it is worth a line.
+    if (now - this.#lastLine < LINE_EVERY && done < this.#total) return;
+    this.#lastLine = now;
+    const count = `${String(done).padStart(String(this.#total).length)}/${this.#total}`;
+    this.#output.write(joined(`${this.#label} ${count}`, text, this.#pace()) + "\n");
+  }
+
+  /** Removes the bar, leaving room for something else. */
+  clear(): void {
+    if (this.#drawn) this.#output.write("\r\x1b[2K");
+    this.#drawn = false;
+  }
+
+  #pace(): string {
+    const steps = this.#done - this.#from;
+    if (steps === 0) return "";
+    const each = (this.#output.now() - this.#start) / steps;
+    const rate = each > 1 ? `${each.toFixed(2)} s/step` : `${(1 / each).toFixed(1)} step/s`;
+    const left = (this.#total - this.#done) * each;
+    return this.#done < this.#total ? `${rate}  ${duration(left)} left` : rate;
+  }
+
+  #draw(text: string): void {
+    if (this.#output.quiet) return;
+    const filled = Math.round(BAR * Math.min(1, this.#done / Math.max(1, this.#total)));
+    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
+    const line = joined(`${this.#label} ${bar} ${this.#done}/${this.#total}`, this.#pace(), text);
+    // A line that wraps could not be drawn over.
+    this.#output.write(`\r\x1b[2K${[...line].slice(0, this.#output.columns - 1).join("")}`);
+    this.#drawn = true;
+  }
+}
+
+/** The parts that say something, with room between them. */
+function joined(...parts: string[]): string {
+  return parts.filter((part) => part !== "").join("  ");
+}

@@ -1,0 +1,117 @@
+/**
+ * The closing summary of a training run.
+ *
+ * @module
+ */
+
+import type { Evaluation } from "../rl/evaluation.ts";
+import type { Task } from "../rl/task.ts";
+import type { ResolvedTrainOptions } from "../rl/train_options.ts";
+import { evaluationMetrics } from "../run/run_directory.ts";
+import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";
+import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
+import { PHASES, type Totals } from "./totals.ts";
+
+/** What the summary is made of. */
+export interface SummaryFacts {
+  /** The task. */
+  readonly task: Task;
+  /** Every setting. */
+  readonly options: ResolvedTrainOptions;
+  /** What this session did. */
+  readonly totals: Totals;
+  /** Steps the run has done, in this session and those before. */
+  readonly completedSteps: number;
+  /** Whether it was interrupted. */
+  readonly interrupted: boolean;
+  /** The evaluation before training. */
+  readonly before: EvaluationFigures | undefined;
+  /** The evaluation after it. */
+  readonly after: Evaluation | undefined;
+  /** The most bytes of GPU memory. */
+  readonly peakBytes: number;
+  /** Folder of the run. */
+  readonly dir: string;
+}
+
+/** The closing summary. */
+export function formatSummary(facts: SummaryFacts): string {
+  const { task, totals, options, completedSteps, interrupted, before, after, dir } = facts;
+  const state = interrupted
+    ? `Stopped after ${completedSteps} of ${options.maxSteps} steps`
+    : `Done: ${completedSteps} steps`;
+  const figures = after ? evaluationMetrics(task, after) : undefined;
+  const columns = [{ title: "before", figures: before }, { title: "after", figures }];
+  const evaluated = before || figures
+    ? [
+      ...evaluationTable(task, columns, options.numGenerationsEval),
+      dim(`on ${options.evalPrompts} prompts that training never sees`),
+      "",
+    ]
+    : [];
+  const next: [string, string] = interrupted
+    ? ["go on with", `deno task train --resume ${dir}`]
+    : ["look at it", `deno task sample --checkpoint ${dir}`];
+  const entries: [label: string, text: string][] = [
+    ["time", times(totals)],
+    ...(totals.steps > 0 ? effort(totals, options) : []),
+    ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
+    ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],
+    next,
+  ];
+  return [
+    "",
+    bold(`${state} of ${task.name} in ${duration(totals.elapsed)}`),
+    "",
+    ...evaluated,
+    ...entries.flatMap(([label, text]) =>
+      wrap(text, 86).map((line, i) => (i === 0 ? label : "").padEnd(12) + line)
+    ),
+  ].join("\n");
+}
+
+/** Seconds and shares of the phases. */
+function times(totals: Totals): string {
+  const { elapsed } = totals;
+  const parts: [string, number][] = PHASES.map((phase) => [phase, totals.seconds(phase)]);
+  const rest = elapsed - parts.reduce((sum, [, seconds]) => sum + seconds, 0);
+  return [...parts, ["other", rest] as const]
+    .filter(([, seconds]) => seconds > 0)
+    .map(([phase, seconds]) =>
+      `${phase} ${duration(seconds)} (${Math.round(100 * seconds / elapsed)} %)`
+    )
+    .join(", ");
+}
+
+/** Speed, and what the GPU was asked for. */
+function effort(totals: Totals, options: ResolvedTrainOptions): [label: string, text: string][] {
+  const asked = (prefix: string) =>
+    `${count(totals.mean(`${prefix}dispatches`), "dispatch", "dispatches")} in ` +
+    count(totals.mean(`${prefix}submits`), "submit");
+  const step = totals.mean("timing_s/step");
+  // Off-policy the ratios leave 1 and so may the loss.
+  const onPolicy = options.numIterations === 1 && options.miniBatchSize === "all";
+  return [
+    [
+      "speed",
+      `${short(totals.tokens / (step * totals.steps))} tokens/s over whole steps, ` +
+      `${short(totals.tokens / totals.seconds("rollouts"))} tokens/s sampling, ` +
+      `${duration(step)} per step`,
+    ],
+    [
+      "per update",
+      asked("perf/update_"),
+    ],
+    [
+      "per step",
+      `${asked("perf/")}, ` +
+      `${byteSize(totals.mean("perf/bytes_to_gpu"))} to the GPU, ` +
+      `${byteSize(totals.mean("perf/bytes_from_gpu"))} back`,
+    ],
+    [
+      "loss",
+      `${totals.mean("actor/pg_loss").toExponential(1)} on average` +
+      (onPolicy ? ", near 0 as it should be: advantages cancel out, their gradient teaches" : ""),
+    ],
+  ];
+}

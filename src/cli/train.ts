@@ -1,0 +1,237 @@
+/**
+ * `train`: reinforcement learning on a task with a verifiable reward, from nothing or from a policy.
+ *
+ * @module
+ */
+
+import { countParameters } from "../model/config.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Policy } from "../model/policy.ts";
+import type { Evaluation } from "../rl/evaluation.ts";
+import { Trainer } from "../rl/trainer.ts";
+import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
+import { restoreTrainer, saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
+import { VERSION } from "../run/version.ts";
+import { asUsageError, parseFlags } from "./args.ts";
+import { evaluationBefore } from "./evaluation_table.ts";
+import { withGpu } from "./gpu.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { dim, short } from "./style.ts";
+import { formatSummary } from "./summary.ts";
+import { Totals } from "./totals.ts";
+import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
+import { type NewRun, RUNS, type TrainSettings, trainSettings } from "./train_settings.ts";
+import { warmPolicy } from "./warm_policy.ts";
+
+const HELP: CommandHelp = {
+  usage: "deno task train [flags]",
+  about: "Trains a policy on a task with a verifiable reward: a warm start on imperfect " +
+    "demonstrations, then reinforcement learning with the ΔL-normalised policy gradient. Ctrl-C " +
+    "stops after the step at hand, a second one at once.",
+  sections: TRAIN_SECTIONS,
+  examples: [
+    ["deno task train", "parity, from nothing, in minutes"],
+    ["deno task train --task countdown --loss-alpha 0.75", "the paper's task, another exponent"],
+    ["deno task train --resume", "go on with the latest run"],
+  ],
+};
+
+/** What the phases of a session share. */
+interface Session {
+  readonly settings: TrainSettings;
+  readonly output: ProgressOutput;
+  readonly interrupt: Interrupt;
+  readonly totals: Totals;
+}
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function train(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(TRAIN_FLAGS, args);
+  if (help) return printHelp(HELP);
+  const settings = await trainSettings(values);
+  const output = standardError(values.quiet);
+  using interrupt = new Interrupt(() =>
+    output.write("\nstopping after this step; Ctrl-C again stops at once\n")
+  );
+  const session: Session = { settings, output, interrupt, totals: new Totals() };
+  return await withGpu(async (gpu) => {
+    const policy = await obtainPolicy(gpu, session);
+    if (policy === undefined) {
+      output.write("the warm start is not finished: nothing is kept of it\n");
+      return INTERRUPTED;
+    }
+    const trainer = await makeTrainer(policy, settings);
+    session.totals.spend("set-up", session.totals.elapsed - session.totals.seconds("warm start"));
+    try {
+      return await run(trainer, session);
+    } finally {
+      trainer.destroy();
+      policy.destroy();
+    }
+  });
+}
+
+/** The policy to begin with; `undefined` if its warm start was interrupted. */
+async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefined> {
+  const { settings, output, totals } = session;
+  const say = (text: string) => output.quiet || console.log(text);
+  const where = `on ${gpu.adapter.description}`;
+  if (settings.kind === "resumed") {
+    say(`resuming ${settings.dir} after step ${settings.state.completedSteps}, ${where}`);
+    return await Policy.load(gpu, settings.checkpoint);
+  }
+  const { source, task } = settings;
+  if (source.kind === "folder") {
+    say(`training the policy of ${source.dir} on ${task.name}, ${where}`);
+    return await Policy.load(gpu, source.dir);
+  }
+  if (source.kind === "random") {
+    say(`training a policy with random weights on ${task.name}, ${where}`);
+    return Policy.create(gpu, source.config, { seed: source.seed });
+  }
+  const { recipe } = source;
+  say(
+    `training a policy of ${short(countParameters(recipe.policy))} parameters on ${task.name}, ` +
+      where,
+  );
+  const warm = await warmPolicy(gpu, recipe, session);
+  if (warm === undefined) return undefined;
+  totals.spend("warm start", warm.seconds);
+  say(dim(`warm start ${warm.cached ? "found" : "made"}: ${warm.dir}`));
+  return warm.policy;
+}
+
+async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Trainer> {
+  try {
+    return await Trainer.create(policy, settings.task, settings.options);
+  } catch (error) {
+    throw asUsageError(error, TRAIN_FLAGS);
+  }
+}
+
+/** Opens the run's folder; a resumed run gets its checkpoint back first. */
+async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDirectory> {
+  const options = { completionsPerStep: settings.logCompletions };
+  if (settings.kind === "new") {
+    const config = runConfig(trainer, settings, {
+      source: describeSource(settings),
+      started: new Date().toISOString(),
+    });
+    return settings.out === undefined
+      ? await RunDirectory.createNext(RUNS, settings.task.name, config, options)
+      : await RunDirectory.create(settings.out, config, options);
+  }
+  const { dir, lock, state } = settings;
+  await restoreTrainer(settings.checkpoint, trainer);
+  const { source = null, started = null, resumed } = settings.config;
+  const now = { step: state.completedSteps, at: new Date().toISOString() };
+  const config = runConfig(trainer, settings, {
+    source,
+    started,
+    resumed: [...Array.isArray(resumed) ? resumed : [], now],
+  });
+  return await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
+}
+
+function runConfig(
+  { options, policy }: Trainer,
+  { task, saveSteps, logCompletions }: TrainSettings,
+  more: Record<string, unknown>,
+): RunConfig {
+  return {
+    task: task.name,
+    seed: options.seed,
+    options,
+    policy: policy.config,
+    saveSteps,
+    logCompletions,
+    ...more,
+    adapter: policy.gpu.adapter,
+    versions: { deltal: VERSION, ...Deno.version },
+  };
+}
+
+function describeSource({ source }: NewRun): unknown {
+  if (source.kind === "folder") return source;
+  if (source.kind === "random") return { kind: source.kind, seed: source.seed };
+  const { task, ...recipe } = source.recipe;
+  return { kind: source.kind, recipe: { task: task.name, ...recipe } };
+}
+
+/** The loop of a session: evaluate, step by step, evaluate, sum up. */
+async function run(trainer: Trainer, session: Session): Promise<number> {
+  const { settings, output, interrupt, totals } = session;
+  const { task, options, saveSteps } = settings;
+  const { maxSteps, evalSteps } = options;
+  using folder = await openRun(trainer, settings);
+  const checkpoint = folder.checkpointPath;
+
+  const evaluateNow = async (): Promise<Evaluation> => {
+    const start = performance.now();
+    const progress = new Progress(output, "evaluation", options.evalPrompts);
+    const evaluation = await trainer.evaluate();
+    progress.clear();
+    totals.spend("evaluation", (performance.now() - start) / 1000);
+    return evaluation;
+  };
+
+  let savedStep = trainer.completedSteps;
+  if (settings.kind === "new") {
+    await saveTrainerCheckpoint(checkpoint, trainer);
+    folder.appendEvaluation(0, task, await evaluateNow());
+  }
+
+  let after: Evaluation | undefined;
+  let interrupted = await interrupt.requested();
+  const progress = new Progress(output, "train", maxSteps, trainer.completedSteps);
+  try {
+    while (trainer.completedSteps < maxSteps && !interrupted) {
+      const report = await trainer.next();
+      totals.add(report);
+      progress.update(report.step, stepText(report.metrics));
+      interrupted = await interrupt.requested();
+      const last = report.step === maxSteps;
+      const due = evalSteps > 0 && report.step % evalSteps === 0;
+      const evaluation = (due || last) && !interrupted ? await evaluateNow() : undefined;
+      if (last) after = evaluation;
+      folder.append(report, task, evaluation);
+      if (last || interrupted || (saveSteps > 0 && report.step % saveSteps === 0)) {
+        await saveTrainerCheckpoint(checkpoint, trainer);
+        savedStep = report.step;
+      }
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`${message}. ${checkpoint} holds step ${savedStep}, intact`, { cause: error });
+  } finally {
+    progress.clear();
+  }
+  if (after === undefined && !interrupted) {
+    after = await evaluateNow();
+    folder.appendEvaluation(trainer.completedSteps, task, after);
+  }
+  console.log(formatSummary({
+    task,
+    totals,
+    completedSteps: trainer.completedSteps,
+    interrupted,
+    before: evaluationBefore(await readRunMetrics(folder.path), task),
+    after,
+    options,
+    peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
+    dir: folder.path,
+  }));
+  return interrupted ? INTERRUPTED : 0;
+}
+
+function stepText(metrics: Readonly<Record<string, number>>): string {
+  const figure = (name: string, digits: number) => metrics[name]?.toFixed(digits) ?? "–";
+  return `reward ${figure("reward/mean", 3)}  length ${figure("response_length/mean", 1)}  ` +
+    `entropy ${figure("actor/entropy", 2)}`;
+}

@@ -1,0 +1,213 @@
+/**
+ * The flags of `train`: every setting of the library under its own name, and the run's own.
+ *
+ * @module
+ */
+
+import { parseLossAggregation } from "../rl/aggregation.ts";
+import {
+  CHOICES,
+  NUMBER_RULES,
+  type ResolvedTrainOptions,
+  resolveTrainOptions,
+  type TrainOptions,
+} from "../rl/train_options.ts";
+import { taskNames } from "../tasks/mod.ts";
+import {
+  choiceFlag,
+  type Flag,
+  type Flags,
+  kebab,
+  numberFlag,
+  switchFlag,
+  textFlag,
+} from "./args.ts";
+import type { FlagSection } from "./help.ts";
+
+/** The library's defaults; what depends on the task is said in words. */
+const DEFAULTS: ResolvedTrainOptions = resolveTrainOptions({ maxSteps: 0, learningRate: 0 }, 1);
+
+const ofTask = "the task's";
+const ofSurrogate = "the surrogate's";
+
+/** A flag for a number that the library checks. */
+function setting(
+  name: keyof TrainOptions,
+  help: string,
+  standard: string | number = DEFAULTS[name] as number,
+): Flag<number> {
+  return numberFlag(NUMBER_RULES[name]!, help, standard);
+}
+
+/** A flag for a word that the library checks. */
+function choice<K extends keyof TrainOptions>(
+  name: K,
+  help: string,
+  standard = DEFAULTS[name] as string,
+): Flag<NonNullable<TrainOptions[K]>> {
+  type Value = NonNullable<TrainOptions[K]>;
+  return choiceFlag(CHOICES[name]! as readonly string[], help, standard) as Flag<Value>;
+}
+
+const lossAggregation = {
+  ...choice("lossAggregation", "How tokens' losses become one number."),
+  parse(text: string): NonNullable<TrainOptions["lossAggregation"]> {
+    try {
+      return parseLossAggregation(text);
+    } catch {
+      throw new RangeError(`give one of ${CHOICES.lossAggregation!.map(kebab).join(", ")}`);
+    }
+  },
+};
+
+const miniBatchSize: Flag<number | "all"> = {
+  parse(text: string): number | "all" {
+    if (text === "all") return text;
+    if (/^\d+$/.test(text) && Number(text) > 0) return Number(text);
+    throw new RangeError(`give "all" or a multiple of --num-generations`);
+  },
+  placeholder: "n|all",
+  help: "Responses per optimizer step.",
+  default: DEFAULTS.miniBatchSize,
+};
+
+/** Flags that choose the task and the run's place. */
+export const RUN_FLAGS = {
+  task: choiceFlag(taskNames, "What to learn.", "parity"),
+  maxSteps: setting("maxSteps", "Rollout steps.", ofTask),
+  seed: setting("seed", "Seed of weights, prompts and sampling."),
+  out: textFlag("dir", "Folder of the run.", "runs/<task>-<number>"),
+  saveSteps: numberFlag(
+    { min: 0, max: 1e7, integer: true },
+    "Steps between checkpoints; 0 for the end only.",
+    20,
+  ),
+  logCompletions: numberFlag(
+    { min: 0, max: 1e6, integer: true },
+    "Completions kept of each step in completions.jsonl.",
+    32,
+  ),
+  resume: {
+    ...textFlag("dir|latest", "Go on from the checkpoint of a run; alone: of the latest one."),
+    alone: "latest",
+  },
+  quiet: switchFlag("Print no progress, only the summary."),
+  verbose: switchFlag("Print where in the code an error arose."),
+};
+
+/** Flags of the warm start. */
+export const WARM_START_FLAGS = {
+  warmStartSteps: numberFlag(
+    { min: 0, max: 1e7, integer: true },
+    "Optimizer steps of the warm start; 0 for none.",
+    ofTask,
+  ),
+  warmStartBatchSize: numberFlag(
+    { min: 1, max: 65536, integer: true },
+    "Demonstrations per step of the warm start.",
+    ofTask,
+  ),
+  warmStartLearningRate: numberFlag(
+    { min: 1e-12, max: 1, integer: false },
+    "Peak learning rate of the warm start.",
+    ofTask,
+  ),
+};
+
+const size = (help: string, standard = ofTask) =>
+  numberFlag({ min: 1, max: 2 ** 18, integer: true }, help, standard);
+
+/** Flags of the policy's shape. */
+export const SIZE_FLAGS = {
+  hiddenSize: size("Width of the policy."),
+  numHiddenLayers: size("Its layers."),
+  numAttentionHeads: size("Its query heads."),
+  numKeyValueHeads: size("Its key and value heads."),
+  intermediateSize: size("Width of its feed-forward."),
+};
+
+/** Flags of what is minimised. */
+const OBJECTIVE_FLAGS = {
+  lossAggregation,
+  lossAlpha: setting("lossAlpha", "Exponent of delta-l: 0 is dr-grpo, 1 has the least variance."),
+  lossScaleFactor: setting(
+    "lossScaleFactor",
+    "The constant M of delta-l and dr-grpo.",
+    "--max-completion-length",
+  ),
+  lossScope: choice("lossScope", "Responses that delta-l normalises over."),
+  advantageEstimator: choice("advantageEstimator", "How rewards become advantages."),
+  scaleRewards: choice("scaleRewards", "Divisor of the centred rewards.", "the estimator's"),
+  policyLoss: choice("policyLoss", "The surrogate."),
+  epsilon: setting("epsilon", "Lower clip bound.", ofSurrogate),
+  epsilonHigh: setting("epsilonHigh", "Upper clip bound.", ofSurrogate),
+  dualClip: setting("dualClip", "Bound for negative advantages; 0 for none.", ofSurrogate),
+  entropyCoef: setting("entropyCoef", "Coefficient of the entropy bonus."),
+  maskTruncatedCompletions: switchFlag("Leave responses cut off by the limit out of the loss."),
+};
+
+/** Flags of sampling. */
+const ROLLOUT_FLAGS = {
+  promptsPerStep: setting("promptsPerStep", "Different prompts per step.", ofTask),
+  numGenerations: setting("numGenerations", "Responses per prompt.", ofTask),
+  maxCompletionLength: setting("maxCompletionLength", "The most tokens of a response.", ofTask),
+  temperature: setting("temperature", "Softmax temperature."),
+};
+
+/** Flags of the optimizer. */
+const OPTIMIZER_FLAGS = {
+  learningRate: setting("learningRate", "Step size of AdamW.", ofTask),
+  lrScheduler: choice("lrScheduler", "Learning rate after warm-up."),
+  warmupSteps: setting("warmupSteps", "Optimizer steps of linear warm-up."),
+  weightDecay: setting("weightDecay", "Decoupled weight decay."),
+  adamBeta1: setting("adamBeta1", "Decay of the first moment."),
+  adamBeta2: setting("adamBeta2", "Decay of the second moment."),
+  maxGradNorm: setting("maxGradNorm", "Clip gradients to this norm; 0 for never."),
+  miniBatchSize,
+  numIterations: setting("numIterations", "Passes over each rollout."),
+  maxTokensPerMicroBatch: setting(
+    "maxTokensPerMicroBatch",
+    "Packed tokens per pass; bounds memory.",
+  ),
+};
+
+/** Flags of evaluation while training. */
+const EVALUATION_FLAGS = {
+  evalSteps: setting("evalSteps", "Steps between evaluations; 0 for before and after only."),
+  evalPrompts: setting("evalPrompts", "Held-out prompts of an evaluation."),
+  numGenerationsEval: setting("numGenerationsEval", "Samples per prompt of an evaluation."),
+};
+
+/** Flags that are settings of the library, by the same names. */
+export const OPTION_FLAGS = {
+  maxSteps: RUN_FLAGS.maxSteps,
+  seed: RUN_FLAGS.seed,
+  ...OBJECTIVE_FLAGS,
+  ...ROLLOUT_FLAGS,
+  ...OPTIMIZER_FLAGS,
+  ...EVALUATION_FLAGS,
+};
+
+const POLICY_FLAGS = {
+  policy: textFlag("dir", "Hugging Face folder to begin from, instead of a warm start."),
+  ...SIZE_FLAGS,
+};
+
+/** All flags of `train`. */
+export const TRAIN_FLAGS = {
+  ...RUN_FLAGS,
+  ...OPTION_FLAGS,
+  ...WARM_START_FLAGS,
+  ...POLICY_FLAGS,
+} satisfies Flags;
+
+/** They as `--help` lists them. */
+export const TRAIN_SECTIONS: readonly FlagSection[] = [
+  { title: "Run", flags: RUN_FLAGS },
+  { title: "Objective", flags: OBJECTIVE_FLAGS },
+  { title: "Rollouts", flags: ROLLOUT_FLAGS },
+  { title: "Optimizer", flags: OPTIMIZER_FLAGS },
+  { title: "Evaluation", flags: EVALUATION_FLAGS },
+  { title: "Warm start", flags: WARM_START_FLAGS },
+  { title: "Policy", flags: POLICY_FLAGS },
+];

@@ -1,0 +1,205 @@
+/**
+ * What a training command is to do: from flags, or from flags and the run that is resumed.
+ *
+ * @module
+ */
+
+import type { PolicyConfig } from "../model/config.ts";
+import type { Task } from "../rl/task.ts";
+import {
+  type ResolvedTrainOptions,
+  resolveTrainOptions,
+  type TrainOptions,
+} from "../rl/train_options.ts";
+import { recoverDirectory } from "../run/atomic.ts";
+import {
+  checkpointOf,
+  latestRun,
+  readRunConfig,
+  refuseExisting,
+  type RunConfig,
+} from "../run/run_directory.ts";
+import { RunLock } from "../run/run_lock.ts";
+import { checkResumable, readTrainerState, type TrainerState } from "../run/trainer_checkpoint.ts";
+import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
+import { taskByName } from "../tasks/mod.ts";
+import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
+import { newPolicyConfig } from "./policy_size.ts";
+import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+
+/** Folder that runs and warm starts lie in. */
+export const RUNS = "runs";
+
+/** Where the policy of a new run comes from. */
+export type PolicySource =
+  /** A Hugging Face folder. */
+  | { readonly kind: "folder"; readonly dir: string }
+  /** A warm start, made now or before. */
+  | { readonly kind: "warmStart"; readonly recipe: WarmStartRecipe }
+  /** Random weights. */
+  | { readonly kind: "random"; readonly config: PolicyConfig; readonly seed: number };
+
+/** What every training command has. */
+interface CommonSettings {
+  /** The task. */
+  readonly task: Task;
+  /** Every setting of the trainer. */
+  readonly options: ResolvedTrainOptions;
+  /** Steps between checkpoints; 0 for the end only. */
+  readonly saveSteps: number;
+  /** Completions kept of each step. */
+  readonly logCompletions: number;
+}
+
+/** A new run. */
+export interface NewRun extends CommonSettings {
+  /** Tells the kinds apart. */
+  readonly kind: "new";
+  /** Where the policy comes from. */
+  readonly source: PolicySource;
+  /** Folder of the run; `undefined` for the next free one. */
+  readonly out: string | undefined;
+}
+
+/** A run that goes on. */
+export interface ResumedRun extends CommonSettings {
+  /** Tells the kinds apart. */
+  readonly kind: "resumed";
+  /** Folder of the run. */
+  readonly dir: string;
+  /** Folder of its checkpoint. */
+  readonly checkpoint: string;
+  /** The right to write there. */
+  readonly lock: RunLock;
+  /** Its config.json as it was. */
+  readonly config: RunConfig;
+  /** State of its checkpoint. */
+  readonly state: TrainerState;
+}
+
+/** What a training command is to do. */
+export type TrainSettings = NewRun | ResumedRun;
+
+type Values = FlagValues<typeof TRAIN_FLAGS>;
+
+/**
+ * Decides what to do.
+ *
+ * @throws {UsageError} For settings that are out of range or do not go together.
+ * @throws {Error} If the run to resume is not there, damaged, or was made with other settings.
+ */
+export async function trainSettings(values: Values): Promise<TrainSettings> {
+  return values.resume === undefined
+    ? await newRun(values)
+    : await resumedRun(values, values.resume);
+}
+
+/** Those flags that are settings of the library. */
+function givenOptions(values: Values): Partial<TrainOptions> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([name]) => Object.hasOwn(OPTION_FLAGS, name)),
+  );
+}
+
+function resolve(options: TrainOptions, task: Task): ResolvedTrainOptions {
+  try {
+    return resolveTrainOptions(options, task.maxCompletionLength);
+  } catch (error) {
+    throw asUsageError(error, TRAIN_FLAGS);
+  }
+}
+
+async function newRun(values: Values): Promise<NewRun> {
+  if (values.out !== undefined) await refuseExisting(values.out);
+  const task = taskByName(values.task ?? "parity");
+  const options = resolve({ ...task.defaults.rl, ...givenOptions(values) }, task);
+  return {
+    kind: "new",
+    task,
+    options,
+    source: policySource(values, task, options),
+    out: values.out,
+    saveSteps: values.saveSteps ?? TRAIN_FLAGS.saveSteps.default as number,
+    logCompletions: values.logCompletions ?? TRAIN_FLAGS.logCompletions.default as number,
+  };
+}
+
+function policySource(values: Values, task: Task, options: ResolvedTrainOptions): PolicySource {
+  if (values.policy !== undefined) {
+    refuse(values, { ...SIZE_FLAGS, ...WARM_START_FLAGS }, "--policy", "the folder decides it");
+    return { kind: "folder", dir: values.policy };
+  }
+  const config = newPolicyConfig(task, values, options.maxCompletionLength);
+  const recipe = warmStartRecipe(values, task, config, options.seed);
+  return recipe.steps === 0
+    ? { kind: "random", config, seed: options.seed }
+    : { kind: "warmStart", recipe };
+}
+
+/** The warm start that flags ask for. */
+export function warmStartRecipe(
+  values: FlagValues<typeof WARM_START_FLAGS>,
+  task: Task,
+  policy: PolicyConfig,
+  seed: number,
+): WarmStartRecipe {
+  const { steps, batchSize, learningRate } = task.defaults.warmStart;
+  return {
+    task,
+    policy,
+    steps: values.warmStartSteps ?? steps,
+    batchSize: values.warmStartBatchSize ?? batchSize,
+    learningRate: values.warmStartLearningRate ?? learningRate,
+    seed,
+  };
+}
+
+async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
+  refuse(
+    values,
+    { out: TRAIN_FLAGS.out, policy: TRAIN_FLAGS.policy, ...SIZE_FLAGS, ...WARM_START_FLAGS },
+    "--resume",
+    "the run keeps its own",
+  );
+  const dir = which === "latest" ? await latestRun(RUNS, values.task) : which;
+  if (dir === undefined) {
+    const what = values.task === undefined ? "" : ` of ${values.task}`;
+    throw new Error(`there is no run${what} with a checkpoint below ${RUNS}: begin one first`);
+  }
+  const config = await readRunConfig(dir);
+  const lock = RunLock.take(dir);
+  const checkpoint = checkpointOf(dir);
+  if (!await recoverDirectory(checkpoint)) {
+    throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
+  }
+  const state = await readTrainerState(checkpoint);
+  const task = taskByName(values.task ?? state.task.name);
+  const options = resolve({ ...state.options, ...givenOptions(values) }, task);
+  try {
+    checkResumable(checkpoint, state, task, options);
+  } catch (error) {
+    throw asUsageError(error, TRAIN_FLAGS);
+  }
+  const recorded = (name: string, fallback: number) =>
+    typeof config[name] === "number" ? config[name] : fallback;
+  return {
+    kind: "resumed",
+    task,
+    options,
+    dir,
+    lock,
+    checkpoint,
+    config,
+    state,
+    saveSteps: values.saveSteps ?? recorded("saveSteps", 20),
+    logCompletions: values.logCompletions ?? recorded("logCompletions", 32),
+  };
+}
+
+/** Refuses flags that say nothing beside another one. */
+function refuse(values: Values, flags: object, beside: string, why: string): void {
+  const given = Object.keys(values).find((name) => Object.hasOwn(flags, name));
+  if (given !== undefined) {
+    throw new UsageError(`--${kebab(given)} does not go with ${beside}: ${why}`);
+  }
+}

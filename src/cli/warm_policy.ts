@@ -1,0 +1,88 @@
+/**
+ * A policy after its warm start: from the cache, or made now and kept there.
+ *
+ * @module
+ */
+
+import { dirname, join } from "node:path";
+import type { Gpu } from "../gpu/device.ts";
+import { Policy } from "../model/policy.ts";
+import { WarmStart } from "../rl/warm_start.ts";
+import { recoverDirectory } from "../run/atomic.ts";
+import {
+  hasWarmStart,
+  saveWarmStart,
+  warmStartKey,
+  type WarmStartRecipe,
+} from "../run/warm_start_cache.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { Progress, type ProgressOutput } from "./progress.ts";
+import { short } from "./style.ts";
+import { RUNS } from "./train_settings.ts";
+
+/** A policy and where it came from. */
+export interface WarmPolicy {
+  /** The policy. */
+  readonly policy: Policy;
+  /** Folder it is kept in. */
+  readonly dir: string;
+  /** Whether it was there already. */
+  readonly cached: boolean;
+  /** Seconds it took to make; 0 where it was there. */
+  readonly seconds: number;
+}
+
+/** Where the warm start of a recipe is kept unless told otherwise. */
+export function warmStartDirectory(recipe: WarmStartRecipe): string {
+  return join(RUNS, "warm-start", warmStartKey(recipe));
+}
+
+/**
+ * Fetches or makes a warm start.
+ *
+ * @param gpu The device.
+ * @param recipe What to make.
+ * @param tools Where to show progress, and what may interrupt it.
+ * @param dir Where it is kept.
+ * @returns `undefined` if it was interrupted; then nothing is kept.
+ * @throws {Error} If `dir` holds something else or something damaged.
+ */
+export async function warmPolicy(
+  gpu: Gpu,
+  recipe: WarmStartRecipe,
+  tools: { readonly output: ProgressOutput; readonly interrupt: Interrupt },
+  dir: string = warmStartDirectory(recipe),
+): Promise<WarmPolicy | undefined> {
+  await recoverDirectory(dir);
+  if (await hasWarmStart(dir, recipe)) {
+    return { policy: await Policy.load(gpu, dir), dir, cached: true, seconds: 0 };
+  }
+  await Deno.mkdir(dirname(dir), { recursive: true });
+  const start = performance.now();
+  const { steps, batchSize, learningRate, seed } = recipe;
+  const policy = Policy.create(gpu, recipe.policy, { seed });
+  const warmStart = await WarmStart.create(policy, recipe.task, {
+    steps,
+    batchSize,
+    learningRate,
+    seed,
+  });
+  const progress = new Progress(tools.output, "warm start", steps);
+  let loss = NaN;
+  try {
+    while (warmStart.completedSteps < steps) {
+      if (await tools.interrupt.requested()) {
+        policy.destroy();
+        return undefined;
+      }
+      const report = await warmStart.next();
+      loss = report.loss;
+      progress.update(report.step, `loss ${short(loss)}`);
+    }
+  } finally {
+    progress.clear();
+    warmStart.destroy();
+  }
+  await saveWarmStart(dir, recipe, policy, loss);
+  return { policy, dir, cached: false, seconds: (performance.now() - start) / 1000 };
+}

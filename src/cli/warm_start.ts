@@ -1,0 +1,85 @@
+/**
+ * `warm-start`: supervised learning of a task's demonstrations, kept for the runs that begin there.
+ *
+ * @module
+ */
+
+import { countParameters } from "../model/config.ts";
+import { taskByName } from "../tasks/mod.ts";
+import { parseFlags } from "./args.ts";
+import { measure } from "./eval.ts";
+import { evaluationTable } from "./evaluation_table.ts";
+import { withGpu } from "./gpu.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { newPolicyConfig } from "./policy_size.ts";
+import { standardError } from "./progress.ts";
+import { duration, short } from "./style.ts";
+import { RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+import { warmStartRecipe } from "./train_settings.ts";
+import { warmPolicy, warmStartDirectory } from "./warm_policy.ts";
+
+const { task, seed, out, quiet, verbose } = RUN_FLAGS;
+const FLAGS = {
+  task,
+  seed,
+  out: { ...out, help: "Folder to keep it in.", default: "runs/warm-start/<settings>" },
+  quiet,
+  verbose,
+  ...WARM_START_FLAGS,
+  ...SIZE_FLAGS,
+};
+
+const HELP: CommandHelp = {
+  usage: "deno task warm-start [flags]",
+  about:
+    "Fits a new policy to a task's demonstrations, which are imperfect on purpose, and keeps " +
+    "it. `train` with the same settings begins there; the same settings and adapter give the same " +
+    "bytes.",
+  sections: [
+    { title: "Warm start", flags: { task, seed, ...WARM_START_FLAGS, out: FLAGS.out } },
+    { title: "Policy", flags: SIZE_FLAGS },
+    { title: "Output", flags: { quiet, verbose } },
+  ],
+};
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function warmStart(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(FLAGS, args);
+  if (help) return printHelp(HELP);
+  const task = taskByName(values.task ?? "parity");
+  const config = newPolicyConfig(task, values);
+  const seed = values.seed ?? FLAGS.seed.default as number;
+  const recipe = warmStartRecipe(values, task, config, seed);
+  const dir = values.out ?? warmStartDirectory(recipe);
+  const output = standardError(values.quiet);
+  using interrupt = new Interrupt(() =>
+    output.write("\nstopping after this step; Ctrl-C again stops at once\n")
+  );
+  return await withGpu(async (gpu) => {
+    if (!output.quiet) {
+      console.log(
+        `fitting a policy of ${short(countParameters(config))} parameters to demonstrations of ` +
+          `${task.name}, on ${gpu.adapter.description}`,
+      );
+    }
+    const warm = await warmPolicy(gpu, recipe, { output, interrupt }, dir);
+    if (warm === undefined) {
+      output.write("the warm start is not finished: nothing is kept of it\n");
+      return INTERRUPTED;
+    }
+    const { evaluation, figures } = await measure(warm.policy, task, { prompts: 128, seed });
+    warm.policy.destroy();
+    console.log(
+      [
+        warm.cached ? `${dir} was there already` : `${dir} made in ${duration(warm.seconds)}`,
+        ...evaluationTable(task, [{ title: "", figures }], evaluation.numGenerations),
+      ].join("\n"),
+    );
+    return 0;
+  });
+}

@@ -1,0 +1,186 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { readMetrics } from "../../src/run/metrics_log.ts";
+import { type CommandResult, interruptAt, runCommand } from "../helpers/cli.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+/** A policy and steps so small that a run takes a second or two. */
+const TINY = [
+  "--hidden-size=16",
+  "--num-hidden-layers=1",
+  "--num-attention-heads=2",
+  "--warm-start-steps=20",
+  "--warm-start-batch-size=16",
+  "--prompts-per-step=4",
+  "--num-generations=8",
+  "--eval-prompts=8",
+  "--num-generations-eval=4",
+];
+
+function succeeded(result: CommandResult): CommandResult {
+  assertEquals(result.code, 0, `${result.stdout}\n${result.stderr}`);
+  return result;
+}
+
+/** The bytes of a checkpoint, by file. */
+async function checkpointOf(run: string): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  const dir = join(run, "checkpoint");
+  for (const { name } of [...Deno.readDirSync(dir)].sort((a, b) => a.name < b.name ? -1 : 1)) {
+    files.set(name, await Deno.readFile(join(dir, name)));
+  }
+  return files;
+}
+
+/** Metrics without what depends on the clock. */
+async function metricsOf(run: string): Promise<unknown[]> {
+  const records = await readMetrics(join(run, "metrics.jsonl"));
+  return records.map((record) =>
+    Object.fromEntries(Object.entries(record).filter(([name]) => !/timing|per_s|perf/.test(name)))
+  );
+}
+
+Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", async (t) => {
+  await inTempDir(async (dir) => {
+    const whole = join(dir, "runs", "parity-1");
+    await t.step("train", async () => {
+      const { stdout, stderr } = succeeded(
+        await runCommand(dir, "train", ...TINY, "--max-steps=6"),
+      );
+      assertMatch(stdout, /^training a policy of \d+ parameters on parity, on .+\nwarm start made/);
+      assertMatch(stdout, /Done: 6 steps of parity in/);
+      assertMatch(stdout, /before +after\naccuracy \(mean@4\) +\d+\.\d % +\d+\.\d %\n/);
+      assertMatch(stdout, /written to +runs.parity-1: config\.json/);
+      assertMatch(stderr, /^warm start +1\/20 +loss 2\.\d+/);
+      assertMatch(stderr, /train 6\/6 +reward \d\.\d{3} +length/);
+      assert(!stderr.includes("XDG_RUNTIME_DIR"), stderr);
+      const names = [...Deno.readDirSync(whole)].map(({ name }) => name).sort();
+      const visible = names.filter((name) => !name.startsWith("."));
+      assertEquals(visible, ["checkpoint", "completions.jsonl", "config.json", "metrics.jsonl"]);
+      const metrics = await readMetrics(join(whole, "metrics.jsonl"));
+      assertEquals(metrics.map((line) => line["training/global_step"]), [0, 1, 2, 3, 4, 5, 6]);
+      for (const line of [metrics[0]!, metrics[6]!]) assert("eval/parity/mean@4" in line);
+    });
+
+    await t.step("3 steps and 3 more after --resume are 6 steps", async () => {
+      const half = join("runs", "half");
+      const { stdout } = succeeded(
+        await runCommand(dir, "train", ...TINY, "--max-steps=3", "--out", half, "--quiet"),
+      );
+      assert(stdout.startsWith("\nDone: 3 steps"), stdout);
+      assert((await checkpointOf(join(dir, half))).size > 0);
+      const resumed = succeeded(await runCommand(dir, "train", "--resume", "--max-steps=6"));
+      assertMatch(resumed.stdout, /resuming runs.half after step 3/);
+      assertEquals(await checkpointOf(join(dir, half)), await checkpointOf(whole));
+      const lines = await metricsOf(join(dir, half)) as Record<string, unknown>[];
+      // The shorter run was evaluated at its end, after step 3.
+      lines[3] = Object.fromEntries(
+        Object.entries(lines[3]!).filter(([name]) => !name.startsWith("eval/")),
+      );
+      assertEquals(lines, await metricsOf(whole));
+      const completions = (run: string) => Deno.readTextFile(join(run, "completions.jsonl"));
+      assertEquals(await completions(join(dir, half)), await completions(whole));
+    });
+
+    await t.step({
+      name: "Ctrl-C finishes the step and saves; with --resume it is as if nothing had been",
+      ignore: Deno.build.os === "windows",
+      async fn() {
+        const stopped = join("runs", "stopped");
+        const { code, stdout, stderr } = await interruptAt(
+          "./announced.ts",
+          dir,
+          ["train    1/1000"],
+          ...["train", ...TINY, "--max-steps=1000", "--out", stopped],
+        );
+        assertEquals(code, 130, stdout + stderr);
+        assertStringIncludes(stderr, "Ctrl-C again stops at once");
+        assertMatch(stdout, /go on with +deno task train --resume runs.stopped/);
+        const steps = Number(/Stopped after (\d+) of 1000 steps/.exec(stdout)![1]);
+        const max = `--max-steps=${steps + 1}`;
+        succeeded(await runCommand(dir, "train", "--resume", stopped, max));
+        const straight = join("runs", "straight");
+        succeeded(await runCommand(dir, "train", ...TINY, max, "--out", straight));
+        assertEquals(
+          await checkpointOf(join(dir, stopped)),
+          await checkpointOf(join(dir, straight)),
+        );
+      },
+    });
+
+    await t.step("eval gives what train reported", async () => {
+      const { stdout } = succeeded(
+        await runCommand(
+          dir,
+          "eval",
+          "--checkpoint",
+          whole,
+          "--num-generations=4",
+          "--eval-prompts=8",
+          "--json",
+        ),
+      );
+      const scored = JSON.parse(stdout);
+      const last = (await readMetrics(join(whole, "metrics.jsonl"))).at(-1)!;
+      assertEquals([scored.task, scored.prompts, scored.numGenerations], ["parity", 8, 4]);
+      assertEquals(
+        [scored.meanAtN, scored.passAtN, scored.greedy, scored.meanLength],
+        ["mean@4", "pass@4", "greedy", "response_length/mean"].map((name) =>
+          last[`eval/parity/${name}`]
+        ),
+      );
+    });
+
+    await t.step("sample prints prompts, rewards and answers", async () => {
+      const { stdout } = succeeded(
+        await runCommand(dir, "sample", "--checkpoint", whole, "--count=2", "--num-generations=3"),
+      );
+      assertMatch(stdout, /^([01]+_*:\n( {2}[01]\.00 .+\n){3}){2}$/);
+      const own = succeeded(await runCommand(dir, "sample", "--prompt", "0110 __________ :"));
+      assertMatch(own.stdout, /^0110__________:\n( {8}.+\n){2}$/);
+    });
+  });
+});
+
+Deno.test("a command that cannot be followed ends with code 2 and one line", async () => {
+  await inTempDir(async (dir) => {
+    const refused: [string[], string][] = [
+      [["trian"], "there is no command trian, did you mean train?"],
+      [["train", "--max-step", "3"], "did you mean --max-steps?"],
+      [["train", "--mini-batch-size=24"], "--mini-batch-size must be"],
+      [["train", "--num-attention-heads=3"], "--hidden-size is 64"],
+      [["train", "--policy=x", "--hidden-size=8"], "--hidden-size does not go with --policy"],
+      [["train", "--resume", "--out=x"], "--out does not go with --resume"],
+      [["sample", "--prompt=01:", "--count=2"], "--prompt does not go with --index and --count"],
+      [["eval"], "there is no run with a checkpoint below runs"],
+    ];
+    for (const [args, message] of refused) {
+      const { code, stdout, stderr } = await runCommand(dir, ...args);
+      assertEquals([code, stdout], [2, ""], stderr);
+      assertMatch(stderr, /^error: .+\n$/);
+      assertStringIncludes(stderr, message);
+    }
+  });
+});
+
+Deno.test("an error ends with code 1 and one line, with --verbose with its stack", async () => {
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(join(dir, "runs", "full"), { recursive: true });
+    await Deno.writeTextFile(join(dir, "runs", "full", "file"), "");
+    const failing: [string[], string][] = [
+      [["train", "--out=runs/full"], "runs/full is not empty"],
+      [["train", "--resume"], "there is no run with a checkpoint below runs"],
+      [["train", "--resume=runs/full"], "runs/full is not the folder of a run"],
+      [["train", "--policy=runs/full"], "runs/full has no config.json"],
+      [["eval", "--checkpoint=elsewhere"], "elsewhere holds no checkpoint"],
+    ];
+    for (const [args, message] of failing) {
+      const { code, stderr } = await runCommand(dir, ...args);
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /^error: .+\n$/);
+      assertStringIncludes(stderr, message);
+    }
+    const { stderr } = await runCommand(dir, "train", "--out=runs/full", "--verbose");
+    assertMatch(stderr, /^error: runs.full is not empty.+\n[^]*\n +at .+run_directory\.ts/);
+  });
+});
