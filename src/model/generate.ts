@@ -53,6 +53,20 @@ export interface GenerationRequest {
   readonly firstSampleId: number;
   /** Ids that end a completion; at most {@linkcode MAX_EOS}. */
   readonly eosTokenIds: readonly number[];
+  /** Stops between two chunks of tokens. */
+  readonly signal?: AbortSignal;
+}
+
+/** One finished sequence. */
+export interface FinishedSequence {
+  /** Which one, b; it belongs to prompt floor(b / numGenerations). */
+  readonly index: number;
+  /** Token ids, with the end-of-sequence token if it was reached. */
+  readonly completion: number[];
+  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
+  readonly logProbs: Float32Array<ArrayBuffer>;
+  /** Whether the limit cut it off. */
+  readonly truncated: boolean;
 }
 
 /** What came out: sequence b belongs to prompt floor(b / numGenerations). */
@@ -97,6 +111,8 @@ export class Generator {
   readonly #stepsPerSubmit: number;
   readonly #shared: Tensor[] = [];
   #request: GenerationRequest | undefined;
+  #samples: Readback | undefined;
+  #busy = false;
 
   private constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
     const { sequences: B, completionLength: M, promptTokens } = capacity;
@@ -205,12 +221,65 @@ export class Generator {
     });
   }
 
+  /** Whether a request is running; another one has to wait. */
+  get isBusy(): boolean {
+    return this.#busy;
+  }
+
   /**
    * Generates completions for a batch of prompts.
    *
    * @throws {RangeError} If the request is beyond the capacity, or a prompt is empty or has ids out of vocabulary.
+   * @throws {Error} If another request is running.
    */
   async run(request: GenerationRequest): Promise<Generated> {
+    for await (const _ of this.#finishing(request));
+    return await this.#collect(request);
+  }
+
+  /**
+   * Generates completions and yields each soon after it ends, the short ones first.
+   *
+   * @throws {RangeError} If the request is beyond the capacity, or a prompt is empty or has ids out of vocabulary.
+   * @throws {Error} If another request is running.
+   */
+  async *stream(request: GenerationRequest): AsyncGenerator<FinishedSequence, void, undefined> {
+    const { lengths, tokens, logProbs } = this.#state;
+    this.#samples ??= new Readback(this.#gpu, [lengths, tokens, logProbs]);
+    const M = this.capacity.completionLength;
+    for await (const finished of this.#finishing(request)) {
+      if (finished.length === 0) continue;
+      submit(this.#gpu, [], this.#samples);
+      const [counts, ids, values] = await this.#samples.take();
+      this.#gpu.check();
+      for (const index of finished) {
+        const [start, end] = [index * M, index * M + counts![index]!];
+        const completion = Array.from(ids!.subarray(start, end));
+        yield {
+          index,
+          completion,
+          logProbs: (values as Float32Array<ArrayBuffer>).slice(start, end),
+          truncated: !request.eosTokenIds.includes(completion.at(-1)!),
+        };
+      }
+    }
+  }
+
+  /** Runs a request; yields, after every chunk of tokens, the sequences that ended in it. */
+  async *#finishing(request: GenerationRequest): AsyncGenerator<Uint32Array, void, undefined> {
+    if (this.#busy) {
+      throw new Error("This generator is still running another request: wait for it, or end it");
+    }
+    this.#busy = true;
+    try {
+      yield* this.#advance(request);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async *#advance(request: GenerationRequest): AsyncGenerator<Uint32Array, void, undefined> {
+    request.signal?.throwIfAborted();
     const { prompts, numGenerations, maxCompletionLength } = request;
     const gpu = this.#gpu;
     const B = prompts.length * numGenerations;
@@ -240,25 +309,30 @@ export class Generator {
       const last = done + times >= maxCompletionLength;
       submit(gpu, work, last ? undefined : this.#finished);
       done += times;
-      if (last) break;
+      if (last) {
+        yield active;
+        return;
+      }
       const [flags] = await this.#finished.take();
       gpu.check();
+      yield active.filter((b) => flags![b] !== 0);
+      request.signal?.throwIfAborted();
       active = active.filter((b) => flags![b] === 0);
-      if (active.length === 0) break;
+      if (active.length === 0) return;
       if (active.length < this.#active.value) {
         this.#active.value = active.length;
         gpu.write(this.#slots, active);
       }
       work = [];
     }
-    return await this.#collect(request, B);
   }
 
-  async #collect(request: GenerationRequest, B: number): Promise<Generated> {
+  async #collect(request: GenerationRequest): Promise<Generated> {
     submit(this.#gpu, [], this.#results);
     const [lengths, tokens] = await this.#results.take();
     this.#gpu.check();
     const M = this.capacity.completionLength;
+    const B = request.prompts.length * request.numGenerations;
     const completions: number[][] = [];
     const truncated: boolean[] = [];
     for (let b = 0; b < B; b++) {
@@ -273,6 +347,7 @@ export class Generator {
   destroy(): void {
     this.#finished.destroy();
     this.#results.destroy();
+    this.#samples?.destroy();
     this.#prefill.destroy();
     this.#decode.destroy();
     this.#arena.destroy();

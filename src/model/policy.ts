@@ -10,7 +10,13 @@ import { Readback, submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
-import { type GenerationRequest, Generator, type GeneratorCapacity, MAX_EOS } from "./generate.ts";
+import {
+  type FinishedSequence,
+  type GenerationRequest,
+  Generator,
+  type GeneratorCapacity,
+  MAX_EOS,
+} from "./generate.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { PromptGroup } from "./packing.ts";
@@ -33,6 +39,8 @@ export interface GenerateOptions {
   firstSampleId?: number;
   /** Ids that end a completion. Default: the configuration's `eosTokenId`. */
   eosTokenIds?: readonly number[];
+  /** Stops generation between two chunks of tokens; its reason is thrown. */
+  signal?: AbortSignal;
 }
 
 /** What {@linkcode Policy.generate} returns; entry b belongs to prompt floor(b / numGenerations). */
@@ -217,13 +225,9 @@ export class Policy {
     options: GenerateOptions,
   ): Promise<Generation> {
     if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
-    const { numGenerations = 1, maxCompletionLength } = options;
-    const generator = await this.generator({
-      promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
-      sequences: prompts.length * numGenerations,
-      completionLength: maxCompletionLength,
-    });
-    const { completions, truncated } = await generator.run(this.request(prompts, options));
+    const request = this.request(prompts, options);
+    const generator = await this.#generatorFor(request);
+    const { completions, truncated } = await generator.run(request);
     const readback = new Readback(this.gpu, [generator.logProbs]);
     submit(this.gpu, [], readback);
     const [all] = await readback.take();
@@ -233,6 +237,33 @@ export class Policy {
       (all as Float32Array<ArrayBuffer>).slice(b * stride, b * stride + length)
     );
     return { completions, logProbs, truncated };
+  }
+
+  /**
+   * Samples completions and yields each soon after it ends: the short ones first. Takes the same options as
+   * {@linkcode Policy.generate} and samples the same tokens.
+   *
+   * @param prompts Token ids of each prompt.
+   * @param options Length limit, temperature, samples per prompt and seed.
+   * @throws {RangeError} As {@linkcode Policy.generate} does.
+   * @throws {Error} If the policy is generating already.
+   */
+  async *stream(
+    prompts: readonly (readonly number[])[],
+    options: GenerateOptions,
+  ): AsyncGenerator<FinishedSequence, void, undefined> {
+    if (prompts.length === 0) return;
+    const request = this.request(prompts, options);
+    yield* (await this.#generatorFor(request)).stream(request);
+  }
+
+  #generatorFor(request: GenerationRequest): Promise<Generator> {
+    const { prompts, numGenerations, maxCompletionLength } = request;
+    return this.generator({
+      promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
+      sequences: prompts.length * numGenerations,
+      completionLength: maxCompletionLength,
+    });
   }
 
   /** Checks a request for generation and fills in the defaults. */
@@ -283,16 +314,26 @@ export class Policy {
       step,
       firstSampleId,
       eosTokenIds,
+      ...(options.signal ? { signal: options.signal } : {}),
     };
   }
 
-  /** The generator, built again when a larger capacity than ever before is asked for. */
+  /**
+   * The generator, built again when a larger capacity than ever before is asked for.
+   *
+   * @throws {Error} If it has to be built again and is running.
+   */
   async generator(needed: GeneratorCapacity): Promise<Generator> {
     const now = this.#generator?.capacity;
     if (
       now && now.promptTokens >= needed.promptTokens && now.sequences >= needed.sequences &&
       now.completionLength >= needed.completionLength
     ) return this.#generator!;
+    if (this.#generator?.isBusy) {
+      throw new Error(
+        "This policy is still generating for another request: wait for it, or end it",
+      );
+    }
     this.#generator?.destroy();
     this.#generator = await Generator.create(this.gpu, this.parameters, {
       promptTokens: Math.max(needed.promptTokens, now?.promptTokens ?? 0),

@@ -140,6 +140,64 @@ Deno.test("Policy.generate() ends at an end-of-sequence id or at the limit", asy
     }));
 });
 
+Deno.test("Policy.stream() yields what generate() returns, the short completions first", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const options = { numGenerations: 10, maxCompletionLength: 40, eosTokenIds: [5, 6] };
+      const all = await policy.generate(prompts.slice(0, 2), options);
+      const seen: number[] = [];
+      let before = 0;
+      for await (const sample of policy.stream(prompts.slice(0, 2), options)) {
+        const { index, completion, logProbs, truncated } = sample;
+        assertEquals(completion, all.completions[index]);
+        assertEquals(logProbs, all.logProbs[index]);
+        assertEquals(truncated, all.truncated[index]);
+        // What ends within one chunk of tokens comes in the order of the batch.
+        assert(completion.length > before - 16, `${completion.length} after ${before}`);
+        before = Math.max(before, completion.length);
+        seen.push(index);
+      }
+      assertEquals(seen.toSorted((a, b) => a - b), all.completions.map((_, b) => b));
+      assert(seen.join() !== seen.toSorted((a, b) => a - b).join(), "some overtake others");
+      assertEquals(await Array.fromAsync(policy.stream([], options)), []);
+    }));
+});
+
+Deno.test("Policy.stream() can be left, stands alone and heeds an AbortSignal", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withTiny(gpu, async (policy) => {
+      const options = { numGenerations: 4, maxCompletionLength: 30, eosTokenIds: [5, 6] };
+      const expected = await policy.generate(prompts.slice(0, 2), options);
+      for await (const _ of policy.stream(prompts.slice(0, 2), options)) {
+        await assertRejects(() => policy.generate([[1]], options), Error, "still running");
+        await assertRejects(
+          () => policy.generate(prompts, { ...options, numGenerations: 16 }),
+          Error,
+          "still generating",
+        );
+        break;
+      }
+      assertEquals(await policy.generate(prompts.slice(0, 2), options), expected);
+      const controller = new AbortController();
+      await assertRejects(
+        async () => {
+          const { signal } = controller;
+          for await (const _ of policy.stream(prompts.slice(0, 2), { ...options, signal })) {
+            controller.abort(new Error("enough"));
+          }
+        },
+        Error,
+        "enough",
+      );
+      await assertRejects(
+        () => policy.generate([[1]], { ...options, signal: controller.signal }),
+        Error,
+        "enough",
+      );
+      assertEquals(await policy.generate(prompts.slice(0, 2), options), expected);
+    }));
+});
+
 Deno.test("Policy saves what it loaded, bit for bit", async (t) => {
   await onEveryDevice(t, (gpu) =>
     withTiny(gpu, (policy) =>
