@@ -1,0 +1,28 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { learningRateAt, type ScheduleOptions } from "../../src/optim/schedule.ts";
+
+const rates = (options: Omit<ScheduleOptions, "learningRate">, steps = options.totalSteps) =>
+  Array.from({ length: steps }, (_, step) => learningRateAt(step, { learningRate: 8, ...options }));
+
+Deno.test("a constant rate is reached along a straight line and kept, beyond the end too", () => {
+  assertEquals(rates({ totalSteps: 3 }), [8, 8, 8]);
+  assertEquals(rates({ totalSteps: 5, warmupSteps: 4 }, 7), [2, 4, 6, 8, 8, 8, 8]);
+});
+
+Deno.test("a cosine falls from the peak to zero, symmetrically about its middle", () => {
+  const fall = rates({ totalSteps: 9, warmupSteps: 1, lrScheduler: "cosine" }, 12);
+  assertEquals(fall.slice(0, 2), [8, 8]);
+  for (let i = 1; i <= 9; i++) {
+    if (i > 1) assert(fall[i]! < fall[i - 1]!);
+    assertAlmostEquals(fall[i]! + fall[10 - i]!, 8, 1e-12);
+  }
+  assertAlmostEquals(fall[3]!, 4 * (1 + Math.SQRT1_2), 1e-12); // a quarter of the way
+  assertEquals(fall.slice(9), [0, 0, 0]);
+});
+
+Deno.test("the first step learns, also when all of the run is warm-up", () => {
+  for (const lrScheduler of ["constant", "cosine"] as const) {
+    assertEquals(rates({ totalSteps: 2, warmupSteps: 4, lrScheduler }), [2, 4]);
+    assert(learningRateAt(0, { learningRate: 8, totalSteps: 0, lrScheduler }) > 0);
+  }
+});
