@@ -1,5 +1,5 @@
 /**
- * The command line: `train`, `warm-start`, `eval` and `sample`.
+ * The command line: `train`, `warm-start`, `eval`, `sample` and `compare`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -8,6 +8,7 @@
  */
 
 import { nearest, UsageError } from "./args.ts";
+import { compare } from "./compare.ts";
 import { evalCommand } from "./eval.ts";
 import { sample } from "./sample.ts";
 import { bold } from "./style.ts";
@@ -22,6 +23,7 @@ const COMMANDS: ReadonlyMap<
   ["warm-start", { run: warmStart, about: "Fit a new policy to a task's demonstrations" }],
   ["eval", { run: evalCommand, about: "Score a checkpoint on a task" }],
   ["sample", { run: sample, about: "Print what a checkpoint answers" }],
+  ["compare", { run: compare, about: "Train with every method of the paper and tabulate" }],
 ]);
 
 function help(): number {

@@ -32,9 +32,12 @@ export interface LayerParameters {
 }
 
 /** Where a Hugging Face tensor lies in the flat buffers. */
-interface Range {
+export interface ParameterRange {
+  /** Its shape. */
   readonly shape: readonly number[];
+  /** Its first element. */
   readonly offset: number;
+  /** Its number of elements. */
   readonly length: number;
 }
 
@@ -67,7 +70,7 @@ export class Parameters {
   readonly head: Tensor;
 
   readonly #gpu: Gpu;
-  readonly #ranges = new Map<string, Range>();
+  readonly #ranges = new Map<string, ParameterRange>();
   readonly #blocks: Tensor[] = [];
   #gradients: Tensor | undefined;
 
@@ -181,7 +184,7 @@ export class Parameters {
    * @throws {RangeError} If there is no parameter of that name, or the number of values differs.
    */
   write(name: string, values: Float32Array): void {
-    const range = this.#range(name);
+    const range = this.range(name);
     if (values.length !== range.length) {
       throw new RangeError(
         `Parameter ${name} has ${range.length} values [${range.shape}]: got ${values.length}`,
@@ -198,17 +201,22 @@ export class Parameters {
   async read(flat: Tensor = this.values): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const all = await readTensor(this.#gpu, flat) as Float32Array<ArrayBuffer>;
     return new Map(this.names.map((name) => {
-      const { offset, length } = this.#range(name);
+      const { offset, length } = this.range(name);
       return [name, all.slice(offset, offset + length)];
     }));
   }
 
   /** Writes values by Hugging Face name into something laid out like the parameters. */
   writeInto(flat: Tensor, name: string, values: Float32Array): void {
-    this.#gpu.write(flat, values, this.#range(name).offset);
+    this.#gpu.write(flat, values, this.range(name).offset);
   }
 
-  #range(name: string): Range {
+  /**
+   * Where a parameter lies in {@linkcode values} and whatever is laid out like them.
+   *
+   * @throws {RangeError} If there is no parameter of that name.
+   */
+  range(name: string): ParameterRange {
     const range = this.#ranges.get(name);
     if (!range) throw new RangeError(`There is no parameter ${name} in this policy`);
     return range;

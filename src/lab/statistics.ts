@@ -1,0 +1,190 @@
+/**
+ * Statistics of small samples: intervals, ranks, fits through the origin, resampling.
+ *
+ * @module
+ */
+
+import type { Random } from "../gpu/random.ts";
+
+/** A mean with its 95 % confidence interval. */
+export interface Interval {
+  /** The estimate. */
+  readonly mean: number;
+  /** Lower end; NaN where one value cannot tell. */
+  readonly low: number;
+  /** Upper end; NaN where one value cannot tell. */
+  readonly high: number;
+  /** Number of values. */
+  readonly n: number;
+}
+
+/** Sum over count; NaN of nothing. */
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum / values.length;
+}
+
+/** n / Σ 1/v, for values above 0. */
+export function harmonicMean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += 1 / values[i]!;
+  return values.length / sum;
+}
+
+/** Variance with n - 1 in the denominator; NaN of fewer than two values. */
+export function variance(values: ArrayLike<number>): number {
+  const m = mean(values);
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += (values[i]! - m) ** 2;
+  return values.length < 2 ? NaN : squares / (values.length - 1);
+}
+
+/** The middle value, or the mean of the two in the middle; NaN of nothing. */
+export function median(values: ArrayLike<number>): number {
+  return quantile(values, 0.5);
+}
+
+/** The q-quantile by linear interpolation between order statistics; NaN of nothing. */
+export function quantile(values: ArrayLike<number>, q: number): number {
+  const sorted = Float64Array.from(values).sort();
+  if (sorted.length === 0) return NaN;
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, sorted.length - 1);
+  // Infinities stand for "never" and must not meet a weight of 0.
+  return at === low ? sorted[low]! : sorted[low]! + (at - low) * (sorted[high]! - sorted[low]!);
+}
+
+/** Mean with Student's 95 % interval, which assumes independent values of one normal population. */
+export function studentInterval(values: ArrayLike<number>): Interval {
+  const n = values.length;
+  const m = mean(values);
+  const half = n < 2 ? NaN : studentQuantile(0.975, n - 1) * Math.sqrt(variance(values) / n);
+  return { mean: m, low: m - half, high: m + half, n };
+}
+
+/**
+ * Quantile of Student's t distribution.
+ *
+ * @param p Probability between 0.5 and 1.
+ * @param freedom Degrees of freedom, at least 1.
+ */
+export function studentQuantile(p: number, freedom: number): number {
+  let low = 0;
+  let high = 1;
+  while (studentProbability(high, freedom) < p) high *= 2;
+  for (let i = 0; i < 80; i++) {
+    const middle = (low + high) / 2;
+    if (studentProbability(middle, freedom) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/** P(T <= t) for t >= 0, by integrating the density over the angle arctan(t / √ν), where it is a power of a cosine. */
+function studentProbability(t: number, freedom: number): number {
+  const end = Math.atan(t / Math.sqrt(freedom));
+  const integral = (to: number) => {
+    const pieces = 400;
+    let sum = 0;
+    for (let i = 0; i <= pieces; i++) {
+      const weight = i === 0 || i === pieces ? 1 : i % 2 === 1 ? 4 : 2;
+      sum += weight * Math.cos(to * i / pieces) ** (freedom - 1);
+    }
+    return sum * to / (3 * pieces);
+  };
+  return 0.5 + 0.5 * integral(end) / integral(Math.PI / 2);
+}
+
+/**
+ * Spearman's rank correlation, ties sharing their mean rank; 0 where either side is constant.
+ *
+ * @throws {RangeError} If the lists differ in length.
+ */
+export function rankCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (x.length !== y.length) {
+    throw new RangeError(`${x.length} values cannot be ranked against ${y.length}: pass as many`);
+  }
+  const [a, b] = [ranks(x), ranks(y)];
+  const [ma, mb] = [mean(a), mean(b)];
+  let ab = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    ab += (a[i]! - ma) * (b[i]! - mb);
+    aa += (a[i]! - ma) ** 2;
+    bb += (b[i]! - mb) ** 2;
+  }
+  return aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb);
+}
+
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from({ length: values.length }, (_, i) => i)
+    .sort((i, j) => values[i]! - values[j]!);
+  const result = new Float64Array(values.length);
+  for (let start = 0; start < order.length;) {
+    let end = start + 1;
+    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
+    for (let k = start; k < end; k++) result[order[k]!] = (start + end - 1) / 2;
+    start = end;
+  }
+  return result;
+}
+
+/** A straight line y = slope · x. */
+export interface OriginFit {
+  /** Its slope. */
+  readonly slope: number;
+  /** 1 - residual / total sum of squares, the total taken about the mean of y: negative where the mean fits better. */
+  readonly rSquared: number;
+}
+
+/**
+ * Weighted least squares of y = slope · x.
+ *
+ * @param x Abscissas.
+ * @param y Ordinates.
+ * @param weights Weight of each point. Default: all alike.
+ */
+export function fitThroughOrigin(
+  x: ArrayLike<number>,
+  y: ArrayLike<number>,
+  weights: ArrayLike<number> = new Float64Array(x.length).fill(1),
+): OriginFit {
+  let xx = 0;
+  let xy = 0;
+  let total = 0;
+  let sumY = 0;
+  for (let i = 0; i < x.length; i++) {
+    xx += weights[i]! * x[i]! ** 2;
+    xy += weights[i]! * x[i]! * y[i]!;
+    total += weights[i]!;
+    sumY += weights[i]! * y[i]!;
+  }
+  const slope = xy / xx;
+  const centre = sumY / total;
+  let residual = 0;
+  let spread = 0;
+  for (let i = 0; i < x.length; i++) {
+    residual += weights[i]! * (y[i]! - slope * x[i]!) ** 2;
+    spread += weights[i]! * (y[i]! - centre) ** 2;
+  }
+  return { slope, rSquared: 1 - residual / spread };
+}
+
+/** The 2.5 and 97.5 % quantiles of a statistic over resamples, beside its value on the sample itself. */
+export function percentileInterval(value: number, resampled: readonly number[]): Interval {
+  const finite = resampled.filter(Number.isFinite);
+  return {
+    mean: value,
+    low: quantile(finite, 0.025),
+    high: quantile(finite, 0.975),
+    n: finite.length,
+  };
+}
+
+/** Indices of a bootstrap resample: `count` draws from 0 … count - 1 with replacement. */
+export function resample(random: Random, count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, () => random.integer(count));
+}
