@@ -4,7 +4,7 @@
 // cache (B, M, 2, J D) with keys before values; and to itself. Its rotated key and its value go to cache[b, t].
 // out (A, H D). Rows with finished[b] != 0 are left alone. D = 4 HEAD_VECS.
 // A workgroup is a row and SHARE query heads of one key/value head, a lane takes every LANES-th key; their partial
-// results (FlashAttention-2's online softmax, in units of log 2) are merged at the end. Arrays are registers.
+// results (online softmax as in attention/forward.wgsl, in units of log 2) are merged at the end.
 
 struct Params {
     rows: u32,         // A
@@ -14,11 +14,8 @@ struct Params {
     scale: f32,        // 1 / sqrt(D)
 }
 
-override HEAD_VECS: u32 = 4u;
-override SHARE: u32 = 1u;       // divides H / J; HEAD_VECS * SHARE is at most MAX_VECS
+override SHARE: u32 = 1u;   // at most 4, divides H / J; SHARE * HEAD_VECS is at most MAX_VECS
 
-const MAX_VECS = 32u;
-const MAX_SHARE = 16u;
 const LOG2E = 1.4426950408889634;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,14 +29,43 @@ const LOG2E = 1.4426950408889634;
 @group(0) @binding(8) var<storage, read_write> cache: array<vec4f>;
 @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
 
-// Dimensions 4c … 4c + 3 of the head that begins at `at`, rotated.
-fn rotated(at: u32, c: u32, position: u32) -> vec4f {
-    let own = qkv[at + c];
+// Phases beside those of attention/each.wgsl, whose SCORE and SUM are about the prompt here.
+const CACHE_SCORE = 4u;
+const CACHE_SUM = 5u;
+
+// Rows that lanes pass to each other.
+const KEY = 0u;
+const VALUE = 1u;
+const QUERY = 2u;
+const MAX_ROWS = 6u;
+
+var<private> lane: u32;
+var<private> position: u32;
+var<private> query_at: u32;    // where the first query and later its output begin
+var<private> key_at: u32;      // where the new key begins
+var<private> values: u32;      // from a key to its value
+var<private> cache_at: u32;    // where the new key goes
+var<private> appends: bool;
+var<private> at: u32;          // where the key begins that this lane looks at
+
+// One component per head.
+var<private> score: vec4f;
+var<private> largest: vec4f;
+var<private> weight: vec4f;
+var<private> shrink: vec4f;
+
+// Heads one after the other.
+var<private> q: array<vec4f, MAX_VECS>;
+var<private> total: array<vec4f, MAX_VECS>;
+
+// Vector c of the head that begins at `head`, rotated.
+fn rotated(head: u32, c: u32) -> vec4f {
+    let own = qkv[head + c];
     // The partner of each dimension is D/2 away; for odd HEAD_VECS it straddles two vectors.
     let i = select(c + HEAD_VECS / 2u, c - (HEAD_VECS + 1u) / 2u, c >= (HEAD_VECS + 1u) / 2u);
-    var partner = qkv[at + i];
+    var partner = qkv[head + i];
     if (HEAD_VECS % 2u == 1u) {
-        partner = vec4f(partner.zw, qkv[at + select(i + 1u, 0u, i + 1u == HEAD_VECS)].xy);
+        partner = vec4f(partner.zw, qkv[head + select(i + 1u, 0u, i + 1u == HEAD_VECS)].xy);
     }
     let fractions = position * frequencies[c];
     let x = turn(fractions.x);
@@ -51,11 +77,97 @@ fn rotated(at: u32, c: u32, position: u32) -> vec4f {
     return own * vec4f(x.x, y.x, z.x, w.x) + partner * select(sine, -sine, first_half);
 }
 
+// The new token: LANES vectors are rotated at a time, one per lane. The new key's score is where every lane starts; its
+// value is accounted for by lane 0.
+fn start(c: u32) {
+    if (c % LANES == 0u) {
+        let i = min(c + lane, HEAD_VECS - 1u);
+        let key = rotated(key_at, i);
+        let value = qkv[key_at + values + i];
+        if (appends && c + lane < HEAD_VECS) {
+            cache[cache_at + i] = key;
+            cache[cache_at + values + i] = value;
+        }
+        give(KEY, c, lane, key);
+        give(VALUE, c, lane, value);
+        let factor = params.scale * LOG2E;
+        give(QUERY, c, lane, rotated(query_at, i) * factor);
+        if (SHARE > 1u) { give(QUERY + 1u, c, lane, rotated(query_at + HEAD_VECS, i) * factor); }
+        if (SHARE > 2u) { give(QUERY + 2u, c, lane, rotated(query_at + 2u * HEAD_VECS, i) * factor); }
+        if (SHARE > 3u) { give(QUERY + 3u, c, lane, rotated(query_at + 3u * HEAD_VECS, i) * factor); }
+        given();
+    }
+    q[c] = take(QUERY, c);
+    if (SHARE > 1u) { q[HEAD_VECS + c] = take(QUERY + 1u, c); }
+    if (SHARE > 2u) { q[2u * HEAD_VECS + c] = take(QUERY + 2u, c); }
+    if (SHARE > 3u) { q[3u * HEAD_VECS + c] = take(QUERY + 3u, c); }
+    add_score(c, take(KEY, c));
+    let value = take(VALUE, c) * select(0.0, 1.0, lane == 0u);
+    total[c] = value;
+    if (SHARE > 1u) { total[HEAD_VECS + c] = value; }
+    if (SHARE > 2u) { total[2u * HEAD_VECS + c] = value; }
+    if (SHARE > 3u) { total[3u * HEAD_VECS + c] = value; }
+}
+
+fn add_score(c: u32, key: vec4f) {
+    score.x += dot(q[c], key);
+    if (SHARE > 1u) { score.y += dot(q[HEAD_VECS + c], key); }
+    if (SHARE > 2u) { score.z += dot(q[2u * HEAD_VECS + c], key); }
+    if (SHARE > 3u) { score.w += dot(q[3u * HEAD_VECS + c], key); }
+}
+
+fn add_value(c: u32, value: vec4f) {
+    total[c] = total[c] * shrink.x + score.x * value;
+    if (SHARE > 1u) { total[HEAD_VECS + c] = total[HEAD_VECS + c] * shrink.y + score.y * value; }
+    if (SHARE > 2u) {
+        total[2u * HEAD_VECS + c] = total[2u * HEAD_VECS + c] * shrink.z + score.z * value;
+    }
+    if (SHARE > 3u) {
+        total[3u * HEAD_VECS + c] = total[3u * HEAD_VECS + c] * shrink.w + score.w * value;
+    }
+}
+
+// Turns scores into weights relative to the largest so far.
+fn weigh() {
+    let before = largest;
+    largest = max(before, score);
+    shrink = exp2(before - largest);
+    score = exp2(score - largest);
+    weight = weight * shrink + score;
+}
+
+fn finish(c: u32, h: u32) {
+    let sum = sum_over_lanes(total[h * HEAD_VECS + c] * shrink[h], lane);
+    if (lane == c % LANES) { out[query_at + h * HEAD_VECS + c] = sum; }
+}
+
+fn visit(phase: u32, c: u32) {
+    switch phase {
+        case START: { start(c); }
+        case SCORE: { add_score(c, prompt_qkv[at + c]); }
+        case SUM: { add_value(c, prompt_qkv[at + values + c]); }
+        case CACHE_SCORE: { add_score(c, cache[at + c]); }
+        case CACHE_SUM: { add_value(c, cache[at + values + c]); }
+        default: {
+            finish(c, 0u);
+            if (SHARE > 1u) { finish(c, 1u); }
+            if (SHARE > 2u) { finish(c, 2u); }
+            if (SHARE > 3u) { finish(c, 3u); }
+        }
+    }
+}
+
+fn merged(h: u32) -> f32 {
+    let level = team_max(largest[h], lane);
+    let factor = exp2(largest[h] - level);
+    return factor / team_sum(weight[h] * factor, lane);
+}
+
 @compute @workgroup_size(LANES)
 fn decode(
     @builtin(workgroup_id) wid: vec3u,
     @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) index: u32,
 ) {
     let id = wid.x + wid.y * nwg.x;
     let parts = params.heads / SHARE;
@@ -66,102 +178,44 @@ fn decode(
     let t = lengths[b] - 1u;
     let prompt_begin = prompt_ranges[2u * b];
     let prompt_end = prompt_ranges[2u * b + 1u];
-    let position = prompt_end - prompt_begin + t;
 
     let group = params.heads / params.key_heads;
     let head = (id % parts) * SHARE;
     let key_head = head / group;
     let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
     let key_column = (params.heads + key_head) * HEAD_VECS;
-    let value_offset = params.key_heads * HEAD_VECS;
-    let query_at = a * row + head * HEAD_VECS;
-    let key_at = a * row + key_column;
-    let cache_row = 2u * value_offset;
-    let cache_begin = b * params.max_length * cache_row + key_head * HEAD_VECS;
-    let appends = head % group == 0u;
+    lane = index;
+    position = prompt_end - prompt_begin + t;
+    query_at = a * row + head * HEAD_VECS;
+    key_at = a * row + key_column;
+    values = params.key_heads * HEAD_VECS;
+    let cache_begin = b * params.max_length * 2u * values + key_head * HEAD_VECS;
+    cache_at = cache_begin + t * 2u * values;
+    appends = head % group == 0u;
 
-    var q: array<vec4f, MAX_VECS>;
-    var total: array<vec4f, MAX_VECS>;
-    var largest: array<f32, MAX_SHARE>;
-    var weight: array<f32, MAX_SHARE>;
-    for (var h = 0u; h < SHARE; h++) {
-        largest[h] = 0.0;
-        weight[h] = select(0.0, 1.0, lane == 0u);
-    }
-    // The token itself: every lane knows its score, lane 0 accounts for it.
-    for (var base = 0u; base < HEAD_VECS; base += LANES) {
-        let mine = min(base + lane, HEAD_VECS - 1u);
-        let held_key = rotated(key_at, mine, position);
-        let held_value = qkv[key_at + value_offset + mine];
-        if (appends && base + lane < HEAD_VECS) {
-            cache[cache_begin + t * cache_row + mine] = held_key;
-            cache[cache_begin + t * cache_row + value_offset + mine] = held_value;
-        }
-        for (var h = 0u; h < SHARE; h++) {
-            let head_at = query_at + h * HEAD_VECS;
-            let held = rotated(head_at, mine, position);
-            for (var source = 0u; source < min(LANES, HEAD_VECS); source++) {
-                let c = base + source;
-                if (c < HEAD_VECS) {
-                    let x = rotated_of(held, source, head_at, c, position) * (params.scale * LOG2E);
-                    largest[h] += dot(x, rotated_of(held_key, source, key_at, c, position));
-                    q[h * HEAD_VECS + c] = x;
-                    total[h * HEAD_VECS + c] = weight[h]
-                        * value_of(held_value, source, key_at + value_offset, c);
-                }
-            }
-        }
-    }
-
-    var score: array<f32, MAX_SHARE>;
+    score = vec4f();
+    each(START);
+    largest = score;
+    weight = vec4f(select(0.0, 1.0, lane == 0u));
     for (var n = prompt_begin + lane; n < prompt_end; n += LANES) {
-        let at = n * row + key_column;
-        for (var h = 0u; h < SHARE; h++) { score[h] = 0.0; }
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            let k = prompt_qkv[at + c];
-            for (var h = 0u; h < SHARE; h++) { score[h] += dot(q[h * HEAD_VECS + c], k); }
-        }
-        for (var h = 0u; h < SHARE; h++) {
-            let before = largest[h];
-            largest[h] = max(before, score[h]);
-            let shrink = exp2(before - largest[h]);
-            score[h] = exp2(score[h] - largest[h]);
-            weight[h] = weight[h] * shrink + score[h];
-            for (var c = 0u; c < HEAD_VECS; c++) { total[h * HEAD_VECS + c] *= shrink; }
-        }
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            let v = prompt_qkv[at + value_offset + c];
-            for (var h = 0u; h < SHARE; h++) { total[h * HEAD_VECS + c] += score[h] * v; }
-        }
+        at = n * row + key_column;
+        score = vec4f();
+        each(SCORE);
+        weigh();
+        each(SUM);
     }
     for (var n = lane; n < t; n += LANES) {
-        let at = cache_begin + n * cache_row;
-        for (var h = 0u; h < SHARE; h++) { score[h] = 0.0; }
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            let k = cache[at + c];
-            for (var h = 0u; h < SHARE; h++) { score[h] += dot(q[h * HEAD_VECS + c], k); }
-        }
-        for (var h = 0u; h < SHARE; h++) {
-            let before = largest[h];
-            largest[h] = max(before, score[h]);
-            let shrink = exp2(before - largest[h]);
-            score[h] = exp2(score[h] - largest[h]);
-            weight[h] = weight[h] * shrink + score[h];
-            for (var c = 0u; c < HEAD_VECS; c++) { total[h * HEAD_VECS + c] *= shrink; }
-        }
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            let v = cache[at + value_offset + c];
-            for (var h = 0u; h < SHARE; h++) { total[h * HEAD_VECS + c] += score[h] * v; }
-        }
+        at = cache_begin + n * 2u * values;
+        score = vec4f();
+        each(CACHE_SCORE);
+        weigh();
+        each(CACHE_SUM);
     }
 
-    for (var h = 0u; h < SHARE; h++) {
-        let level = team_max(largest[h], lane);
-        let shrink = exp2(largest[h] - level);
-        let share = shrink / team_sum(weight[h] * shrink, lane);
-        for (var c = 0u; c < HEAD_VECS; c++) {
-            let sum = sum_over_lanes(total[h * HEAD_VECS + c] * share, lane);
-            if (lane == c % LANES) { out[(a * params.heads + head + h) * HEAD_VECS + c] = sum; }
-        }
-    }
+    shrink.x = merged(0u);
+    if (SHARE > 1u) { shrink.y = merged(1u); }
+    if (SHARE > 2u) { shrink.z = merged(2u); }
+    if (SHARE > 3u) { shrink.w = merged(3u); }
+    query_at = (a * params.heads + head) * HEAD_VECS;
+    each(FINISH);
 }

@@ -1,13 +1,16 @@
-// Without subgroups: a lane computes for itself what others hold (and the held value is dropped by the compiler), and
-// sums go through shared memory.
+// Without subgroups: what lanes pass to each other goes through shared memory.
 
-fn rotated_of(held: vec4f, lane: u32, at: u32, c: u32, position: u32) -> vec4f {
-    return rotated(at, c, position);
+var<workgroup> rows: array<array<vec4f, MAX_VECS>, MAX_ROWS>;
+var<workgroup> scratch: array<vec4f, LANES>;
+
+// Lane i of this pass gives vector c + i of a row, c being a multiple of LANES.
+fn give(row: u32, c: u32, lane: u32, value: vec4f) {
+    if (c + lane < HEAD_VECS) { rows[row][c + lane] = value; }
 }
 
-fn value_of(held: vec4f, lane: u32, at: u32, c: u32) -> vec4f { return qkv[at + c]; }
+fn given() { workgroupBarrier(); }
 
-var<workgroup> scratch: array<vec4f, LANES>;
+fn take(row: u32, c: u32) -> vec4f { return rows[row][c]; }
 
 fn sum_over_lanes(value: vec4f, lane: u32) -> vec4f {
     scratch[lane] = value;
@@ -16,7 +19,7 @@ fn sum_over_lanes(value: vec4f, lane: u32) -> vec4f {
         if (lane < half) { scratch[lane] += scratch[lane + half]; }
         workgroupBarrier();
     }
-    let total = scratch[0];
+    let sum = scratch[0];
     workgroupBarrier();
-    return total;
+    return sum;
 }

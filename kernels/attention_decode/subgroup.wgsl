@@ -1,15 +1,18 @@
-// A workgroup is one subgroup: what a lane holds is passed around in registers.
+// A workgroup is one subgroup: what its lanes hold is passed around in registers.
 
-fn rotated_of(held: vec4f, lane: u32, at: u32, c: u32, position: u32) -> vec4f {
-    return subgroupShuffle(held, lane);
-}
+var<private> held: array<vec4f, MAX_ROWS>;
 
-fn value_of(held: vec4f, lane: u32, at: u32, c: u32) -> vec4f { return subgroupShuffle(held, lane); }
+// Lane i of this pass gives vector c + i of a row, c being a multiple of LANES.
+fn give(row: u32, c: u32, lane: u32, value: vec4f) { held[row] = value; }
+
+fn given() {}
+
+fn take(row: u32, c: u32) -> vec4f { return subgroupShuffle(held[row], c % LANES); }
 
 fn sum_over_lanes(value: vec4f, lane: u32) -> vec4f {
-    var total = value;
+    var sum = value;
     for (var distance = 1u; distance < LANES; distance *= 2u) {
-        total += subgroupShuffleXor(total, distance);
+        sum += subgroupShuffleXor(sum, distance);
     }
-    return total;
+    return sum;
 }

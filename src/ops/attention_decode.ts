@@ -9,11 +9,15 @@ import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type:
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { eachCode } from "./attention.ts";
 import { teamKernel } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, ropeTurnCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
 const QUERY_VECS = 16;
+
+/** The most query heads that share a pass over the keys. */
+const MAX_SHARE = 4;
 
 /** What {@linkcode attentionDecode} reads and the cache it grows. */
 export interface AttentionDecodeInputs {
@@ -89,14 +93,14 @@ export function attentionDecode(
   }
 
   const group = heads / keyValueHeads;
-  let share = Math.max(1, Math.min(group, Math.floor(QUERY_VECS * 4 / headDim)));
+  let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
   const subgroups = plan.gpu.adapter.subgroupSize !== 0;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
     kernel: teamKernel(plan.gpu, {
       name: "attention_decode",
-      code: `${code}\n${subgroups ? subgroupCode : sharedCode}\n${ropeTurnCode}`,
+      code: [code, eachCode, subgroups ? subgroupCode : sharedCode, ropeTurnCode].join("\n"),
       entryPoint: "decode",
       constants: { HEAD_VECS: headDim / 4, SHARE: share },
     }),
