@@ -83,7 +83,7 @@ struct Sums {
 }
 
 fn put(at: Place, split: u32, row: u32, evens: vec4f, odds: vec4f) {
-    if (at.column < at.stride && row < params.rows && split < params.splits) {
+    if (at.column < at.stride && row < params.rows) {
         let i = (split * params.rows + row) * at.stride + at.column;
         if (ACCUMULATE) {
             let before = out[i];
@@ -119,13 +119,14 @@ fn rows32(
     let at = place((wid.x + wid.y * nwg.x) % tiles, 32u, 8u, lane);
     let split = (wid.x + wid.y * nwg.x) / tiles;
     let first = split * params.split_inner;
-    let end = min(first + params.split_inner, params.inner);
+    let steps = (min(params.split_inner, params.inner - min(first, params.inner)) + 3u) / 4u;
     let column = min(at.row / 8u + lane % 4u, params.rows / 8u - 1u);
     var s0 = Sums();
     var s1 = Sums();
     var s2 = Sums();
     var s3 = Sums();
-    for (var token = first; token < end; token += 4u) {
+    for (var step = 0u; step < steps; step++) {
+        let token = first + 4u * step;
         let parts = load_parts(token, at);
         let p = load_piece(token + lane / 4u, column);
         let q = load_piece(token + 2u + lane / 4u, column);
@@ -134,6 +135,7 @@ fn rows32(
         s2 = add_four(s2, spread_lane(p, q, 2u), parts);
         s3 = add_four(s3, spread_lane(p, q, 3u), parts);
     }
+    if (split >= params.splits) { return; }
     put_rows(at, split, at.row, s0);
     put_rows(at, split, at.row + 8u, s1);
     put_rows(at, split, at.row + 16u, s2);

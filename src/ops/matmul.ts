@@ -15,13 +15,14 @@ import splitSum from "../../kernels/matmul/split_sum.wgsl" with { type: "text" }
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
 import tiled from "../../kernels/matmul/tiled.wgsl" with { type: "text" };
 import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
+import type { AdapterSummary } from "../gpu/device.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
 
 /** Source of a kernel file with the snippets it needs. */
-function source(file: Variant["file"] | "split_sum", int64: boolean): string {
-  const eight = int64 ? eightU64 : eightF32;
+function source(file: Variant["file"] | "split_sum", adapter: AdapterSummary): string {
+  const eight = adapter.isFallback && adapter.int64 ? eightU64 : eightF32;
   switch (file) {
     case "split_sum":
       return `${splitSum}\n${eight}`;
@@ -207,7 +208,7 @@ function product(plan: Plan, label: string, operands: Product): void {
   plan.dispatch({
     kernel: plan.gpu.kernel({
       name: `matmul/${file}`,
-      code: source(file, adapter.int64),
+      code: source(file, adapter),
       entryPoint,
       constants: {
         ACCUMULATE: accumulate && !splitInner,
@@ -231,7 +232,7 @@ function product(plan: Plan, label: string, operands: Product): void {
   plan.dispatch({
     kernel: plan.gpu.kernel({
       name: "matmul/split_sum",
-      code: source("split_sum", adapter.int64),
+      code: source("split_sum", adapter),
       entryPoint: "sum_splits",
       constants: { ACCUMULATE: accumulate },
     }),

@@ -130,11 +130,11 @@ function laneVariant(layout: Layout, size: ProductSize): Variant {
     }
   }
   const variant = { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
-  if (file !== "tn" || size.inner * (size.rows + size.columns) <= CACHED_FLOATS) return variant;
+  if (file !== "tn" || size.inner * (size.rows + size.columns) <= 2 * CACHED_FLOATS) return variant;
   // All tiles of a range of tokens run before the next one, while the tokens are in the cache.
   const cached = CACHED_FLOATS / (size.rows + size.columns);
   const fewest = size.inner * size.rows * size.columns / MAX_PARTIAL_FLOATS;
-  return withSplits(variant, size, Math.max(fewest, Math.min(512, Math.max(192, cached))));
+  return withSplits(variant, size, Math.max(fewest, Math.min(512, Math.max(256, cached))));
 }
 
 /** Cuts K into ranges of about `steps`, if that makes more than one. */
