@@ -1,9 +1,10 @@
 // Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
 // temperature 0, and advances their state.
 // logits (R, V), any V up to 2^24; rows, slots (A): logits row and sequence b of each; eos (eos_count);
-// tokens, log_probs (B, M); lengths, finished, last_tokens, sample_ids (B).
+// tokens, log_probs (B, M); lengths, finished, last_tokens (B); entropy_sums (B): of the distributions drawn from.
 // One team per active sequence, two passes over the row. Random words come from Threefry keyed by (run key, sample id,
-// position) with the vocabulary index as counter: a token depends on nothing else, neither the batch nor LANES.
+// position) with the vocabulary index as counter, the sample id of sequence b being first_sample_id + b: a token depends
+// on nothing else, neither the batch nor LANES.
 // argmax(z - ln E) with E exponentially distributed is a draw from softmax(z) (Gumbel-max); as argmax(exp(z) / E) it
 // needs no second logarithm, and the exponentials give the log-probability too.
 
@@ -16,6 +17,7 @@ struct Params {
     temperature: f32,
     key_low: u32,
     key_high: u32,
+    first_sample_id: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,12 +25,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> rows: array<u32>;
 @group(0) @binding(3) var<storage, read> slots: array<u32>;
 @group(0) @binding(4) var<storage, read> eos: array<u32>;
-@group(0) @binding(5) var<storage, read> sample_ids: array<u32>;
-@group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
-@group(0) @binding(7) var<storage, read_write> log_probs: array<f32>;
+@group(0) @binding(5) var<storage, read_write> tokens: array<u32>;
+@group(0) @binding(6) var<storage, read_write> log_probs: array<f32>;
+@group(0) @binding(7) var<storage, read_write> entropy_sums: array<f32>;
 @group(0) @binding(8) var<storage, read_write> lengths: array<u32>;
 @group(0) @binding(9) var<storage, read_write> finished: array<u32>;
 @group(0) @binding(10) var<storage, read_write> last_tokens: array<u32>;
+
+// e^z z for z <= 0; a logit of minus infinity has no part in the entropy
+fn moment(e: f32, z: f32) -> f32 {
+    return e * max(z, -0x1.fffffep+127);
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -54,34 +61,41 @@ fn main(
     let largest = team_max(most, lane);
 
     var weight = 0.0;
+    var weighted = 0.0;
     var best = -1.0;
     var choice = params.columns - 1u;
     if (greedy) {
         for (var c = lane; c < columns; c += LANES) {
             let logit = logits[begin + c];
-            weight += exp(logit - largest);
+            let e = exp(logit - largest);
+            weight += e;
+            weighted += moment(e, logit - largest);
             if (logit == largest && best < 0.0) {
                 best = 1.0;
                 choice = c;
             }
         }
     } else {
-        let row_key = threefry2x32(vec2u(params.key_low, params.key_high), vec2u(sample_ids[b], position));
+        let row_key = threefry2x32(vec2u(params.key_low, params.key_high), vec2u(params.first_sample_id + b, position));
         // One block of random words serves two neighbouring tokens.
         for (var pair = lane; 2u * pair < columns; pair += LANES) {
             let words = threefry2x32(row_key, vec2u(pair, 0u));
             let c = 2u * pair;
-            let e = exp((logits[begin + c] - largest) * inverse);
+            let z = (logits[begin + c] - largest) * inverse;
+            let e = exp(z);
             let score = e / exponential(open_uniform(words.x));
             weight += e;
+            weighted += moment(e, z);
             if (score > best) {
                 best = score;
                 choice = c;
             }
             if (c + 1u < columns) {
-                let next_e = exp((logits[begin + c + 1u] - largest) * inverse);
+                let next_z = (logits[begin + c + 1u] - largest) * inverse;
+                let next_e = exp(next_z);
                 let next_score = next_e / exponential(open_uniform(words.y));
                 weight += next_e;
+                weighted += moment(next_e, next_z);
                 if (next_score > best) {
                     best = next_score;
                     choice = c + 1u;
@@ -90,6 +104,7 @@ fn main(
         }
     }
     let sum = team_sum(weight, lane);
+    let entropy = log(sum) - team_sum(weighted, lane) / sum;
     let winner = team_max(best, lane);
     // Of equal scores the lowest index wins; indices are exact as f32.
     let candidate = select(params.columns - 1u, choice, best == winner);
@@ -99,6 +114,7 @@ fn main(
         let at = b * params.stride + position;
         tokens[at] = token;
         log_probs[at] = (logits[begin + token] - largest) * inverse - log(sum);
+        entropy_sums[b] = select(entropy_sums[b], 0.0, position == 0u) + entropy;
         last_tokens[b] = token;
         lengths[b] = position + 1u;
         var ends = position + 1u >= params.limit;

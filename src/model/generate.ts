@@ -75,6 +75,8 @@ export interface Generated {
   readonly completions: number[][];
   /** Whether the limit cut the completion off. */
   readonly truncated: boolean[];
+  /** Sum over a completion's tokens of the entropy of the distribution each was drawn from, nats. */
+  readonly entropySums: Float32Array<ArrayBuffer>;
 }
 
 /** The most end-of-sequence ids. */
@@ -129,10 +131,10 @@ export class Generator {
     this.#state = {
       tokens: ids([this.sequences, M], "state.tokens"),
       logProbs: this.#own([this.sequences, M], "state.log_probs", "f32"),
+      entropySums: this.#own([this.sequences], "state.entropy_sums", "f32"),
       lengths: ids([this.sequences], "state.lengths"),
       finished: ids([this.sequences], "state.finished"),
       lastTokens: ids([this.sequences], "state.last_tokens"),
-      sampleIds: ids([this.sequences], "state.sample_ids"),
     };
     this.logProbs = this.#state.logProbs;
     this.#slots = ids([this.#active], "slots");
@@ -145,7 +147,11 @@ export class Generator {
     const promptQkv = this.#recordPrefill(parameters);
     this.#recordDecode(parameters, promptQkv);
     this.#finished = new Readback(gpu, [this.#state.finished]);
-    this.#results = new Readback(gpu, [this.#state.lengths, this.#state.tokens]);
+    this.#results = new Readback(gpu, [
+      this.#state.lengths,
+      this.#state.tokens,
+      this.#state.entropySums,
+    ]);
   }
 
   /**
@@ -215,6 +221,7 @@ export class Generator {
       temperature: () => request().temperature,
       seed: () => request().seed,
       step: () => request().step,
+      firstSampleId: () => request().firstSampleId,
       limit: () => request().maxCompletionLength,
       eosTokenIds: this.#eos,
       eosCount: () => request().eosTokenIds.length,
@@ -292,7 +299,6 @@ export class Generator {
     gpu.write(this.#slots, all);
     gpu.write(this.#rows, all);
     gpu.write(this.#promptOf, promptOf);
-    gpu.write(this.#state.sampleIds, all.map((b) => request.firstSampleId + b));
     gpu.write(this.#eos, Uint32Array.from(request.eosTokenIds));
     const ranges = new Uint32Array(2 * B);
     for (let b = 0; b < B; b++) {
@@ -329,7 +335,7 @@ export class Generator {
 
   async #collect(request: GenerationRequest): Promise<Generated> {
     submit(this.#gpu, [], this.#results);
-    const [lengths, tokens] = await this.#results.take();
+    const [lengths, tokens, entropySums] = await this.#results.take();
     this.#gpu.check();
     const M = this.capacity.completionLength;
     const B = request.prompts.length * request.numGenerations;
@@ -340,7 +346,7 @@ export class Generator {
       completions.push(ids);
       truncated.push(!request.eosTokenIds.includes(ids.at(-1)!));
     }
-    return { completions, truncated };
+    return { completions, truncated, entropySums: entropySums as Float32Array<ArrayBuffer> };
   }
 
   /** Releases the memory. */

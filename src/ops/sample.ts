@@ -16,14 +16,14 @@ export interface SampleState {
   tokens: Tensor;
   /** Log-probability of each under the distribution it was drawn from, shape (B, M). */
   logProbs: Tensor;
+  /** Sum of the entropies of those distributions over a sequence's tokens so far, nats, shape (B). */
+  entropySums: Tensor;
   /** Tokens so far, shape (B), u32. */
   lengths: Tensor;
   /** 1 where the sequence has ended, else 0, shape (B), u32. */
   finished: Tensor;
   /** The latest token, shape (B), u32. */
   lastTokens: Tensor;
-  /** Number of each sample, its random stream within a step, shape (B), u32. */
-  sampleIds: Tensor;
 }
 
 /** Options of {@linkcode sample}. */
@@ -34,6 +34,8 @@ export interface SampleOptions {
   seed: Param;
   /** The training step, an integer from 0 to 2^32 - 1. */
   step: Param;
+  /** Sample id of sequence 0, that of sequence b is b more: its random stream within a step. Default 0. */
+  firstSampleId?: Param;
   /** The most tokens per sequence, at most M. */
   limit: Param;
   /** Token ids that end a sequence, shape (any), u32. */
@@ -66,8 +68,8 @@ export function samplingKey(seed: number, step: number): [number, number] {
  * Draws one more token for each active sequence from softmax(logits / temperature), by the Gumbel-max trick.
  *
  * A token is a function of (seed, step, sample id, position, logits): the batch it is drawn in does not matter. At
- * temperature 0 it is the most likely token, the first of equals, and its log-probability is taken at temperature 1. The
- * sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
+ * temperature 0 it is the most likely token, the first of equals, and log-probability and entropy are those at temperature
+ * 1. The sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
  *
  * @param plan Where to record.
  * @param logits (R, V).
@@ -83,8 +85,9 @@ export function sample(
   state: SampleState,
   options: SampleOptions,
 ): void {
-  const { temperature, seed, step, limit, eosTokenIds, name = "sample" } = options;
-  const { tokens, logProbs, lengths, finished, lastTokens, sampleIds } = state;
+  const { temperature, seed, step, firstSampleId = 0, limit, eosTokenIds, name = "sample" } =
+    options;
+  const { tokens, logProbs, entropySums, lengths, finished, lastTokens } = state;
   const columns = sizeLimit(logits.shape[1] ?? 0);
   if (logits.shape.length !== 2 || columns < 1 || columns > MAX_VOCABULARY) {
     throw new RangeError(
@@ -98,13 +101,13 @@ export function sample(
       }`,
     );
   }
-  const perSequence = [lengths, finished, lastTokens, sampleIds];
+  const perSequence = [entropySums, lengths, finished, lastTokens];
   if (
     tokens.shape.length !== 2 || logProbs.capacity !== tokens.capacity ||
     perSequence.some((t) => t.capacity !== sizeLimit(tokens.shape[0]!))
   ) {
     throw new RangeError(
-      `sample needs tokens and logProbs (B, M), and lengths, finished, lastTokens and sampleIds (B): got ${
+      `sample needs tokens and logProbs (B, M), and entropySums, lengths, finished and lastTokens (B): got ${
         [tokens, logProbs, ...perSequence].map((t) => formatShape(t.shape)).join(", ")
       }`,
     );
@@ -119,9 +122,9 @@ export function sample(
       rows: active.rows,
       slots: active.slots,
       eos: eosTokenIds,
-      sample_ids: sampleIds,
       tokens,
       log_probs: logProbs,
+      entropy_sums: entropySums,
       lengths,
       finished,
       last_tokens: lastTokens,
@@ -135,6 +138,7 @@ export function sample(
       temperature,
       key_low: () => key()[0],
       key_high: () => key()[1],
+      first_sample_id: firstSampleId,
     },
     workgroups: count,
     cost: { bytes: () => sizeNow(count) * columns * 4 },

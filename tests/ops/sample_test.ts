@@ -25,7 +25,6 @@ interface Setup {
   rows: number[];
   /** Active sequences; the first ones by default. */
   slots?: number[];
-  sampleIds?: number[];
   /** Room for tokens per sequence. */
   length?: number;
   eos?: number[];
@@ -42,10 +41,10 @@ async function record(gpu: Gpu, setup: Setup, options: Partial<SampleOptions> = 
   const state: SampleState = {
     tokens: u32([sequences, length]),
     logProbs: gpu.tensor([sequences, length]),
+    entropySums: gpu.tensor([sequences]),
     lengths: u32([sequences]),
     finished: u32([sequences], setup.finished ?? []),
     lastTokens: u32([sequences]),
-    sampleIds: u32([sequences], setup.sampleIds ?? Array.from({ length: sequences }, (_, b) => b)),
   };
   const plan = new Plan(gpu, "test");
   const active = { rows: u32([rows.length], rows), slots: u32([rows.length], slots) };
@@ -75,6 +74,7 @@ async function draw(gpu: Gpu, setup: Setup, options: Partial<SampleOptions> = {}
   return {
     tokens: Array.from(await readTensor(gpu, state.tokens)),
     logProbs: Array.from(await readTensor(gpu, state.logProbs)),
+    entropySums: Array.from(await readTensor(gpu, state.entropySums)),
     lengths: Array.from(await readTensor(gpu, state.lengths)),
     finished: Array.from(await readTensor(gpu, state.finished)),
     lastTokens: Array.from(await readTensor(gpu, state.lastTokens)),
@@ -142,22 +142,19 @@ Deno.test("sample() takes the token of the Gumbel-max reference, with its log-pr
       const step = 11;
       const logits = randomArray(vocabulary, 3 * vocabulary, 2);
       const rows = Array.from(randomIntegers(2, count, 3));
-      const sampleIds = Array.from(randomIntegers(3, count, 2 ** 32));
+      const firstSampleId = randomIntegers(3, 1, 2 ** 32)[0]!;
       const length = 3;
       const { tokens, logProbs } = await draw(
         gpu,
-        { logits, vocabulary, rows, sampleIds, length },
-        {
-          temperature,
-          seed,
-          step,
-        },
+        { logits, vocabulary, rows, length },
+        { temperature, seed, step, firstSampleId },
       );
       const uniforms = new Float64Array(count * vocabulary);
       const used = new Float64Array(count * vocabulary);
       for (let position = 0; position < length; position++) {
         for (let a = 0; a < count; a++) {
-          const row = threefry2x32(...samplingKey(seed, step), sampleIds[a]!, position);
+          const sampleId = (firstSampleId + a) >>> 0;
+          const row = threefry2x32(...samplingKey(seed, step), sampleId, position);
           for (let v = 0; v < vocabulary; v++) {
             uniforms[a * vocabulary + v] = 1 - openUniform(threefry2x32(...row, v >> 1, 0)[v & 1]!);
             used[a * vocabulary + v] = logits[rows[a]! * vocabulary + v]!;
@@ -256,6 +253,44 @@ Deno.test("sample() at temperature 0 takes the first of the largest logits", asy
   });
 });
 
+Deno.test("sample() sums the entropies of what it draws from", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [vocabulary, length] of [[1, 3], [2, 1], [7, 5], [65, 2], [257, 4]] as const) {
+      for (const temperature of [0, 0.6, 1, 3]) {
+        const logits = randomArray(vocabulary, 3 * vocabulary, 3);
+        if (vocabulary > 2) logits[vocabulary + 1] = -Infinity;
+        const setup = { logits, vocabulary, rows: [2, 0, 1], length };
+        const { entropySums } = await draw(gpu, setup, { temperature });
+        const logP = logSoftmax(logits.map((x) => x / (temperature || 1)), 3, vocabulary);
+        const entropies = [2, 0, 1].map((row) => {
+          const p = logP.slice(row * vocabulary, (row + 1) * vocabulary);
+          return -p.reduce((sum, l) => l === -Infinity ? sum : sum + Math.exp(l) * l, 0);
+        });
+        assertClose(entropySums, entropies.map((h) => h * length), {
+          tolerance: 1e-5,
+          scale: 0.1,
+          label: `V ${vocabulary} at temperature ${temperature}`,
+        });
+      }
+    }
+  });
+});
+
+Deno.test("sample() begins a new sum of entropies with the first token", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const { plan, state } = await record(gpu, {
+      logits: [0, 0],
+      vocabulary: 2,
+      rows: [0, 0],
+      finished: [0, 1],
+    });
+    gpu.write(state.entropySums, [NaN, 5]);
+    submit(gpu, [plan]);
+    const sums = await readTensor(gpu, state.entropySums);
+    assertClose(sums, [Math.LN2, 5], { tolerance: 1e-6 });
+  });
+});
+
 Deno.test("sample() approaches the greedy choice and the uniform one at extreme temperatures", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const vocabulary = 16;
@@ -303,10 +338,13 @@ Deno.test("sample() does not hide a NaN, and stays inside the vocabulary", async
   await onEveryDevice(t, async (gpu) => {
     const logits = [0, NaN, 1, NaN, NaN, NaN];
     for (const temperature of [0, 1]) {
-      const { tokens, logProbs } = await draw(gpu, { logits, vocabulary: 3, rows: [0, 1] }, {
-        temperature,
-      });
+      const { tokens, logProbs, entropySums } = await draw(
+        gpu,
+        { logits, vocabulary: 3, rows: [0, 1] },
+        { temperature },
+      );
       assert(logProbs.every(Number.isNaN), `${logProbs}`);
+      assert(entropySums.every(Number.isNaN), `${entropySums}`);
       assert(tokens.every((token) => token < 3), `${tokens}`);
     }
   });
@@ -322,10 +360,10 @@ Deno.test("sample() follows the number of active sequences", async (t) => {
     const state = {
       tokens: gpu.tensor([4, 1], { dtype: "u32" }),
       logProbs: gpu.tensor([4, 1]),
+      entropySums: gpu.tensor([4]),
       lengths: u32(4),
       finished: u32(4),
       lastTokens: u32(4),
-      sampleIds: u32(4),
     };
     sample(plan, gpu.tensor([1, 3], { data: [1, 2, 3] }), { rows, slots }, state, {
       temperature: 1,
@@ -349,10 +387,10 @@ Deno.test("sample() refuses shapes that do not fit", async (t) => {
     const state = {
       tokens: u32(2, 3),
       logProbs: gpu.tensor([2, 3]),
+      entropySums: gpu.tensor([2]),
       lengths: u32(2),
       finished: u32(2),
       lastTokens: u32(2),
-      sampleIds: u32(2),
     };
     const options = { temperature: 1, seed: 0, step: 0, limit: 3, eosTokenIds: u32(1) };
     const active = { rows: u32(2), slots: u32(2) };

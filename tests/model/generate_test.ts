@@ -1,0 +1,124 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { type GenerationRequest, Generator } from "../../src/model/generate.ts";
+import type { Policy } from "../../src/model/policy.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+
+const M = 20;
+const REQUEST: GenerationRequest = {
+  prompts: [[2], [0, 3], [4, 5, 6]],
+  numGenerations: 6,
+  maxCompletionLength: M,
+  temperature: 1,
+  seed: 5,
+  step: 2,
+  firstSampleId: 0,
+  eosTokenIds: [1],
+};
+
+async function withGenerator<R>(
+  policy: Policy,
+  stepsPerSubmit: number,
+  body: (generator: Generator) => Promise<R>,
+): Promise<R> {
+  const generator = await Generator.create(policy.gpu, policy.parameters, {
+    promptTokens: 10,
+    sequences: 18,
+    completionLength: M,
+    stepsPerSubmit,
+  });
+  try {
+    return await body(generator);
+  } finally {
+    generator.destroy();
+  }
+}
+
+async function withPolicy(gpu: Gpu, body: (policy: Policy) => Promise<void>): Promise<void> {
+  const policy = tinyPolicy(gpu, tinyTask());
+  try {
+    await body(policy);
+  } finally {
+    policy.destroy();
+  }
+}
+
+Deno.test("generation gives the same tokens whenever finished sequences leave the batch", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withPolicy(gpu, async (policy) => {
+      // With one chunk for all tokens no sequence ever leaves.
+      const whole = await withGenerator(policy, M, (generator) => generator.run(REQUEST));
+      const lengths = whole.completions.map((c) => c.length);
+      assert(new Set(lengths).size > 5 && lengths.includes(1), `lengths ${lengths}`);
+      for (const stepsPerSubmit of [1, 3]) {
+        assertEquals(await withGenerator(policy, stepsPerSubmit, (g) => g.run(REQUEST)), whole);
+      }
+    }));
+});
+
+Deno.test("generation stops when every sequence has ended", async (t) => {
+  await onEveryDevice(
+    t,
+    (gpu) =>
+      withPolicy(gpu, (policy) =>
+        withGenerator(policy, 1, async (generator) => {
+          const submits = async (eosTokenIds: number[]) => {
+            const before = gpu.counters.submits;
+            const { completions } = await generator.run({ ...REQUEST, eosTokenIds });
+            const longest = completions.reduce((n, c) => Math.max(n, c.length), 0);
+            return { longest, submits: gpu.counters.submits - before };
+          };
+          const everyId = Array.from({ length: 8 }, (_, id) => id);
+          assertEquals((await submits(everyId)).longest, 1);
+          for (const eosTokenIds of [everyId, [1, 2, 3, 4, 5], []]) {
+            const { longest, submits: count } = await submits(eosTokenIds);
+            // The first submit samples two tokens, each further one a token, and one fetches the results.
+            assertEquals(count, Math.max(2, longest));
+          }
+        })),
+  );
+});
+
+Deno.test("a generator serves smaller batches as one made for them would", async (t) => {
+  await onEveryDevice(
+    t,
+    (gpu) =>
+      withPolicy(gpu, (policy) =>
+        withGenerator(policy, 4, async (generator) => {
+          const small = {
+            ...REQUEST,
+            prompts: [[3, 3]],
+            numGenerations: 2,
+            maxCompletionLength: 7,
+            firstSampleId: 3,
+          };
+          const first = await generator.run(small);
+          await generator.run(REQUEST);
+          assertEquals(await generator.run(small), first);
+          assertEquals(await withGenerator(policy, 4, (fresh) => fresh.run(small)), first);
+          assert(first.completions.every((c) => c.length <= 7));
+        })),
+  );
+});
+
+Deno.test("a generator refuses more than it was made for", async (t) => {
+  await onEveryDevice(
+    t,
+    (gpu) =>
+      withPolicy(gpu, (policy) =>
+        withGenerator(policy, 4, async (generator) => {
+          await assertRejects(
+            () => generator.run({ ...REQUEST, numGenerations: 7 }),
+            RangeError,
+            "Dimension sequences must be an integer from 0 to 18: current value is 21",
+          );
+          await assertRejects(
+            () => generator.run({ ...REQUEST, prompts: [new Array(11).fill(2)] }),
+            RangeError,
+            "Dimension tokens must be an integer from 0 to 10",
+          );
+          assertEquals((await generator.run(REQUEST)).completions.length, 18);
+        })),
+  );
+});
