@@ -1,0 +1,46 @@
+/**
+ * The tasks that come with the library, and how to find one by name.
+ *
+ * @module
+ */
+
+import { chainSum } from "./chain_sum.ts";
+import { countdown } from "./countdown.ts";
+import { parity } from "./parity.ts";
+import type { Task } from "./task.ts";
+
+export { chainSum, type ChainSumOptions, type ChainSumProblem } from "./chain_sum.ts";
+export { countdown, type CountdownOptions, type CountdownProblem } from "./countdown.ts";
+export { parity, type ParityOptions, type ParityProblem } from "./parity.ts";
+export type {
+  Demonstration,
+  PolicySize,
+  Problem,
+  RlSettings,
+  Split,
+  Task,
+  TaskDefaults,
+  WarmStartSettings,
+} from "./task.ts";
+
+const FACTORIES: ReadonlyMap<string, () => Task> = new Map<string, () => Task>([
+  ["parity", parity],
+  ["chain-sum", chainSum],
+  ["countdown", countdown],
+]);
+
+/** The names `taskByName` knows, easiest task first. */
+export const taskNames: readonly string[] = Object.freeze([...FACTORIES.keys()]);
+
+/**
+ * The task of that name with its default options.
+ *
+ * @throws {RangeError} if there is no such task
+ */
+export function taskByName(name: string): Task {
+  const factory = FACTORIES.get(name);
+  if (factory === undefined) {
+    throw new RangeError(`task must be one of ${taskNames.join(", ")}, got "${name}"`);
+  }
+  return factory();
+}

@@ -1,0 +1,68 @@
+/**
+ * Problems drawn at random from one of two disjoint parts.
+ *
+ * @module
+ */
+
+import { Random, threefry2x32 } from "../gpu/random.ts";
+import { checkInteger } from "./knobs.ts";
+import type { Split } from "./task.ts";
+
+/** One in so many problems is kept for evaluation. */
+const EVAL_SHARE = 8;
+
+/** Draws after which a split counts as empty; with 1/8 of the problems in it, never by chance. */
+const MAX_DRAWS = 10_000;
+
+/** The random streams of a task, so that no two uses share numbers. */
+const STREAM = { train: 1, eval: 2, demonstration: 3 } as const;
+
+/**
+ * The numbers behind one problem or demonstration: a pure function of the arguments.
+ *
+ * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
+ */
+export function streamOf(
+  purpose: Split | "demonstration",
+  seed: number,
+  index: number,
+): Random {
+  checkInteger("seed", seed, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger("index", index, 0, Number.MAX_SAFE_INTEGER);
+  return new Random(seed, STREAM[purpose], index);
+}
+
+/**
+ * The split of the problem that `key` identifies.
+ *
+ * It depends on nothing else, above all not on a seed, so a problem trained on in one run is never
+ * evaluated on in another.
+ */
+export function splitOf(key: readonly number[]): Split {
+  let hash: [number, number] = [key.length, 0];
+  for (const part of key) hash = threefry2x32(...hash, part, 0);
+  return hash[0] % EVAL_SHARE === 0 ? "eval" : "train";
+}
+
+/**
+ * Draws until a problem of `split` comes up.
+ *
+ * @param draw one problem at random, of either split
+ * @param keyOf what identifies a problem; equal for problems that are the same in disguise
+ * @throws {Error} if the split has no problem, because the task has hardly any
+ */
+export function drawFrom<P>(
+  split: Split,
+  random: Random,
+  draw: (random: Random) => P,
+  keyOf: (problem: P) => readonly number[],
+): P {
+  for (let i = 0; i < MAX_DRAWS; i++) {
+    const problem = draw(random);
+    if (splitOf(keyOf(problem)) === split) return problem;
+  }
+  throw new Error(
+    `the ${split} split is empty: none of ${MAX_DRAWS} random problems is in it. ` +
+      "The task has too few different problems; allow longer or larger ones",
+  );
+}

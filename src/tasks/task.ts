@@ -1,0 +1,137 @@
+/**
+ * What a task is: problems, demonstrations and a verifier, all over token ids.
+ *
+ * @module
+ */
+
+/** Which part of the problems to draw from; no problem is in both. */
+export type Split = "train" | "eval";
+
+/** A prompt and what its verifier needs to know. */
+export interface Problem<M = unknown> {
+  /** The prompt, at most `maxPromptLength` ids. */
+  readonly promptIds: number[];
+  /** The facts `verify` judges by; plain data that survives JSON. */
+  readonly metadata: M;
+}
+
+/** A prompt with a completion to imitate. */
+export interface Demonstration {
+  /** The prompt, at most `maxPromptLength` ids. */
+  readonly promptIds: number[];
+  /** The completion, at most `maxCompletionLength` ids, the last one end of sequence. */
+  readonly completionIds: number[];
+}
+
+/** Sizes of a policy large enough for a task, in the names of a Hugging Face `config.json`. */
+export interface PolicySize {
+  /** Width of the residual stream. */
+  readonly hiddenSize: number;
+  /** Transformer layers. */
+  readonly numHiddenLayers: number;
+  /** Query heads per layer. */
+  readonly numAttentionHeads: number;
+  /** Key and value heads per layer; divides `numAttentionHeads`. */
+  readonly numKeyValueHeads: number;
+  /** Width of the gated feed-forward layer. */
+  readonly intermediateSize: number;
+}
+
+/**
+ * Settings of the supervised warm start.
+ *
+ * They are few steps, and enough for weights that start with standard deviation 1 / sqrt(inputs) and
+ * embeddings that start near 1. The 0.02 of large models is too small at these widths: the skill
+ * then takes several times as many steps, or does not come.
+ */
+export interface WarmStartSettings {
+  /** Optimizer steps. */
+  readonly steps: number;
+  /** Demonstrations per step. */
+  readonly batchSize: number;
+  /** Peak learning rate of AdamW: reached after some 20 steps, then falling in a line to a tenth. */
+  readonly learningRate: number;
+}
+
+/** Settings of the reinforcement learning that follows. */
+export interface RlSettings {
+  /** Optimizer steps. */
+  readonly maxSteps: number;
+  /** Different prompts per step. */
+  readonly promptsPerStep: number;
+  /** Completions sampled for every prompt. */
+  readonly numGenerations: number;
+  /** Learning rate of AdamW. */
+  readonly learningRate: number;
+}
+
+/** Recommended settings with which a task is known to be learnt. */
+export interface TaskDefaults {
+  /** The policy. */
+  readonly policy: PolicySize;
+  /** The warm start. */
+  readonly warmStart: WarmStartSettings;
+  /** Reinforcement learning. */
+  readonly rl: RlSettings;
+}
+
+/**
+ * A task with a verifiable reward.
+ *
+ * A task is stateless: every method is a pure function of its arguments, so a run can be resumed,
+ * repeated or split over machines without storing data.
+ *
+ * @typeParam M the facts a verifier judges by
+ */
+export interface Task<M = unknown> {
+  /** The name under which the task is registered, in kebab-case. */
+  readonly name: string;
+  /** The symbol of every id; 0 is padding and 1 is end of sequence. */
+  readonly vocabulary: readonly string[];
+  /** The id that fills unused places: 0. */
+  readonly padTokenId: number;
+  /** The id that ends a completion: 1. */
+  readonly eosTokenId: number;
+  /** The most ids a prompt has. */
+  readonly maxPromptLength: number;
+  /** The most ids a completion may have, end of sequence included. */
+  readonly maxCompletionLength: number;
+  /** Recommended settings. */
+  readonly defaults: TaskDefaults;
+
+  /**
+   * Problem number `index` of a split.
+   *
+   * Train and eval are disjoint whatever the seeds, because a problem's split is a hash of the
+   * problem itself.
+   *
+   * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
+   */
+  problem(split: Split, seed: number, index: number): Problem<M>;
+
+  /**
+   * Demonstration number `index` for the warm start, on a problem of the train split.
+   *
+   * Demonstrations are meant to be imperfect: they show what an answer looks like and contain, now
+   * and then, the behaviour that reinforcement learning should strengthen.
+   *
+   * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
+   */
+  demonstration(seed: number, index: number): Demonstration;
+
+  /**
+   * The reward of a completion, from 0 to 1.
+   *
+   * A completion ends at its first end of sequence; ids behind it are ignored. One without end of
+   * sequence was cut off at `maxCompletionLength` and has reward 0, even if it had got as far as
+   * the right answer: what a policy would have written next is unknown, and ending is part of the
+   * task. Any ids are judged, also ones outside the vocabulary; nothing throws.
+   *
+   * @param metadata of the problem that was asked
+   * @param completionIds as sampled, without the prompt
+   */
+  verify(metadata: M, completionIds: readonly number[]): number;
+
+  /** The ids as text for people, for instance in logs. */
+  describe(ids: readonly number[]): string;
+}
