@@ -4,14 +4,14 @@
 // version.
 // One team for everything: B is small, and the order of every sum is fixed.
 
-override RULE: u32 = 3u;     // 0 grpo, 1 dapo, 2 drGrpo, 3 deltaL, 4 seqSum, 5 promptMean
+override RULE: u32 = 3u;     // 0 grpo, 1 dapo, 2 drGrpo, 3 deltaL, 4 seqSum, 5 promptMean, 6 dapoMicroBatch
 override SCOPE: u32 = 0u;    // of deltaL: 0 batch, 1 miniBatch, 2 group
 
 struct Params {
     responses: u32,          // B
     start: u32,
     end: u32,
-    generations: u32,        // G, for promptMean and the scope group
+    generations: u32,        // G, for promptMean and the scope group; size of a micro-batch for dapoMicroBatch
     alpha: f32,
     scale_factor: f32,       // M
 }
@@ -60,19 +60,28 @@ fn team_totals(first: u32, last: u32, lane: u32) -> Totals {
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
     let batch = team_totals(params.start, params.end, lane);
+    let by_micro_batch = RULE == 6u;
     let by_group = RULE == 5u || (RULE == 3u && SCOPE == 2u);
-    if (by_group) {
-        let groups = params.responses / params.generations;
+    if (by_group || by_micro_batch) {
+        // Prompts are counted from the start of the batch, micro-batches from that of the mini-batch.
+        let origin = select(0u, params.start, by_micro_batch);
+        let limit = select(params.responses, params.end, by_micro_batch);
+        let groups = (limit - origin + params.generations - 1u) / params.generations;
+        if (by_micro_batch) {
+            for (var i = lane; i < params.responses; i += LANES) {
+                if (i < origin || i >= limit) { weights[i] = 0.0; }
+            }
+        }
         var present = 0.0;
         for (var g = lane; g < groups; g += LANES) {
-            let first = max(g * params.generations, params.start);
-            let last = min((g + 1u) * params.generations, params.end);
+            let first = max(origin + g * params.generations, params.start);
+            let last = min(origin + (g + 1u) * params.generations, params.end);
             present += select(0.0, 1.0, totals(first, last).count > 0.0);
         }
-        let prompts = team_sum(present, lane);
+        let present_groups = team_sum(present, lane);
         for (var g = lane; g < groups; g += LANES) {
-            let begin = g * params.generations;
-            let end = begin + params.generations;
+            let begin = origin + g * params.generations;
+            let end = min(begin + params.generations, limit);
             let whole = totals(begin, end);
             let inside = totals(max(begin, params.start), min(end, params.end));
             var sum = 0.0;
@@ -82,8 +91,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             for (var i = begin; i < end; i++) {
                 var x = 0.0;
                 if (lengths[i] > 0u && i >= params.start && i < params.end) {
-                    if (RULE == 5u) {
-                        x = 1.0 / (prompts * inside.tokens);
+                    if (RULE != 3u) {
+                        x = 1.0 / (present_groups * inside.tokens);
                     } else {
                         x = relative(lengths[i], whole.shortest) / sum * whole.count /
                             (batch.count * params.scale_factor);

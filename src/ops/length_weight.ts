@@ -10,7 +10,15 @@ import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./prelude.ts";
 
 /** Aggregation rules, by the number the kernel knows them by. */
-const RULES = { grpo: 0, dapo: 1, drGrpo: 2, deltaL: 3, seqSum: 4, promptMean: 5 } as const;
+const RULES = {
+  grpo: 0,
+  dapo: 1,
+  drGrpo: 2,
+  deltaL: 3,
+  seqSum: 4,
+  promptMean: 5,
+  dapoMicroBatch: 6,
+} as const;
 
 /** What `"deltaL"` normalises over, by the number the kernel knows it by. */
 const SCOPES = { batch: 0, miniBatch: 1, group: 2 } as const;
@@ -27,6 +35,8 @@ export interface LengthWeightOptions {
   lossScope?: keyof typeof SCOPES;
   /** Responses per prompt; needed by `"promptMean"` and by the scope `"group"`. */
   numGenerations?: Param;
+  /** Responses per micro-batch of `"dapoMicroBatch"`. Default 4. */
+  lossMicroBatchSize?: Param;
   /** First response of this optimizer step. Default 0. */
   start?: Param;
   /** One past its last response. Default B. */
@@ -49,7 +59,7 @@ export interface LengthWeightOptions {
  */
 export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightOptions): Tensor {
   const { lossAggregation, lossAlpha = 1, lossScaleFactor, lossScope = "batch" } = options;
-  const { numGenerations, start = 0, name = "weights" } = options;
+  const { numGenerations, lossMicroBatchSize = 4, start = 0, name = "weights" } = options;
   const responses: Size = lengths.shape[0]!;
   const end = options.end ?? responses;
   if (lengths.dtype !== "u32" || lengths.shape.length !== 1) {
@@ -90,7 +100,14 @@ export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightO
       responses,
       start: checked("start", start, (v) => whole(v, 0, paramNow(end)), "it must not be past end"),
       end: checked("end", end, (v) => whole(v, 0, sizeNow(responses)), "it must not be past B"),
-      generations: byGroup
+      generations: lossAggregation === "dapoMicroBatch"
+        ? checked(
+          "lossMicroBatchSize",
+          lossMicroBatchSize,
+          (v) => whole(v, 1, Infinity),
+          "give a whole number >= 1",
+        )
+        : byGroup
         ? checked(
           "numGenerations",
           numGenerations!,

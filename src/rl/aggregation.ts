@@ -19,8 +19,20 @@ import { groupRanges, type IndexRange } from "./groups.ts";
  * - `"seqSum"`: 1 / N, the mean over responses of their token sums. With the sequence-level
  *   surrogate `"gspo"` it is LUSPO (arXiv 2602.05261).
  * - `"promptMean"`: 1 / (P Σ_{j in group(i)} L_j), the mean over P prompts of their token means.
+ * - `"dapoMicroBatch"`: 1 / (K Σ_{j in micro(i)} L_j), the mean over K micro-batches, of
+ *   `lossMicroBatchSize` responses in order, of their token means. It is what the paper's published
+ *   code (arXiv 2509.07558) runs as "DAPO Norm", with micro-batches of 4, and what TRL calls "bnpo":
+ *   something between `"grpo"` and `"dapo"` that depends on which responses happen to be neighbours.
+ *   Here the micro-batches only define the weights, however the computation is split.
  */
-export type LossAggregation = "grpo" | "dapo" | "drGrpo" | "deltaL" | "seqSum" | "promptMean";
+export type LossAggregation =
+  | "grpo"
+  | "dapo"
+  | "drGrpo"
+  | "deltaL"
+  | "seqSum"
+  | "promptMean"
+  | "dapoMicroBatch";
 
 /**
  * The responses `"deltaL"` normalises over.
@@ -43,6 +55,7 @@ export const LOSS_AGGREGATION_CODES: Readonly<Record<LossAggregation, number>> =
   deltaL: 3,
   seqSum: 4,
   promptMean: 5,
+  dapoMicroBatch: 6,
 };
 
 /** Number of each scope, for kernels and files; numbers are never reused. */
@@ -83,6 +96,12 @@ export interface LossWeightOptions {
    */
   numGenerations?: number | readonly number[];
   /**
+   * Responses per micro-batch of `"dapoMicroBatch"`.
+   *
+   * @default 4
+   */
+  lossMicroBatchSize?: number;
+  /**
    * Responses of this optimizer step within the rollout batch.
    *
    * @default the whole rollout batch
@@ -110,6 +129,7 @@ export function lossWeights(
     lossAggregation = "deltaL",
     lossAlpha = 1,
     lossScope = "batch",
+    lossMicroBatchSize = 4,
     miniBatch = { start: 0, end: lengths.length },
   } = options;
   checkLengths(lengths);
@@ -147,8 +167,12 @@ export function lossWeights(
     case "seqSum":
       setWeights(members, () => 1 / n);
       break;
-    case "promptMean": {
-      const groups = checkedGroups(lengths.length, options)
+    case "promptMean":
+    case "dapoMicroBatch": {
+      const ranges = lossAggregation === "promptMean"
+        ? checkedGroups(lengths.length, options)
+        : microBatches(miniBatch, lossMicroBatchSize);
+      const groups = ranges
         .map(({ start, end }) => members.filter((i) => i >= start && i < end))
         .filter((group) => group.length > 0);
       for (const group of groups) {
@@ -196,6 +220,7 @@ export function lengthWeights(lengths: ArrayLike<number>, lossAlpha: number): Fl
 const ALIASES: Readonly<Record<string, LossAggregation>> = {
   seqmeantokenmean: "grpo",
   tokenmean: "dapo",
+  bnpo: "dapoMicroBatch",
   seqmeantokensumnorm: "drGrpo",
   seqmeantokensum: "seqSum",
   luspo: "seqSum",
@@ -206,7 +231,7 @@ const ALIASES: Readonly<Record<string, LossAggregation>> = {
 /**
  * The rule of a name as users write it: its own name in any case and hyphenation (`"delta-l"`), or
  * an alias from verl (`"seq-mean-token-mean"`, `"token-mean"`, `"seq-mean-token-sum-norm"`,
- * `"seq-mean-token-sum"`) or a paper (`"vlNorm"`, `"luspo"`).
+ * `"seq-mean-token-sum"`), from TRL (`"bnpo"`) or from a paper (`"vlNorm"`, `"luspo"`).
  *
  * @throws {RangeError} For a name that is none of them.
  */
@@ -240,6 +265,16 @@ function scopeRanges(
         }`,
       );
   }
+}
+
+function microBatches({ start, end }: IndexRange, size: number): IndexRange[] {
+  if (!Number.isInteger(size) || size < 1) {
+    throw new RangeError(`lossMicroBatchSize is ${size}: give a whole number >= 1`);
+  }
+  return Array.from({ length: Math.ceil((end - start) / size) }, (_, k) => ({
+    start: start + k * size,
+    end: Math.min(start + (k + 1) * size, end),
+  }));
 }
 
 /** Indices of the non-empty responses in a range. */

@@ -32,6 +32,7 @@ interface Rule {
   lossAggregation: LossAggregation;
   lossScope?: LossScope;
   lossAlpha?: number;
+  lossMicroBatchSize?: number;
 }
 
 const RULES: Rule[] = [
@@ -40,6 +41,8 @@ const RULES: Rule[] = [
   { lossAggregation: "drGrpo" },
   { lossAggregation: "seqSum" },
   { lossAggregation: "promptMean" },
+  { lossAggregation: "dapoMicroBatch" },
+  { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 7 },
   ...(["batch", "miniBatch", "group"] as const).flatMap((lossScope) =>
     [0, 0.5, 0.75, 1, 1.5].map((lossAlpha) =>
       ({ lossAggregation: "deltaL", lossScope, lossAlpha }) as const

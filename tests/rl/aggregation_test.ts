@@ -33,6 +33,14 @@ Deno.test("lossWeights() computes each rule as written", () => {
   assertClose(of("drGrpo"), [1 / 40, 1 / 40, 1 / 40, 1 / 40], exact);
   assertClose(of("seqSum"), [1 / 4, 1 / 4, 1 / 4, 1 / 4], exact);
   assertClose(of("promptMean"), [1 / 8, 1 / 8, 1 / 24, 1 / 24], exact);
+  assertClose(of("dapoMicroBatch"), of("dapo"), exact);
+  assertClose(of("dapoMicroBatch", { lossMicroBatchSize: 2 }), of("promptMean"), exact);
+  assertClose(of("dapoMicroBatch", { lossMicroBatchSize: 1 }), of("grpo"), exact);
+  const threeAndOne = { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 3 } as const;
+  assertClose(lossWeights([1, 2, 3, 5], threeAndOne), [1 / 12, 1 / 12, 1 / 12, 1 / 10], exact);
+  // An empty micro-batch does not count, and micro-batches begin with the mini-batch.
+  const last = { ...threeAndOne, miniBatch: { start: 1, end: 7 } };
+  assertClose(lossWeights([9, 0, 0, 0, 1, 1, 2, 9], last), [0, 0, 0, 1 / 4, 1 / 4, 1 / 4], exact);
   // Σ 1/L = 1 + 1/3 + 1/4 + 1/8 = 41/24.
   assertClose(of("deltaL"), [24, 8, 6, 3].map((x) => x / 410), exact);
   const group = of("deltaL", { lossScope: "group" });
@@ -129,7 +137,11 @@ Deno.test("an empty response weighs 0 and changes no other weight", () => {
   for (const lossAggregation of RULES) {
     for (const lossScope of ["batch", "miniBatch", "group"] as const) {
       const rest = { ...options, lossAggregation, lossScope };
-      const weights = lossWeights(withEmpty, { ...rest, numGenerations: 5 });
+      const weights = lossWeights(withEmpty, {
+        ...rest,
+        numGenerations: 5,
+        lossMicroBatchSize: 5,
+      });
       weights.forEach((x, i) => assertEquals(x === 0, withEmpty[i] === 0));
       assertClose(weights.filter((x) => x !== 0), lossWeights(lengths, rest), exact);
     }
@@ -239,6 +251,7 @@ Deno.test("parseLossAggregation() reads names, hyphenated names and aliases", ()
     ["seq-sum", "seqSum"],
     ["luspo", "seqSum"],
     ["prompt-mean", "promptMean"],
+    ["bnpo", "dapoMicroBatch"],
   ];
   for (const [name, rule] of spellings) assertEquals(parseLossAggregation(name), rule);
   assertThrows(() => parseLossAggregation("mean"), RangeError, "choose one of grpo, dapo");
@@ -252,6 +265,7 @@ Deno.test("rule and scope codes are distinct and stay as they are", () => {
     deltaL: 3,
     seqSum: 4,
     promptMean: 5,
+    dapoMicroBatch: 6,
   });
   assertEquals(LOSS_SCOPE_CODES, { batch: 0, miniBatch: 1, group: 2 });
 });
@@ -266,6 +280,8 @@ Deno.test("lossWeights() refuses what it cannot weigh", () => {
   refuse([1, 2], { lossScaleFactor: 0 }, "lossScaleFactor is 0");
   refuse([1, 2], { miniBatch: { start: 1, end: 3 } }, "miniBatch is 1 … 3");
   refuse([1, 2, 3], { lossAggregation: "promptMean" }, "does not divide 3 responses");
+  const microBatch = { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 0 } as const;
+  refuse([1], microBatch, "lossMicroBatchSize is 0: give a whole number >= 1");
   refuse([1], { lossAggregation: "mean" as LossAggregation }, "choose one of grpo");
   refuse([1], { lossScope: "step" as "batch" }, "choose one of batch");
   assertThrows(() => lossWeights([1, 2]), RangeError, "deltaL needs a number > 0");
