@@ -5,9 +5,9 @@
  */
 
 import type { Random } from "../gpu/random.ts";
+import type { Split, SymbolicTask } from "../rl/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
 import { drawFrom, streamOf } from "./split.ts";
-import type { Split, Task } from "./task.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a chain-sum task is built with. */
@@ -52,7 +52,7 @@ export interface ChainSumProblem {
  *
  * @throws {RangeError} if an option is out of its range
  */
-export function chainSum(options: ChainSumOptions = {}): Task<ChainSumProblem> {
+export function chainSum(options: ChainSumOptions = {}): SymbolicTask<ChainSumProblem> {
   const {
     minDigits = 3,
     maxDigits = 12,

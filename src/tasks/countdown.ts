@@ -6,9 +6,9 @@
  */
 
 import type { Random } from "../gpu/random.ts";
+import type { Split, SymbolicTask } from "../rl/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
 import { drawFrom, streamOf } from "./split.ts";
-import type { Split, Task } from "./task.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a countdown task is built with. */
@@ -19,7 +19,7 @@ export interface CountdownOptions {
   readonly maxNumber?: number;
   /** The largest target, and the largest number with a symbol. Default 60. */
   readonly maxTarget?: number;
-  /** The most attempts of a completion. Default 16. */
+  /** The most attempts of a completion. Default 14, which fit 128 ids. */
   readonly maxAttempts?: number;
   /** Probabilities of giving up after a failed attempt, one per demonstration. Default 0.6 to 0.03. */
   readonly giveUpHazards?: readonly number[];
@@ -73,16 +73,16 @@ function randomExpression(random: Random, numbers: readonly number[]): Expressio
  *
  * Demonstrations try random expressions and differ in persistence: how soon one gives up is drawn
  * once per demonstration from `giveUpHazards`. Very short and very long completions to the same
- * prompt therefore stand side by side (10 to 145 ids by default), and not giving up is rewarded.
+ * prompt therefore stand side by side (10 to 127 ids by default), and not giving up is rewarded.
  *
  * @throws {RangeError} if an option is out of its range
  */
-export function countdown(options: CountdownOptions = {}): Task<CountdownProblem> {
+export function countdown(options: CountdownOptions = {}): SymbolicTask<CountdownProblem> {
   const {
     numberCount = 3,
     maxNumber = 6,
     maxTarget = 60,
-    maxAttempts = 16,
+    maxAttempts = 14,
     giveUpHazards = [0.6, 0.4, 0.2, 0.03],
     arithmeticNoise = 0.01,
   } = options;
@@ -177,7 +177,7 @@ export function countdown(options: CountdownOptions = {}): Task<CountdownProblem
         numKeyValueHeads: 4,
         intermediateSize: 176,
       },
-      warmStart: { steps: 700, batchSize: 128, learningRate: 2e-3 },
+      warmStart: { steps: 500, batchSize: 128, learningRate: 3e-3 },
       rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 3e-4 },
     },
 

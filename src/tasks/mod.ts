@@ -4,26 +4,17 @@
  * @module
  */
 
+import type { SymbolicTask } from "../rl/task.ts";
 import { chainSum } from "./chain_sum.ts";
 import { countdown } from "./countdown.ts";
 import { parity } from "./parity.ts";
-import type { Task } from "./task.ts";
 
 export { chainSum, type ChainSumOptions, type ChainSumProblem } from "./chain_sum.ts";
 export { countdown, type CountdownOptions, type CountdownProblem } from "./countdown.ts";
 export { parity, type ParityOptions, type ParityProblem } from "./parity.ts";
-export type {
-  Demonstration,
-  PolicySize,
-  Problem,
-  RlSettings,
-  Split,
-  Task,
-  TaskDefaults,
-  WarmStartSettings,
-} from "./task.ts";
+export type { SymbolicTask, Task } from "../rl/task.ts";
 
-const FACTORIES: ReadonlyMap<string, () => Task> = new Map<string, () => Task>([
+const FACTORIES: ReadonlyMap<string, () => SymbolicTask> = new Map<string, () => SymbolicTask>([
   ["parity", parity],
   ["chain-sum", chainSum],
   ["countdown", countdown],
@@ -37,7 +28,7 @@ export const taskNames: readonly string[] = Object.freeze([...FACTORIES.keys()])
  *
  * @throws {RangeError} if there is no such task
  */
-export function taskByName(name: string): Task {
+export function taskByName(name: string): SymbolicTask {
   const factory = FACTORIES.get(name);
   if (factory === undefined) {
     throw new RangeError(`task must be one of ${taskNames.join(", ")}, got "${name}"`);

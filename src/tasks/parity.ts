@@ -5,9 +5,9 @@
  */
 
 import type { Random } from "../gpu/random.ts";
+import type { Split, SymbolicTask } from "../rl/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
 import { drawFrom, streamOf } from "./split.ts";
-import type { Split, Task } from "./task.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a parity task is built with. */
@@ -52,7 +52,7 @@ const ANSWER = VOCABULARY.indexOf(">");
  *
  * @throws {RangeError} if an option is out of its range
  */
-export function parity(options: ParityOptions = {}): Task<ParityProblem> {
+export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem> {
   const { minBits = 4, maxBits = 14, fullShare = 0.1, partialShare = 0.45, stepNoise = 0.02 } =
     options;
   checkInteger("maxBits", maxBits, 2, 1024);

@@ -5,8 +5,8 @@
  */
 
 import { Random, threefry2x32 } from "../gpu/random.ts";
+import type { Split } from "../rl/task.ts";
 import { checkInteger } from "./knobs.ts";
-import type { Split } from "./task.ts";
 
 /** One in so many problems is kept for evaluation. */
 const EVAL_SHARE = 8;
