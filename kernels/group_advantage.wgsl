@@ -1,6 +1,6 @@
 // Advantages of B responses from their rewards; the G responses to a prompt stand side by side.
 // rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator in the host version.
-// per_group: one team per prompt. deviation, whiten: one team over the whole batch.
+// per_group: one team per prompt. deviation, whiten, withhold: one team over the whole batch.
 // Means are taken from the first element on, so that equal rewards give an advantage of exactly 0.
 
 override ESTIMATOR: u32 = 0u;  // 0 centred (grpo, drGrpo), 1 rloo, 2 opo, 3 passK, 4 maxRl
@@ -134,5 +134,15 @@ fn whiten(@builtin(local_invocation_index) lane: u32) {
     let scale = sqrt(variance + WHITEN_EPS);
     for (var i = lane; i < params.responses; i += LANES) {
         advantages[i] = (rewards[i] - mean) / scale;
+    }
+}
+
+@group(0) @binding(6) var<storage, read> withheld: array<u32>;
+
+// Responses that are to teach nothing, after they have counted in the statistics of their group.
+@compute @workgroup_size(LANES)
+fn withhold(@builtin(local_invocation_index) lane: u32) {
+    for (var i = lane; i < params.responses; i += LANES) {
+        if (withheld[i] != 0u) { advantages[i] = 0.0; }
     }
 }

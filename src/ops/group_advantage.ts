@@ -48,6 +48,8 @@ export interface GroupAdvantageOptions {
   numGenerations: Param;
   /** Tokens of each response (B), u32; needed by `"opo"` and both `"reinforcePlusPlus"` estimators. */
   lengths?: Tensor;
+  /** Not 0 where a response gets advantage 0 after it has counted in the statistics (B), u32. Default: nowhere. */
+  withheld?: Tensor;
   /** Name of the output below the current scope. Default `"advantages"`. */
   name?: string;
 }
@@ -69,7 +71,7 @@ export function groupAdvantage(
   rewards: Tensor,
   options: GroupAdvantageOptions,
 ): Tensor {
-  const { advantageEstimator, lengths, name = "advantages" } = options;
+  const { advantageEstimator, lengths, withheld, name = "advantages" } = options;
   const accepted = ACCEPTED[advantageEstimator];
   const scaleRewards = options.scaleRewards ?? accepted[0]!;
   const { rule } = ESTIMATORS[advantageEstimator];
@@ -86,6 +88,13 @@ export function groupAdvantage(
       `groupAdvantage ${advantageEstimator} needs lengths of the shape of rewards ${
         formatShape(rewards.shape)
       }: got ${lengths ? formatShape(lengths.shape) : "none"}`,
+    );
+  }
+  if (withheld && withheld.capacity !== rewards.capacity) {
+    throw new RangeError(
+      `groupAdvantage needs withheld of the shape of rewards ${formatShape(rewards.shape)}: got ${
+        formatShape(withheld.shape)
+      }`,
     );
   }
   const responses: Size = rewards.shape[0]!;
@@ -139,6 +148,15 @@ export function groupAdvantage(
       kernel: kernel("whiten"),
       label: `${name}.whiten`,
       bindings: { rewards: centred, lengths: lengths!, advantages },
+      params,
+      workgroups: once,
+    });
+  }
+  if (withheld) {
+    plan.dispatch({
+      kernel: kernel("withhold"),
+      label: `${name}.withhold`,
+      bindings: { withheld, advantages },
       params,
       workgroups: once,
     });

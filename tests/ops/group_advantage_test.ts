@@ -189,3 +189,41 @@ Deno.test("groupAdvantage() refuses a scale or lengths that do not suit the esti
     return Promise.resolve();
   });
 });
+
+Deno.test("groupAdvantage() withholds advantages after the statistics of the group", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const rewards = randomUniform(7, 3 * 65, 0, 1);
+    const flags = randomIntegers(8, 3 * 65, 2);
+    const lengths = randomIntegers(9, 3 * 65, 50);
+    for (const choice of CHOICES) {
+      const plan = new Plan(gpu, "test");
+      const tensor = (data: ArrayLike<number>, dtype: "f32" | "u32") =>
+        gpu.tensor([data.length], { data, dtype });
+      const advantages = plan.keep(groupAdvantage(plan, tensor(rewards, "f32"), {
+        ...choice,
+        numGenerations: 65,
+        lengths: tensor(lengths, "u32"),
+        withheld: tensor(flags, "u32"),
+      }));
+      await plan.compile();
+      submit(gpu, [plan]);
+      const wanted = groupAdvantages(rewards, 65, { ...choice, lengths });
+      assertClose(await readTensor(gpu, advantages), wanted.map((a, i) => flags[i] ? 0 : a), {
+        tolerance: 1e-5,
+        label: choice.advantageEstimator,
+      });
+      plan.destroy();
+    }
+    const plan = new Plan(gpu, "test");
+    assertThrows(
+      () =>
+        groupAdvantage(plan, gpu.tensor([4]), {
+          advantageEstimator: "grpo",
+          numGenerations: 2,
+          withheld: gpu.tensor([3], { dtype: "u32" }),
+        }),
+      RangeError,
+      "withheld of the shape of rewards [4]",
+    );
+  });
+});
