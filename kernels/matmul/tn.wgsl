@@ -118,6 +118,7 @@ fn rows32(
     let tiles = ((params.rows + 31u) / 32u) * ((params.columns + 63u) / 64u);
     let at = place((wid.x + wid.y * nwg.x) % tiles, 32u, 8u, lane);
     let split = (wid.x + wid.y * nwg.x) / tiles;
+    if (split >= params.splits) { return; }
     let first = split * params.split_inner;
     let steps = (min(params.split_inner, params.inner - min(first, params.inner)) + 3u) / 4u;
     let column = min(at.row / 8u + lane % 4u, params.rows / 8u - 1u);
@@ -135,7 +136,6 @@ fn rows32(
         s2 = add_four(s2, spread_lane(p, q, 2u), parts);
         s3 = add_four(s3, spread_lane(p, q, 3u), parts);
     }
-    if (split >= params.splits) { return; }
     put_rows(at, split, at.row, s0);
     put_rows(at, split, at.row + 8u, s1);
     put_rows(at, split, at.row + 16u, s2);
