@@ -10,7 +10,11 @@ import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { Trainer } from "../rl/trainer.ts";
 import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
-import { restoreTrainer, saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
+import {
+  changedOptions,
+  restoreTrainer,
+  saveTrainerCheckpoint,
+} from "../run/trainer_checkpoint.ts";
 import { VERSION } from "../run/version.ts";
 import { asUsageError, parseFlags } from "./args.ts";
 import { evaluationBefore } from "./evaluation_table.ts";
@@ -130,7 +134,11 @@ async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDi
   const { dir, lock, state } = settings;
   await restoreTrainer(settings.checkpoint, trainer);
   const { source = null, started = null, resumed } = settings.config;
-  const now = { step: state.completedSteps, at: new Date().toISOString() };
+  const now = {
+    step: state.completedSteps,
+    at: new Date().toISOString(),
+    changed: changedOptions(state, settings.options),
+  };
   const config = runConfig(trainer, settings, {
     source,
     started,

@@ -80,6 +80,9 @@ export interface ResumedRun extends CommonSettings {
 /** What a training command is to do. */
 export type TrainSettings = NewRun | ResumedRun;
 
+const SAVE_STEPS = TRAIN_FLAGS.saveSteps.default as number;
+const LOG_COMPLETIONS = TRAIN_FLAGS.logCompletions.default as number;
+
 type Values = FlagValues<typeof TRAIN_FLAGS>;
 
 /**
@@ -110,17 +113,22 @@ function resolve(options: TrainOptions, task: Task): ResolvedTrainOptions {
 }
 
 async function newRun(values: Values): Promise<NewRun> {
-  if (values.out !== undefined) await refuseExisting(values.out);
   const task = taskByName(values.task ?? "parity");
   const options = resolve({ ...task.defaults.rl, ...givenOptions(values) }, task);
+  const source = policySource(values, task, options);
+  if (values.out !== undefined) {
+    // A folder that cannot be used should not be found out after the warm start.
+    await refuseExisting(values.out);
+    await Deno.mkdir(values.out, { recursive: true });
+  }
   return {
     kind: "new",
     task,
     options,
-    source: policySource(values, task, options),
+    source,
     out: values.out,
-    saveSteps: values.saveSteps ?? TRAIN_FLAGS.saveSteps.default as number,
-    logCompletions: values.logCompletions ?? TRAIN_FLAGS.logCompletions.default as number,
+    saveSteps: values.saveSteps ?? SAVE_STEPS,
+    logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
   };
 }
 
@@ -191,8 +199,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     checkpoint,
     config,
     state,
-    saveSteps: values.saveSteps ?? recorded("saveSteps", 20),
-    logCompletions: values.logCompletions ?? recorded("logCompletions", 32),
+    saveSteps: values.saveSteps ?? recorded("saveSteps", SAVE_STEPS),
+    logCompletions: values.logCompletions ?? recorded("logCompletions", LOG_COMPLETIONS),
   };
 }
 

@@ -63,13 +63,19 @@ const FORMAT_VERSION = 1;
 /** Prefixes of AdamW's moments, as PyTorch names them. */
 const MOMENTS = [["exp_avg", "firstMoment"], ["exp_avg_sq", "secondMoment"]] as const;
 
-/** Settings a resumed run may change: they do not influence the weights, or by rounding alone. */
+/**
+ * Settings a resumed run may change: how it is measured, how much memory it takes, and how large
+ * its steps are from here on. What is drawn and what is minimised stays.
+ */
 const FREE: ReadonlySet<string> = new Set<keyof ResolvedTrainOptions>([
   "maxSteps",
   "maxTokensPerMicroBatch",
   "evalSteps",
   "evalPrompts",
   "numGenerationsEval",
+  "learningRate",
+  "weightDecay",
+  "maxGradNorm",
 ]);
 
 /**
@@ -235,21 +241,32 @@ export function checkResumable(
         `(deltal ${state.version}, this is ${VERSION}): its problems are not the same`,
     );
   }
-  const saved: Record<string, unknown> = { ...state.options };
-  const given: Record<string, unknown> = { ...options };
-  const names = [...new Set([...Object.keys(saved), ...Object.keys(given)])].filter((name) =>
-    // The cosine ends at maxSteps, so there maxSteps changes every step.
-    !FREE.has(name) || (name === "maxSteps" && options.lrScheduler !== "constant")
-  );
-  const differences = names
-    .filter((name) => saved[name] !== given[name])
-    .map((name) => `${name} is ${given[name]} and was ${saved[name]}`);
+  const differences = Object.entries(changedOptions(state, options))
+    // The cosine ends at maxSteps, so there maxSteps would change the steps already done.
+    .filter(([name]) =>
+      !FREE.has(name) || (name === "maxSteps" && options.lrScheduler !== "constant")
+    )
+    .map(([name, { from, to }]) => `${name} is ${to} and was ${from}`);
   if (differences.length > 0) {
     throw new RangeError(
       `${dir} cannot be resumed with other settings: ${differences.join("; ")}. Leave them as ` +
         "they were, or begin a new run from its weights",
     );
   }
+}
+
+/** The settings that differ from those of a checkpoint, by name. */
+export function changedOptions(
+  state: TrainerState,
+  options: ResolvedTrainOptions,
+): Record<string, { from: unknown; to: unknown }> {
+  const from: Record<string, unknown> = { ...state.options };
+  const to: Record<string, unknown> = { ...options };
+  const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
+  return Object.fromEntries(
+    names.filter((name) => from[name] !== to[name])
+      .map((name) => [name, { from: from[name], to: to[name] }]),
+  );
 }
 
 function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void {

@@ -100,7 +100,8 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         const max = `--max-steps=${steps + 1}`;
         succeeded(await runCommand(dir, "train", "--resume", stopped, max));
         const straight = join("runs", "straight");
-        succeeded(await runCommand(dir, "train", ...TINY, max, "--out", straight));
+        const unstopped = await runCommand(dir, "train", ...TINY, max, "--out", straight);
+        assertMatch(succeeded(unstopped).stdout, /^warm start found: runs.warm-start/m);
         assertEquals(
           await checkpointOf(join(dir, stopped)),
           await checkpointOf(join(dir, straight)),
@@ -142,6 +143,28 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
   });
 });
 
+Deno.test("warm-start keeps what train begins from, byte for byte the same each time", async () => {
+  await inTempDir(async (dir) => {
+    const sizes = TINY.filter((flag) => /size|layers|heads|warm-start/.test(flag));
+    const first = succeeded(await runCommand(dir, "warm-start", ...sizes));
+    assertMatch(first.stdout, /^fitting a policy of \d+ parameters[^]+accuracy \(mean@8\) +\d/);
+    const kept = /^(runs.warm-start\S+) made in/m.exec(first.stdout)![1]!;
+    const copy = join("runs", "copy");
+    const quiet = succeeded(
+      await runCommand(dir, "warm-start", ...sizes, "--quiet", "--out", copy),
+    );
+    assert(quiet.stdout.startsWith(`${copy} made in`), quiet.stdout);
+    assertEquals(quiet.stderr, "");
+    for (const name of ["config.json", "model.safetensors", "warm_start.json"]) {
+      const [a, b] = [kept, copy].map((path) => Deno.readFileSync(join(dir, path, name)));
+      assertEquals(a, b, name);
+    }
+    const other = await runCommand(dir, "warm-start", ...sizes, "--seed=1", "--out", copy);
+    assertEquals(other.code, 1);
+    assertStringIncludes(other.stderr, `${copy} holds a warm start with other settings`);
+  });
+});
+
 Deno.test("a command that cannot be followed ends with code 2 and one line", async () => {
   await inTempDir(async (dir) => {
     const refused: [string[], string][] = [
@@ -172,6 +195,7 @@ Deno.test("an error ends with code 1 and one line, with --verbose with its stack
       [["train", "--resume"], "there is no run with a checkpoint below runs"],
       [["train", "--resume=runs/full"], "runs/full is not the folder of a run"],
       [["train", "--policy=runs/full"], "runs/full has no config.json"],
+      [["train", "--out=elsewhere"], "the tasks may write below runs/ only"],
       [["eval", "--checkpoint=elsewhere"], "elsewhere holds no checkpoint"],
     ];
     for (const [args, message] of failing) {

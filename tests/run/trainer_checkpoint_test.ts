@@ -3,9 +3,11 @@ import { join } from "node:path";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
+import type { Task } from "../../src/rl/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import {
+  changedOptions,
   readTrainerState,
   restoreTrainer,
   saveTrainerCheckpoint,
@@ -46,7 +48,7 @@ async function withTrainer<T>(
   { options = {}, shape = {}, task = TASK }: {
     options?: Partial<TrainOptions>;
     shape?: Partial<PolicyConfigOptions>;
-    task?: typeof TASK | ReturnType<typeof chainSum>;
+    task?: Task;
   } = {},
 ): Promise<T> {
   const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed: 7 });
@@ -71,18 +73,13 @@ async function bytesOf(dir: string): Promise<Record<string, Uint8Array>> {
   return files;
 }
 
-async function onGpu(test: (gpu: Gpu, dir: string) => Promise<void>): Promise<void> {
+// One device for all steps, so that kernels are compiled once.
+Deno.test("checkpoints of a trainer", async (t) => {
   const gpu = await openGpu();
-  try {
-    await inTempDir((dir) => test(gpu, dir));
-    gpu.check();
-  } finally {
-    await gpu.close();
-  }
-}
+  const step = (name: string, test: (dir: string) => Promise<void>) =>
+    t.step(name, () => inTempDir(test));
 
-Deno.test("4 steps are 2 steps, a checkpoint and 2 steps, byte by byte", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("4 steps are 2 steps, a checkpoint and 2 steps, byte by byte", async (dir) => {
     const [half, whole, resumed] = ["half", "whole", "resumed"].map((name) => join(dir, name));
     await withTrainer(gpu, async (trainer) => {
       await train(trainer, 2);
@@ -106,29 +103,28 @@ Deno.test("4 steps are 2 steps, a checkpoint and 2 steps, byte by byte", async (
     assertNotEquals(before["model.safetensors"], expected["model.safetensors"]);
     assertNotEquals(before["optimizer.safetensors"], expected["optimizer.safetensors"]);
   });
-});
 
-Deno.test("a checkpoint is a Hugging Face folder, with the moments under PyTorch's names", async () => {
-  await onGpu(async (gpu, dir) => {
-    const path = join(dir, "checkpoint");
-    await withTrainer(gpu, async (trainer) => {
-      await train(trainer, 2);
-      await saveTrainerCheckpoint(path, trainer);
-      const policy = await Policy.load(gpu, path);
-      assertEquals(await policy.parameters.read(), await trainer.policy.parameters.read());
-      policy.destroy();
-    });
-    const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-    assertEquals(names, [...FILES, "trainer_state.json"].sort());
-    const state = await readTrainerState(path);
-    assertEquals(state.task.name, "parity");
-    assertEquals(state.options.seed, 42);
-    assertEquals(Object.keys(state.files), FILES);
-  });
-});
+  await step(
+    "a checkpoint is a Hugging Face folder, with the moments under PyTorch's names",
+    async (dir) => {
+      const path = join(dir, "checkpoint");
+      await withTrainer(gpu, async (trainer) => {
+        await train(trainer, 2);
+        await saveTrainerCheckpoint(path, trainer);
+        const policy = await Policy.load(gpu, path);
+        assertEquals(await policy.parameters.read(), await trainer.policy.parameters.read());
+        policy.destroy();
+      });
+      const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+      assertEquals(names, [...FILES, "trainer_state.json"].sort());
+      const state = await readTrainerState(path);
+      assertEquals(state.task.name, "parity");
+      assertEquals(state.options.seed, 42);
+      assertEquals(Object.keys(state.files), FILES);
+    },
+  );
 
-Deno.test("settings without influence on the weights may change", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("how a run is measured and how large its steps are may change", async (dir) => {
     const path = join(dir, "checkpoint");
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
     const options = {
@@ -137,13 +133,19 @@ Deno.test("settings without influence on the weights may change", async () => {
       evalPrompts: 2,
       numGenerationsEval: 2,
       maxTokensPerMicroBatch: 64,
+      learningRate: 1e-3,
+      weightDecay: 0.1,
+      maxGradNorm: 2,
     };
-    await withTrainer(gpu, (trainer) => restoreTrainer(path, trainer), { options });
+    await withTrainer(gpu, async (trainer) => {
+      const state = await restoreTrainer(path, trainer);
+      const changed = changedOptions(state, trainer.options);
+      assertEquals(Object.keys(changed).sort(), Object.keys(options).sort());
+      assertEquals(changed.learningRate, { from: 1e-2, to: 1e-3 });
+    }, { options });
   });
-});
 
-Deno.test("a checkpoint of something else is refused by name and reason", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("a checkpoint of something else is refused by name and reason", async (dir) => {
     const path = join(dir, "checkpoint");
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
     const refused: [Parameters<typeof withTrainer>[2], string][] = [
@@ -167,10 +169,8 @@ Deno.test("a checkpoint of something else is refused by name and reason", async 
       }, other);
     }
   });
-});
 
-Deno.test("the end of a cosine cannot be moved", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("the end of a cosine cannot be moved", async (dir) => {
     const path = join(dir, "checkpoint");
     const options = { lrScheduler: "cosine" } as const;
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer), { options });
@@ -182,10 +182,8 @@ Deno.test("the end of a cosine cannot be moved", async () => {
       );
     }, { options: { ...options, maxSteps: 9 } });
   });
-});
 
-Deno.test("a damaged checkpoint is refused, whichever file it is", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("a damaged checkpoint is refused, whichever file it is", async (dir) => {
     const path = join(dir, "checkpoint");
     await withTrainer(gpu, async (trainer) => {
       await saveTrainerCheckpoint(path, trainer);
@@ -211,10 +209,8 @@ Deno.test("a damaged checkpoint is refused, whichever file it is", async () => {
       await restoreTrainer(path, trainer);
     });
   });
-});
 
-Deno.test("a damaged trainer_state.json is refused, whichever field it is", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("a damaged trainer_state.json is refused, whichever field it is", async (dir) => {
     const path = join(dir, "checkpoint");
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
     const file = join(path, "trainer_state.json");
@@ -244,10 +240,8 @@ Deno.test("a damaged trainer_state.json is refused, whichever field it is", asyn
     await Deno.remove(file);
     await assertRejects(() => readTrainerState(path), Deno.errors.NotFound, "trainer_state.json");
   });
-});
 
-Deno.test("a checkpoint that cannot be written leaves the one before", async () => {
-  await onGpu(async (gpu, dir) => {
+  await step("a checkpoint that cannot be written leaves the one before", async (dir) => {
     const path = join(dir, "checkpoint");
     await withTrainer(gpu, async (trainer) => {
       await saveTrainerCheckpoint(path, trainer);
@@ -264,4 +258,7 @@ Deno.test("a checkpoint that cannot be written leaves the one before", async () 
       assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["checkpoint"]);
     });
   });
+
+  gpu.check();
+  await gpu.close();
 });
