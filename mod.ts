@@ -1,8 +1,300 @@
 /**
- * Reinforcement learning with verifiable rewards for small language models, on WebGPU: generation,
- * rewards, the ΔL-normalised policy gradient and the optimizer, with the whole step on the GPU.
+ * Reinforcement learning with verifiable rewards for small language models, entirely on the GPU.
+ *
+ * The library has layers, each usable without those above it:
+ *
+ * - **The engine**: {@linkcode openGpu}, {@linkcode Tensor}, {@linkcode Plan} and operations with gradients, enough to
+ *   write and train another model.
+ * - **The policy**: {@linkcode Policy}, a transformer of the Llama/Qwen2 family that loads and saves Hugging Face folders,
+ *   scores and generates.
+ * - **Reinforcement learning**: {@linkcode train} for a whole run, {@linkcode Trainer} for one step at a time,
+ *   {@linkcode policyGradient}, {@linkcode groupAdvantages}, {@linkcode lossWeights} and {@linkcode AdamW} for a loop of
+ *   one's own.
+ * - **Tasks**: {@linkcode defineTask} for one's own, and {@linkcode parity}, {@linkcode chainSum} and
+ *   {@linkcode countdown}.
+ *
+ * Models with a tokenizer are the entry point `@deltal/deltal/text`; the command line is `@deltal/deltal/cli`.
+ *
+ * @example A task, a policy, training, evaluation
+ * ```ts
+ * import { defineTask, evaluate, openGpu, Policy, symbolTokenizer, train } from "@deltal/deltal";
+ * import { assert } from "@std/assert";
+ *
+ * const tokenizer = symbolTokenizer("abc");
+ * const task = defineTask({
+ *   name: "echo",
+ *   tokenizer,
+ *   prompts: ["a", "b", "c"],
+ *   evalPrompts: ["a", "b", "c"],
+ *   verify: ({ prompt, completion }) => completion === prompt,
+ *   maxCompletionLength: 3,
+ * });
+ *
+ * const gpu = await openGpu();
+ * const policy = Policy.create(gpu, {
+ *   vocabSize: tokenizer.vocabulary.length,
+ *   hiddenSize: 32,
+ *   numHiddenLayers: 1,
+ * });
+ * const before = await evaluate(policy, task);
+ * for await (
+ *   const { step, metrics } of train({ policy, task, maxSteps: 20, learningRate: 0.01 })
+ * ) {
+ *   if (step % 10 === 0) console.log(step, metrics["reward/mean"], metrics["actor/entropy"]);
+ * }
+ * const after = await evaluate(policy, task);
+ * assert(after.meanAtN > before.meanAtN + 0.3);
+ *
+ * for await (const { completion } of policy.stream([tokenizer.encode("b")], {
+ *   maxCompletionLength: 3,
+ *   temperature: 0,
+ *   eosTokenIds: task.eosTokenIds!,
+ * })) console.log(tokenizer.decode(completion));
+ *
+ * policy.destroy();
+ * await gpu.close();
+ * ```
  *
  * @module
  */
 
-export {};
+// The engine: devices, tensors, plans.
+export {
+  type AdapterSummary,
+  Gpu,
+  type GpuCounters,
+  openGpu,
+  type OpenGpuOptions,
+} from "./src/gpu/device.ts";
+export { Arena, type Lifetime } from "./src/gpu/arena.ts";
+export {
+  type Kernel,
+  type KernelDescriptor,
+  type ParamField,
+  type StorageBinding,
+} from "./src/gpu/kernel.ts";
+export {
+  type Command,
+  type DispatchDescriptor,
+  type Param,
+  Plan,
+  type PlanOptions,
+} from "./src/gpu/plan.ts";
+export { type ProfileEntry, Profiler } from "./src/gpu/profile.ts";
+export { Random } from "./src/gpu/random.ts";
+export {
+  type HostArray,
+  locateNonFinite,
+  type NonFinite,
+  Readback,
+  readTensor,
+  submit,
+  type Work,
+} from "./src/gpu/submit.ts";
+export {
+  Dim,
+  type DType,
+  type Size,
+  sizeLimit,
+  sizeNow,
+  type Storage,
+  Tensor,
+} from "./src/gpu/tensor.ts";
+
+// Operations; those of models record their gradients.
+export { adamw, type AdamwOptions, type AdamwTensors } from "./src/ops/adamw.ts";
+export { add } from "./src/ops/add.ts";
+export { attention, type AttentionOptions } from "./src/ops/attention.ts";
+export {
+  attentionDecode,
+  type AttentionDecodeInputs,
+  type AttentionDecodeOptions,
+} from "./src/ops/attention_decode.ts";
+export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedding.ts";
+export { type FlatOptions } from "./src/ops/flat_ranges.ts";
+export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
+export { groupAdvantage, type GroupAdvantageOptions } from "./src/ops/group_advantage.ts";
+export { lengthWeight, type LengthWeightOptions } from "./src/ops/length_weight.ts";
+export { logProb, type LogProbOptions, type ScoredItems } from "./src/ops/log_prob.ts";
+export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul.ts";
+export { attentionTile, type PackedLayout } from "./src/ops/packed_layout.ts";
+export {
+  POLICY_LOSS_STATS,
+  policyLoss,
+  type PolicyLossInputs,
+  type PolicyLossOptions as PolicyLossOpOptions,
+} from "./src/ops/policy_loss.ts";
+export {
+  columnSum,
+  type ReduceAxis,
+  reduceMax,
+  type ReduceOptions,
+  reduceSum,
+} from "./src/ops/reduce.ts";
+export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
+export { type HeadLayout, rope, type RopeOptions } from "./src/ops/rope.ts";
+export { sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
+export { softmax } from "./src/ops/softmax.ts";
+export { swiglu } from "./src/ops/swiglu.ts";
+
+// The policy and its files.
+export {
+  countParameters,
+  type ModelType,
+  type ParameterShape,
+  parameterShapes,
+  type PolicyConfig,
+  type PolicyConfigOptions,
+  resolveConfig,
+} from "./src/model/config.ts";
+export {
+  type FinishedSequence,
+  type Generated,
+  type GenerationRequest,
+  Generator,
+  type GeneratorCapacity,
+} from "./src/model/generate.ts";
+export {
+  type Checkpoint,
+  loadCheckpoint,
+  type ParameterSource,
+  saveCheckpoint,
+  type SaveCheckpointOptions,
+} from "./src/model/hf_checkpoint.ts";
+export { PackedInputs } from "./src/model/packed_inputs.ts";
+export { type PackedBatch, type PromptGroup } from "./src/model/packing.ts";
+export { type LayerParameters, type ParameterRange, Parameters } from "./src/model/parameters.ts";
+export { type GenerateOptions, type Generation, Policy } from "./src/model/policy.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsContents,
+  SafetensorsFile,
+  type SafetensorsTensor,
+  writeSafetensors,
+} from "./src/model/safetensors.ts";
+export {
+  type SafetensorsDtype,
+  type SafetensorsInfo,
+  type SafetensorsSpec,
+} from "./src/model/safetensors_header.ts";
+export { type Attend, decoder, encode, head, headsOf } from "./src/model/transformer.ts";
+export type { AttentionHeads } from "./src/model/transformer.ts";
+
+// The optimizer.
+export { AdamW, type AdamWOptions } from "./src/optim/adamw_optimizer.ts";
+export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/optim/schedule.ts";
+
+// Reinforcement learning: a run, a step, and the parts of a step.
+export { train } from "./src/rl/train.ts";
+export type { ContinueRequest, TrainReport, TrainRequest } from "./src/rl/train.ts";
+export { type CompletionRecord, type StepReport, Trainer } from "./src/rl/trainer.ts";
+export {
+  type ObjectiveOptions,
+  type OwnDefaults,
+  type ResolvedObjective,
+  type ResolvedTrainOptions,
+  resolveTrainOptions,
+  type TrainOptions,
+} from "./src/rl/train_options.ts";
+export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl/warm_start.ts";
+export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
+export {
+  type PolicyGradient,
+  policyGradient,
+  type PolicyGradientBatch,
+  type PolicyGradientOptions,
+} from "./src/rl/policy_gradient.ts";
+export { Learner, type LearnerBatch, type LearnerObjective } from "./src/rl/learner.ts";
+export { type Rollout, rollOut, type RolloutRequest } from "./src/rl/rollout.ts";
+export {
+  type AdvantageEstimator,
+  type AdvantageOptions,
+  groupAdvantages,
+  type RewardScale,
+} from "./src/rl/advantage.ts";
+export {
+  lengthWeights,
+  type LossAggregation,
+  type LossScope,
+  type LossWeightOptions,
+  lossWeights,
+} from "./src/rl/aggregation.ts";
+export {
+  effectiveSampleSize,
+  type EstimatorStatistics,
+  estimatorStatistics,
+} from "./src/rl/estimator_statistics.ts";
+export { type IndexRange } from "./src/rl/groups.ts";
+export { type KlEstimate, klEstimate, type KlEstimator } from "./src/rl/kl.ts";
+export {
+  type ClipKind,
+  type PolicyLoss,
+  type PolicyLossOptions,
+  type PolicyLossSettings,
+  policyLossSettings,
+  type ResponseLoss,
+  responsePolicyLoss,
+  type TokenLoss,
+  tokenPolicyLoss,
+} from "./src/rl/policy_loss.ts";
+
+// Tasks.
+export type {
+  Demonstration,
+  Judgement,
+  PolicySize,
+  Problem,
+  RlSettings,
+  Split,
+  SymbolicTask,
+  Task,
+  TaskDefaults,
+  Verdict,
+  WarmStartSettings,
+} from "./src/rl/task.ts";
+export { type DefinedTask, defineTask, type TaskDefinition } from "./src/rl/define_task.ts";
+export {
+  jsonlDataset,
+  type JsonlOptions,
+  type JsonlRow,
+  type Prompt,
+  type PromptRow,
+} from "./src/rl/dataset.ts";
+export { type PromptDefinition, type PromptFunction } from "./src/rl/prompt_source.ts";
+export {
+  type Reward,
+  type RewardDefinition,
+  type RewardFunction,
+  type Sample,
+} from "./src/rl/reward_functions.ts";
+export {
+  type ChatMessage,
+  type DecodeOptions,
+  symbolTokenizer,
+  type Tokenizer,
+} from "./src/rl/tokenizer.ts";
+export {
+  chainSum,
+  type ChainSumOptions,
+  type ChainSumProblem,
+  countdown,
+  type CountdownOptions,
+  type CountdownProblem,
+  parity,
+  type ParityOptions,
+  type ParityProblem,
+  taskByName,
+  taskNames,
+} from "./src/tasks/mod.ts";
+
+// Runs that stop and go on.
+export { MetricsLog, type MetricsLogOptions } from "./src/run/metrics_log.ts";
+export { type MetricsRecord, type MetricValue, readMetrics } from "./src/run/metrics_log.ts";
+export {
+  type Checkpointable,
+  readTrainerState,
+  restoreTrainer,
+  saveTrainerCheckpoint,
+  type TrainerState,
+} from "./src/run/trainer_checkpoint.ts";

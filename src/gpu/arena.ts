@@ -32,6 +32,8 @@ export class Arena {
   #blocks: Block[] = [];
 
   /**
+   * Makes an arena without any block.
+   *
    * @param gpu Where the blocks live.
    * @param name Name shown in errors.
    */

@@ -86,6 +86,8 @@ export class Plan {
   #ownBuffers: GPUBuffer[] = [];
 
   /**
+   * Begins a plan without any dispatch.
+   *
    * @param gpu The device.
    * @param name Name shown in errors.
    * @param options Arena to share and whether to record gradients.

@@ -44,7 +44,7 @@ const BYTES = 16 * CAPACITY;
  */
 export class Profiler {
   /** Figures by plan and dispatch path. */
-  readonly entries = new Map<string, ProfileEntry>();
+  readonly entries: Map<string, ProfileEntry> = new Map();
   /** Dispatches that had no room for a timestamp, because their submit had more than 2048. */
   untimed = 0;
   readonly #gpu: Gpu;
@@ -55,6 +55,8 @@ export class Profiler {
   #submitted: Batch[] = [];
 
   /**
+   * Makes the query set.
+   *
    * @param gpu A device with timestamp queries.
    * @throws {Error} If the device has none.
    */

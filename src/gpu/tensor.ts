@@ -24,6 +24,8 @@ export class Dim {
   #value: number;
 
   /**
+   * Makes a dimension that has its largest value.
+   *
    * @param name Name shown in messages.
    * @param capacity The largest value it may take; also its first value.
    * @throws {RangeError} If the capacity is not a positive integer.
@@ -108,6 +110,8 @@ export class Tensor {
   #storage: Storage | undefined;
 
   /**
+   * Makes a tensor without memory, or a view.
+   *
    * @param shape Row-major sizes.
    * @param dtype Element type.
    * @param name Name shown in messages.

@@ -9,6 +9,39 @@ import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./prelude.ts";
 
+/**
+ * How rewards r of a prompt's G responses become advantages A. Below μ and σ are the mean and the
+ * standard deviation (ddof 1) of the group.
+ *
+ * - `"grpo"`: A = (r - μ) / (σ + 1e-6) (arXiv 2402.03300), or another divisor by `scaleRewards`.
+ * - `"drGrpo"`: A = r - μ (arXiv 2503.20783), which is `"grpo"` with `scaleRewards: "none"`.
+ * - `"rloo"`: A = r - mean of the others = (r - μ) · G / (G - 1) (arXiv 2402.14740).
+ * - `"opo"`: A = r - Σ L r / Σ L, the length-weighted baseline (arXiv 2505.23585).
+ * - `"passK"`: the best response gets (largest - second largest) / (σ + 1e-6), the others 0
+ *   (arXiv 2503.19595).
+ * - `"maxRl"`: A = (r - μ) / μ, 0 where μ = 0; for rewards >= 0 (arXiv 2602.02710).
+ * - `"reinforcePlusPlus"`: r whitened over all tokens of the batch, without groups
+ *   (arXiv 2501.03262 at γ = 1).
+ * - `"reinforcePlusPlusBaseline"`: r - μ, then whitened over all tokens of the batch.
+ *
+ * A response alone in its group has nothing to be compared with: its baseline is 0 and its divisor
+ * 1, as in verl.
+ */
+export type AdvantageEstimator =
+  | "grpo"
+  | "drGrpo"
+  | "rloo"
+  | "opo"
+  | "passK"
+  | "maxRl"
+  | "reinforcePlusPlus"
+  | "reinforcePlusPlusBaseline";
+
+/**
+ * The divisor of the centred rewards: σ of the prompt's group, σ of all rewards of the batch, or 1.
+ */
+export type RewardScale = "group" | "batch" | "none";
+
 /** What the kernel does for each estimator: its per-group rule, and whether whitening over all tokens follows. */
 const ESTIMATORS = {
   grpo: { rule: 0 },
@@ -19,12 +52,12 @@ const ESTIMATORS = {
   maxRl: { rule: 4 },
   reinforcePlusPlus: { rule: undefined, tokens: true },
   reinforcePlusPlusBaseline: { rule: 0, tokens: true },
-} as const satisfies Record<string, { rule: number | undefined; tokens?: boolean }>;
+} as const satisfies Record<AdvantageEstimator, { rule: number | undefined; tokens?: boolean }>;
 
-const SCALES = { none: 0, group: 1, batch: 2 } as const;
+const SCALES: Readonly<Record<RewardScale, number>> = { none: 0, group: 1, batch: 2 };
 
 /** Scales an estimator accepts, its default first. */
-const ACCEPTED: Readonly<Record<keyof typeof ESTIMATORS, readonly (keyof typeof SCALES)[]>> = {
+const ACCEPTED: Readonly<Record<AdvantageEstimator, readonly RewardScale[]>> = {
   grpo: ["group", "batch", "none"],
   drGrpo: ["none"],
   rloo: ["none"],
@@ -38,12 +71,12 @@ const ACCEPTED: Readonly<Record<keyof typeof ESTIMATORS, readonly (keyof typeof 
 /** Options of {@linkcode groupAdvantage}. */
 export interface GroupAdvantageOptions {
   /** The estimator. */
-  advantageEstimator: keyof typeof ESTIMATORS;
+  advantageEstimator: AdvantageEstimator;
   /**
    * Divisor of the centred rewards: deviation over the prompt's group, over the batch, or 1. Default: `"group"` for
    * `"grpo"` and `"passK"`, which alone have a choice.
    */
-  scaleRewards?: keyof typeof SCALES;
+  scaleRewards?: RewardScale;
   /** Responses per prompt G; divides B. */
   numGenerations: Param;
   /** Tokens of each response (B), u32; needed by `"opo"` and both `"reinforcePlusPlus"` estimators. */

@@ -9,8 +9,48 @@ import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./prelude.ts";
 
+/**
+ * A rule for the weights x_i. N responses are in the mini-batch of one optimizer step, L_i is the
+ * length of response i, M the constant `lossScaleFactor`; sums run over the mini-batch.
+ *
+ * - `"grpo"`: 1 / (N L_i), the mean over responses of their token means (arXiv 2402.03300).
+ * - `"dapo"`: 1 / Σ_j L_j, the mean over all tokens (arXiv 2503.14476).
+ * - `"drGrpo"`: 1 / (N M), unbiased up to the constant M (arXiv 2503.20783).
+ * - `"deltaL"`: L_i^-α / (M Σ_j L_j^-α), unbiased like `"drGrpo"` and, at α = 1, of least variance
+ *   (arXiv 2509.07558, "ΔL Normalization" and in its second version "VL Norm").
+ * - `"seqSum"`: 1 / N, the mean over responses of their token sums. With the sequence-level
+ *   surrogate `"gspo"` it is LUSPO (arXiv 2602.05261).
+ * - `"promptMean"`: 1 / (P Σ_{j in group(i)} L_j), the mean over P prompts of their token means.
+ * - `"dapoMicroBatch"`: 1 / (K Σ_{j in micro(i)} L_j), the mean over K micro-batches, of
+ *   `lossMicroBatchSize` responses in order, of their token means. It is what the paper's published
+ *   code (arXiv 2509.07558) runs as "DAPO Norm", with micro-batches of 4, and what TRL calls "bnpo":
+ *   something between `"grpo"` and `"dapo"` that depends on which responses happen to be neighbours.
+ *   Here the micro-batches only define the weights, however the computation is split.
+ */
+export type LossAggregation =
+  | "grpo"
+  | "dapo"
+  | "drGrpo"
+  | "deltaL"
+  | "seqSum"
+  | "promptMean"
+  | "dapoMicroBatch";
+
+/**
+ * The responses `"deltaL"` normalises over.
+ *
+ * - `"batch"`: the whole rollout batch, as in the paper's published code:
+ *   x_i = w_i / (N M), w_i = N_batch L_i^-α / Σ_batch L_j^-α. Σ x_i is 1/M on average over the
+ *   mini-batches of a rollout; long and short responses keep their relative weight across them.
+ * - `"miniBatch"`: the mini-batch, as in the paper's formula: Σ x_i = 1/M at every optimizer step.
+ * - `"group"`: each prompt's responses, so that all prompts count alike.
+ *
+ * They agree when the rollout batch is one mini-batch of one prompt.
+ */
+export type LossScope = "batch" | "miniBatch" | "group";
+
 /** Aggregation rules, by the number the kernel knows them by. */
-const RULES = {
+const RULES: Readonly<Record<LossAggregation, number>> = {
   grpo: 0,
   dapo: 1,
   drGrpo: 2,
@@ -18,21 +58,21 @@ const RULES = {
   seqSum: 4,
   promptMean: 5,
   dapoMicroBatch: 6,
-} as const;
+};
 
 /** What `"deltaL"` normalises over, by the number the kernel knows it by. */
-const SCOPES = { batch: 0, miniBatch: 1, group: 2 } as const;
+const SCOPES: Readonly<Record<LossScope, number>> = { batch: 0, miniBatch: 1, group: 2 };
 
 /** Options of {@linkcode lengthWeight}. */
 export interface LengthWeightOptions {
   /** The rule. */
-  lossAggregation: keyof typeof RULES;
+  lossAggregation: LossAggregation;
   /** Exponent α >= 0 of `"deltaL"`. Default 1. */
   lossAlpha?: Param;
   /** The constant M > 0 of `"drGrpo"` and `"deltaL"`, which need it. */
   lossScaleFactor?: Param;
   /** What `"deltaL"` normalises over. Default `"batch"`. */
-  lossScope?: keyof typeof SCOPES;
+  lossScope?: LossScope;
   /** Responses per prompt; needed by `"promptMean"` and by the scope `"group"`. */
   numGenerations?: Param;
   /** Responses per micro-batch of `"dapoMicroBatch"`. Default 4. */

@@ -17,8 +17,38 @@ import {
 } from "../gpu/tensor.ts";
 import { teamKernel } from "./prelude.ts";
 
+/**
+ * The surrogate ℓ to minimise. A is the advantage, r = π/π_old of a token, L the response length,
+ * sg(·) is held constant in the derivative.
+ *
+ * Token by token:
+ * - `"reinforce"`: -A ln π.
+ * - `"ppo"`: max(-A r, -A clip(r, 1 - ε, 1 + ε_high)) (arXiv 1707.06347, the two bounds
+ *   arXiv 2503.14476); where A < 0 no more than -A c with dual clip c (arXiv 1912.09729).
+ * - `"cispo"`: -sg(clip(r, 1 - ε, 1 + ε_high)) A ln π (arXiv 2506.13585).
+ * - `"sapo"`: -A (4/τ) sigmoid(τ (r - 1)), τ by the sign of A (arXiv 2511.20347).
+ * - `"dppo"`: -sg(min(r, c)) A ln π, and 0 where π - π_old > ε_high with A > 0 or
+ *   π - π_old < -ε with A <= 0 (arXiv 2602.04879, total variation).
+ *
+ * Response by response; every token of the response carries the value ℓ_i:
+ * - `"gspo"`: as `"ppo"` without dual clip, with s = exp(mean_t ln r_t) for r (arXiv 2507.18071).
+ * - `"gmpo"`: -A exp(mean_t d_t), d_t = min(ln r_t, ε_high) where A > 0 and max(ln r_t, -ε) where
+ *   A < 0 (arXiv 2507.20673).
+ */
+export type PolicyLoss = "reinforce" | "ppo" | "cispo" | "sapo" | "dppo" | "gspo" | "gmpo";
+
+/**
+ * Estimator of KL(π ‖ π_ref) from one token sampled from π, with d = ln π - ln π_ref
+ * (http://joschu.net/blog/kl-approx.html).
+ *
+ * - `"k1"`: d. Unbiased but of either sign; as a loss term its gradient is zero on average.
+ * - `"k2"`: d²/2. Its gradient is that of the divergence on average.
+ * - `"k3"`: e^-d - 1 + d. Unbiased and never negative.
+ */
+export type KlEstimator = "k1" | "k2" | "k3";
+
 /** Surrogates the kernel computes, by the number it knows them by. */
-const SURROGATES = {
+const SURROGATES: Readonly<Record<PolicyLoss, number>> = {
   reinforce: 0,
   ppo: 1,
   cispo: 2,
@@ -26,10 +56,10 @@ const SURROGATES = {
   dppo: 4,
   gspo: 5,
   gmpo: 6,
-} as const;
+};
 
 /** Estimators of the divergence from the reference, by the number the kernel knows them by. */
-const KL_ESTIMATORS = { k1: 1, k2: 2, k3: 3 } as const;
+const KL_ESTIMATORS: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };
 
 /**
  * Where each statistic stands in the tensor of {@linkcode policyLoss}.
@@ -105,7 +135,7 @@ export interface PolicyLossInputs {
 /** Options of {@linkcode policyLoss}; what a surrogate does not use is ignored. */
 export interface PolicyLossOptions {
   /** The surrogate ℓ. */
-  policyLoss: keyof typeof SURROGATES;
+  policyLoss: PolicyLoss;
   /** Lower bound ε: of the ratio below 1, of ln r for `"gmpo"`, of π - π_old for `"dppo"`. */
   epsilon: Param;
   /** Upper bound of the same. */
@@ -117,7 +147,7 @@ export interface PolicyLossOptions {
   /** Temperature of `"sapo"` where A <= 0. */
   sapoTemperatureNeg: Param;
   /** Estimator of KL(π ‖ π_ref); none by default. */
-  klEstimator?: keyof typeof KL_ESTIMATORS;
+  klEstimator?: KlEstimator;
   /** Coefficient of the divergence. Default 0, which still reports it. */
   beta?: Param;
   /** Coefficient of the entropy bonus. Default 0. */

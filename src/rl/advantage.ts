@@ -4,40 +4,10 @@
  * Every estimator gives one number per response, shared by all its tokens.
  */
 
+import type { AdvantageEstimator, RewardScale } from "../ops/group_advantage.ts";
 import { groupRanges, type IndexRange } from "./groups.ts";
 
-/**
- * How rewards r of a prompt's G responses become advantages A. Below μ and σ are the mean and the
- * standard deviation (ddof 1) of the group.
- *
- * - `"grpo"`: A = (r - μ) / (σ + 1e-6) (arXiv 2402.03300), or another divisor by `scaleRewards`.
- * - `"drGrpo"`: A = r - μ (arXiv 2503.20783), which is `"grpo"` with `scaleRewards: "none"`.
- * - `"rloo"`: A = r - mean of the others = (r - μ) · G / (G - 1) (arXiv 2402.14740).
- * - `"opo"`: A = r - Σ L r / Σ L, the length-weighted baseline (arXiv 2505.23585).
- * - `"passK"`: the best response gets (largest - second largest) / (σ + 1e-6), the others 0
- *   (arXiv 2503.19595).
- * - `"maxRl"`: A = (r - μ) / μ, 0 where μ = 0; for rewards >= 0 (arXiv 2602.02710).
- * - `"reinforcePlusPlus"`: r whitened over all tokens of the batch, without groups
- *   (arXiv 2501.03262 at γ = 1).
- * - `"reinforcePlusPlusBaseline"`: r - μ, then whitened over all tokens of the batch.
- *
- * A response alone in its group has nothing to be compared with: its baseline is 0 and its divisor
- * 1, as in verl.
- */
-export type AdvantageEstimator =
-  | "grpo"
-  | "drGrpo"
-  | "rloo"
-  | "opo"
-  | "passK"
-  | "maxRl"
-  | "reinforcePlusPlus"
-  | "reinforcePlusPlusBaseline";
-
-/**
- * The divisor of the centred rewards: σ of the prompt's group, σ of all rewards of the batch, or 1.
- */
-export type RewardScale = "group" | "batch" | "none";
+export type { AdvantageEstimator, RewardScale };
 
 /** Every advantage estimator. */
 export const ADVANTAGE_ESTIMATORS: readonly AdvantageEstimator[] = [

@@ -5,6 +5,8 @@
  */
 
 import type { Generator } from "../model/generate.ts";
+import { Policy } from "../model/policy.ts";
+import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { eosTokenIdsOf, type Task } from "./task.ts";
 
@@ -30,17 +32,32 @@ export interface Evaluation {
 
 /** Options of {@linkcode evaluate}. */
 export interface EvaluationOptions {
-  /** Number of prompts. */
-  readonly prompts: number;
-  /** Samples per prompt N. */
-  readonly numGenerations: number;
-  /** The most tokens of a completion. */
-  readonly maxCompletionLength: number;
+  /** Number of prompts. Default 128. */
+  readonly prompts?: number | undefined;
+  /** Samples per prompt N. Default 8. */
+  readonly numGenerations?: number | undefined;
+  /** The most tokens of a completion. Default: the task's. */
+  readonly maxCompletionLength?: number | undefined;
   /** Temperature of the samples; the greedy pass is separate. Default 1. */
-  readonly temperature?: number;
-  /** Seed of problems and sampling. */
-  readonly seed: number;
+  readonly temperature?: number | undefined;
+  /** Seed of problems and sampling. Default 42. */
+  readonly seed?: number | undefined;
+  /** Ends the evaluation early; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+/** Options with their defaults filled in. */
+interface ResolvedOptions {
+  readonly prompts: number;
+  readonly numGenerations: number;
+  readonly maxCompletionLength: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Sequences a policy samples at a time, unless one prompt has more. */
+const WAVE = 512;
 
 /** Second key of the random numbers of evaluations; no training step has it. */
 const EVALUATION_STEP = 2 ** 32 - 1;
@@ -50,18 +67,45 @@ const EVALUATION_STEP = 2 ** 32 - 1;
  *
  * The same options give the same problems and random numbers, so evaluations before and after training are paired.
  *
- * @param generator Where to generate; problems go through it in as many batches as its capacity needs.
+ * @param policy What to evaluate, or a generator of it, through which problems go in as many batches as its capacity
+ * needs.
  * @param task The task.
  * @param options How much.
+ * @throws {RangeError} If the policy's vocabulary or positions, or the generator's capacity, do not suffice.
+ * @throws {Error} If the verifier fails on a completion; the message names it.
  */
 export async function evaluate(
-  generator: Generator,
+  policy: Policy | Generator,
   task: Task,
-  options: EvaluationOptions,
+  options: EvaluationOptions = {},
 ): Promise<Evaluation> {
-  const { prompts, numGenerations, temperature = 1 } = options;
-  const sampled = await inWaves(generator, task, options, numGenerations, temperature);
-  const greedy = await inWaves(generator, task, options, 1, 0);
+  const { prompts = 128, numGenerations = 8, temperature = 1, seed = 42, signal } = options;
+  const { maxCompletionLength = task.maxCompletionLength } = options;
+  for (
+    const [name, value] of Object.entries({ prompts, numGenerations, maxCompletionLength, seed })
+  ) {
+    const least = name === "seed" ? 0 : 1;
+    if (!Number.isInteger(value) || value < least || value >= 2 ** 32) {
+      throw new RangeError(
+        `${name} must be an integer from ${least} to 2^32 - 1: current value is ${value}`,
+      );
+    }
+  }
+  const resolved = {
+    prompts,
+    numGenerations,
+    temperature,
+    seed,
+    maxCompletionLength,
+    ...(signal ? { signal } : {}),
+  };
+  const generator = policy instanceof Policy ? await generatorOf(policy, task, resolved) : policy;
+  const sampled = await inWaves(generator, task, resolved);
+  const greedy = await inWaves(generator, task, {
+    ...resolved,
+    numGenerations: 1,
+    temperature: 0,
+  });
   const lengths = sampled.flatMap((r) => r.completions.map((c) => c.length));
   const rewards = sampled.flatMap((r) => r.rewards);
   let passed = 0;
@@ -81,13 +125,26 @@ export async function evaluate(
   };
 }
 
+async function generatorOf(
+  policy: Policy,
+  task: Task,
+  { prompts, numGenerations, maxCompletionLength }: ResolvedOptions,
+): Promise<Generator> {
+  checkFit(policy.config, task, maxCompletionLength);
+  const atOnce = Math.min(prompts, Math.max(1, Math.floor(WAVE / numGenerations)));
+  return await policy.generator({
+    promptTokens: atOnce * task.maxPromptLength,
+    sequences: atOnce * numGenerations,
+    completionLength: maxCompletionLength,
+  });
+}
+
 async function inWaves(
   generator: Generator,
   task: Task,
-  options: EvaluationOptions,
-  numGenerations: number,
-  temperature: number,
+  options: ResolvedOptions,
 ): Promise<Rollout[]> {
+  const { numGenerations, temperature, signal } = options;
   const { sequences, promptTokens } = generator.capacity;
   const most = Math.min(
     Math.floor(sequences / numGenerations),
@@ -112,6 +169,7 @@ async function inWaves(
         seed: options.seed,
         step: EVALUATION_STEP,
         eosTokenIds: eosTokenIdsOf(task),
+        ...(signal ? { signal } : {}),
       }),
     );
   }

@@ -1,14 +1,8 @@
 /** Estimators of the divergence from a reference policy, one token at a time. */
 
-/**
- * Estimator of KL(π ‖ π_ref) from one token sampled from π, with d = ln π - ln π_ref
- * (http://joschu.net/blog/kl-approx.html).
- *
- * - `"k1"`: d. Unbiased but of either sign; as a loss term its gradient is zero on average.
- * - `"k2"`: d²/2. Its gradient is that of the divergence on average.
- * - `"k3"`: e^-d - 1 + d. Unbiased and never negative.
- */
-export type KlEstimator = "k1" | "k2" | "k3";
+import type { KlEstimator } from "../ops/policy_loss.ts";
+
+export type { KlEstimator };
 
 /** Number of each estimator, for kernels and files; numbers are never reused, 0 is no KL term. */
 export const KL_ESTIMATOR_CODES: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };

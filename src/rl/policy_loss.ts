@@ -5,25 +5,9 @@
  * responses are weighted against each other is the separate choice of `aggregation.ts`.
  */
 
-/**
- * The surrogate ℓ to minimise. A is the advantage, r = π/π_old of a token, L the response length,
- * sg(·) is held constant in the derivative.
- *
- * Token by token:
- * - `"reinforce"`: -A ln π.
- * - `"ppo"`: max(-A r, -A clip(r, 1 - ε, 1 + ε_high)) (arXiv 1707.06347, the two bounds
- *   arXiv 2503.14476); where A < 0 no more than -A c with dual clip c (arXiv 1912.09729).
- * - `"cispo"`: -sg(clip(r, 1 - ε, 1 + ε_high)) A ln π (arXiv 2506.13585).
- * - `"sapo"`: -A (4/τ) sigmoid(τ (r - 1)), τ by the sign of A (arXiv 2511.20347).
- * - `"dppo"`: -sg(min(r, c)) A ln π, and 0 where π - π_old > ε_high with A > 0 or
- *   π - π_old < -ε with A <= 0 (arXiv 2602.04879, total variation).
- *
- * Response by response; every token of the response carries the value ℓ_i:
- * - `"gspo"`: as `"ppo"` without dual clip, with s = exp(mean_t ln r_t) for r (arXiv 2507.18071).
- * - `"gmpo"`: -A exp(mean_t d_t), d_t = min(ln r_t, ε_high) where A > 0 and max(ln r_t, -ε) where
- *   A < 0 (arXiv 2507.20673).
- */
-export type PolicyLoss = "reinforce" | "ppo" | "cispo" | "sapo" | "dppo" | "gspo" | "gmpo";
+import type { PolicyLoss } from "../ops/policy_loss.ts";
+
+export type { PolicyLoss };
 
 /** Number of each surrogate, for kernels and files; numbers are never reused. */
 export const POLICY_LOSS_CODES: Readonly<Record<PolicyLoss, number>> = {

@@ -54,34 +54,41 @@ export async function rollOut(
     (_, p) => task.problem(split, problemSeed, firstProblem + p),
   );
   const start = performance.now();
-  const { completions, truncated } = await generator.run({
+  const generation = await generator.run({
     ...request,
     prompts: problems.map(({ promptIds }) => promptIds),
     firstSampleId: firstProblem * numGenerations % 2 ** 32,
   });
   const generated = performance.now();
-  const judgements = await judge(
-    task,
-    completions.map((completionIds, b) => {
-      const p = Math.floor(b / numGenerations);
-      return {
-        problem: problems[p]!,
-        completionIds,
-        where: `${split} problem ${firstProblem + p}`,
-      };
-    }),
-  );
+  const samples = generation.completions.map((completionIds, b) => {
+    const p = Math.floor(b / numGenerations);
+    return { problem: problems[p]!, completionIds, where: `${split} problem ${firstProblem + p}` };
+  });
+  const judgements = await unlessAborted(judge(task, samples), request.signal);
   const end = performance.now();
   const names = new Set(judgements.flatMap(({ rewards }) => Object.keys(rewards)));
   return {
+    ...generation,
     problems,
     numGenerations,
-    completions,
-    truncated,
     rewards: judgements.map(({ reward }) => reward),
     rewardsByFunction: Object.fromEntries(
       [...names].map((name) => [name, judgements.map(({ rewards }) => rewards[name] ?? null)]),
     ),
     seconds: { generation: (generated - start) / 1000, reward: (end - generated) / 1000 },
   };
+}
+
+/** What a promise gives, unless the signal is aborted before. */
+async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
+  if (signal === undefined) return await promise;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -146,6 +146,11 @@ export interface Task<M = unknown> {
  * @typeParam M the facts a verifier judges by
  */
 export interface SymbolicTask<M = unknown> extends Task<M> {
+  /**
+   * Demonstration number `index` for the warm start, on a problem of the train split.
+   *
+   * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
+   */
   demonstration(seed: number, index: number): Demonstration;
 
   /**

@@ -13,6 +13,7 @@ import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
+import { checkFit } from "./fit.ts";
 import { rolloutMetrics } from "./metrics.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { eosTokenIdsOf, type Task } from "./task.ts";
@@ -89,7 +90,14 @@ export class Trainer {
    */
   static async create(policy: Policy, task: Task, options: TrainOptions): Promise<Trainer> {
     const resolved = resolveTrainOptions(options, task.maxCompletionLength);
-    checkFit(policy, task, resolved);
+    checkFit(policy.config, task, resolved.maxCompletionLength);
+    const longest = task.maxPromptLength + resolved.maxCompletionLength;
+    if (longest > resolved.maxTokensPerMicroBatch) {
+      throw new RangeError(
+        `maxTokensPerMicroBatch must be at least a prompt and a completion, ${longest}: ` +
+          `current value is ${resolved.maxTokensPerMicroBatch}`,
+      );
+    }
     const { promptsPerStep, numGenerations, numGenerationsEval } = resolved;
     const generator = await Generator.create(policy.gpu, policy.parameters, {
       promptTokens: promptsPerStep * task.maxPromptLength,
@@ -116,9 +124,10 @@ export class Trainer {
    * One step: a rollout and the optimizer steps on it.
    *
    * @throws {Error} If a verifier fails, or a loss or gradient is not finite; the policy is then as the last good
-   * optimizer step left it.
+   * optimizer step left it. Calling it again repeats the step.
+   * @param request `signal` ends the rollout early; its reason is thrown, and the step has not taken place.
    */
-  async next(): Promise<StepReport> {
+  async next(request: { signal?: AbortSignal } = {}): Promise<StepReport> {
     const { options, policy, task } = this;
     const step = this.completedSteps;
     const start = performance.now();
@@ -134,6 +143,7 @@ export class Trainer {
       seed: options.seed,
       step,
       eosTokenIds: eosTokenIdsOf(task),
+      ...request,
     });
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
@@ -180,8 +190,12 @@ export class Trainer {
     };
   }
 
-  /** Measures the policy on the eval split. */
-  async evaluate(): Promise<Evaluation> {
+  /**
+   * Measures the policy on the eval split.
+   *
+   * @param request `signal` ends it early; its reason is thrown.
+   */
+  async evaluate(request: { signal?: AbortSignal } = {}): Promise<Evaluation> {
     const { options } = this;
     return await evaluate(this.#generator, this.task, {
       prompts: options.evalPrompts,
@@ -189,6 +203,7 @@ export class Trainer {
       maxCompletionLength: options.maxCompletionLength,
       temperature: options.temperature,
       seed: options.seed,
+      ...request,
     });
   }
 
@@ -197,29 +212,6 @@ export class Trainer {
     this.#updater.destroy();
     this.#generator.destroy();
     this.optimizer.destroy();
-  }
-}
-
-function checkFit(policy: Policy, task: Task, options: ResolvedTrainOptions): void {
-  const { vocabSize, maxPositionEmbeddings } = policy.config;
-  if (task.vocabulary.length > vocabSize) {
-    throw new RangeError(
-      `Task ${task.name} has ${task.vocabulary.length} token ids and the policy's vocabSize is ${vocabSize}: ` +
-        "make a policy with a larger vocabulary",
-    );
-  }
-  const longest = task.maxPromptLength + options.maxCompletionLength;
-  if (longest > maxPositionEmbeddings) {
-    throw new RangeError(
-      `Prompts of ${task.maxPromptLength} and completions of ${options.maxCompletionLength} tokens need ${longest} ` +
-        `positions and the policy's maxPositionEmbeddings is ${maxPositionEmbeddings}: lower maxCompletionLength`,
-    );
-  }
-  if (longest > options.maxTokensPerMicroBatch) {
-    throw new RangeError(
-      `maxTokensPerMicroBatch must be at least a prompt and a completion, ${longest}: ` +
-        `current value is ${options.maxTokensPerMicroBatch}`,
-    );
   }
 }
 

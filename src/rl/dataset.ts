@@ -1,0 +1,153 @@
+/**
+ * Prompts: lists of them, in an order that depends on the seed, and files they come from.
+ *
+ * @module
+ */
+
+import { Random } from "../gpu/random.ts";
+import type { Split } from "./task.ts";
+import type { ChatMessage } from "./tokenizer.ts";
+
+/** A prompt: text, token ids, or a conversation for the tokenizer's chat template. */
+export type Prompt = string | readonly number[] | readonly ChatMessage[];
+
+/** One row of a dataset: a prompt, and columns for the verifier. */
+export interface PromptRow {
+  /** What to ask. */
+  readonly prompt: Prompt;
+}
+
+/** A row of a JSON Lines file. */
+export interface JsonlRow extends PromptRow {
+  /** Any other column. */
+  readonly [column: string]: unknown;
+}
+
+/** Stream number of the order of a dataset among the uses of a seed. */
+const ORDER = 5;
+
+/** One in so many prompts is kept for evaluation. */
+const EVAL_SHARE = 8;
+
+/** Rows of both splits, by index. */
+export class Dataset<Row extends PromptRow> {
+  /** Rows to train on. */
+  readonly train: readonly Row[];
+  /** Rows to evaluate on. */
+  readonly eval: readonly Row[];
+  #order: { readonly key: string; readonly rows: readonly Row[] } | undefined;
+
+  /**
+   * @param rows Rows to train on; unless `evalRows` are given, an eighth of the different prompts, chosen by a hash of
+   * the prompt, is kept for evaluation. A single prompt serves both.
+   * @param evalRows Rows to evaluate on.
+   * @throws {RangeError} If there are none.
+   */
+  constructor(rows: readonly Row[], evalRows?: readonly Row[]) {
+    if (rows.length === 0 || evalRows?.length === 0) {
+      throw new RangeError("A dataset must have at least one prompt in each split: got none");
+    }
+    if (evalRows) {
+      this.train = rows;
+      this.eval = evalRows;
+      return;
+    }
+    const keys = rows.map(({ prompt }) => JSON.stringify(prompt));
+    const unique = [...new Set(keys)].map((key) => ({ key, hash: hash(key) }));
+    if (unique.length === 1) {
+      this.train = this.eval = rows;
+      return;
+    }
+    unique.sort((a, b) => a.hash - b.hash || (a.key < b.key ? -1 : 1));
+    const held = new Set(
+      unique.slice(0, Math.ceil(unique.length / EVAL_SHARE)).map(({ key }) => key),
+    );
+    this.train = rows.filter((_, i) => !held.has(keys[i]!));
+    this.eval = rows.filter((_, i) => held.has(keys[i]!));
+  }
+
+  /**
+   * Row number `index` of a split. Training goes through all rows in an order drawn from the seed, then again in another
+   * one; evaluation takes them as they stand.
+   */
+  row(split: Split, seed: number, index: number): Row {
+    if (split === "eval") return this.eval[index % this.eval.length]!;
+    const epoch = Math.floor(index / this.train.length);
+    const key = `${seed}/${epoch}`;
+    if (this.#order?.key !== key) {
+      this.#order = { key, rows: new Random(seed, ORDER, epoch).shuffle([...this.train]) };
+    }
+    return this.#order.rows[index % this.train.length]!;
+  }
+}
+
+/** FNV-1a over UTF-16 code units. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  }
+  return value >>> 0;
+}
+
+/** Options of {@linkcode jsonlDataset}. */
+export interface JsonlOptions {
+  /** The column that holds the prompt. Default `"prompt"`. */
+  readonly promptColumn?: string;
+}
+
+/**
+ * Reads a JSON Lines file of prompts: `{"prompt": "2+2=", "answer": 4}` on each line, with any further columns. A prompt
+ * may also be a list of messages, `[{"role": "user", "content": "…"}]`, or of token ids.
+ *
+ * @typeParam Row What the rows look like; only the prompt is checked.
+ * @param path The file; needs read permission.
+ * @param options Which column is the prompt.
+ * @throws {Deno.errors.NotFound} If there is no such file.
+ * @throws {SyntaxError | TypeError | RangeError} Naming the line that is no JSON object or has no prompt, or if no line
+ * has one.
+ */
+export async function jsonlDataset<Row extends PromptRow = JsonlRow>(
+  path: string | URL,
+  options: JsonlOptions = {},
+): Promise<Row[]> {
+  const { promptColumn = "prompt" } = options;
+  const text = await Deno.readTextFile(path);
+  const rows: Row[] = [];
+  for (const [i, line] of text.replace(/^\ufeff/, "").split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const where = `${path}:${i + 1}`;
+    let row: unknown;
+    try {
+      row = JSON.parse(line);
+    } catch (error) {
+      throw new SyntaxError(`${where} is no JSON: ${(error as Error).message}`);
+    }
+    if (typeof row !== "object" || row === null || Array.isArray(row)) {
+      throw new TypeError(`${where} must be a JSON object with a ${promptColumn}: got ${line}`);
+    }
+    const prompt = (row as Record<string, unknown>)[promptColumn];
+    if (!isPrompt(prompt)) {
+      throw new TypeError(
+        `${where}: ${promptColumn} must be a text, a list of messages or a list of token ids, and not empty: got ` +
+          `${JSON.stringify(prompt)}`,
+      );
+    }
+    rows.push({ ...row, prompt } as unknown as Row);
+  }
+  if (rows.length === 0) throw new RangeError(`${path} has no rows: one JSON object on each line`);
+  return rows;
+}
+
+/** Whether a value can be a prompt. */
+export function isPrompt(value: unknown): value is Prompt {
+  if (typeof value === "string") return value !== "";
+  if (!Array.isArray(value) || value.length === 0) return false;
+  return value.every((id) => Number.isInteger(id)) || value.every(isMessage);
+}
+
+/** Whether a value is a message of a conversation. */
+export function isMessage(value: unknown): value is ChatMessage {
+  const { role, content } = (value ?? {}) as Partial<ChatMessage>;
+  return typeof role === "string" && typeof content === "string";
+}

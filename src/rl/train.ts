@@ -1,0 +1,98 @@
+/**
+ * Training as a loop over steps.
+ *
+ * @module
+ */
+
+import type { Policy } from "../model/policy.ts";
+import type { Evaluation } from "./evaluation.ts";
+import type { Task } from "./task.ts";
+import type { TrainOptions } from "./train_options.ts";
+import { type StepReport, Trainer } from "./trainer.ts";
+
+/** What to train, on what, and how. */
+export interface TrainRequest extends TrainOptions {
+  /** The policy; its weights are changed. */
+  readonly policy: Policy;
+  /** The task. */
+  readonly task: Task;
+  /** Ends training, at the latest before the next step; its reason is thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/** A trainer to go on with; it is not destroyed at the end. */
+export interface ContinueRequest {
+  /** The trainer, new or restored from a checkpoint. */
+  readonly trainer: Trainer;
+  /** Ends training, at the latest before the next step; its reason is thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/** What one step did, and what an evaluation after it found. */
+export interface TrainReport extends StepReport {
+  /** Present every `evalSteps` steps and after the last one, if `evalSteps` is not 0. */
+  readonly evaluation?: Evaluation;
+}
+
+/**
+ * Trains a policy on a task with a verifiable reward, one step for every turn of the loop.
+ *
+ * Nothing happens before the first turn, and leaving the loop ends training: between two turns the policy is as the last
+ * step left it and can be saved, sampled from or evaluated. To keep AdamW's moments as well, make a
+ * {@linkcode Trainer}, hand it over as `trainer` and save it with {@linkcode saveTrainerCheckpoint}.
+ *
+ * @param request Policy, task and settings; see {@linkcode TrainOptions} for defaults.
+ * @returns One report per step, with figures by verl's names.
+ * @throws {RangeError} If a setting is out of range or does not fit the policy or the task.
+ * @throws {Error} If the verifier fails on a completion, naming it, or a loss or gradient is not finite; the policy is
+ * then as the last good optimizer step left it.
+ *
+ * @example
+ * ```ts
+ * import { defineTask, openGpu, Policy, symbolTokenizer, train } from "@deltal/deltal";
+ * import { assert } from "@std/assert";
+ *
+ * const task = defineTask({
+ *   name: "all-ones",
+ *   tokenizer: symbolTokenizer("01"),
+ *   prompts: ["0", "1"],
+ *   verify: ({ completion }) => completion === "11",
+ *   maxCompletionLength: 4,
+ * });
+ * const gpu = await openGpu();
+ * const policy = Policy.create(gpu, { vocabSize: 4, hiddenSize: 16, numHiddenLayers: 1 });
+ * const rewards: number[] = [];
+ * for await (const { metrics } of train({ policy, task, maxSteps: 15, learningRate: 0.02 })) {
+ *   rewards.push(metrics["reward/mean"]!);
+ * }
+ * assert(rewards.at(-1)! > rewards[0]! + 0.3);
+ * policy.destroy();
+ * await gpu.close();
+ * ```
+ */
+export async function* train(
+  request: TrainRequest | ContinueRequest,
+): AsyncGenerator<TrainReport, void, undefined> {
+  if ("trainer" in request) return yield* steps(request.trainer, request.signal);
+  const { policy, task, signal, ...options } = request;
+  signal?.throwIfAborted();
+  const trainer = await Trainer.create(policy, task, options);
+  try {
+    yield* steps(trainer, signal);
+  } finally {
+    trainer.destroy();
+  }
+}
+
+async function* steps(
+  trainer: Trainer,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TrainReport, void, undefined> {
+  const { maxSteps, evalSteps } = trainer.options;
+  const options = signal ? { signal } : {};
+  while (trainer.completedSteps < maxSteps) {
+    const report = await trainer.next(options);
+    const due = evalSteps > 0 && (report.step % evalSteps === 0 || report.step === maxSteps);
+    yield due ? { ...report, evaluation: await trainer.evaluate(options) } : report;
+  }
+}
