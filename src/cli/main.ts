@@ -1,5 +1,5 @@
 /**
- * The command line: `train`, `warm-start`, `eval`, `sample` and `compare`.
+ * The command line: `train`, `warm-start`, `eval`, `sample`, `variance` and `compare`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -13,6 +13,7 @@ import { evalCommand } from "./eval.ts";
 import { sample } from "./sample.ts";
 import { bold } from "./style.ts";
 import { train } from "./train.ts";
+import { varianceCommand } from "./variance.ts";
 import { warmStart } from "./warm_start.ts";
 
 const COMMANDS: ReadonlyMap<
@@ -23,6 +24,10 @@ const COMMANDS: ReadonlyMap<
   ["warm-start", { run: warmStart, about: "Fit a new policy to a task's demonstrations" }],
   ["eval", { run: evalCommand, about: "Score a checkpoint on a task" }],
   ["sample", { run: sample, about: "Print what a checkpoint answers" }],
+  ["variance", {
+    run: varianceCommand,
+    about: "Measure how biased and noisy each aggregation rule's gradient is",
+  }],
   ["compare", { run: compare, about: "Train with every method of the paper and tabulate" }],
 ]);
 

@@ -132,7 +132,7 @@ const COUNTDOWN: Cell = {
   task: "countdown",
   policy: {},
   warmStart: {},
-  maxCompletionLength: 129,
+  maxCompletionLength: 145,
   promptsPerStep: 16,
   numGenerations: 16,
   maxSteps: 40,
@@ -168,7 +168,7 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   default: [
     { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: [1] },
     {
-      cell: { ...COUNTDOWN, maxCompletionLength: 65 },
+      cell: { ...COUNTDOWN, maxCompletionLength: 73 },
       arms: FAMILIES,
       seeds: 5,
       learningRates: [1],

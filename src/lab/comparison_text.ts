@@ -9,6 +9,7 @@ import { writeFileAtomic } from "../run/atomic.ts";
 import type { PresetName } from "./comparison_plan.ts";
 import type { RunRecord } from "./comparison_run.ts";
 import { type ArmRow, type CellTable, type Measure, MEASURES } from "./comparison_table.ts";
+import { markdownTable } from "./markdown.ts";
 import type { Interval } from "./statistics.ts";
 
 /** A finished or unfinished comparison. */
@@ -92,19 +93,6 @@ export function comparisonMarkdown(tables: readonly CellTable[]): string {
       "",
     ].join("\n");
   }).join("\n");
-}
-
-/** Lines of a Markdown table. */
-export function markdownTable(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [
-    line(head),
-    line(head.map((_, i) => i === 0 ? "---" : "--:")),
-    ...rows.map(line),
-  ];
 }
 
 /** Writes `compare.json` and `compare.md` into a comparison's folder. */

@@ -1,10 +1,8 @@
 /**
- * Statistics of small samples: intervals, ranks, fits through the origin, resampling.
+ * Statistics of small samples: intervals, ranks, fits through the origin.
  *
  * @module
  */
-
-import type { Random } from "../gpu/random.ts";
 
 /** A mean with its 95 % confidence interval. */
 export interface Interval {
@@ -52,8 +50,9 @@ export function quantile(values: ArrayLike<number>, q: number): number {
   const at = q * (sorted.length - 1);
   const low = Math.floor(at);
   const high = Math.min(low + 1, sorted.length - 1);
-  // Infinities stand for "never" and must not meet a weight of 0.
-  return at === low ? sorted[low]! : sorted[low]! + (at - low) * (sorted[high]! - sorted[low]!);
+  const [below, above] = [sorted[low]!, sorted[high]!];
+  // Infinities stand for "never" and must not meet a weight of 0 or each other.
+  return at === low || below === above ? below : below + (at - low) * (above - below);
 }
 
 /** Mean with Student's 95 % interval, which assumes independent values of one normal population. */
@@ -71,30 +70,31 @@ export function studentInterval(values: ArrayLike<number>): Interval {
  * @param freedom Degrees of freedom, at least 1.
  */
 export function studentQuantile(p: number, freedom: number): number {
+  const half = cosinePowerIntegral(Math.PI / 2, freedom - 1);
+  const probability = (t: number) => {
+    const angle = Math.atan(t / Math.sqrt(freedom));
+    return 0.5 + 0.5 * cosinePowerIntegral(angle, freedom - 1) / half;
+  };
   let low = 0;
   let high = 1;
-  while (studentProbability(high, freedom) < p) high *= 2;
-  for (let i = 0; i < 80; i++) {
+  while (probability(high) < p) high *= 2;
+  for (let i = 0; i < 40; i++) {
     const middle = (low + high) / 2;
-    if (studentProbability(middle, freedom) < p) low = middle;
+    if (probability(middle) < p) low = middle;
     else high = middle;
   }
   return (low + high) / 2;
 }
 
-/** P(T <= t) for t >= 0, by integrating the density over the angle arctan(t / √ν), where it is a power of a cosine. */
-function studentProbability(t: number, freedom: number): number {
-  const end = Math.atan(t / Math.sqrt(freedom));
-  const integral = (to: number) => {
-    const pieces = 400;
-    let sum = 0;
-    for (let i = 0; i <= pieces; i++) {
-      const weight = i === 0 || i === pieces ? 1 : i % 2 === 1 ? 4 : 2;
-      sum += weight * Math.cos(to * i / pieces) ** (freedom - 1);
-    }
-    return sum * to / (3 * pieces);
-  };
-  return 0.5 + 0.5 * integral(end) / integral(Math.PI / 2);
+/** ∫ cos(u)^power du from 0 to `end`, by Simpson's rule: over the angle arctan(t / √ν) Student's density is that power. */
+function cosinePowerIntegral(end: number, power: number): number {
+  const pieces = 200;
+  let sum = 0;
+  for (let i = 0; i <= pieces; i++) {
+    const weight = i === 0 || i === pieces ? 1 : i % 2 === 1 ? 4 : 2;
+    sum += weight * Math.cos(end * i / pieces) ** power;
+  }
+  return sum * end / (3 * pieces);
 }
 
 /**
@@ -173,18 +173,16 @@ export function fitThroughOrigin(
   return { slope, rSquared: 1 - residual / spread };
 }
 
-/** The 2.5 and 97.5 % quantiles of a statistic over resamples, beside its value on the sample itself. */
+/**
+ * The 2.5 and 97.5 % quantiles of a statistic over resamples, beside its value on the sample itself. Resamples without
+ * a value (NaN) are left out; an infinite one counts as larger than every other.
+ */
 export function percentileInterval(value: number, resampled: readonly number[]): Interval {
-  const finite = resampled.filter(Number.isFinite);
+  const known = resampled.filter((v) => !Number.isNaN(v));
   return {
     mean: value,
-    low: quantile(finite, 0.025),
-    high: quantile(finite, 0.975),
-    n: finite.length,
+    low: quantile(known, 0.025),
+    high: quantile(known, 0.975),
+    n: known.length,
   };
-}
-
-/** Indices of a bootstrap resample: `count` draws from 0 … count - 1 with replacement. */
-export function resample(random: Random, count: number): Uint32Array {
-  return Uint32Array.from({ length: count }, () => random.integer(count));
 }

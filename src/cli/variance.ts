@@ -1,0 +1,167 @@
+/**
+ * `variance`: how noisy each aggregation rule's gradient is, on one policy.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { sampleGradients } from "../lab/gradient_pool.ts";
+import { provenance } from "../lab/provenance.ts";
+import { varianceStudy } from "../lab/variance_study.ts";
+import { varianceMarkdown, writeVariance } from "../lab/variance_text.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { countParameters } from "../model/config.ts";
+import { Policy } from "../model/policy.ts";
+import type { Task } from "../rl/task.ts";
+import { NUMBER_RULES } from "../rl/train_options.ts";
+import { taskByName, taskNames } from "../tasks/mod.ts";
+import { choiceFlag, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { withGpu } from "./gpu.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { newPolicyConfig } from "./policy_size.ts";
+import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { byteSize, dim } from "./style.ts";
+import { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+import { RUNS, warmStartRecipe } from "./train_settings.ts";
+import { warmPolicy } from "./warm_policy.ts";
+
+const STUDY_FLAGS = {
+  task: choiceFlag(taskNames, "What to ask.", "countdown, or the checkpoint's"),
+  checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
+  prompts: numberFlag({ min: 4, max: 1e5, integer: true }, "Different prompts.", 128),
+  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Responses per prompt.", 16),
+  batchPrompts: numberFlag(
+    { min: 1, max: 1e5, integer: true },
+    "Prompts of a batch whose estimate is measured.",
+    16,
+  ),
+  maxCompletionLength: numberFlag(
+    NUMBER_RULES.maxCompletionLength!,
+    "The most tokens of a response, and the constant M.",
+    "the task's",
+  ),
+  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", 1),
+  bins: numberFlag({ min: 2, max: 100, integer: true }, "Length bins.", 10),
+  halves: numberFlag(
+    { min: 20, max: 1e4, integer: true },
+    "Random halves of the prompts that the intervals come from.",
+    200,
+  ),
+  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  out: textFlag("dir", "Folder of the results.", "runs/variance-<task>"),
+  quiet: switchFlag("Print no progress, only the tables."),
+  verbose: switchFlag("Print where in the code an error arose."),
+};
+
+const FLAGS = { ...STUDY_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
+
+const HELP: CommandHelp = {
+  usage: "deno task variance [flags]",
+  about: "Samples responses of one policy, differentiates each by itself, and measures what the " +
+    "paper assumes and claims: whether the variance of a response's gradient grows with its " +
+    "length, and how biased and noisy each aggregation rule's estimate is.",
+  sections: [
+    { title: "Flags", flags: STUDY_FLAGS },
+    {
+      title: "Warm start, where no checkpoint is given",
+      flags: { ...WARM_START_FLAGS, ...SIZE_FLAGS },
+    },
+  ],
+  examples: [
+    ["deno task variance", "countdown, whose responses differ most in length"],
+    ["deno task variance --checkpoint runs/countdown-1", "after training"],
+  ],
+};
+
+/** Gradients are kept in memory; more than this is refused. */
+const MOST_BYTES = 12 * 2 ** 30;
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function varianceCommand(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(FLAGS, args);
+  if (help) return printHelp(HELP);
+  const output = standardError(values.quiet);
+  using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
+  return await withGpu(async (gpu) => {
+    const found = await policyToStudy(gpu, values, { output, interrupt });
+    if (found === undefined) return INTERRUPTED;
+    const { policy, task, checkpoint } = found;
+    const { prompts = 128, numGenerations = 16, batchPrompts = 16, seed = 42 } = values;
+    const maxCompletionLength = values.maxCompletionLength ?? task.maxCompletionLength;
+    if (prompts < 4 * batchPrompts) {
+      throw new UsageError(`--prompts is ${prompts}: give at least 4 × --batch-prompts`);
+    }
+    const bytes = 4 * countParameters(policy.config) * prompts * numGenerations;
+    if (bytes > MOST_BYTES) {
+      throw new UsageError(
+        `the gradients of ${prompts} × ${numGenerations} responses take ${
+          byteSize(bytes)
+        }, more than ` +
+          `${byteSize(MOST_BYTES)}: lower --prompts or --num-generations`,
+      );
+    }
+    const follow = (label: string) => {
+      const progress = { bar: undefined as Progress | undefined };
+      return async (done: number, total: number) => {
+        progress.bar ??= new Progress(output, label, total);
+        progress.bar.update(done, "");
+        if (done === total) progress.bar.clear();
+        return await interrupt.requested();
+      };
+    };
+    const pool = await sampleGradients(policy, task, {
+      prompts,
+      numGenerations,
+      maxCompletionLength,
+      temperature: values.temperature ?? 1,
+      seed,
+      onProgress: follow("gradients"),
+    });
+    const study = pool && await varianceStudy(policy, pool, {
+      batchPrompts,
+      lossScaleFactor: maxCompletionLength,
+      bins: values.bins ?? 10,
+      halves: values.halves ?? 200,
+      seed,
+      onProgress: follow("products"),
+    });
+    policy.destroy();
+    if (!study) return INTERRUPTED;
+    const report = {
+      task: task.name,
+      checkpoint,
+      seed,
+      study,
+      provenance: await provenance(gpu),
+    };
+    const dir = values.out ?? join(RUNS, `variance-${task.name}`);
+    await writeVariance(dir, report);
+    console.log(varianceMarkdown(report));
+    console.log(dim(`written to ${dir}: variance.json, variance.md`));
+    return 0;
+  });
+}
+
+type Values = ReturnType<typeof parseFlags<typeof FLAGS>>["values"];
+
+/** The policy to study; `undefined` if its warm start was interrupted. */
+async function policyToStudy(
+  gpu: Gpu,
+  values: Values,
+  tools: { readonly output: ProgressOutput; readonly interrupt: Interrupt },
+): Promise<{ policy: Policy; task: Task; checkpoint: string } | undefined> {
+  if (values.checkpoint !== undefined) {
+    const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
+    return { policy: await Policy.load(gpu, dir), task, checkpoint: dir };
+  }
+  const task = taskByName(values.task ?? "countdown");
+  const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), 42);
+  const warm = await warmPolicy(gpu, recipe, tools);
+  return warm && { policy: warm.policy, task, checkpoint: warm.dir };
+}

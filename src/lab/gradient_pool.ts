@@ -1,0 +1,271 @@
+/**
+ * Many responses of one policy, each with its own gradient.
+ *
+ * @module
+ */
+
+import { Plan } from "../gpu/plan.ts";
+import { Readback, submit } from "../gpu/submit.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Policy } from "../model/policy.ts";
+import { linear } from "../ops/matmul.ts";
+import { groupAdvantages } from "../rl/advantage.ts";
+import { Learner } from "../rl/learner.ts";
+import { policyLossSettings } from "../rl/policy_loss.ts";
+import { type Rollout, rollOut } from "../rl/rollout.ts";
+import type { Task } from "../rl/task.ts";
+
+/** How to fill a {@linkcode GradientPool}. */
+export interface GradientPoolOptions {
+  /** Different prompts P. */
+  readonly prompts: number;
+  /** Responses per prompt G. */
+  readonly numGenerations: number;
+  /** The most tokens of a response. */
+  readonly maxCompletionLength: number;
+  /** Softmax temperature. */
+  readonly temperature: number;
+  /** Seed of prompts and sampling. */
+  readonly seed: number;
+  /** Prompts sampled at a time. Default 16. */
+  readonly promptsAtOnce?: number;
+  /** Called after some gradients; the pool is given up where it gives true. */
+  readonly onProgress?: (done: number, total: number) => Promise<boolean>;
+}
+
+/** Responses with advantages and gradients g_i = A_i Σ_t ∇ log π(o_it). */
+export interface GradientPool {
+  /** Responses per prompt G; responses of a prompt stand side by side. */
+  readonly numGenerations: number;
+  /** Tokens of each response (N), end of sequence included. */
+  readonly lengths: readonly number[];
+  /** Reward of each response (N). */
+  readonly rewards: readonly number[];
+  /** Whether the length limit cut each response off (N). */
+  readonly truncated: readonly boolean[];
+  /** Advantage of each response (N), with the group's standard deviation as divisor. */
+  readonly advantages: Float64Array;
+  /** Divisor of the advantages of each prompt (P): advantage times it is the centred reward. */
+  readonly deviations: Float64Array;
+  /** Gradient of each response, laid out like the parameters; absent where the advantage is 0 and so is the gradient. */
+  readonly gradients: readonly (Float32Array | undefined)[];
+}
+
+/** Gradients between looks at whether to go on. */
+const PROGRESS_EVERY = 16;
+
+/**
+ * Samples responses and differentiates them one by one.
+ *
+ * @returns `undefined` if `onProgress` gave it up.
+ * @throws {RangeError} If the responses do not fit the policy.
+ */
+export async function sampleGradients(
+  policy: Policy,
+  task: Task,
+  options: GradientPoolOptions,
+): Promise<GradientPool | undefined> {
+  const { numGenerations, onProgress } = options;
+  const rollouts = await sampleResponses(policy, task, options);
+  const completions = rollouts.flatMap((r) => r.completions);
+  const prompts = rollouts.flatMap((r) => r.problems.map(({ promptIds }) => promptIds));
+  const rewards = rollouts.flatMap((r) => r.rewards);
+  const advantages = groupAdvantages(rewards, numGenerations, {
+    advantageEstimator: "grpo",
+    scaleRewards: "group",
+  });
+  const centred = groupAdvantages(rewards, numGenerations, { advantageEstimator: "drGrpo" });
+  const differentiator = await Differentiator.create(policy, task, options);
+  const gradients: (Float32Array | undefined)[] = [];
+  try {
+    for (const [i, completion] of completions.entries()) {
+      const prompt = prompts[Math.floor(i / numGenerations)]!;
+      gradients.push(
+        advantages[i] === 0
+          ? undefined
+          : await differentiator.gradient(prompt, completion, advantages[i]!),
+      );
+      const due = i % PROGRESS_EVERY === 0 || i + 1 === completions.length;
+      if (due && await onProgress?.(i + 1, completions.length)) return undefined;
+    }
+  } finally {
+    differentiator.destroy();
+  }
+  return {
+    numGenerations,
+    lengths: completions.map((c) => c.length),
+    rewards,
+    truncated: rollouts.flatMap((r) => r.truncated),
+    advantages,
+    deviations: Float64Array.from(prompts, (_, p) => {
+      // Any response with an advantage tells the divisor of its group; a group without any needs none.
+      for (let i = p * numGenerations; i < (p + 1) * numGenerations; i++) {
+        if (advantages[i] !== 0) return centred[i]! / advantages[i]!;
+      }
+      return 1;
+    }),
+    gradients,
+  };
+}
+
+async function sampleResponses(
+  policy: Policy,
+  task: Task,
+  options: GradientPoolOptions,
+): Promise<Rollout[]> {
+  const { prompts, numGenerations, maxCompletionLength, temperature, seed } = options;
+  const promptsAtOnce = Math.min(prompts, options.promptsAtOnce ?? 16);
+  const generator = await policy.generator({
+    promptTokens: promptsAtOnce * task.maxPromptLength,
+    sequences: promptsAtOnce * numGenerations,
+    completionLength: maxCompletionLength,
+  });
+  const rollouts: Rollout[] = [];
+  for (let first = 0; first < prompts; first += promptsAtOnce) {
+    rollouts.push(
+      await rollOut(generator, task, {
+        split: "train",
+        problemSeed: seed,
+        seed,
+        step: 0,
+        firstProblem: first,
+        count: Math.min(promptsAtOnce, prompts - first),
+        numGenerations,
+        maxCompletionLength,
+        temperature,
+        eosTokenIds: [task.eosTokenId],
+      }),
+    );
+  }
+  return rollouts;
+}
+
+/** Computes the gradient of one response at a time. */
+class Differentiator {
+  readonly #policy: Policy;
+  readonly #learner: Learner;
+  readonly #readback: Readback;
+  readonly #inputs: readonly Tensor[];
+
+  private constructor(policy: Policy, learner: Learner, inputs: readonly Tensor[]) {
+    this.#policy = policy;
+    this.#learner = learner;
+    this.#inputs = inputs;
+    this.#readback = new Readback(policy.gpu, [policy.parameters.gradients]);
+  }
+
+  static async create(
+    policy: Policy,
+    task: Task,
+    { maxCompletionLength, temperature }: GradientPoolOptions,
+  ): Promise<Differentiator> {
+    const { gpu } = policy;
+    const advantages = gpu.tensor([1], { name: "pool.advantage" });
+    const weights = gpu.tensor([1], { data: new Float32Array([1]), name: "pool.weight" });
+    const oldLogProbs = gpu.tensor([1, maxCompletionLength], { name: "pool.old_log_probs" });
+    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+      ...policyLossSettings({ policyLoss: "reinforce" }),
+      temperature,
+      beta: 0,
+      entropyCoef: 0,
+    }, task.maxPromptLength + maxCompletionLength);
+    return new Differentiator(policy, learner, [advantages, weights, oldLogProbs]);
+  }
+
+  async gradient(
+    prompt: readonly number[],
+    completion: readonly number[],
+    advantage: number,
+  ): Promise<Float32Array> {
+    const { gpu } = this.#policy;
+    // The learner minimises -A log π; the sign makes it g_i.
+    gpu.write(this.#inputs[0]!, [-advantage]);
+    this.#learner.accumulate(
+      [{ prompt, responses: [{ sequence: 0, tokens: completion }] }],
+      [{ clear: this.#learner.stats }],
+      [],
+      this.#readback,
+    );
+    const [gradient] = await this.#readback.take();
+    gpu.check();
+    return gradient as Float32Array;
+  }
+
+  destroy(): void {
+    this.#readback.destroy();
+    this.#learner.destroy();
+    for (const tensor of this.#inputs) this.#policy.gpu.destroyTensor(tensor);
+  }
+}
+
+/** Elements of a block of gradients on the GPU at most. */
+const BLOCK_ELEMENTS = 2 ** 23;
+
+/** Scalar products of the gradients of a pool over some of their elements. */
+export interface Gram {
+  /** Number of gradients N, absent ones included. */
+  readonly size: number;
+  /** `products[i * N + j]` = g_i · g_j. */
+  readonly products: Float64Array;
+}
+
+/**
+ * All scalar products g_i · g_j over the elements offset … offset + length - 1, computed on the GPU.
+ *
+ * Products of a block of elements are float32; blocks are added in float64.
+ */
+export async function gram(
+  policy: Policy,
+  gradients: GradientPool["gradients"],
+  { offset, length }: { readonly offset: number; readonly length: number },
+): Promise<Gram> {
+  const size = gradients.length;
+  const present = gradients.flatMap((gradient, i) => gradient ? [{ gradient, i }] : []);
+  const n = present.length;
+  const products = new Float64Array(size * size);
+  if (n === 0) return { size, products };
+  const widest = Math.max(1, Math.floor(BLOCK_ELEMENTS / n));
+  for (let start = 0; start < length; start += widest) {
+    const width = Math.min(widest, length - start);
+    const block = new Float32Array(n * width);
+    for (const [row, { gradient }] of present.entries()) {
+      const from = offset + start;
+      block.set(gradient.subarray(from, from + width), row * width);
+    }
+    const values = await productOf(policy, block, n, width);
+    for (let a = 0; a < n; a++) {
+      const row = present[a]!.i * size;
+      for (let b = 0; b < n; b++) products[row + present[b]!.i]! += values[a * n + b]!;
+    }
+  }
+  return { size, products };
+}
+
+/** X Xᵀ of X (n, width). */
+async function productOf(
+  { gpu }: Policy,
+  data: Float32Array<ArrayBuffer>,
+  n: number,
+  width: number,
+): Promise<Float32Array> {
+  const x = gpu.tensor([n, width], { data, name: "gradients" });
+  const plan = new Plan(gpu, "gram");
+  const result = plan.keep(linear(plan, x, x, { name: "products" }));
+  const readback = new Readback(gpu, [result]);
+  try {
+    await plan.compile();
+    submit(gpu, [plan], readback);
+    const [values] = await readback.take();
+    gpu.check();
+    return values as Float32Array;
+  } finally {
+    readback.destroy();
+    plan.destroy();
+    gpu.destroyTensor(x);
+  }
+}
+
+/** Adds scalar products over other elements. */
+export function addGram(sum: Gram, term: Gram): void {
+  for (let k = 0; k < sum.products.length; k++) sum.products[k]! += term.products[k]!;
+}
