@@ -1,17 +1,20 @@
 /**
  * Checkpoints of a training run: a Hugging Face folder with what resuming needs beside it.
  *
- * `optimizer.safetensors` holds AdamW's moments under Hugging Face names, `trainer_state.json` the
- * counters, the settings, and the SHA-256 of every other file. Prompts and samples are pure
+ * `optimizer.safetensors` holds AdamW's moments under Hugging Face names, `reference.safetensors` the
+ * weights of the reference policy where there is one, `trainer_state.json` the counters, the
+ * settings, and the SHA-256 of every other file. Prompts and samples are pure
  * functions of (seed, step), so nothing else has to be stored. The folder is replaced as a whole:
  * its name stands for the old or the new checkpoint, whenever the process stops.
  */
 
 import { join } from "node:path";
+import type { Tensor } from "../gpu/tensor.ts";
 import { parameterShapes, type PolicyConfig } from "../model/config.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { listSome } from "../model/hf_weights.ts";
 import { fileExists, readJsonObject } from "../model/json_file.ts";
+import type { Parameters } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
 import { SafetensorsFile, writeSafetensors } from "../model/safetensors.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
@@ -31,6 +34,8 @@ export interface Checkpointable {
   readonly options: ResolvedTrainOptions;
   /** AdamW and its moments. */
   readonly optimizer: AdamW;
+  /** The frozen policy of the divergence term, if there is one. */
+  readonly reference?: { readonly parameters: Parameters } | undefined;
   /** Steps done. */
   completedSteps: number;
 }
@@ -57,11 +62,9 @@ export interface TrainerState {
 export const TRAINER_STATE = "trainer_state.json";
 
 const OPTIMIZER = "optimizer.safetensors";
+const REFERENCE = "reference.safetensors";
 const FORMAT = "deltal trainer checkpoint";
 const FORMAT_VERSION = 1;
-
-/** Prefixes of AdamW's moments, as PyTorch names them. */
-const MOMENTS = [["exp_avg", "firstMoment"], ["exp_avg_sq", "secondMoment"]] as const;
 
 /**
  * Settings a resumed run may change: how it is measured, how much memory it takes, and how large
@@ -89,7 +92,9 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
   const { policy, optimizer, task } = trainer;
   await replaceDirectoryAtomic(dir, async (temporary) => {
     await policy.save(temporary);
-    await saveMoments(join(temporary, OPTIMIZER), policy, optimizer);
+    for (const [file, tensors] of extraTensors(trainer)) {
+      await saveFlat(join(temporary, file), policy, tensors);
+    }
     const files: Record<string, string> = {};
     const names = [...Deno.readDirSync(temporary)].map(({ name }) => name).sort();
     for (const name of names) files[name] = await digestFile(join(temporary, name));
@@ -107,21 +112,37 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
   });
 }
 
-async function saveMoments(path: string, policy: Policy, optimizer: AdamW): Promise<void> {
-  const tensors = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const [prefix, moment] of MOMENTS) {
-    const values = await policy.parameters.read(optimizer[moment]);
-    for (const [name, array] of values) tensors.set(`${prefix}.${name}`, array);
-  }
-  const shapes = momentShapes(policy);
-  const specs = [...shapes].map(([name, shape]) => ({ name, dtype: "F32" as const, shape }));
-  await writeSafetensors(path, specs, (name) => tensors.get(name)!);
+/** Tensors laid out like the parameters, by the prefix of their Hugging Face names. */
+type FlatTensors = ReadonlyMap<string, Tensor>;
+
+/** What is stored beside the weights, by file. */
+function extraTensors({ optimizer, reference }: Checkpointable): Map<string, FlatTensors> {
+  const files = new Map<string, FlatTensors>();
+  files.set(
+    OPTIMIZER,
+    // PyTorch's names.
+    new Map([["exp_avg.", optimizer.firstMoment], ["exp_avg_sq.", optimizer.secondMoment]]),
+  );
+  if (reference) files.set(REFERENCE, new Map([["", reference.parameters.values]]));
+  return files;
 }
 
-function momentShapes({ config }: Policy): Map<string, readonly number[]> {
+async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Promise<void> {
+  const values = new Map<string, Float32Array<ArrayBuffer>>();
+  for (const [prefix, tensor] of tensors) {
+    for (const [name, array] of await policy.parameters.read(tensor)) {
+      values.set(prefix + name, array);
+    }
+  }
+  const specs = [...flatShapes(policy, tensors)]
+    .map(([name, shape]) => ({ name, dtype: "F32" as const, shape }));
+  await writeSafetensors(path, specs, (name) => values.get(name)!);
+}
+
+function flatShapes({ config }: Policy, tensors: FlatTensors): Map<string, readonly number[]> {
   return new Map(
-    MOMENTS.flatMap(([prefix]) =>
-      parameterShapes(config).map(({ name, shape }) => [`${prefix}.${name}`, shape] as const)
+    [...tensors.keys()].flatMap((prefix) =>
+      parameterShapes(config).map(({ name, shape }) => [prefix + name, shape] as const)
     ),
   );
 }
@@ -205,13 +226,19 @@ export async function restoreTrainer(dir: string, trainer: Checkpointable): Prom
   const { policy, optimizer } = trainer;
   using checkpoint = await loadCheckpoint(dir);
   checkShape(dir, checkpoint.config, policy.config);
-  using moments = await SafetensorsFile.open(join(dir, OPTIMIZER));
-  checkMoments(moments, policy);
+  using open = new DisposableStack();
+  const extra = [];
+  for (const [name, tensors] of extraTensors(trainer)) {
+    const file = open.use(await SafetensorsFile.open(join(dir, name)));
+    checkTensors(file, flatShapes(policy, tensors));
+    extra.push({ file, tensors });
+  }
   for (const name of checkpoint.names) {
     policy.parameters.write(name, await checkpoint.readFloat32(name));
-    for (const [prefix, moment] of MOMENTS) {
-      const values = await moments.readFloat32(`${prefix}.${name}`);
-      policy.parameters.writeInto(optimizer[moment], name, values);
+    for (const { file, tensors } of extra) {
+      for (const [prefix, tensor] of tensors) {
+        policy.parameters.writeInto(tensor, name, await file.readFloat32(prefix + name));
+      }
     }
   }
   optimizer.stepCount = state.optimizerSteps;
@@ -281,8 +308,10 @@ function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void
   }
 }
 
-function checkMoments(file: SafetensorsFile, policy: Policy): void {
-  const shapes = momentShapes(policy);
+function checkTensors(
+  file: SafetensorsFile,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
   const missing = [...shapes.keys()].filter((name) => !file.has(name));
   if (missing.length > 0) throw new RangeError(`${file.path}: ${listSome(missing, "missing")}`);
   for (const [name, shape] of shapes) {
