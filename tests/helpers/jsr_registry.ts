@@ -1,0 +1,47 @@
+/**
+ * A stand-in for jsr.io that offers this package as it would be published: exactly the files that
+ * `deno publish` lists, with their checksums. Prints its address and serves until it is ended.
+ */
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Files that would be published, as paths from the root. */
+async function publishedFiles(): Promise<string[]> {
+  const { success, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["publish", "--dry-run", "--allow-dirty", "--no-check"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  if (!success) throw new Error(output);
+  return [...output.matchAll(/^\s+(file:\S+) \(/gm)]
+    .map((match) => match[1]!.slice(ROOT.href.length));
+}
+
+const { name, version, exports } = JSON.parse(
+  await Deno.readTextFile(new URL("deno.json", ROOT)),
+);
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
+const manifest: Record<string, { size: number; checksum: string }> = {};
+for (const path of await publishedFiles()) {
+  const bytes = await Deno.readFile(new URL(path, ROOT));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  files.set(`/${path}`, bytes);
+  manifest[`/${path}`] = { size: bytes.length, checksum: `sha256-${digest.toHex()}` };
+}
+
+Deno.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  onListen: ({ port }) => console.log(`http://127.0.0.1:${port}/`),
+}, (request) => {
+  const { pathname } = new URL(request.url);
+  if (pathname === `/${name}/meta.json`) {
+    return Response.json({ latest: version, versions: { [version]: {} } });
+  }
+  if (pathname === `/${name}/${version}_meta.json`) return Response.json({ manifest, exports });
+  const bytes = files.get(pathname.slice(`/${name}/${version}`.length));
+  return bytes && pathname.startsWith(`/${name}/${version}/`)
+    ? new Response(bytes)
+    : new Response(`${pathname} is not here`, { status: 404 });
+});
