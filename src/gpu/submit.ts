@@ -15,7 +15,9 @@ export type Work =
   /** A plan, several times. */
   | { readonly plan: Plan; readonly times: number }
   /** Fill a tensor with zeros. */
-  | { readonly clear: Tensor };
+  | { readonly clear: Tensor }
+  /** Copy a tensor's values into another of the same size, in another buffer. */
+  | { readonly copy: Tensor; readonly to: Tensor };
 
 /** A typed copy of a tensor's values. */
 export type HostArray =
@@ -31,6 +33,8 @@ export class Readback {
   readonly #staging: GPUBuffer;
 
   /**
+   * Makes the staging buffer.
+   *
    * @param gpu The device.
    * @param tensors What to read; they need no memory yet.
    */
@@ -89,7 +93,7 @@ export class Readback {
  * Runs work in order, in one submit.
  *
  * @param gpu The device.
- * @param work Plans and clears. All plans' parameters are taken before the first one runs.
+ * @param work Plans, clears and copies. All plans' parameters are taken before the first one runs.
  * @param readback What to copy to the host afterwards; call {@linkcode Readback.take} next.
  * @throws {Error} If the device failed since the last call.
  */
@@ -106,6 +110,18 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
       endPass();
       const { buffer, offset } = item.clear.storage;
       encoder.clearBuffer(buffer, offset, item.clear.length * 4);
+      continue;
+    }
+    if ("copy" in item) {
+      endPass();
+      const [from, to] = [item.copy.storage, item.to.storage];
+      if (item.copy.length !== item.to.length) {
+        throw new RangeError(
+          `Cannot copy ${item.copy.name} of ${item.copy.length} values to ${item.to.name} of ${item.to.length}`,
+        );
+      }
+      const bytes = item.copy.length * 4;
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
       continue;
     }
     const { plan, times } = "plan" in item ? item : { plan: item, times: 1 };

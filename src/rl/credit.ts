@@ -10,7 +10,7 @@ import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { groupAdvantage } from "../ops/group_advantage.ts";
 import { lengthWeight } from "../ops/length_weight.ts";
 import type { IndexRange } from "./groups.ts";
-import type { ObjectiveOptions } from "./train_options.ts";
+import type { ObjectiveOptions, ResolvedTrainOptions } from "./train_options.ts";
 
 /** The settings credit depends on. */
 export type CreditOptions =
@@ -23,9 +23,23 @@ export type CreditOptions =
       | "lossAlpha"
       | "lossScaleFactor"
       | "lossScope"
+      | "lossMicroBatchSize"
     >
   >
-  & Pick<ObjectiveOptions, "scaleRewards">;
+  & Pick<ObjectiveOptions, "scaleRewards">
+  & Partial<Pick<ResolvedTrainOptions, "overlongFiltering">>;
+
+/** What decides the credit of a rollout batch; one entry per response. */
+export interface CreditInputs {
+  /** Rewards. */
+  readonly rewards: readonly number[];
+  /** Tokens of each response. */
+  readonly lengths: readonly number[];
+  /** Tokens of each that the loss scores; 0 leaves the response out of its sums and counts. Default: all. */
+  readonly scoredLengths?: readonly number[];
+  /** Which get advantage 0 after they have counted in the statistics; needs the option `overlongFiltering`. */
+  readonly withheld?: readonly boolean[];
+}
 
 /** Advantages and weights of a rollout batch of at most a given size. */
 export class Credit {
@@ -42,29 +56,37 @@ export class Credit {
   readonly #responses: Dim;
   readonly #rewards: Tensor;
   readonly #lengths: Tensor;
+  readonly #scoredLengths: Tensor;
+  readonly #withheld: Tensor | undefined;
   #miniBatch: IndexRange = { start: 0, end: 0 };
 
   private constructor(gpu: Gpu, maxResponses: number, options: CreditOptions) {
     this.#gpu = gpu;
     this.#responses = new Dim("responses", maxResponses);
     this.#rewards = gpu.tensor([maxResponses], { name: "rewards" });
-    this.#lengths = gpu.tensor([maxResponses], { name: "lengths", dtype: "u32" });
-    const rewards = this.#rewards.view([this.#responses]);
-    const lengths = this.#lengths.view([this.#responses]);
+    const counts = (name: string) => gpu.tensor([maxResponses], { name, dtype: "u32" });
+    this.#lengths = counts("lengths");
+    this.#scoredLengths = counts("scored_lengths");
+    this.#withheld = options.overlongFiltering ? counts("withheld") : undefined;
+    const now = [this.#responses];
     const { numGenerations, advantageEstimator, scaleRewards } = options;
     this.advantagePlan = new Plan(gpu, "advantages");
+    const rewards = this.#rewards.view(now);
     this.advantages = this.advantagePlan.keep(groupAdvantage(this.advantagePlan, rewards, {
       numGenerations,
       advantageEstimator,
-      lengths,
+      lengths: this.#lengths.view(now),
       ...(scaleRewards ? { scaleRewards } : {}),
+      ...(this.#withheld ? { withheld: this.#withheld.view(now) } : {}),
     }));
     this.weightPlan = new Plan(gpu, "weights");
-    this.weights = this.weightPlan.keep(lengthWeight(this.weightPlan, lengths, {
+    const scoredLengths = this.#scoredLengths.view(now);
+    this.weights = this.weightPlan.keep(lengthWeight(this.weightPlan, scoredLengths, {
       lossAggregation: options.lossAggregation,
       lossAlpha: options.lossAlpha,
       lossScaleFactor: options.lossScaleFactor,
       lossScope: options.lossScope,
+      lossMicroBatchSize: options.lossMicroBatchSize,
       numGenerations,
       start: () => this.#miniBatch.start,
       end: () => this.#miniBatch.end,
@@ -85,17 +107,16 @@ export class Credit {
     return credit;
   }
 
-  /**
-   * Uploads a rollout batch.
-   *
-   * @param rewards One per response.
-   * @param lengths Scored tokens of each response; 0 leaves it out of the loss.
-   */
-  upload(rewards: readonly number[], lengths: readonly number[]): void {
+  /** Uploads a rollout batch. */
+  upload({ rewards, lengths, scoredLengths = lengths, withheld }: CreditInputs): void {
     this.#responses.value = rewards.length;
     this.#miniBatch = { start: 0, end: rewards.length };
     this.#gpu.write(this.#rewards, rewards);
     this.#gpu.write(this.#lengths, lengths);
+    this.#gpu.write(this.#scoredLengths, scoredLengths);
+    if (this.#withheld) {
+      this.#gpu.write(this.#withheld, rewards.map((_, b) => withheld?.[b] ? 1 : 0));
+    }
   }
 
   /** Chooses the responses of the optimizer step that {@linkcode weightPlan} runs for next. */
@@ -107,8 +128,8 @@ export class Credit {
   destroy(): void {
     this.advantagePlan.destroy();
     this.weightPlan.destroy();
-    for (const tensor of [this.#rewards, this.#lengths]) {
-      this.#gpu.destroyTensor(tensor);
+    for (const tensor of [this.#rewards, this.#lengths, this.#scoredLengths, this.#withheld]) {
+      if (tensor) this.#gpu.destroyTensor(tensor);
     }
   }
 }

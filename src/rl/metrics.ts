@@ -12,6 +12,7 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
   const lengths = completions.map((c) => c.length);
   const right = lengths.filter((_, b) => rewards[b]! >= 1);
   const wrong = lengths.filter((_, b) => rewards[b]! < 1);
+  const ended = lengths.filter((_, b) => !truncated[b]);
   const groups = rollout.problems.map((_, p) =>
     rewards.slice(p * numGenerations, (p + 1) * numGenerations)
   );
@@ -27,9 +28,13 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
     "response_length/std": std(lengths),
     "response_length/min": lengths.reduce((a, b) => Math.min(a, b), Infinity),
     "response_length/max": lengths.reduce((a, b) => Math.max(a, b), 0),
+    "response_length/p95": quantile(lengths, 0.95),
     "response_length/clip_ratio": mean(truncated.map(Number)),
+    ...(ended.length > 0 ? { "response_length/terminated_mean": mean(ended) } : {}),
     ...(right.length > 0 ? { "response_length/correct_mean": mean(right) } : {}),
     ...(wrong.length > 0 ? { "response_length/incorrect_mean": mean(wrong) } : {}),
+    // Over all tokens sampled; the update sees those of responses with a signal only.
+    "actor/entropy": mean(Array.from(rollout.entropySums)) / mean(lengths),
   };
 }
 
@@ -43,6 +48,12 @@ function functionMetrics({ rewardsByFunction }: Rollout): Record<string, number>
     metrics[`rewards/${name}/std`] = std(applying);
   }
   return metrics;
+}
+
+/** The smallest value that a share q of the values does not exceed. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? NaN;
 }
 
 function mean(values: readonly number[]): number {

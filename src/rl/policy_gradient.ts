@@ -98,7 +98,10 @@ export async function policyGradient(
   }, options.maxTokensPerMicroBatch ?? packed);
   const readback = new Readback(gpu, [learner.stats]);
   try {
-    credit.upload(Array.from(batch.rewards), completions.map((c) => c.length));
+    credit.upload({
+      rewards: Array.from(batch.rewards),
+      lengths: completions.map((c) => c.length),
+    });
     learner.accumulate(groups, [
       { clear: learner.stats },
       credit.advantagePlan,

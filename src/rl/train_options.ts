@@ -11,6 +11,7 @@ import { ADVANTAGE_ESTIMATORS, type AdvantageEstimator, type RewardScale } from 
 import { LOSS_AGGREGATION_CODES, type LossAggregation, type LossScope } from "./aggregation.ts";
 import type { KlEstimator } from "./kl.ts";
 import { type PolicyLoss, policyLossSettings } from "./policy_loss.ts";
+import { type Preset, presetOptions, PRESETS } from "./presets.ts";
 
 /** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */
 export interface ObjectiveOptions {
@@ -36,9 +37,14 @@ export interface ObjectiveOptions {
   lossScaleFactor?: number;
   /** The responses `"deltaL"` normalises over. Default `"batch"`. */
   lossScope?: LossScope;
-  /** Coefficient of the divergence from the reference policy; 0 keeps no reference. Default 0. */
+  /** Responses per micro-batch of `"dapoMicroBatch"`; nothing else depends on it. Default 4. */
+  lossMicroBatchSize?: number;
+  /**
+   * Coefficient of the divergence from the reference policy, the policy as it was before training; 0 keeps no
+   * reference. Default 0.
+   */
   beta?: number;
-  /** Estimator of that divergence. Default `"k3"`. */
+  /** Estimator of that divergence. Default `"k3"`, and `"k1"` with `klInReward`, where it alone has the right gradient. */
   klEstimator?: KlEstimator;
   /** Coefficient of the entropy bonus. Default 0. */
   entropyCoef?: number;
@@ -48,6 +54,8 @@ export interface ObjectiveOptions {
 
 /** Settings of reinforcement learning. */
 export interface TrainOptions extends ObjectiveOptions {
+  /** A published method: its settings become the defaults of those not given. Default: none. */
+  preset?: Preset;
   /** Rollout steps. */
   maxSteps: number;
   /** Step size of AdamW. */
@@ -62,8 +70,40 @@ export interface TrainOptions extends ObjectiveOptions {
   numIterations?: number;
   /** Packed tokens per forward and backward pass; bounds memory, does not change the result. Default 8192. */
   maxTokensPerMicroBatch?: number;
-  /** Leave responses that hit the length limit out of the loss. Default false. */
+  /**
+   * Take the divergence from the reference off the rewards, `beta` times its sum over a response, instead of adding it
+   * to the loss. Default false.
+   */
+  klInReward?: boolean;
+  /** Steps after which the reference becomes the policy of that moment; 0 for never. Default 0. */
+  refSyncSteps?: number;
+  /**
+   * Train on prompts only whose rewards differ, sampling further prompts in place of the others
+   * (DAPO, arXiv 2503.14476). Default false.
+   */
+  dynamicSampling?: boolean;
+  /**
+   * The most rollouts of `promptsPerStep` prompts in one step of dynamic sampling; after them the step makes do with the
+   * prompts it has. Default 10.
+   */
+  maxGenBatches?: number;
+  /**
+   * Leave responses that hit the length limit out of the loss, and of the sums and counts of its aggregation. Their
+   * rewards still count in their group. Default false.
+   */
   maskTruncatedCompletions?: boolean;
+  /**
+   * Overlong filtering as the published code of arXiv 2509.07558 has it: advantage 0 for responses that fill the length
+   * limit, also for those that end there, while they stay in all sums and counts. Default false.
+   */
+  overlongFiltering?: boolean;
+  /**
+   * Soft overlong punishment (DAPO): the last so many tokens before the limit lower the reward linearly; 0 for none.
+   * Default 0.
+   */
+  softOverlongBuffer?: number;
+  /** What it takes off the reward of a response that fills the limit. Default 1. */
+  softOverlongPenalty?: number;
   /** Decoupled weight decay. Default 0. */
   weightDecay?: number;
   /** Decay of AdamW's first moment. Default 0.9. */
@@ -91,8 +131,8 @@ export type OwnDefaults = "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip
 
 /** Settings with every default filled in. */
 export type ResolvedTrainOptions =
-  & Required<Omit<TrainOptions, OwnDefaults>>
-  & Pick<TrainOptions, OwnDefaults>;
+  & Required<Omit<TrainOptions, OwnDefaults | "preset">>
+  & Pick<TrainOptions, OwnDefaults | "preset">;
 
 /** A rule for one numeric setting. */
 export interface NumberRule {
@@ -127,6 +167,11 @@ export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
   numGenerationsEval: count(1, 4096),
   lossAlpha: real(0, 16),
   lossScaleFactor: real(1e-6, 1e9),
+  lossMicroBatchSize: count(1, 65536),
+  refSyncSteps: count(0, 1e7),
+  maxGenBatches: count(1, 1000),
+  softOverlongBuffer: count(0, 1e6),
+  softOverlongPenalty: real(0, 1e3),
   beta: real(0, 1e3),
   entropyCoef: real(-1e3, 1e3),
   temperature: real(1e-3, 1e3),
@@ -137,6 +182,7 @@ export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
 
 /** Allowed values of every setting that is a word. */
 export const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  preset: PRESETS,
   advantageEstimator: ADVANTAGE_ESTIMATORS,
   scaleRewards: ["group", "batch", "none"],
   policyLoss: ["ppo", "reinforce", "cispo", "sapo", "dppo", "gspo", "gmpo"],
@@ -145,6 +191,14 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   klEstimator: ["k1", "k2", "k3"],
   lrScheduler: ["constant", "cosine"],
 };
+
+/** Every setting that is on or off. */
+export const SWITCHES: readonly string[] = [
+  "klInReward",
+  "dynamicSampling",
+  "maskTruncatedCompletions",
+  "overlongFiltering",
+];
 
 /** The objective with every default filled in. */
 export type ResolvedObjective =
@@ -169,6 +223,7 @@ export function resolveObjective(
     lossAlpha: 1,
     lossScaleFactor: maxCompletionLength,
     lossScope: "batch",
+    lossMicroBatchSize: 4,
     beta: 0,
     klEstimator: "k3",
     entropyCoef: 0,
@@ -197,10 +252,16 @@ export function resolveTrainOptions(
   options: TrainOptions,
   taskMaxCompletionLength: number,
 ): ResolvedTrainOptions {
-  const given = Object.fromEntries(
+  const chosen = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as unknown as TrainOptions;
-  const maxCompletionLength = given.maxCompletionLength ?? taskMaxCompletionLength;
+  const maxCompletionLength = chosen.maxCompletionLength ?? taskMaxCompletionLength;
+  if (chosen.preset !== undefined) checkSetting("preset", chosen.preset);
+  const given: TrainOptions = {
+    ...(chosen.klInReward ? { klEstimator: "k1" } : {}),
+    ...presetOptions(chosen.preset, maxCompletionLength),
+    ...chosen,
+  };
   const resolved: ResolvedTrainOptions = {
     promptsPerStep: 32,
     numGenerations: 16,
@@ -208,7 +269,14 @@ export function resolveTrainOptions(
     miniBatchSize: "all",
     numIterations: 1,
     maxTokensPerMicroBatch: 8192,
+    klInReward: false,
+    refSyncSteps: 0,
+    dynamicSampling: false,
+    maxGenBatches: 10,
     maskTruncatedCompletions: false,
+    overlongFiltering: false,
+    softOverlongBuffer: 0,
+    softOverlongPenalty: 1,
     weightDecay: 0,
     adamBeta1: 0.9,
     adamBeta2: 0.999,
@@ -223,7 +291,13 @@ export function resolveTrainOptions(
     ...given,
   };
   for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
-  const { miniBatchSize, numGenerations, promptsPerStep } = resolved;
+  checkTogether(resolved);
+  return resolved;
+}
+
+/** Checks what one setting demands of another. */
+function checkTogether(options: ResolvedTrainOptions): void {
+  const { miniBatchSize, numGenerations, promptsPerStep, beta, maxCompletionLength } = options;
   if (
     miniBatchSize !== "all" &&
     (!Number.isInteger(miniBatchSize) || miniBatchSize < 1 || miniBatchSize % numGenerations !== 0)
@@ -239,10 +313,23 @@ export function resolveTrainOptions(
       }: current value is ${miniBatchSize}`,
     );
   }
-  return resolved;
+  if (beta === 0 && (options.klInReward || options.refSyncSteps > 0)) {
+    throw new RangeError(
+      `${
+        options.klInReward ? "klInReward" : "refSyncSteps"
+      } needs a reference policy, and beta is 0: ` +
+        "give beta > 0, 0.001 to 0.1 are usual",
+    );
+  }
+  if (options.softOverlongBuffer >= maxCompletionLength) {
+    throw new RangeError(
+      `softOverlongBuffer must be less than maxCompletionLength = ${maxCompletionLength}: ` +
+        `current value is ${options.softOverlongBuffer}`,
+    );
+  }
 }
 
-/** Checks one setting against {@linkcode NUMBER_RULES} and {@linkcode CHOICES}. */
+/** Checks one setting against {@linkcode NUMBER_RULES}, {@linkcode CHOICES} and {@linkcode SWITCHES}. */
 function checkSetting(name: string, value: unknown): void {
   const rule = NUMBER_RULES[name];
   if (rule) {
@@ -266,7 +353,7 @@ function checkSetting(name: string, value: unknown): void {
     }
     return;
   }
-  if (name === "maskTruncatedCompletions") {
+  if (SWITCHES.includes(name)) {
     if (typeof value !== "boolean") {
       throw new RangeError(`${name} must be true or false: current value is ${value}`);
     }

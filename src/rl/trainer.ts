@@ -12,16 +12,19 @@ import { Generator } from "../model/generate.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
+import { BatchSampler, type StepBatch } from "./dynamic_sampling.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
 import { checkFit } from "./fit.ts";
 import { rolloutMetrics } from "./metrics.ts";
-import { type Rollout, rollOut } from "./rollout.ts";
-import { eosTokenIdsOf, type Task } from "./task.ts";
+import { Reference } from "./reference.ts";
+import type { Rollout } from "./rollout.ts";
+import type { Task } from "./task.ts";
 import {
   type ResolvedTrainOptions,
   resolveTrainOptions,
   type TrainOptions,
 } from "./train_options.ts";
+import { TrainingWatch } from "./training_watch.ts";
 import { Updater } from "./update.ts";
 
 /** One completion of a step. */
@@ -34,7 +37,7 @@ export interface CompletionRecord {
   readonly reward: number;
   /** What each reward function said, for tasks with several. */
   readonly rewards?: Readonly<Record<string, number | null>>;
-  /** Its advantage within the group. */
+  /** Its advantage within the group; 0 where dynamic sampling left its prompt out. */
   readonly advantage: number;
   /** Whether the length limit cut it off. */
   readonly truncated: boolean;
@@ -48,6 +51,8 @@ export interface StepReport {
   readonly metrics: Record<string, number>;
   /** All completions of the step. */
   readonly completions: readonly CompletionRecord[];
+  /** What seems to go wrong since this step, and what to do about it. */
+  readonly warnings: readonly string[];
 }
 
 /** Trains a policy on a task with a verifiable reward. */
@@ -60,30 +65,44 @@ export class Trainer {
   readonly options: ResolvedTrainOptions;
   /** AdamW and its moments. */
   readonly optimizer: AdamW;
+  /** The frozen policy that training is not to stray from, where `beta` is not 0. */
+  readonly reference: Reference | undefined;
   /** Steps done; set it when resuming. */
   completedSteps = 0;
 
   readonly #generator: Generator;
+  readonly #sampler: BatchSampler;
   readonly #updater: Updater;
+  readonly #watch: TrainingWatch;
 
   private constructor(
     policy: Policy,
     task: Task,
     options: ResolvedTrainOptions,
-    parts: { optimizer: AdamW; generator: Generator; updater: Updater },
+    parts: {
+      optimizer: AdamW;
+      generator: Generator;
+      sampler: BatchSampler;
+      reference: Reference | undefined;
+      updater: Updater;
+    },
   ) {
     this.policy = policy;
     this.task = task;
     this.options = options;
     this.optimizer = parts.optimizer;
+    this.reference = parts.reference;
     this.#generator = parts.generator;
+    this.#sampler = parts.sampler;
     this.#updater = parts.updater;
+    this.#watch = new TrainingWatch(options);
   }
 
   /**
    * Checks the settings, takes the memory and compiles everything a step needs.
    *
-   * @param policy The policy; its weights are changed by training.
+   * @param policy The policy; its weights are changed by training. As it is now it becomes the reference, if there is
+   * one.
    * @param task The task.
    * @param options Settings; see {@linkcode TrainOptions} for defaults.
    * @throws {RangeError} If a setting is out of range or does not fit the policy or the task.
@@ -116,8 +135,27 @@ export class Trainer {
         maxGradNorm: resolved.maxGradNorm,
       },
     );
-    const updater = await Updater.create(policy, optimizer, generator.logProbs, resolved);
-    return new Trainer(policy, task, resolved, { optimizer, generator, updater });
+    const sampler = new BatchSampler(policy.gpu, generator, task, resolved);
+    const { oldLogProbs } = sampler;
+    const reference = resolved.beta === 0
+      ? undefined
+      : await Reference.create(policy, oldLogProbs, {
+        temperature: resolved.temperature,
+        maxTokens: resolved.maxTokensPerMicroBatch,
+        klEstimator: resolved.klEstimator,
+      });
+    const updater = await Updater.create(policy, {
+      optimizer,
+      oldLogProbs,
+      ...(reference ? { reference } : {}),
+    }, resolved);
+    return new Trainer(policy, task, resolved, {
+      optimizer,
+      generator,
+      sampler,
+      reference,
+      updater,
+    });
   }
 
   /**
@@ -128,26 +166,17 @@ export class Trainer {
    * @param request `signal` ends the rollout early; its reason is thrown, and the step has not taken place.
    */
   async next(request: { signal?: AbortSignal } = {}): Promise<StepReport> {
-    const { options, policy, task } = this;
+    const { options, policy } = this;
     const step = this.completedSteps;
     const start = performance.now();
     const before = { ...policy.gpu.counters };
-    const rollout = await rollOut(this.#generator, task, {
-      split: "train",
-      problemSeed: options.seed,
-      firstProblem: step * options.promptsPerStep,
-      count: options.promptsPerStep,
-      numGenerations: options.numGenerations,
-      maxCompletionLength: options.maxCompletionLength,
-      temperature: options.temperature,
-      seed: options.seed,
-      step,
-      eosTokenIds: eosTokenIdsOf(task),
-      ...request,
-    });
+    const { refSyncSteps } = options;
+    if (refSyncSteps > 0 && step > 0 && step % refSyncSteps === 0) this.reference?.synchronise();
+
+    const batch = await this.#sampler.next(step, request);
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
-    const update = await this.#updater.update(rollout, {
+    const update = await this.#updater.update(batch.used, {
       learningRate: (optimizerStep) =>
         learningRateAt(optimizerStep, {
           learningRate: options.learningRate,
@@ -159,34 +188,25 @@ export class Trainer {
     });
     const end = performance.now();
     this.completedSteps = step + 1;
+
+    const { sampled } = batch;
     const seconds = (end - start) / 1000;
-    const names = Object.keys(rollout.rewardsByFunction);
+    const metrics = {
+      "training/global_step": this.completedSteps,
+      ...rolloutMetrics(sampled),
+      ...(options.dynamicSampling ? dynamicSamplingMetrics(batch) : {}),
+      ...update.metrics,
+      "timing_s/gen": sampled.seconds.generation,
+      "timing_s/reward": sampled.seconds.reward,
+      "timing_s/update": (end - updateStart) / 1000,
+      "timing_s/step": seconds,
+      ...performanceMetrics(before, rolledOut, policy.gpu.counters, sampled, seconds),
+    };
     return {
       step: this.completedSteps,
-      metrics: {
-        "training/global_step": this.completedSteps,
-        ...rolloutMetrics(rollout),
-        ...update.metrics,
-        "timing_s/gen": rollout.seconds.generation,
-        "timing_s/reward": rollout.seconds.reward,
-        "timing_s/update": (end - updateStart) / 1000,
-        "timing_s/step": seconds,
-        ...performanceMetrics(before, rolledOut, policy.gpu.counters, rollout, seconds),
-      },
-      completions: rollout.completions.map((completionIds, b) => ({
-        promptIds: rollout.problems[Math.floor(b / options.numGenerations)]!.promptIds,
-        completionIds,
-        reward: rollout.rewards[b]!,
-        ...(names.length > 0
-          ? {
-            rewards: Object.fromEntries(
-              names.map((name) => [name, rollout.rewardsByFunction[name]![b]!]),
-            ),
-          }
-          : {}),
-        advantage: update.advantages[b]!,
-        truncated: rollout.truncated[b]!,
-      })),
+      metrics,
+      completions: completionRecords(batch, update.advantages),
+      warnings: this.#watch.observe(metrics),
     };
   }
 
@@ -210,9 +230,40 @@ export class Trainer {
   /** Releases the trainer's memory; the policy stays. */
   destroy(): void {
     this.#updater.destroy();
+    this.reference?.destroy();
+    this.#sampler.destroy();
     this.#generator.destroy();
     this.optimizer.destroy();
   }
+}
+
+/** One record for each completion sampled, the ones not trained on among them. */
+function completionRecords(batch: StepBatch, advantages: Float64Array): CompletionRecord[] {
+  const { sampled, kept } = batch;
+  const { numGenerations, rewardsByFunction } = sampled;
+  const place = new Map(kept.map((p, i) => [p, i]));
+  const names = Object.keys(rewardsByFunction);
+  return sampled.completions.map((completionIds, b) => {
+    const p = Math.floor(b / numGenerations);
+    const used = place.get(p);
+    const rewards = names.map((name) => [name, rewardsByFunction[name]![b]!]);
+    return {
+      promptIds: sampled.problems[p]!.promptIds,
+      completionIds,
+      reward: sampled.rewards[b]!,
+      ...(names.length > 0 ? { rewards: Object.fromEntries(rewards) } : {}),
+      advantage: used === undefined ? 0 : advantages[used * numGenerations + b % numGenerations]!,
+      truncated: sampled.truncated[b]!,
+    };
+  });
+}
+
+function dynamicSamplingMetrics({ sampled, used, genBatches }: StepBatch): Record<string, number> {
+  return {
+    "dynamic_sampling/gen_batches": genBatches,
+    "dynamic_sampling/prompts": used.problems.length,
+    "dynamic_sampling/frac_kept": used.problems.length / sampled.problems.length,
+  };
 }
 
 function performanceMetrics(

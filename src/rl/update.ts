@@ -15,7 +15,9 @@ import { lossWeights } from "./aggregation.ts";
 import { Credit } from "./credit.ts";
 import { effectiveSampleSize } from "./estimator_statistics.ts";
 import { Learner } from "./learner.ts";
+import { softOverlongPunishment } from "./overlong.ts";
 import { policyLossSettings } from "./policy_loss.ts";
+import type { Reference } from "./reference.ts";
 import type { Rollout } from "./rollout.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -35,6 +37,7 @@ export class Updater {
   readonly #policy: Policy;
   readonly #options: ResolvedTrainOptions;
   readonly #optimizer: AdamW;
+  readonly #reference: Reference | undefined;
   readonly #credit: Credit;
   readonly #learner: Learner;
   readonly #readback: Readback;
@@ -43,11 +46,12 @@ export class Updater {
   private constructor(
     policy: Policy,
     options: ResolvedTrainOptions,
-    parts: { optimizer: AdamW; credit: Credit; learner: Learner },
+    parts: { optimizer: AdamW; reference?: Reference; credit: Credit; learner: Learner },
   ) {
     this.#policy = policy;
     this.#options = options;
     this.#optimizer = parts.optimizer;
+    this.#reference = parts.reference;
     this.#credit = parts.credit;
     this.#learner = parts.learner;
     this.#readback = new Readback(policy.gpu, [parts.learner.stats, parts.optimizer.gradNorm]);
@@ -60,26 +64,32 @@ export class Updater {
    * Takes the memory and compiles the plans.
    *
    * @param policy The policy.
-   * @param optimizer Over all its parameters.
-   * @param oldLogProbs Where the sampler leaves its log-probabilities (B, M).
+   * @param parts The `optimizer` over all its parameters, where the log-probabilities of the sampler will be
+   * (`oldLogProbs`, B, M), and the `reference` if there is one.
    * @param options Every setting.
    */
   static async create(
     policy: Policy,
-    optimizer: AdamW,
-    oldLogProbs: Tensor,
+    parts: { optimizer: AdamW; oldLogProbs: Tensor; reference?: Reference },
     options: ResolvedTrainOptions,
   ): Promise<Updater> {
+    const { oldLogProbs, reference } = parts;
     const responses = options.promptsPerStep * options.numGenerations;
     const credit = await Credit.create(policy.gpu, responses, options);
     const { advantages, weights } = credit;
-    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+    const learner = await Learner.create(policy, {
+      advantages,
+      weights,
+      oldLogProbs,
+      ...(reference ? { refLogProbs: reference.logProbs } : {}),
+    }, {
       ...policyLossSettings(options),
       temperature: options.temperature,
-      beta: options.beta,
+      beta: options.klInReward ? 0 : options.beta,
       entropyCoef: options.entropyCoef,
+      ...(reference && !options.klInReward ? { klEstimator: options.klEstimator } : {}),
     }, options.maxTokensPerMicroBatch);
-    return new Updater(policy, options, { optimizer, credit, learner });
+    return new Updater(policy, options, { ...parts, credit, learner });
   }
 
   /**
@@ -88,33 +98,38 @@ export class Updater {
    * Responses with advantage zero have no part in the gradient unless there is a divergence or entropy term, and are
    * then not computed at all; they still count in the weights of the others.
    *
-   * @param rollout Completions and rewards.
+   * @param rollout Completions and rewards; without any, nothing happens.
    * @param at `learningRate` by optimizer step, and the training `step` for messages.
-   * @throws {Error} If a loss or gradient is not finite.
+   * @throws {Error} If a sampled probability, a loss or a gradient is not finite.
    */
   async update(
     rollout: Rollout,
     at: { learningRate: (optimizerStep: number) => number; step: number },
   ): Promise<UpdateReport> {
     const options = this.#options;
-    const { numGenerations, numIterations } = options;
-    const lengths = rollout.completions.map((c, b) =>
-      options.maskTruncatedCompletions && rollout.truncated[b] ? 0 : c.length
+    await this.#checkSampled(rollout, at.step);
+    const { rewards, metrics } = await this.#shapeRewards(rollout);
+    const lengths = rollout.completions.map((c) => c.length);
+    const scoredLengths = lengths.map((length, b) =>
+      options.maskTruncatedCompletions && rollout.truncated[b] ? 0 : length
     );
-    const advantages = groupAdvantages(rollout.rewards, numGenerations, {
+    const withheld = lengths.map((length) =>
+      options.overlongFiltering && length >= options.maxCompletionLength
+    );
+    const advantages = groupAdvantages(rewards, options.numGenerations, {
       advantageEstimator: options.advantageEstimator,
-      lengths: rollout.completions.map((c) => c.length),
+      lengths,
       ...(options.scaleRewards ? { scaleRewards: options.scaleRewards } : {}),
-    });
-    const onlyAdvantage = options.beta === 0 && options.entropyCoef === 0;
-    const counts = (b: number) => lengths[b]! > 0 && !(onlyAdvantage && advantages[b] === 0);
-    this.#credit.upload(rollout.rewards, lengths);
+    }).map((advantage, b) => withheld[b] ? 0 : advantage);
+    const onlyAdvantage = (options.beta === 0 || options.klInReward) && options.entropyCoef === 0;
+    const counts = (b: number) => scoredLengths[b]! > 0 && !(onlyAdvantage && advantages[b] === 0);
+    this.#credit.upload({ rewards, lengths, scoredLengths, withheld });
 
     const totals = new Totals();
     let before: Work[] = [this.#credit.advantagePlan];
-    for (let iteration = 0; iteration < numIterations; iteration++) {
-      for (let start = 0; start < rollout.completions.length; start += this.#miniBatch) {
-        const end = Math.min(start + this.#miniBatch, rollout.completions.length);
+    for (let iteration = 0; iteration < options.numIterations; iteration++) {
+      for (let start = 0; start < lengths.length; start += this.#miniBatch) {
+        const end = Math.min(start + this.#miniBatch, lengths.length);
         const groups = promptGroups(rollout, start, end, counts);
         this.#credit.select({ start, end });
         this.#optimizer.options.learningRate = at.learningRate(this.#optimizer.stepCount);
@@ -132,8 +147,55 @@ export class Updater {
         totals.add(stats, gradNorm!, this.#optimizer.options.learningRate);
       }
     }
-    const weights = lossWeights(lengths, options);
-    return { advantages, metrics: { ...totals.metrics(), ...weightMetrics(weights) } };
+    return {
+      advantages,
+      metrics: {
+        ...metrics,
+        ...advantageMetrics(advantages),
+        ...totals.metrics(),
+        ...(this.#reference && !options.klInReward ? { "actor/kl": totals.kl } : {}),
+        ...weightMetrics(lossWeights(scoredLengths, options)),
+      },
+    };
+  }
+
+  /**
+   * Rewards as the advantages are to see them: what the verifier gave, less the punishment of overlong responses and the
+   * divergence from the reference. The reference scores the rollout on the way, also where the divergence is in the loss.
+   */
+  async #shapeRewards(
+    rollout: Rollout,
+  ): Promise<{ rewards: number[]; metrics: Record<string, number> }> {
+    const options = this.#options;
+    const reference = this.#reference;
+    const lengths = rollout.completions.map((c) => c.length);
+    const metrics: Record<string, number> = {};
+    let rewards = rollout.rewards.map((reward, b) =>
+      reward + softOverlongPunishment(lengths[b]!, options)
+    );
+    reference?.score(promptGroups(rollout, 0, lengths.length, () => true));
+    if (reference && options.klInReward) {
+      const divergence = await reference.divergence(lengths);
+      rewards = rewards.map((reward, b) => reward - options.beta * divergence[b]!);
+      metrics["actor/kl"] = sum(divergence) / Math.max(1, sum(lengths));
+    }
+    if (options.klInReward || options.softOverlongBuffer > 0) {
+      metrics["reward/shaped_mean"] = sum(rewards) / Math.max(1, rewards.length);
+    }
+    return { rewards, metrics };
+  }
+
+  /** A policy with a weight that is not finite samples all the same; its entropies tell. */
+  async #checkSampled(rollout: Rollout, step: number): Promise<void> {
+    const bad = rollout.entropySums.findIndex((entropy) => !Number.isFinite(entropy));
+    if (bad < 0) return;
+    const groups = promptGroups(rollout, 0, rollout.completions.length, () => true);
+    const where = await this.#learner.locateNonFinite(groups);
+    throw new Error(
+      `Step ${step}: completion ${bad} was sampled from probabilities that are not finite. ${
+        notFinite(where)
+      }`,
+    );
   }
 
   async #checkFinite(
@@ -146,10 +208,7 @@ export class Updater {
     if (Number.isFinite(loss) && Number.isFinite(gradNorm) && stats[AT.notFinite] === 0) return;
     const where = await this.#learner.locateNonFinite(groups);
     throw new Error(
-      `Step ${step}: the loss is ${loss}, the gradient norm ${gradNorm}. First value that is not finite: ${
-        where ?? "none when run again"
-      }. The parameters are as the last good optimizer step left them; resume from the checkpoint with a lower ` +
-        "learning rate",
+      `Step ${step}: the loss is ${loss}, the gradient norm ${gradNorm}. ${notFinite(where)}`,
     );
   }
 
@@ -159,6 +218,12 @@ export class Updater {
     this.#learner.destroy();
     this.#credit.destroy();
   }
+}
+
+function notFinite(where: string | undefined): string {
+  return `First value that is not finite: ${where ?? "none when run again"}. ` +
+    "The parameters are as the last good optimizer step left them; resume from the checkpoint with a lower " +
+    "learning rate";
 }
 
 /** Prompts of the responses start … end - 1 with those that count. */
@@ -197,28 +262,50 @@ class Totals {
     this.#steps++;
   }
 
+  #perItem(i: number): number {
+    return this.#sums[i]! / Math.max(1, this.#sums[AT.items]!);
+  }
+
+  /** Mean estimate of the divergence from the reference per token. */
+  get kl(): number {
+    return this.#perItem(AT.klSum);
+  }
+
   metrics(): Record<string, number> {
-    const sums = this.#sums;
-    const items = sums[AT.items]!;
-    const perItem = (i: number) => items > 0 ? sums[i]! / items : 0;
+    const perItem = (i: number) => this.#perItem(i);
+    const perStep = (total: number) => total / Math.max(1, this.#steps);
     return {
-      "actor/pg_loss": sums[AT.policyLoss]! / this.#steps,
-      "actor/loss": sums[AT.loss]! / this.#steps,
-      "actor/entropy": perItem(AT.entropySum),
-      "actor/grad_norm": this.#gradNorm / this.#steps,
+      "actor/pg_loss": perStep(this.#sums[AT.policyLoss]!),
+      "actor/loss": perStep(this.#sums[AT.loss]!),
+      "actor/grad_norm": perStep(this.#gradNorm),
       "actor/lr": this.#learningRate,
       "actor/clipfrac": perItem(AT.clippedLow) + perItem(AT.clippedHigh) + perItem(AT.dualClipped),
       "actor/clipfrac_low": perItem(AT.clippedLow),
       "actor/clipfrac_high": perItem(AT.clippedHigh),
       "actor/ppo_kl": perItem(AT.ppoKlSum),
-      "actor/loss_tokens": items / this.#steps,
+      "actor/loss_tokens": perStep(this.#sums[AT.items]!),
       "rollout_corr/logp_diff_max": this.#logProbDiffMax,
     };
   }
 }
 
+function advantageMetrics(advantages: Float64Array): Record<string, number> {
+  if (advantages.length === 0) return {};
+  return {
+    "advantages/mean": sum(advantages) / advantages.length,
+    "advantages/max": advantages.reduce((a, b) => Math.max(a, b)),
+    "advantages/min": advantages.reduce((a, b) => Math.min(a, b)),
+  };
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
 function weightMetrics(weights: Float64Array): Record<string, number> {
-  const total = weights.reduce((sum, w) => sum + w, 0);
+  const total = sum(weights);
   const n = weights.length;
   return {
     // Relative to equal weights, so that 1 means that every response counts alike.

@@ -1,0 +1,183 @@
+/**
+ * The batch of a training step: one rollout, or with dynamic sampling as many as it takes to find prompts whose rewards
+ * differ.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { submit } from "../gpu/submit.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Generator } from "../model/generate.ts";
+import { type Rollout, rollOut } from "./rollout.ts";
+import { eosTokenIdsOf, type Task } from "./task.ts";
+import type { ResolvedTrainOptions } from "./train_options.ts";
+
+/** What was sampled in a step, and what of it to train on. */
+export interface StepBatch {
+  /** Everything sampled. */
+  readonly sampled: Rollout;
+  /** What to train on; the same unless dynamic sampling left prompts out. */
+  readonly used: Rollout;
+  /** Problems of `used`, as indices into those of `sampled`. */
+  readonly kept: readonly number[];
+  /** Number of rollouts. */
+  readonly genBatches: number;
+}
+
+/**
+ * Whether a prompt teaches anything: its rewards differ, or there is one response only and nothing to compare it with.
+ *
+ * @param rewards Rewards of the responses to one prompt.
+ */
+export function hasSignal(rewards: readonly number[]): boolean {
+  return rewards.length === 1 || rewards.some((reward) => reward !== rewards[0]);
+}
+
+/** Samples the batches of training steps. */
+export class BatchSampler {
+  /** Log-probabilities of the tokens of the last batch to train on (B, M). */
+  readonly oldLogProbs: Tensor;
+
+  readonly #gpu: Gpu;
+  readonly #generator: Generator;
+  readonly #task: Task;
+  readonly #options: ResolvedTrainOptions;
+
+  /**
+   * @param gpu The device.
+   * @param generator Where to generate.
+   * @param task The task.
+   * @param options Every setting.
+   */
+  constructor(gpu: Gpu, generator: Generator, task: Task, options: ResolvedTrainOptions) {
+    this.#gpu = gpu;
+    this.#generator = generator;
+    this.#task = task;
+    this.#options = options;
+    const { promptsPerStep, numGenerations, dynamicSampling } = options;
+    const shape = [promptsPerStep * numGenerations, generator.capacity.completionLength];
+    this.oldLogProbs = dynamicSampling
+      ? gpu.tensor(shape, { name: "kept_log_probs" })
+      : generator.logProbs.view(shape);
+  }
+
+  /**
+   * Samples the batch of a step.
+   *
+   * Which problems are asked depends on the step alone, so that a resumed run asks the same: each step has room for
+   * `maxGenBatches` rollouts, whether it needs them or not.
+   *
+   * @param step Zero-based training step.
+   * @param request `signal` ends it early; its reason is thrown.
+   */
+  async next(step: number, request: { signal?: AbortSignal } = {}): Promise<StepBatch> {
+    const { promptsPerStep, dynamicSampling, maxGenBatches } = this.#options;
+    if (!dynamicSampling) {
+      const sampled = await this.#rollOut(step, step * promptsPerStep, request);
+      return { sampled, used: sampled, kept: sampled.problems.map((_, p) => p), genBatches: 1 };
+    }
+    const rollouts: Rollout[] = [];
+    const kept: number[] = [];
+    while (kept.length < promptsPerStep && rollouts.length < maxGenBatches) {
+      const batch = step * maxGenBatches + rollouts.length;
+      const rollout = await this.#rollOut(step, batch * promptsPerStep, request);
+      const withSignal = rollout.problems
+        .map((_, p) => p)
+        .filter((p) => hasSignal(rewardsOf(rollout, p)))
+        .slice(0, promptsPerStep - kept.length);
+      this.#keepLogProbs(withSignal, kept.length);
+      kept.push(...withSignal.map((p) => rollouts.length * promptsPerStep + p));
+      rollouts.push(rollout);
+    }
+    const sampled = joinRollouts(rollouts);
+    return { sampled, used: pickProblems(sampled, kept), kept, genBatches: rollouts.length };
+  }
+
+  async #rollOut(
+    step: number,
+    firstProblem: number,
+    request: { signal?: AbortSignal },
+  ): Promise<Rollout> {
+    const options = this.#options;
+    return await rollOut(this.#generator, this.#task, {
+      split: "train",
+      problemSeed: options.seed,
+      firstProblem,
+      count: options.promptsPerStep,
+      numGenerations: options.numGenerations,
+      maxCompletionLength: options.maxCompletionLength,
+      temperature: options.temperature,
+      seed: options.seed,
+      step,
+      eosTokenIds: eosTokenIdsOf(this.#task),
+      ...request,
+    });
+  }
+
+  /** Copies the rows of some problems behind those kept so far; the next rollout overwrites the generator's. */
+  #keepLogProbs(problems: readonly number[], keptSoFar: number): void {
+    const [rows, width] = [this.#options.numGenerations, this.#generator.capacity.completionLength];
+    const group = (tensor: Tensor, p: number) =>
+      tensor.view([rows, width], { elementOffset: p * rows * width });
+    const copies = problems.map((p, i) => ({
+      copy: group(this.#generator.logProbs, p),
+      to: group(this.oldLogProbs, keptSoFar + i),
+    }));
+    if (copies.length > 0) submit(this.#gpu, copies);
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    if (this.#options.dynamicSampling) this.#gpu.destroyTensor(this.oldLogProbs);
+  }
+}
+
+function rewardsOf({ rewards, numGenerations }: Rollout, p: number): number[] {
+  return rewards.slice(p * numGenerations, (p + 1) * numGenerations);
+}
+
+/** Several rollouts as one. */
+function joinRollouts(rollouts: readonly Rollout[]): Rollout {
+  const [first] = rollouts as [Rollout];
+  const total = (count: (rollout: Rollout) => number) => rollouts.reduce((n, r) => n + count(r), 0);
+  const names = new Set(rollouts.flatMap((r) => Object.keys(r.rewardsByFunction)));
+  return {
+    problems: rollouts.flatMap((r) => r.problems),
+    numGenerations: first.numGenerations,
+    completions: rollouts.flatMap((r) => r.completions),
+    truncated: rollouts.flatMap((r) => r.truncated),
+    entropySums: Float32Array.from(rollouts.flatMap((r) => Array.from(r.entropySums))),
+    rewards: rollouts.flatMap((r) => r.rewards),
+    rewardsByFunction: Object.fromEntries(
+      [...names].map((name) => [
+        name,
+        rollouts.flatMap((r) => r.rewardsByFunction[name] ?? r.rewards.map(() => null)),
+      ]),
+    ),
+    seconds: {
+      generation: total((r) => r.seconds.generation),
+      reward: total((r) => r.seconds.reward),
+    },
+  };
+}
+
+/** The part of a rollout that answers some of its problems. */
+function pickProblems(rollout: Rollout, problems: readonly number[]): Rollout {
+  const { numGenerations } = rollout;
+  const picked = <T>(list: ArrayLike<T>): T[] =>
+    problems.flatMap((p) =>
+      Array.from({ length: numGenerations }, (_, g) => list[p * numGenerations + g]!)
+    );
+  return {
+    ...rollout,
+    problems: problems.map((p) => rollout.problems[p]!),
+    completions: picked(rollout.completions),
+    truncated: picked(rollout.truncated),
+    entropySums: Float32Array.from(picked(rollout.entropySums)),
+    rewards: picked(rollout.rewards),
+    rewardsByFunction: Object.fromEntries(
+      Object.entries(rollout.rewardsByFunction).map(([name, list]) => [name, picked(list)]),
+    ),
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Published methods as settings.
+ *
+ * @module
+ */
+
+import type { TrainOptions } from "./train_options.ts";
+
+/**
+ * A published method. None of them keeps a reference policy: set `beta` for one.
+ *
+ * - `"grpo"`: z-scored rewards, mean over responses of token means (arXiv 2402.03300).
+ * - `"drGrpo"`: centred rewards, constant divisor (arXiv 2503.20783).
+ * - `"dapo"`: token mean, clip-higher, dynamic sampling, soft overlong punishment over the last fifth
+ *   (arXiv 2503.14476).
+ * - `"gspo"`: ratio and clip per response (arXiv 2507.18071).
+ * - `"cispo"`: clipped importance weights, token mean (arXiv 2506.13585).
+ * - `"deltaL"`: ΔL Normalization as its authors run it, α = 1 (arXiv 2509.07558).
+ * - `"dapoDeltaL"`: their combination with DAPO: clip-higher and dynamic sampling, and ΔL in place of the token mean and
+ *   of both treatments of overlong responses.
+ */
+export type Preset = "grpo" | "drGrpo" | "dapo" | "gspo" | "cispo" | "deltaL" | "dapoDeltaL";
+
+type PresetOptions = Omit<Partial<TrainOptions>, "preset">;
+
+/** Clip bounds of the authors of arXiv 2509.07558, in all their scripts. */
+const AUTHORS_CLIP = { policyLoss: "ppo", epsilon: 0.2, epsilonHigh: 0.3 } as const;
+
+const OPTIONS: Readonly<Record<Preset, (maxCompletionLength: number) => PresetOptions>> = {
+  grpo: () => ({
+    advantageEstimator: "grpo",
+    lossAggregation: "grpo",
+    policyLoss: "ppo",
+    epsilon: 0.2,
+    epsilonHigh: 0.2,
+  }),
+  drGrpo: () => ({
+    advantageEstimator: "drGrpo",
+    lossAggregation: "drGrpo",
+    policyLoss: "ppo",
+    epsilon: 0.2,
+    epsilonHigh: 0.2,
+  }),
+  dapo: (maxCompletionLength) => ({
+    advantageEstimator: "grpo",
+    lossAggregation: "dapo",
+    policyLoss: "ppo",
+    epsilon: 0.2,
+    epsilonHigh: 0.28,
+    dynamicSampling: true,
+    // 4096 of 20480 tokens there.
+    softOverlongBuffer: Math.floor(maxCompletionLength / 5),
+    softOverlongPenalty: 1,
+  }),
+  gspo: () => ({ advantageEstimator: "grpo", lossAggregation: "grpo", policyLoss: "gspo" }),
+  cispo: () => ({ advantageEstimator: "grpo", lossAggregation: "dapo", policyLoss: "cispo" }),
+  deltaL: () => ({
+    ...AUTHORS_CLIP,
+    advantageEstimator: "grpo",
+    lossAggregation: "deltaL",
+    lossAlpha: 1,
+    lossScope: "batch",
+    dualClip: 3,
+  }),
+  dapoDeltaL: () => ({
+    ...AUTHORS_CLIP,
+    advantageEstimator: "grpo",
+    lossAggregation: "deltaL",
+    lossAlpha: 1,
+    lossScope: "batch",
+    dualClip: 10,
+    dynamicSampling: true,
+  }),
+};
+
+/** Every preset. */
+export const PRESETS: readonly Preset[] = Object.keys(OPTIONS) as Preset[];
+
+/**
+ * The settings of a preset.
+ *
+ * @param preset The preset; `undefined` gives no settings.
+ * @param maxCompletionLength The most tokens of a response.
+ */
+export function presetOptions(
+  preset: Preset | undefined,
+  maxCompletionLength: number,
+): PresetOptions {
+  return preset === undefined ? {} : OPTIONS[preset](maxCompletionLength);
+}

@@ -1,0 +1,136 @@
+/**
+ * The reference policy: a frozen copy of the policy that training is not to stray from.
+ *
+ * @module
+ */
+
+import { Plan } from "../gpu/plan.ts";
+import { Readback, submit } from "../gpu/submit.ts";
+import { Dim, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { PackedInputs } from "../model/packed_inputs.ts";
+import { type PromptGroup, splitGroups } from "../model/packing.ts";
+import { Parameters } from "../model/parameters.ts";
+import type { Policy } from "../model/policy.ts";
+import { encode, head } from "../model/transformer.ts";
+import { logProb } from "../ops/log_prob.ts";
+import { responseKl } from "../ops/response_kl.ts";
+import { scatterItems } from "../ops/scatter_items.ts";
+import type { KlEstimator } from "./kl.ts";
+
+/** Options of {@linkcode Reference.create}. */
+export interface ReferenceOptions {
+  /** Divides the logits. */
+  readonly temperature: number;
+  /** Packed tokens per forward pass. */
+  readonly maxTokens: number;
+  /** Estimator of {@linkcode Reference.divergence}. */
+  readonly klEstimator: KlEstimator;
+}
+
+/** A frozen copy of a policy, and what it says about a rollout. */
+export class Reference {
+  /** The frozen weights; write here what a checkpoint has. */
+  readonly parameters: Parameters;
+  /** Log-probabilities of the tokens last scored (B, M). */
+  readonly logProbs: Tensor;
+
+  readonly #policy: Policy;
+  readonly #maxTokens: number;
+  readonly #plan: Plan;
+  readonly #inputs: PackedInputs;
+  readonly #responses: Dim;
+  readonly #lengths: Tensor;
+  readonly #divergencePlan: Plan;
+  readonly #divergences: Readback;
+
+  private constructor(policy: Policy, oldLogProbs: Tensor, options: ReferenceOptions) {
+    const { gpu, config } = policy;
+    this.#policy = policy;
+    this.#maxTokens = options.maxTokens;
+    this.parameters = new Parameters(gpu, config);
+    const [B, M] = oldLogProbs.shape.map(sizeLimit) as [number, number];
+    this.logProbs = gpu.tensor([B, M], { name: "ref_log_probs" });
+
+    this.#plan = new Plan(gpu, "reference");
+    this.#inputs = new PackedInputs(this.#plan, options.maxTokens);
+    const hidden = encode(this.#plan, this.parameters, this.#inputs);
+    const logits = head(this.#plan, this.parameters, hidden);
+    const { temperature } = options;
+    const scored = logProb(this.#plan, logits, this.#inputs, { temperature });
+    scatterItems(this.#plan, scored.logProbs, this.#inputs, this.logProbs);
+
+    this.#responses = new Dim("responses", B);
+    this.#lengths = gpu.tensor([this.#responses], { name: "reference.lengths", dtype: "u32" });
+    this.#divergencePlan = new Plan(gpu, "divergence");
+    const sums = responseKl(
+      this.#divergencePlan,
+      { logProbs: oldLogProbs, refLogProbs: this.logProbs, lengths: this.#lengths },
+      { klEstimator: options.klEstimator },
+    );
+    this.#divergences = new Readback(gpu, [this.#divergencePlan.keep(sums)]);
+  }
+
+  /**
+   * Copies the policy's weights as they are and compiles what scoring needs.
+   *
+   * @param policy What to copy.
+   * @param oldLogProbs Where the sampler's log-probabilities are (B, M).
+   * @param options Temperature, memory and estimator.
+   */
+  static async create(
+    policy: Policy,
+    oldLogProbs: Tensor,
+    options: ReferenceOptions,
+  ): Promise<Reference> {
+    const reference = new Reference(policy, oldLogProbs, options);
+    await reference.#plan.compile();
+    await reference.#divergencePlan.compile();
+    reference.synchronise();
+    return reference;
+  }
+
+  /** Takes over the policy's weights as they are now. */
+  synchronise(): void {
+    const { gpu, parameters } = this.#policy;
+    submit(gpu, [{ copy: parameters.values, to: this.parameters.values }]);
+  }
+
+  /**
+   * Fills {@linkcode logProbs} for some responses.
+   *
+   * @param groups The responses.
+   */
+  score(groups: readonly PromptGroup[]): void {
+    for (const microBatch of splitGroups(groups, this.#maxTokens)) {
+      this.#inputs.upload(microBatch);
+      submit(this.#policy.gpu, [this.#plan]);
+    }
+  }
+
+  /**
+   * Estimates of the divergence of the policy that sampled the responses from this one, summed over the tokens of each.
+   * Call {@linkcode score} first.
+   *
+   * @param lengths Tokens of each response (B).
+   * @returns Nats (B).
+   */
+  async divergence(lengths: readonly number[]): Promise<Float32Array> {
+    const { gpu } = this.#policy;
+    this.#responses.value = lengths.length;
+    gpu.write(this.#lengths, lengths);
+    submit(gpu, [this.#divergencePlan], this.#divergences);
+    const [sums] = await this.#divergences.take();
+    gpu.check();
+    return sums as Float32Array;
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    const { gpu } = this.#policy;
+    this.#divergences.destroy();
+    this.#divergencePlan.destroy();
+    this.#plan.destroy();
+    this.parameters.destroy();
+    for (const tensor of [this.logProbs, this.#lengths]) gpu.destroyTensor(tensor);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Watching a training run for what usually goes wrong, and saying what to do about it.
+ *
+ * @module
+ */
+
+import type { ResolvedTrainOptions } from "./train_options.ts";
+
+/** Steps in a row with hardly any signal before it is worth a warning. */
+const PATIENCE = 5;
+/** Share of responses cut off above which most of the batch says nothing about the task. */
+const TRUNCATED = 0.5;
+/** Share of prompts with equal rewards above which a step has hardly any gradient. */
+const WITHOUT_SIGNAL = 0.9;
+/** Entropy per token, in nats, below which hardly anything new is tried. */
+const COLLAPSED_ENTROPY = 0.02;
+/** Mean reward from which little signal and little entropy are what success looks like. */
+const SOLVED = 0.95;
+
+/** A trouble with its remedy. */
+interface Check {
+  /** Steps in a row it has to last. */
+  readonly patience: number;
+  /** The warning, where a step has the trouble. */
+  readonly find: (metrics: Readonly<Record<string, number>>) => string | undefined;
+}
+
+/** Turns the metrics of steps into warnings; each is given when a trouble begins, not at every step it lasts. */
+export class TrainingWatch {
+  readonly #checks: readonly Check[];
+  readonly #lasted: number[];
+
+  /** @param options Every setting of the run. */
+  constructor(options: ResolvedTrainOptions) {
+    this.#checks = [
+      { patience: 1, find: (metrics) => truncation(metrics, options) },
+      { patience: PATIENCE, find: (metrics) => lackOfSignal(metrics, options) },
+      { patience: 1, find: (metrics) => shortBatch(metrics, options) },
+      { patience: PATIENCE, find: (metrics) => collapse(metrics, options) },
+    ];
+    this.#lasted = this.#checks.map(() => 0);
+  }
+
+  /**
+   * Takes note of a step.
+   *
+   * @param metrics Its figures.
+   * @returns Warnings to show now.
+   */
+  observe(metrics: Readonly<Record<string, number>>): string[] {
+    const warnings: string[] = [];
+    for (const [i, { patience, find }] of this.#checks.entries()) {
+      const warning = find(metrics);
+      this.#lasted[i] = warning === undefined ? 0 : this.#lasted[i]! + 1;
+      if (this.#lasted[i] === patience) warnings.push(warning!);
+    }
+    return warnings;
+  }
+}
+
+type Metrics = Readonly<Record<string, number>>;
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+function truncation(metrics: Metrics, options: ResolvedTrainOptions): string | undefined {
+  const share = metrics["response_length/clip_ratio"] ?? 0;
+  if (share <= TRUNCATED) return undefined;
+  return `${percent(share)} of the responses are cut off at maxCompletionLength = ` +
+    `${options.maxCompletionLength} and cannot be right: raise it, or begin with a policy that comes to an end`;
+}
+
+function lackOfSignal(metrics: Metrics, options: ResolvedTrainOptions): string | undefined {
+  const share = metrics["frac_reward_zero_std"] ?? 0;
+  if (share <= WITHOUT_SIGNAL || options.numGenerations === 1) return undefined;
+  if ((metrics["reward/mean"] ?? 0) >= SOLVED) {
+    return `${
+      percent(share)
+    } of the prompts are solved by all their responses: the task is learnt, ` +
+      "stop here or make it harder";
+  }
+  return `For ${PATIENCE} steps all responses to more than ${
+    percent(WITHOUT_SIGNAL)
+  } of the prompts have had equal ` +
+    "rewards, which teaches nothing: begin with a better policy or easier prompts, raise numGenerations or the " +
+    "temperature, or give partial rewards";
+}
+
+function shortBatch(metrics: Metrics, options: ResolvedTrainOptions): string | undefined {
+  const prompts = metrics["dynamic_sampling/prompts"] ?? options.promptsPerStep;
+  if (prompts >= options.promptsPerStep) return undefined;
+  return `Dynamic sampling found ${prompts} of ${options.promptsPerStep} prompts with differing rewards in ` +
+    `maxGenBatches = ${options.maxGenBatches} rollouts and made do with them: the task is learnt, out of reach, or ` +
+    "needs more rollouts";
+}
+
+function collapse(metrics: Metrics, options: ResolvedTrainOptions): string | undefined {
+  const entropy = metrics["actor/entropy"] ?? Infinity;
+  if (!(entropy < COLLAPSED_ENTROPY) || (metrics["reward/mean"] ?? 0) >= SOLVED) return undefined;
+  return `The entropy has fallen to ${
+    entropy.toFixed(3)
+  } nats per token and the policy hardly tries anything new: ` +
+    `go back to an earlier checkpoint with a lower learningRate, a larger epsilonHigh or an entropyCoef above ` +
+    `${options.entropyCoef}`;
+}
