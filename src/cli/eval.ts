@@ -5,14 +5,13 @@
  */
 
 import { Policy } from "../model/policy.ts";
-import { evaluate, type Evaluation } from "../rl/evaluation.ts";
-import type { Task } from "../rl/task.ts";
+import { evaluate } from "../rl/evaluation.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { choiceFlag, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
-import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";
+import { evaluationTable } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { bold, dim } from "./style.ts";
@@ -45,47 +44,6 @@ const HELP: CommandHelp = {
   ],
 };
 
-/** Sequences sampled at a time, unless one prompt has more. */
-const WAVE = 512;
-
-/** How to {@linkcode measure}. */
-export interface MeasureOptions {
-  /** Prompts. */
-  readonly prompts: number;
-  /** Seed of prompts and sampling. */
-  readonly seed: number;
-  /** Samples per prompt. Default 8. */
-  readonly numGenerations?: number | undefined;
-  /** Softmax temperature. Default 1. */
-  readonly temperature?: number | undefined;
-  /** The most tokens of a response. Default: the task's. */
-  readonly maxCompletionLength?: number | undefined;
-}
-
-/** Evaluates a policy; the same options give what `train` reports of it. */
-export async function measure(
-  policy: Policy,
-  task: Task,
-  options: MeasureOptions,
-): Promise<{ evaluation: Evaluation; figures: EvaluationFigures }> {
-  const { prompts, seed, numGenerations = 8, temperature = 1 } = options;
-  const { maxCompletionLength = task.maxCompletionLength } = options;
-  const promptsAtOnce = Math.min(prompts, Math.max(1, Math.floor(WAVE / numGenerations)));
-  const generator = await policy.generator({
-    promptTokens: promptsAtOnce * task.maxPromptLength,
-    sequences: promptsAtOnce * numGenerations,
-    completionLength: maxCompletionLength,
-  });
-  const evaluation = await evaluate(generator, task, {
-    prompts,
-    numGenerations,
-    maxCompletionLength,
-    temperature,
-    seed,
-  });
-  return { evaluation, figures: evaluationMetrics(task, evaluation) };
-}
-
 /**
  * The command.
  *
@@ -99,12 +57,12 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   const { evalPrompts: prompts = 128, seed = 42 } = values;
   return await withGpu(async (gpu) => {
     const policy = await Policy.load(gpu, dir);
-    const { evaluation, figures } = await measure(policy, task, {
+    const evaluation = await evaluate(policy, task, {
       prompts,
-      seed,
       numGenerations,
       temperature,
       maxCompletionLength,
+      seed,
     });
     policy.destroy();
     if (values.json) {
@@ -113,7 +71,11 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
     }
     console.log([
       bold(`${task.name}: ${dir}`),
-      ...evaluationTable(task, [{ title: "", figures }], evaluation.numGenerations),
+      ...evaluationTable(
+        task,
+        [{ title: "", figures: evaluationMetrics(task, evaluation) }],
+        evaluation.numGenerations,
+      ),
       dim(`on ${prompts} prompts that training never sees, seed ${seed}`),
     ].join("\n"));
     return 0;

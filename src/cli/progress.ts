@@ -91,6 +91,12 @@ export class Progress {
     this.#output.write(joined(`${this.#label} ${count}`, text, this.#pace()) + "\n");
   }
 
+  /** Says something on a line of its own. */
+  note(text: string): void {
+    this.clear();
+    this.#output.write(`${text}\n`);
+  }
+
   /** Removes the bar, leaving room for something else. */
   clear(): void {
     if (this.#drawn) this.#output.write("\r\x1b[2K");
@@ -99,8 +105,9 @@ export class Progress {
 
   #pace(): string {
     const steps = this.#done - this.#from;
-    if (steps === 0) return "";
-    const each = (this.#output.now() - this.#start) / steps;
+    const seconds = this.#output.now() - this.#start;
+    if (steps === 0 || seconds === 0) return "";
+    const each = seconds / steps;
     const rate = each > 1 ? `${each.toFixed(2)} s/step` : `${(1 / each).toFixed(1)} step/s`;
     const left = (this.#total - this.#done) * each;
     return this.#done < this.#total ? `${rate}  ${duration(left)} left` : rate;

@@ -202,6 +202,7 @@ async function run(trainer: Trainer, session: Session): Promise<number> {
     while (trainer.completedSteps < maxSteps && !interrupted) {
       const report = await trainer.next();
       totals.add(report);
+      for (const warning of report.warnings) progress.note(`warning: ${warning}`);
       progress.update(report.step, stepText(report.metrics));
       interrupted = await interrupt.requested();
       const last = report.step === maxSteps;

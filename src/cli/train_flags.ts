@@ -43,7 +43,7 @@ function setting(
 function choice<K extends keyof TrainOptions>(
   name: K,
   help: string,
-  standard = DEFAULTS[name] as string,
+  standard: string | undefined = DEFAULTS[name] as string | undefined,
 ): Flag<NonNullable<TrainOptions[K]>> {
   type Value = NonNullable<TrainOptions[K]>;
   return choiceFlag(CHOICES[name]! as readonly string[], help, standard) as Flag<Value>;
@@ -128,6 +128,7 @@ export const SIZE_FLAGS = {
 
 /** Flags of what is minimised. */
 const OBJECTIVE_FLAGS = {
+  preset: choice("preset", "A published method; its settings are the defaults of the others."),
   lossAggregation,
   lossAlpha: setting("lossAlpha", "Exponent of delta-l: 0 is dr-grpo, 1 has the least variance."),
   lossScaleFactor: setting(
@@ -136,6 +137,10 @@ const OBJECTIVE_FLAGS = {
     "--max-completion-length",
   ),
   lossScope: choice("lossScope", "Responses that delta-l normalises over."),
+  lossMicroBatchSize: setting(
+    "lossMicroBatchSize",
+    "Responses per micro-batch of dapo-micro-batch.",
+  ),
   advantageEstimator: choice("advantageEstimator", "How rewards become advantages."),
   scaleRewards: choice("scaleRewards", "Divisor of the centred rewards.", "the estimator's"),
   policyLoss: choice("policyLoss", "The surrogate."),
@@ -143,15 +148,35 @@ const OBJECTIVE_FLAGS = {
   epsilonHigh: setting("epsilonHigh", "Upper clip bound.", ofSurrogate),
   dualClip: setting("dualClip", "Bound for negative advantages; 0 for none.", ofSurrogate),
   entropyCoef: setting("entropyCoef", "Coefficient of the entropy bonus."),
+};
+
+/** Flags of the reference policy. */
+const REFERENCE_FLAGS = {
+  beta: setting("beta", "Weight of the divergence from the first policy; 0 for none."),
+  klEstimator: choice("klEstimator", "Its estimator."),
+  klInReward: switchFlag("Take it off the rewards instead of adding it to the loss."),
+  refSyncSteps: setting("refSyncSteps", "Steps between renewals of the reference; 0 for never."),
+};
+
+/** Flags of responses that reach the length limit. */
+const OVERLONG_FLAGS = {
+  maxCompletionLength: setting("maxCompletionLength", "The most tokens of a response.", ofTask),
   maskTruncatedCompletions: switchFlag("Leave responses cut off by the limit out of the loss."),
+  overlongFiltering: switchFlag("Give responses that fill the limit advantage 0."),
+  softOverlongBuffer: setting(
+    "softOverlongBuffer",
+    "Last tokens before the limit that lower the reward; 0 for none.",
+  ),
+  softOverlongPenalty: setting("softOverlongPenalty", "What they take off it in all."),
 };
 
 /** Flags of sampling. */
 const ROLLOUT_FLAGS = {
   promptsPerStep: setting("promptsPerStep", "Different prompts per step.", ofTask),
   numGenerations: setting("numGenerations", "Responses per prompt.", ofTask),
-  maxCompletionLength: setting("maxCompletionLength", "The most tokens of a response.", ofTask),
   temperature: setting("temperature", "Softmax temperature."),
+  dynamicSampling: switchFlag("Train on prompts only whose rewards differ, sampling more."),
+  maxGenBatches: setting("maxGenBatches", "The most rollouts of a step of dynamic sampling."),
 };
 
 /** Flags of the optimizer. */
@@ -183,7 +208,9 @@ export const OPTION_FLAGS = {
   maxSteps: RUN_FLAGS.maxSteps,
   seed: RUN_FLAGS.seed,
   ...OBJECTIVE_FLAGS,
+  ...REFERENCE_FLAGS,
   ...ROLLOUT_FLAGS,
+  ...OVERLONG_FLAGS,
   ...OPTIMIZER_FLAGS,
   ...EVALUATION_FLAGS,
 };
@@ -205,7 +232,9 @@ export const TRAIN_FLAGS = {
 export const TRAIN_SECTIONS: readonly FlagSection[] = [
   { title: "Run", flags: RUN_FLAGS },
   { title: "Objective", flags: OBJECTIVE_FLAGS },
+  { title: "Reference policy", flags: REFERENCE_FLAGS },
   { title: "Rollouts", flags: ROLLOUT_FLAGS },
+  { title: "Length limit", flags: OVERLONG_FLAGS },
   { title: "Optimizer", flags: OPTIMIZER_FLAGS },
   { title: "Evaluation", flags: EVALUATION_FLAGS },
   { title: "Warm start", flags: WARM_START_FLAGS },

@@ -5,9 +5,10 @@
  */
 
 import { countParameters } from "../model/config.ts";
+import { evaluate } from "../rl/evaluation.ts";
+import { evaluationMetrics } from "../run/run_directory.ts";
 import { taskByName } from "../tasks/mod.ts";
 import { parseFlags } from "./args.ts";
-import { measure } from "./eval.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -72,7 +73,8 @@ export async function warmStart(args: readonly string[]): Promise<number> {
       output.write("the warm start is not finished: nothing is kept of it\n");
       return INTERRUPTED;
     }
-    const { evaluation, figures } = await measure(warm.policy, task, { prompts: 128, seed });
+    const evaluation = await evaluate(warm.policy, task, { seed });
+    const figures = evaluationMetrics(task, evaluation);
     warm.policy.destroy();
     console.log(
       [

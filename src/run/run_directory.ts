@@ -138,12 +138,13 @@ export class RunDirectory implements Disposable {
       ...(evaluation ? evaluationMetrics(task, evaluation) : {}),
     });
     for (const completion of report.completions.slice(0, this.#completionsPerStep)) {
-      const { promptIds, completionIds, reward, advantage, truncated } = completion;
+      const { promptIds, completionIds, reward, rewards, advantage, truncated } = completion;
       this.#completions.append({
         [STEP]: report.step,
         prompt: task.describe(promptIds),
         completion: task.describe(completionIds),
         reward,
+        ...(rewards ? { rewards } : {}),
         advantage,
         length: completionIds.length,
         truncated,

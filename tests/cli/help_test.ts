@@ -1,9 +1,14 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { numberFlag, switchFlag, textFlag } from "../../src/cli/args.ts";
-import { kebab } from "../../src/cli/args.ts";
+import { kebab, numberFlag, switchFlag, textFlag } from "../../src/cli/args.ts";
 import { formatHelp } from "../../src/cli/help.ts";
 import { byteSize, count, duration, percent, short, wrap } from "../../src/cli/style.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "../../src/cli/train_flags.ts";
+import {
+  CHOICES,
+  NUMBER_RULES,
+  resolveTrainOptions,
+  SWITCHES,
+} from "../../src/rl/train_options.ts";
 
 Deno.test("help lists flags, what follows them, their defaults", () => {
   const text = formatHelp({
@@ -49,6 +54,17 @@ Deno.test("train --help lists every flag once, each with a sentence", () => {
   }
   // Flags are not broken; only lists of choices are longer than a terminal.
   for (const line of text.split("\n")) assert(line.length <= 100 || line.includes("|"), line);
+});
+
+Deno.test("every setting of the library has a flag", () => {
+  const settings = [
+    ...Object.keys(resolveTrainOptions({ maxSteps: 1, learningRate: 1 }, 8)),
+    ...Object.keys(NUMBER_RULES),
+    ...Object.keys(CHOICES),
+    ...SWITCHES,
+  ];
+  const flags = Object.keys(TRAIN_FLAGS);
+  assertEquals(settings.filter((name) => !flags.includes(name)), []);
 });
 
 Deno.test("lines are broken between words", () => {

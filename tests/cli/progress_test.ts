@@ -54,6 +54,18 @@ Deno.test("a terminal has a bar that is drawn over and fits", () => {
   for (const text of written) assert([...text.replace("\r\x1b[2K", "")].length < 62, text);
 });
 
+Deno.test("a note takes the place of the bar, which is drawn again below", () => {
+  const { output, written } = fakeOutput({ terminal: true });
+  const progress = new Progress(output, "train", 1);
+  progress.note("warning: watch out");
+  progress.update(1, "");
+  assertEquals(written.slice(1), [
+    "\r\x1b[2K",
+    "warning: watch out\n",
+    `\r\x1b[2Ktrain ${"█".repeat(24)} 1/1`,
+  ]);
+});
+
 Deno.test("a phase without steps is drawn empty, and nothing is drawn when quiet", () => {
   const empty = fakeOutput({ terminal: true });
   new Progress(empty.output, "train", 0);

@@ -42,7 +42,9 @@ function report(step: number, completions = 2): StepReport {
       reward: b,
       advantage: b - 0.5,
       truncated: b === 0,
+      ...(b === 1 ? { rewards: { right: 1, brief: null } } : {}),
     })),
+    warnings: [],
   };
 }
 
@@ -76,6 +78,7 @@ Deno.test("a run writes its settings, a line per step and the completions with t
       length: 3,
       truncated: true,
     });
+    assertEquals(completions[3]!.rewards, { right: 1, brief: null });
   });
 });
 
