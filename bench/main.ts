@@ -1,0 +1,147 @@
+/**
+ * `deno task bench`: kernels, training steps and rollouts on this machine, as tables and as JSON.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { withGpu } from "../src/cli/gpu.ts";
+import type { Gpu } from "../src/gpu/device.ts";
+import { type Effort, FULL, QUICK } from "./harness/measure.ts";
+import { machine, resultsPath, writeResults } from "./harness/report.ts";
+import { kernelSuite } from "./suites/kernels.ts";
+import { engines, peerItems, peerSuite, quickPeerItems } from "./suites/peers.ts";
+import { rlvrSuite } from "./suites/rlvr.ts";
+import { profileSuite } from "./suites/profile.ts";
+import { stepSuite } from "./suites/steps.ts";
+import { LARGE_SWEEP, QUICK_SWEEP, SWEEP, sweepSuite } from "./suites/sweep.ts";
+import {
+  COUNTDOWN_ROLLOUT,
+  COUNTDOWN_STEP,
+  LARGE,
+  LARGE_RLVR,
+  PARITY_ROLLOUT,
+  PARITY_STEP,
+  quickWorkload,
+  type RolloutWorkload,
+  SMALL_RLVR,
+  TINY_GPT_STEP,
+} from "./cases/workloads.ts";
+
+const HELP = `Measures deltal on this machine.
+
+Usage: deno task bench [suites] [options]
+
+Suites (without any: --kernels --steps)
+  --kernels   every kernel, beside the adapter's own copy and best matrix product
+  --steps     training steps and rollouts: tokens/s, dispatches, submits, bytes, memory
+  --peers     the same work by jax-js, tfjs, onnxruntime-web and PyTorch, in turns (npm packages are fetched)
+  --sweep     cost as length, batch, width, depth and unequal lengths grow, with fitted exponents
+  --profile   time per kernel path of one training step and one rollout
+  --rlvr      a whole RLVR step beside eager and compiled PyTorch, where Python has it
+
+Options
+  --quick     tiny sizes and one repetition: only whether it runs
+  --offline   --peers without npm packages
+  --out FILE  where the JSON goes (default runs/bench/<time>-<suites>.json)
+  --help      this text
+
+On a software adapter figures are per second of CPU time, on a GPU per second.`;
+
+/** Runs the suites that the arguments name. */
+export async function main(args: readonly string[]): Promise<number> {
+  const flag = { type: "boolean", default: false } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      kernels: flag,
+      steps: flag,
+      peers: flag,
+      sweep: flag,
+      profile: flag,
+      rlvr: flag,
+      quick: flag,
+      offline: flag,
+      out: { type: "string" },
+      help: flag,
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { quick, offline, out } = values;
+  const names = ["kernels", "steps", "profile", "sweep", "rlvr", "peers"] as const;
+  const chosen = names.filter((name) => values[name]);
+  const suites: readonly string[] = chosen.length > 0 ? chosen : ["kernels", "steps"];
+  const results: Record<string, unknown> = {};
+  const software = await withGpu(async (gpu) => {
+    results.machine = machine(gpu.adapter);
+    console.log(`${gpu.adapter.description}, ${navigator.hardwareConcurrency} processors`);
+    await ownSuites(gpu, suites, quick, results);
+    return gpu.adapter.isFallback;
+  });
+  if (suites.includes("peers")) {
+    results.peers = await peerSuite(
+      await engines({ npm: !offline }),
+      quick ? quickPeerItems() : peerItems({ large: !software }),
+      quick ? { rounds: 1, turnMs: 1 } : { rounds: 3, turnMs: 60 },
+      { software },
+    );
+  }
+  const path = out ?? resultsPath(suites.join("-"));
+  await writeResults(path, results);
+  console.log(`\n${path}`);
+  return 0;
+}
+
+/** Runs the suites that need no other engine, or start it themselves. */
+async function ownSuites(
+  gpu: Gpu,
+  suites: readonly string[],
+  quick: boolean,
+  results: Record<string, unknown>,
+): Promise<void> {
+  const software = gpu.adapter.isFallback;
+  const effort = quick ? QUICK : FULL;
+  if (suites.includes("kernels")) {
+    const sizes = quick ? "quick" : software ? "software" : "gpu";
+    results.kernels = await kernelSuite(gpu, sizes, effort);
+  }
+  if (suites.includes("steps")) results.steps = await steps(gpu, quick, effort);
+  if (suites.includes("profile")) {
+    const parity = { step: PARITY_STEP, rollout: PARITY_ROLLOUT };
+    results.profile = await profileSuite(gpu, quick ? quickWorkload() : parity);
+  }
+  if (suites.includes("sweep")) {
+    const sizes = quick ? QUICK_SWEEP : software ? SWEEP : LARGE_SWEEP;
+    results.sweep = await sweepSuite(gpu, sizes, quick ? QUICK : { ...FULL, samples: 3 });
+  }
+  if (suites.includes("rlvr")) {
+    const work = quick ? [quickWorkload().rlvr] : software ? [SMALL_RLVR] : LARGE_RLVR;
+    results.rlvr = await rlvrSuite(gpu, work, { steps: quick ? 1 : 5, compile: !software });
+  }
+}
+
+async function steps(gpu: Gpu, quick: boolean, effort: Effort) {
+  if (quick) {
+    const { step, rollout } = quickWorkload();
+    return await stepSuite(gpu, { steps: [step], rollouts: [rollout] }, effort);
+  }
+  const whole = (workload: RolloutWorkload): RolloutWorkload => ({
+    ...workload,
+    work: { ...workload.work, stepsPerSubmit: workload.work.maxCompletionLength },
+  });
+  const large = gpu.adapter.isFallback ? [] : LARGE;
+  return await stepSuite(gpu, {
+    steps: [TINY_GPT_STEP, PARITY_STEP, COUNTDOWN_STEP, ...large.map(({ step }) => step)],
+    rollouts: [
+      PARITY_ROLLOUT,
+      COUNTDOWN_ROLLOUT,
+      whole(COUNTDOWN_ROLLOUT),
+      ...large.flatMap(({ rollout }) => [rollout, whole(rollout)]),
+    ],
+  }, effort);
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
