@@ -48,8 +48,7 @@ function read(path: string): string {
 }
 
 /** What a module imports or re-exports, as written. Examples in doc comments do not count. */
-function specifiers(path: string): string[] {
-  const source = read(path);
+function specifiers(path: string, source = read(path)): string[] {
   const statements = /^(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^import\s+"([^"]+)"/gm;
   const calls = /^(?!\s*(?:\*|\/\/)).*?\bimport\(\s*"([^"]+)"/gm;
   return [...source.matchAll(statements), ...source.matchAll(calls)]
@@ -57,8 +56,8 @@ function specifiers(path: string): string[] {
 }
 
 /** Files a module imports, as paths from the root. */
-function imports(path: string): string[] {
-  return specifiers(path)
+function imports(path: string, source = read(path)): string[] {
+  return specifiers(path, source)
     .filter((specifier) => specifier.startsWith("."))
     .map((specifier) => new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length));
 }
@@ -97,13 +96,38 @@ Deno.test("imports point downwards: gpu, ops, model and optim, rl, tasks and run
   assertEquals(wrong, []);
 });
 
-Deno.test("the library depends on no package", () => {
+/** Files that Deno fetches to run a module, itself included; what is imported for its types alone is none of them. */
+function loadedWith(path: string): Set<string> {
+  const loaded = new Set([path]);
+  for (const file of loaded) {
+    if (!file.endsWith(".ts")) continue;
+    const code = read(file).replace(
+      /^(?:import|export) type\b[^;]*;|typeof import\([^)]*\)/gm,
+      "",
+    );
+    for (const target of imports(file, code)) loaded.add(target);
+  }
+  return loaded;
+}
+
+Deno.test("only the report's charts depend on a package", () => {
   const foreign = [...sources, "mod.ts"].flatMap((path) =>
     specifiers(path)
       .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
       .map((specifier) => `${path} imports ${specifier}`)
   );
-  assertEquals(foreign, []);
+  assertEquals(foreign, [
+    "src/report/chart.ts imports vega",
+    "src/report/chart.ts imports vega-lite",
+  ]);
+});
+
+Deno.test("neither the library nor the command line loads the report before it is asked for", () => {
+  for (const path of ["mod.ts", "src/cli/main.ts"]) {
+    const loaded = [...loadedWith(path)];
+    assert(loaded.length > 10, `${path} loads ${loaded.length} files`);
+    assertEquals(loaded.filter((file) => file.startsWith("src/report/")), []);
+  }
 });
 
 Deno.test("every kernel is imported by the operation of its stem and by nothing else", () => {

@@ -26,6 +26,7 @@ import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { reportAtEnd } from "./report.ts";
 import { dim, duration } from "./style.ts";
 import { RUNS, warmStartRecipe } from "./train_settings.ts";
 import { warmPolicy, warmStartDirectory } from "./warm_policy.ts";
@@ -117,7 +118,7 @@ export async function compare(args: readonly string[]): Promise<number> {
   const tables = comparisonTables(runs);
   await writeComparison(dir, { preset, runs, tables });
   console.log(comparisonMarkdown(tables));
-  console.log(dim(`written to ${dir}: compare.json, compare.md`));
+  console.log(dim(`written to ${dir}: compare.json, compare.md, ${await reportAtEnd(dir)}`));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The command line: `train`, `warm-start`, `eval`, `sample`, `variance` and `compare`.
+ * The command line: `train`, `warm-start`, `eval`, `sample`, `variance`, `compare` and `report`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -10,6 +10,7 @@
 import { nearest, UsageError } from "./args.ts";
 import { compare } from "./compare.ts";
 import { evalCommand } from "./eval.ts";
+import { report } from "./report.ts";
 import { sample } from "./sample.ts";
 import { bold } from "./style.ts";
 import { train } from "./train.ts";
@@ -29,6 +30,7 @@ const COMMANDS: ReadonlyMap<
     about: "Measure how biased and noisy each aggregation rule's gradient is",
   }],
   ["compare", { run: compare, about: "Train with every method of the paper and tabulate" }],
+  ["report", { run: report, about: "Write one HTML file about the results in a folder" }],
 ]);
 
 function help(): number {

@@ -22,6 +22,7 @@ import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { reportAtEnd } from "./report.ts";
 import { byteSize, dim } from "./style.ts";
 import { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { RUNS, warmStartRecipe } from "./train_settings.ts";
@@ -143,7 +144,7 @@ export async function varianceCommand(args: readonly string[]): Promise<number> 
     const dir = values.out ?? join(RUNS, `variance-${task.name}`);
     await writeVariance(dir, report);
     console.log(varianceMarkdown(report));
-    console.log(dim(`written to ${dir}: variance.json, variance.md`));
+    console.log(dim(`written to ${dir}: variance.json, variance.md, ${await reportAtEnd(dir)}`));
     return 0;
   });
 }

@@ -38,13 +38,13 @@ export function tableRules(study: VarianceStudy): RuleNoise[] {
 
 /** `0.744 [0.70, 0.79]`. */
 function withEnds({ mean, low, high }: Interval, digits = 3): string {
-  const text = (value: number) =>
-    Number.isFinite(value) ? significant(value, digits) : Number.isNaN(value) ? "–" : "∞";
+  const text = (value: number) => significant(value, digits);
   return `${text(mean)} [${text(low)}, ${text(high)}]`;
 }
 
 /** A number with some significant digits, small and large ones as powers of ten. */
 export function significant(value: number, digits = 3): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : "∞";
   const size = Math.abs(value);
   return value !== 0 && (size < 1e-3 || size >= 1e5)
     ? value.toExponential(digits - 1)

@@ -1,0 +1,224 @@
+/**
+ * The report of a comparison.
+ *
+ * @module
+ */
+
+import { ARMS, REFERENCE_ARM } from "../lab/comparison_plan.ts";
+import type { RunRecord } from "../lab/comparison_run.ts";
+import { cellOf, type CellTable, comparisonTables, MEASURES } from "../lab/comparison_table.ts";
+import { cellText, withEnds } from "../lab/comparison_text.ts";
+import { mean, studentInterval } from "../lab/statistics.ts";
+import { chart, dots, type LinePoint, lines } from "./chart.ts";
+import {
+  facts,
+  figures,
+  type Page,
+  paragraph,
+  samplePairs,
+  type Section,
+  settings,
+  table,
+} from "./page.ts";
+
+/** Steps whose mean is one point of a curve. */
+const WINDOW = 5;
+
+/** The page of a comparison's finished runs. */
+export async function comparisonPage(dir: string, runs: readonly RunRecord[]): Promise<Page> {
+  const tables = comparisonTables(runs);
+  const sections: Section[] = [];
+  for (const cell of tables) {
+    sections.push(await cellSection(cell, runs.filter((run) => belongs(run, cell))));
+  }
+  const rates = learningRates(tables);
+  if (rates) sections.push(rates);
+  const sample = runs.find(({ spec }) => spec.arm?.id === REFERENCE_ARM);
+  if (sample) {
+    sections.push({
+      title: `Completions of ${sample.spec.id}`,
+      body: samplePairs(
+        ["first step", "last step"],
+        [sample.samples.first.slice(0, 5), sample.samples.last.slice(0, 5)],
+      ),
+    });
+  }
+  sections.push(
+    {
+      title: "Measures",
+      body: table(["measure", "what it is"], MEASURES.map((m) => [m.title, m.about])),
+    },
+    { title: "What it ran on", body: ranOn(runs) },
+  );
+  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
+  return {
+    title: "Methods compared",
+    lead: `${runs.length} runs in ${dir}, ${(seconds / 60).toFixed(0)} minutes of training and ` +
+      "evaluation. All methods of a cell begin from the same weights and see the same prompts for " +
+      "the same seed. No run is left out.",
+    sections,
+  };
+}
+
+function belongs(run: RunRecord, { cell, learningRate }: CellTable): boolean {
+  return run.spec.arm !== undefined && run.spec.learningRate === learningRate &&
+    cellOf(run) === cell;
+}
+
+async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise<Section> {
+  const compared = MEASURES.filter((measure) => measure.compared);
+  const others = MEASURES.filter((measure) => !measure.compared);
+  const seeds = Math.max(...cell.rows.map((row) => row.seeds.length));
+  const drawn = await curveFigures(runs);
+  for (const measure of compared.filter(({ name }) => name !== "passAt8")) {
+    const rows = cell.rows.flatMap(({ title, differences }) => {
+      const difference = differences[measure.name];
+      return difference && Number.isFinite(difference.low)
+        ? [{ label: title, value: difference.mean, low: difference.low, high: difference.high }]
+        : [];
+    });
+    if (rows.length === 0) continue;
+    const caption = `${measure.title}: difference from ΔL α = 1 on the same seeds, 95 % intervals.`;
+    drawn.push({
+      svg: await chart(
+        dots(rows, { title: measure.title, x: "difference from ΔL α = 1", reference: 0 }),
+        caption,
+      ),
+      caption,
+    });
+  }
+  const body = [
+    cell.sameWarmStart ? "" : paragraph(
+      "The runs of this cell did not begin from the same weights: nothing in it is paired.",
+    ),
+    paragraph(
+      `Means over up to ${seeds} seeds ± half the 95 % interval (Student's t, not adjusted ` +
+        "for the number of methods).",
+    ),
+    table(
+      ["method", "seeds", ...compared.map(({ title }) => title)],
+      cell.rows.map((row) => [
+        row.title,
+        String(row.seeds.length) + (row.failures > 0 ? ` (${row.failures} stopped early)` : ""),
+        ...compared.map((measure) => cellText(row, measure) || "–"),
+      ]),
+    ),
+    paragraph("Differences from ΔL α = 1 on the same seeds and prompts, with 95 % intervals:"),
+    table(
+      ["method", ...compared.map(({ title }) => title)],
+      cell.rows.filter(({ differences }) => Object.keys(differences).length > 0).map((row) => [
+        row.title,
+        ...compared.map(({ name, digits }) => {
+          const difference = row.differences[name];
+          return difference ? withEnds(difference, digits) : "–";
+        }),
+      ]),
+    ),
+    paragraph(
+      `Target of the steps: mean training reward ${cell.targetReward}. In brackets: runs that reached it.`,
+    ),
+    table(
+      ["method", ...others.map(({ title }) => title)],
+      cell.rows.map((
+        row,
+      ) => [row.title, ...others.map((measure) => cellText(row, measure) || "–")]),
+    ),
+    figures(drawn),
+  ];
+  return {
+    title: `${cell.cell}, learning rate ${cell.learningRate.toPrecision(2)}`,
+    body: body.join("\n"),
+  };
+}
+
+/** Curves of a cell: mean over seeds of each run's moving mean, with its interval. */
+async function curveFigures(
+  runs: readonly RunRecord[],
+): Promise<{ svg: string; caption: string }[]> {
+  const arms = ARMS.filter(({ id }) => runs.some(({ spec }) => spec.arm!.id === id));
+  const list: { svg: string; caption: string }[] = [];
+  const shown: [name: string, title: string, y: string][] = [
+    ["reward/mean", "Training reward", "mean reward"],
+    ["response_length/mean", "Response length", "tokens"],
+    ["actor/entropy", "Entropy", "nats per token"],
+    ["actor/grad_norm", "Gradient norm before clipping", "global norm"],
+  ];
+  for (const [name, title, y] of shown) {
+    const points: LinePoint[] = [];
+    // Bands of eight methods would hide each other.
+    const banded = name === "reward/mean" && arms.length <= 4;
+    for (const arm of arms) {
+      const curves = runs.filter(({ spec }) => spec.arm!.id === arm.id).map((run) =>
+        movingMean(run.metrics[name] ?? [])
+      );
+      const steps = Math.max(0, ...curves.map((curve) => curve.length));
+      for (let x = 0; x < steps; x++) {
+        const values = curves.flatMap((curve) => Number.isFinite(curve[x]) ? [curve[x]!] : []);
+        const { mean, low, high } = studentInterval(values);
+        points.push({
+          x: x + WINDOW,
+          y: mean,
+          ...(banded ? { low, high } : {}),
+          series: arm.title,
+        });
+      }
+    }
+    if (points.length === 0) continue;
+    const caption = `${title}: mean over seeds of the mean over ${WINDOW} steps` +
+      (banded ? ", with 95 % intervals." : ".");
+    list.push({
+      svg: await chart(
+        lines(points, { title, x: "step", y, series: arms.map(({ title }) => title) }),
+        caption,
+      ),
+      caption,
+    });
+  }
+  return list;
+}
+
+function movingMean(values: readonly (number | null)[]): number[] {
+  const numbers = values.map((value) => value ?? NaN);
+  return Array.from(
+    { length: Math.max(0, numbers.length - WINDOW + 1) },
+    (_, i) => mean(numbers.slice(i, i + WINDOW)),
+  );
+}
+
+/** Accuracy by learning rate, for cells that were run at several. */
+function learningRates(tables: readonly CellTable[]): Section | undefined {
+  const parts: string[] = [];
+  for (const [cell, group] of Map.groupBy(tables, ({ cell }) => cell)) {
+    if (group.length < 2) continue;
+    const rates = group.toSorted((a, b) => a.learningRate - b.learningRate);
+    const measure = MEASURES.find(({ name }) => name === "accuracy")!;
+    const arms = ARMS.filter(({ id }) =>
+      rates.every(({ rows }) => rows.some(({ arm }) => arm === id))
+    );
+    const rows = arms.map(({ id, title }) => [
+      title,
+      ...rates.map(({ rows }) => cellText(rows.find(({ arm }) => arm === id)!, measure)),
+    ]);
+    parts.push(
+      paragraph(`${cell}: ${measure.title}, by learning rate.`),
+      table(["method", ...rates.map(({ learningRate }) => learningRate.toPrecision(2))], rows),
+    );
+  }
+  return parts.length > 0 ? { title: "Learning rates", body: parts.join("\n") } : undefined;
+}
+
+function ranOn(runs: readonly RunRecord[]): string {
+  const distinct = (of: (run: RunRecord) => string) => [...new Set(runs.map(of))].join(", ");
+  const times = runs.map(({ provenance }) => provenance.at).sort();
+  return facts([["runs", String(runs.length), `${times[0] ?? ""} … ${times.at(-1) ?? ""}`]]) +
+    settings([
+      ["adapter", distinct(({ provenance }) => provenance.adapter.description)],
+      ["subgroup size", distinct(({ provenance }) => String(provenance.adapter.subgroupSize))],
+      ["deltal", distinct(({ provenance }) => provenance.version)],
+      ["commit", distinct(({ provenance }) => provenance.commit ?? "unknown")],
+      ["deno", distinct(({ provenance }) => provenance.deno)],
+      ["platform", distinct(({ provenance }) => provenance.platform)],
+      ["processors", distinct(({ provenance }) => String(provenance.processors))],
+      ["warm starts", distinct(({ warmStart }) => warmStart.slice(0, 12))],
+    ]);
+}

@@ -1,0 +1,80 @@
+/**
+ * Reports: one HTML file for the folder of a run, a comparison or a study.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { RunRecord } from "../lab/comparison_run.ts";
+import type { VarianceReport } from "../lab/variance_text.ts";
+import { fileExists, readJsonObject } from "../model/json_file.ts";
+import { writeFileAtomic } from "../run/atomic.ts";
+import { comparisonPage } from "./comparison_report.ts";
+import { type Page, renderPage } from "./page.ts";
+import { trainingPage } from "./training_report.ts";
+import { varianceFigures, variancePage } from "./variance_report.ts";
+
+/** What {@linkcode writeReport} wrote. */
+export interface WrittenReport {
+  /** The file. */
+  readonly path: string;
+  /** Its size. */
+  readonly bytes: number;
+}
+
+/**
+ * Writes `report.html` into a folder of results; a study's figures also as `figures/*.svg`.
+ *
+ * @param dir Folder of a training run, a comparison or a variance study.
+ * @throws {Deno.errors.NotFound} If it is none of them.
+ */
+export async function writeReport(dir: string): Promise<WrittenReport> {
+  const html = renderPage(await pageOf(dir));
+  const path = join(dir, "report.html");
+  await writeFileAtomic(path, html);
+  return { path, bytes: new TextEncoder().encode(html).length };
+}
+
+async function pageOf(dir: string): Promise<Page> {
+  if (await fileExists(join(dir, "variance.json"))) {
+    const report = await readVariance(join(dir, "variance.json"));
+    await writeFigures(dir, report);
+    return await variancePage(report);
+  }
+  if (await fileExists(join(dir, "compare.json"))) {
+    return await comparisonPage(dir, await readRuns(join(dir, "runs")));
+  }
+  if (await fileExists(join(dir, "config.json"))) return await trainingPage(dir);
+  throw new Deno.errors.NotFound(
+    `${dir} holds no results: it has neither config.json (of train) nor compare.json nor variance.json`,
+  );
+}
+
+async function readVariance(path: string): Promise<VarianceReport> {
+  await readJsonObject(path);
+  return JSON.parse(
+    await Deno.readTextFile(path),
+    // JSON has no NaN: an interval's unknown end is null.
+    (key, value) => value === null && /^(mean|low|high)$/.test(key) ? NaN : value,
+  ) as VarianceReport;
+}
+
+async function writeFigures(dir: string, report: VarianceReport): Promise<void> {
+  const folder = join(dir, "figures");
+  await Deno.mkdir(folder, { recursive: true });
+  for (const [name, { svg }] of await varianceFigures(report)) {
+    await writeFileAtomic(join(folder, `${name}.svg`), svg + "\n");
+  }
+}
+
+async function readRuns(dir: string): Promise<RunRecord[]> {
+  const names: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(dir)) {
+    if (isFile && name.endsWith(".json")) names.push(name);
+  }
+  const runs: RunRecord[] = [];
+  for (const name of names.sort()) {
+    runs.push(await readJsonObject(join(dir, name)) as unknown as RunRecord);
+  }
+  return runs;
+}

@@ -1,0 +1,220 @@
+/**
+ * The report of a training run.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { fileExists } from "../model/json_file.ts";
+import { type MetricsRecord, readMetrics } from "../run/metrics_log.ts";
+import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
+import { chart, type LinePoint, lines } from "./chart.ts";
+import {
+  facts,
+  figures,
+  type Page,
+  paragraph,
+  samplePairs,
+  type Section,
+  settings,
+  type ShownSample,
+  table,
+} from "./page.ts";
+
+const STEP = "training/global_step";
+/** Completions shown of a step. */
+const SHOWN = 6;
+/** Steps of the moving mean. */
+const WINDOW = 5;
+
+/** Reads a run's folder and writes its page. */
+export async function trainingPage(dir: string): Promise<Page> {
+  const config = await readRunConfig(dir);
+  const metrics = await readRunMetrics(dir);
+  const steps = metrics.filter((record) => typeof record["reward/mean"] === "number");
+  const evaluations = evaluationsOf(metrics, config.task);
+  const last = metrics.at(-1)?.[STEP] ?? 0;
+  const sections: Section[] = [
+    { title: "Result", body: resultOf(evaluations, steps) },
+    { title: "Curves", body: await curves(config, steps, evaluations) },
+  ];
+  const samples = await completions(dir);
+  if (samples) sections.push({ title: "Completions, first and last step", body: samples });
+  const { task: _task, options, policy, adapter, versions, ...rest } = config;
+  sections.push(
+    { title: "Settings", body: settings(entries(options)) },
+    { title: "Policy", body: settings(entries(policy)) },
+    {
+      title: "What it ran on",
+      body: settings([...entries(rest), ...entries(adapter), ...entries(versions)]),
+    },
+  );
+  return {
+    title: `${config.task}: ${last} steps of ${describeMethod(config)}`,
+    lead: `Seed ${config.seed ?? "–"}, ${dir}`,
+    sections,
+  };
+}
+
+function entries(value: unknown): [string, unknown][] {
+  return typeof value === "object" && value !== null ? Object.entries(value) : [];
+}
+
+function describeMethod({ options }: RunConfig): string {
+  const { lossAggregation, lossAlpha } = Object.fromEntries(entries(options));
+  return lossAggregation === "deltaL"
+    ? `ΔL α = ${lossAlpha}`
+    : String(lossAggregation ?? "training");
+}
+
+/** Evaluations by step: the metrics below `eval/<task>/`. */
+interface EvaluationAt {
+  readonly step: number;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+function evaluationsOf(metrics: readonly MetricsRecord[], task: string): EvaluationAt[] {
+  const prefix = `eval/${task}/`;
+  return metrics.flatMap((record) => {
+    const figures = Object.entries(record).flatMap(([name, value]) =>
+      name.startsWith(prefix) && typeof value === "number"
+        ? [[name.slice(prefix.length), value] as const]
+        : []
+    );
+    return figures.length > 0 ? [{ step: record[STEP], figures: Object.fromEntries(figures) }] : [];
+  });
+}
+
+function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsRecord[]): string {
+  const [before, after] = [evaluations[0], evaluations.at(-1)];
+  const shares = (name: string) => /@|greedy|clip_ratio/.test(name);
+  const text = (at: EvaluationAt | undefined, name: string) => {
+    const value = at?.figures[name];
+    if (value === undefined) return "–";
+    return shares(name) ? `${(100 * value).toFixed(1)} %` : value.toFixed(1);
+  };
+  const names = Object.keys(after?.figures ?? {});
+  const seconds = steps.reduce((sum, s) => sum + Number(s["timing_s/step"] ?? 0), 0);
+  const headline = names.filter((name) => /@|^greedy$/.test(name)).map((name) =>
+    [name, text(after, name), before === after ? "" : `before ${text(before, name)}`] as const
+  );
+  return facts([
+    ...headline,
+    ["steps", String(steps.length), seconds > 0 ? `${(seconds / 60).toFixed(1)} minutes` : ""],
+  ]) + (after === undefined ? paragraph("No evaluation has been made.") : table(
+    ["held-out problems", "before", "after"],
+    names.map((name) => [name, before === after ? "–" : text(before, name), text(after, name)]),
+  ));
+}
+
+/** A metric with its moving mean. */
+function smoothed(steps: readonly MetricsRecord[], name: string, title: string): LinePoint[] {
+  const points = steps.filter((s) => typeof s[name] === "number");
+  return points.map((s, i) => {
+    const window = points.slice(Math.max(0, i - WINDOW + 1), i + 1);
+    const y = window.reduce((sum, w) => sum + Number(w[name]), 0) / window.length;
+    return { x: s[STEP], y, series: title };
+  });
+}
+
+async function curves(
+  { options }: RunConfig,
+  steps: readonly MetricsRecord[],
+  evaluations: readonly EvaluationAt[],
+): Promise<string> {
+  const { promptsPerStep = 1, numGenerations = 1, maxGradNorm, maxCompletionLength } = Object
+    .fromEntries(entries(options)) as Record<string, number | undefined>;
+  const samples = promptsPerStep * numGenerations;
+  const number = (record: MetricsRecord, name: string) => {
+    const value = record[name];
+    return typeof value === "number" ? value : NaN;
+  };
+  const each = (name: string, series: string): LinePoint[] =>
+    steps.map((s) => ({ x: s[STEP], y: number(s, name), series }));
+  const list: { svg: string; caption: string }[] = [];
+  const draw = async (
+    points: readonly LinePoint[],
+    options: Parameters<typeof lines>[1],
+    caption: string,
+  ) => {
+    if (points.every(({ y }) => !Number.isFinite(y))) return;
+    list.push({
+      svg: await chart(lines(points, options), `${options.title}. ${caption}`),
+      caption,
+    });
+  };
+  await draw(
+    steps.map((s) => {
+      const half = 1.96 * number(s, "reward/std") / Math.sqrt(samples);
+      const y = number(s, "reward/mean");
+      return { x: s[STEP], y, low: y - half, high: y + half, series: "reward" };
+    }),
+    { title: "Training reward", x: "step", y: "mean reward" },
+    `Mean reward of each step's ${samples} completions; band: 95 % interval, completions taken as independent.`,
+  );
+  await draw(
+    evaluations.flatMap(({ step, figures }) =>
+      Object.entries(figures).flatMap(([name, y]) =>
+        /@|^greedy$/.test(name) ? [{ x: step, y, series: name }] : []
+      )
+    ),
+    { title: "Held-out problems", x: "step", y: "share", domain: [0, 1], points: true },
+    "Mean reward, share of problems that any sample solves, and greedy decoding.",
+  );
+  await draw(
+    [
+      ...steps.map((s) => {
+        const y = number(s, "response_length/mean");
+        const sd = number(s, "response_length/std");
+        return { x: s[STEP], y, low: Math.max(0, y - sd), high: y + sd, series: "all" };
+      }),
+      ...smoothed(steps, "response_length/correct_mean", "right answers"),
+      ...smoothed(steps, "response_length/incorrect_mean", "wrong answers"),
+    ],
+    {
+      title: "Response length",
+      x: "step",
+      y: "tokens",
+      series: ["all", "right answers", "wrong answers"],
+    },
+    `Mean; band: ± one standard deviation of the lengths. Right and wrong answers: mean of ${WINDOW} steps.` +
+      (maxCompletionLength ? ` The limit is ${maxCompletionLength}.` : ""),
+  );
+  await draw(
+    [
+      ...each("actor/entropy", "each step"),
+      ...smoothed(steps, "actor/entropy", `mean of ${WINDOW} steps`),
+    ],
+    { title: "Entropy", x: "step", y: "nats per token" },
+    "Entropy of the distributions that the tokens in the loss were drawn from.",
+  );
+  await draw(
+    [
+      ...each("actor/grad_norm", "each step"),
+      ...smoothed(steps, "actor/grad_norm", `mean of ${WINDOW} steps`),
+    ],
+    { title: "Gradient norm before clipping", x: "step", y: "global norm" },
+    maxGradNorm ? `Clipped to ${maxGradNorm}.` : "Never clipped.",
+  );
+  await draw(
+    [
+      ...each("frac_reward_zero_std", "groups without signal"),
+      ...each("response_length/clip_ratio", "responses cut off"),
+    ],
+    { title: "Lost to learning", x: "step", y: "share", domain: [0, 1] },
+    "Groups whose rewards are all equal teach nothing; responses at the length limit have no end.",
+  );
+  return list.length > 0 ? figures(list) : paragraph("No step has been made.");
+}
+
+/** Completions of the first and the last step, if the run kept any. */
+async function completions(dir: string): Promise<string | undefined> {
+  const path = join(dir, "completions.jsonl");
+  if (!await fileExists(path)) return undefined;
+  const records = await readMetrics(path);
+  const [first, last] = [records[0]?.[STEP], records.at(-1)?.[STEP]];
+  if (first === undefined || last === undefined) return undefined;
+  const of = (step: number) =>
+    records.filter((record) => record[STEP] === step).slice(0, SHOWN) as unknown as ShownSample[];
+  return samplePairs([`step ${first}`, `step ${last}`], [of(first), of(last)]);
+}
