@@ -3,7 +3,7 @@
 // A workgroup is a tile of key tokens and a key/value head, a lane is one key that walks over the queries that see it, of
 // all query heads of its group in turn. Writes the keys' and values' parts of dqkv (T, (H + 2J) D).
 
-@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> dqkv: array<Piece>;
 
 var<private> k: array<vec4f, MAX_VECS>;
 var<private> v: array<vec4f, MAX_VECS>;
@@ -24,41 +24,67 @@ var<private> p_high: vec4f;
 var<private> ds_low: vec4f;      // gradients of the scores
 var<private> ds_high: vec4f;
 
+fn start(i: u32, key: vec4f, value: vec4f) {
+    k[i] = key * (params.scale * LOG2E);
+    v[i] = value;
+    dk[i] = vec4f();
+    dv[i] = vec4f();
+}
+
+fn add_score(i: u32, query: vec4f, slope: vec4f, c: u32) {
+    held_q[i] = query;
+    held_dout[i] = slope;
+    p_low += k[i] * qkv_rows(query, 0u, low + c);
+    ds_low += v[i] * dout_rows(slope, 0u, low_dout + c);
+    if (BLOCK > 4u) {
+        p_high += k[i] * qkv_rows(query, 4u, high + c);
+        ds_high += v[i] * dout_rows(slope, 4u, high_dout + c);
+    }
+}
+
+fn add_slope(i: u32, c: u32) {
+    var key_sum = dk[i] + qkv_rows(held_q[i], 0u, low + c) * ds_low;
+    var value_sum = dv[i] + dout_rows(held_dout[i], 0u, low_dout + c) * p_low;
+    if (BLOCK > 4u) {
+        key_sum += qkv_rows(held_q[i], 4u, high + c) * ds_high;
+        value_sum += dout_rows(held_dout[i], 4u, high_dout + c) * p_high;
+    }
+    dk[i] = key_sum;
+    dv[i] = value_sum;
+}
+
+fn write_sum(at: u32, even_sum: vec4f, odd_sum: vec4f) {
+    if (params.accumulate != 0u) {
+        let before = dqkv[at];
+        dqkv[at] = join(even(before) + even_sum, odd(before) + odd_sum);
+    } else {
+        dqkv[at] = join(even_sum, odd_sum);
+    }
+}
+
 fn visit(phase: u32, c: u32) {
+    let i = PARTS * c;
+    let j = i + PARTS - 1u;
     switch phase {
         case START: {
-            k[c] = qkv[own + c] * (params.scale * LOG2E);
-            v[c] = qkv[own + values + c];
-            dk[c] = vec4f();
-            dv[c] = vec4f();
+            let key = qkv[own + c];
+            let value = qkv[own + values + c];
+            start(i, even(key), even(value));
+            if (PARTS > 1u) { start(j, odd(key), odd(value)); }
         }
         case SCORE: {
-            held_q[c] = qkv[mine + c];
-            held_dout[c] = dout[mine_dout + c];
-            p_low += k[c] * qkv_rows(held_q[c], 0u, low + c);
-            ds_low += v[c] * dout_rows(held_dout[c], 0u, low_dout + c);
-            if (BLOCK > 4u) {
-                p_high += k[c] * qkv_rows(held_q[c], 4u, high + c);
-                ds_high += v[c] * dout_rows(held_dout[c], 4u, high_dout + c);
-            }
+            let query = qkv[mine + c];
+            let slope = dout[mine_dout + c];
+            add_score(i, even(query), even(slope), c);
+            if (PARTS > 1u) { add_score(j, odd(query), odd(slope), c); }
         }
         case SUM: {
-            dk[c] += qkv_rows(held_q[c], 0u, low + c) * ds_low;
-            dv[c] += dout_rows(held_dout[c], 0u, low_dout + c) * p_low;
-            if (BLOCK > 4u) {
-                dk[c] += qkv_rows(held_q[c], 4u, high + c) * ds_high;
-                dv[c] += dout_rows(held_dout[c], 4u, high_dout + c) * p_high;
-            }
+            add_slope(i, c);
+            if (PARTS > 1u) { add_slope(j, c); }
         }
         default: {
-            var key_sum = dk[c] * params.scale;
-            var value_sum = dv[c];
-            if (params.accumulate != 0u) {
-                key_sum += dqkv[own + c];
-                value_sum += dqkv[own + values + c];
-            }
-            dqkv[own + c] = key_sum;
-            dqkv[own + values + c] = value_sum;
+            write_sum(own + c, dk[i] * params.scale, dk[j] * params.scale);
+            write_sum(own + values + c, dv[i], dv[j]);
         }
     }
 }
@@ -73,12 +99,12 @@ fn backward_key(
     let key_head = id % params.key_heads;
     if (id / params.key_heads >= params.tiles) { return; }
     let tile = read_tile(id / params.key_heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
     let group = params.heads / params.key_heads;
     let token = min(tile.first + lane, tile.end - 1u);
 
-    own = token * row + (params.heads + key_head) * HEAD_VECS;
-    values = params.key_heads * HEAD_VECS;
+    own = token * row + (params.heads + key_head) * HEAD_PIECES;
+    values = params.key_heads * HEAD_PIECES;
     each(START);
     for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
         for (var i = tile.first; i < tile.query_end; i += BLOCK) {
@@ -86,12 +112,12 @@ fn backward_key(
             let held = min(i + lane, last.x);
             let low_queries = min(i + LOW, last);
             let high_queries = min(i + HIGH, last);
-            mine = held * row + head * HEAD_VECS;
-            low = low_queries * row + head * HEAD_VECS;
-            high = high_queries * row + head * HEAD_VECS;
-            mine_dout = (held * params.heads + head) * HEAD_VECS;
-            low_dout = (low_queries * params.heads + head) * HEAD_VECS;
-            high_dout = (high_queries * params.heads + head) * HEAD_VECS;
+            mine = held * row + head * HEAD_PIECES;
+            low = low_queries * row + head * HEAD_PIECES;
+            high = high_queries * row + head * HEAD_PIECES;
+            mine_dout = (held * params.heads + head) * HEAD_PIECES;
+            low_dout = (low_queries * params.heads + head) * HEAD_PIECES;
+            high_dout = (high_queries * params.heads + head) * HEAD_PIECES;
             let held_lse = saved_lse[held * params.heads + head];
             let held_row_dot = saved_row_dot[held * params.heads + head];
             p_low = -lse_rows(held_lse, 0u, low_queries * params.heads + head);

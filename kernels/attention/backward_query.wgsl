@@ -2,9 +2,9 @@
 //   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
 // Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), and row_dot (T, H).
 
-@group(0) @binding(7) var<storage, read> saved_out: array<vec4f>;
+@group(0) @binding(7) var<storage, read> saved_out: array<Piece>;
 @group(0) @binding(8) var<storage, read_write> row_dot: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dqkv: array<vec4f>;
+@group(0) @binding(9) var<storage, read_write> dqkv: array<Piece>;
 
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> d: array<vec4f, MAX_VECS>;
@@ -22,32 +22,61 @@ var<private> ds_low: vec4f;    // gradients of the scores
 var<private> ds_high: vec4f;
 var<private> along: vec4f;     // row_dot in four parts
 
+fn start(i: u32, query: vec4f, slope: vec4f, result: vec4f) {
+    q[i] = query * (params.scale * LOG2E);
+    d[i] = slope;
+    dq[i] = vec4f();
+    along += slope * result;
+}
+
+fn add_score(i: u32, key: vec4f, value: vec4f, c: u32) {
+    held_keys[i] = key;
+    p_low += q[i] * qkv_rows(key, 0u, low + c);
+    ds_low += d[i] * qkv_rows(value, 0u, low + values + c);
+    if (BLOCK > 4u) {
+        p_high += q[i] * qkv_rows(key, 4u, high + c);
+        ds_high += d[i] * qkv_rows(value, 4u, high + values + c);
+    }
+}
+
+fn add_slope(i: u32, c: u32) {
+    var sum = dq[i] + qkv_rows(held_keys[i], 0u, low + c) * ds_low;
+    if (BLOCK > 4u) { sum += qkv_rows(held_keys[i], 4u, high + c) * ds_high; }
+    dq[i] = sum;
+}
+
+fn write_sum(at: u32, even_sum: vec4f, odd_sum: vec4f) {
+    if (params.accumulate != 0u) {
+        let before = dqkv[at];
+        dqkv[at] = join(even(before) + even_sum, odd(before) + odd_sum);
+    } else {
+        dqkv[at] = join(even_sum, odd_sum);
+    }
+}
+
 fn visit(phase: u32, c: u32) {
+    let i = PARTS * c;
+    let j = i + PARTS - 1u;
     switch phase {
         case START: {
-            q[c] = qkv[own + c] * (params.scale * LOG2E);
-            d[c] = dout[own_out + c];
-            dq[c] = vec4f();
-            along += d[c] * saved_out[own_out + c];
+            let query = qkv[own + c];
+            let slope = dout[own_out + c];
+            let result = saved_out[own_out + c];
+            start(i, even(query), even(slope), even(result));
+            if (PARTS > 1u) { start(j, odd(query), odd(slope), odd(result)); }
         }
         case SCORE: {
-            held_keys[c] = qkv[mine + c];
-            let held = qkv[mine + values + c];
-            p_low += q[c] * qkv_rows(held_keys[c], 0u, low + c);
-            ds_low += d[c] * qkv_rows(held, 0u, low + values + c);
-            if (BLOCK > 4u) {
-                p_high += q[c] * qkv_rows(held_keys[c], 4u, high + c);
-                ds_high += d[c] * qkv_rows(held, 4u, high + values + c);
-            }
+            let key = qkv[mine + c];
+            let value = qkv[mine + values + c];
+            add_score(i, even(key), even(value), c);
+            if (PARTS > 1u) { add_score(j, odd(key), odd(value), c); }
         }
         case SUM: {
-            dq[c] += qkv_rows(held_keys[c], 0u, low + c) * ds_low;
-            if (BLOCK > 4u) { dq[c] += qkv_rows(held_keys[c], 4u, high + c) * ds_high; }
+            add_slope(i, c);
+            if (PARTS > 1u) { add_slope(j, c); }
         }
         default: {
-            var sum = dq[c] * params.scale;
-            if (params.accumulate != 0u) { sum += dqkv[own + c]; }
-            dqkv[own + c] = sum;
+            write_sum(own + c, dq[i] * params.scale, dq[j] * params.scale);
         }
     }
 }
@@ -62,16 +91,16 @@ fn backward_query(
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
-    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_VECS;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PIECES;
     let token = min(tile.first + lane, tile.end - 1u);
     let position = token - tile.start + tile.prefix;
     let keys = tile.end - tile.start + tile.prefix;
     let query = token * params.heads + head;
 
-    own = token * row + head * HEAD_VECS;
-    own_out = query * HEAD_VECS;
-    values = params.key_heads * HEAD_VECS;
+    own = token * row + head * HEAD_PIECES;
+    own_out = query * HEAD_PIECES;
+    values = params.key_heads * HEAD_PIECES;
     along = vec4f();
     each(START);
     let mean_slope = sum4(along);

@@ -1,7 +1,7 @@
 // Attention, forward: a workgroup is a tile of query tokens and a head, a lane is one query that walks over its keys with
 // an online softmax. See attention.wgsl.
 
-@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<Piece>;
 @group(0) @binding(8) var<storage, read_write> lse: array<f32>;
 
 var<private> q: array<vec4f, MAX_VECS>;
@@ -15,25 +15,43 @@ var<private> p_low: vec4f;    // scores, then probabilities, of the block's keys
 var<private> p_high: vec4f;
 var<private> factor: f32;
 
+fn start(i: u32, part: vec4f) {
+    q[i] = part * factor;
+    total[i] = vec4f();
+}
+
+fn add_score(i: u32, held: vec4f, c: u32) {
+    p_low += q[i] * qkv_rows(held, 0u, low + c);
+    if (BLOCK > 4u) { p_high += q[i] * qkv_rows(held, 4u, high + c); }
+}
+
+fn add_value(i: u32, held: vec4f, c: u32) {
+    var sum = total[i] * factor + qkv_rows(held, 0u, low + c) * p_low;
+    if (BLOCK > 4u) { sum += qkv_rows(held, 4u, high + c) * p_high; }
+    total[i] = sum;
+}
+
 fn visit(phase: u32, c: u32) {
+    let i = PARTS * c;
+    let j = i + PARTS - 1u;
     switch phase {
         case START: {
-            q[c] = qkv[own + c] * factor;
-            total[c] = vec4f();
+            let piece = qkv[own + c];
+            start(i, even(piece));
+            if (PARTS > 1u) { start(j, odd(piece)); }
         }
         case SCORE: {
             let held = qkv[mine + c];
-            p_low += q[c] * qkv_rows(held, 0u, low + c);
-            if (BLOCK > 4u) { p_high += q[c] * qkv_rows(held, 4u, high + c); }
+            add_score(i, even(held), c);
+            if (PARTS > 1u) { add_score(j, odd(held), c); }
         }
         case SUM: {
             let held = qkv[mine + values + c];
-            var sum = total[c] * factor + qkv_rows(held, 0u, low + values + c) * p_low;
-            if (BLOCK > 4u) { sum += qkv_rows(held, 4u, high + values + c) * p_high; }
-            total[c] = sum;
+            add_value(i, even(held), values + c);
+            if (PARTS > 1u) { add_value(j, odd(held), values + c); }
         }
         default: {
-            out[own + c] = total[c] * factor;
+            out[own + c] = join(total[i] * factor, total[j] * factor);
         }
     }
 }
@@ -48,14 +66,14 @@ fn forward(
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_VECS;
-    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_VECS;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PIECES;
     let token = min(tile.first + lane, tile.end - 1u);
     let position = token - tile.start + tile.prefix;
     let keys = tile.end - tile.start + tile.prefix;
 
-    own = token * row + head * HEAD_VECS;
-    values = params.key_heads * HEAD_VECS;
+    own = token * row + head * HEAD_PIECES;
+    values = params.key_heads * HEAD_PIECES;
     factor = params.scale * LOG2E;
     each(START);
     var largest = NEVER;
@@ -83,7 +101,7 @@ fn forward(
         each(SUM);
     }
     if (tile.first + lane >= tile.end) { return; }
-    own = (token * params.heads + head) * HEAD_VECS;
+    own = (token * params.heads + head) * HEAD_PIECES;
     factor = 1.0 / weight;
     each(FINISH);
     lse[token * params.heads + head] = largest + log2(weight);

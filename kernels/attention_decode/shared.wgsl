@@ -3,9 +3,9 @@
 var<workgroup> rows: array<array<vec4f, MAX_VECS>, MAX_ROWS>;
 var<workgroup> scratch: array<vec4f, LANES>;
 
-// Lane i of this pass gives vector c + i of a row, c being a multiple of LANES.
+// Lane i of this pass gives part of piece c + i of a row, c being a multiple of LANES.
 fn give(row: u32, c: u32, lane: u32, value: vec4f) {
-    if (c + lane < HEAD_VECS) { rows[row][c + lane] = value; }
+    if (c + lane < HEAD_PIECES) { rows[row][c + lane] = value; }
 }
 
 fn given() { workgroupBarrier(); }

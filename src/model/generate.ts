@@ -208,7 +208,7 @@ export class Generator {
         slots: this.#slots,
         promptQkv: promptQkv[layer]!,
         promptRanges: this.#promptRanges,
-        cache: plan.input([B, M, 2, heads.keyValueHeads * heads.headDim], "cache"),
+        cache: plan.input([B, heads.keyValueHeads, M, 2, heads.headDim], "cache"),
         lengths,
         finished,
       }, heads));

@@ -8,16 +8,34 @@ import commonCode from "../../kernels/attention.wgsl" with { type: "text" };
 import backwardKeyCode from "../../kernels/attention/backward_key.wgsl" with { type: "text" };
 import backwardQueryCode from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
-import eachText from "../../kernels/attention/each.wgsl" with { type: "text" };
+import each from "../../kernels/attention/each.wgsl" with { type: "text" };
+import each4 from "../../kernels/attention/each_4.wgsl" with { type: "text" };
+import each16 from "../../kernels/attention/each_16.wgsl" with { type: "text" };
+import each32 from "../../kernels/attention/each_32.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
+import piecesF32 from "../../kernels/attention/pieces_f32.wgsl" with { type: "text" };
+import piecesU64 from "../../kernels/attention/pieces_u64.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
-/** WGSL of `each(phase)`, for kernels that keep a head in registers. */
-export const eachCode: string = eachText;
+/**
+ * How kernels read a head and keep it in registers.
+ *
+ * @param gpu The device.
+ * @param headDim Head size D.
+ * @returns `HEAD_PIECES`, the pieces of a head, and the WGSL of `Piece` and `each`.
+ */
+export function headPieces(gpu: Gpu, headDim: number): { count: number; code: string } {
+  const { isFallback, int64, subgroupSize } = gpu.adapter;
+  const wide = isFallback && int64 && subgroupSize !== 0 && headDim % 8 === 0;
+  const count = headDim / (wide ? 8 : 4);
+  const calls = count <= 4 ? each4 : count <= 16 ? each16 : each32;
+  return { count, code: [wide ? piecesU64 : piecesF32, each, calls].join("\n") };
+}
 
 /** The passes by their entry points. */
 const PASSES = {
@@ -75,17 +93,18 @@ export function attention(
   const tokens: Size = qkv.shape[0]!;
   const { gpu } = plan;
   const narrow = NARROW.includes(gpu.adapter.subgroupSize);
+  const pieces = headPieces(gpu, headDim);
   const kernel = (entryPoint: keyof typeof PASSES) =>
     gpu.kernel({
       name: `attention/${narrow ? "shuffle" : "direct"}`,
-      code: [PASSES[entryPoint], commonCode, eachCode, narrow ? shuffleCode : directCode].join(
+      code: [PASSES[entryPoint], commonCode, pieces.code, narrow ? shuffleCode : directCode].join(
         "\n",
       ),
       entryPoint,
       constants: {
         TILE: attentionTile(gpu),
         BLOCK: gpu.adapter.subgroupSize === 4 || !narrow ? 4 : 8,
-        HEAD_VECS: headDim / 4,
+        HEAD_PIECES: pieces.count,
       },
     });
   const table = { segments, tiles };

@@ -9,7 +9,7 @@ import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type:
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { eachCode } from "./attention.ts";
+import { headPieces } from "./attention.ts";
 import { teamKernel } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, ropeTurnCode } from "./rope.ts";
 
@@ -29,7 +29,7 @@ export interface AttentionDecodeInputs {
   promptQkv: Tensor;
   /** (B, 2) u32: first and one past the last row of each sequence's prompt. */
   promptRanges: Tensor;
-  /** (B, M, 2, J D): keys and values of the responses, grown in place. */
+  /** (B, J, M, 2, D): each key of the responses before its value, grown in place. */
   cache: Tensor;
   /** (B) u32: tokens of each response, the new one included. */
   lengths: Tensor;
@@ -49,7 +49,7 @@ export interface AttentionDecodeOptions extends HeadLayout {
  * One step of decoding: rotates the new tokens' queries and keys, appends keys and values to the cache, and attends.
  *
  * Row a is token t = lengths[b] - 1 of sequence b = slots[a], at position prompt + t. It attends to b's prompt, to
- * `cache[b, 0 … t - 1]` and to itself, and fills `cache[b, t]`.
+ * `cache[b, :, 0 … t - 1]` and to itself, and fills `cache[b, :, t]`.
  *
  * @param plan Where to record.
  * @param inputs Rows, prompts and cache.
@@ -67,20 +67,19 @@ export function attentionDecode(
   checkHeads("attentionDecode", qkv, options);
   checkHeads("attentionDecode", promptQkv, options);
   const rows: Size = qkv.shape[0]!;
-  const [sequences, maxLength, two, width] = cache.shape.map(sizeLimit);
-  if (cache.shape.length !== 4 || two !== 2 || width !== keyValueHeads * headDim) {
+  const [sequences, ...history] = cache.shape.map(sizeLimit);
+  const [, maxLength] = history;
+  if (history.length !== 4 || `${history}` !== `${[keyValueHeads, maxLength, 2, headDim]}`) {
     throw new RangeError(
-      `attentionDecode needs a cache (B, M, 2, J D) with J D = ${keyValueHeads * headDim}: got ${
-        formatShape(cache.shape)
-      }`,
+      `attentionDecode needs a cache (B, J, M, 2, D) with J = ${keyValueHeads} and D = ${headDim}: ` +
+        `got ${formatShape(cache.shape)}`,
     );
   }
-  const perSequence = { promptRanges: 2 * sequences!, lengths: sequences!, finished: sequences! };
   const wanted: [string, Tensor, number][] = [
     ["slots (A)", slots, sizeLimit(rows)],
-    ["promptRanges (B, 2)", promptRanges, perSequence.promptRanges],
-    ["lengths (B)", lengths, perSequence.lengths],
-    ["finished (B)", finished, perSequence.finished],
+    ["promptRanges (B, 2)", promptRanges, 2 * sequences!],
+    ["lengths (B)", lengths, sequences!],
+    ["finished (B)", finished, sequences!],
   ];
   for (const [label, tensor, elements] of wanted) {
     if (tensor.dtype !== "u32" || tensor.capacity < elements) {
@@ -95,14 +94,17 @@ export function attentionDecode(
   const group = heads / keyValueHeads;
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
+  const pieces = headPieces(plan.gpu, headDim);
   const subgroups = plan.gpu.adapter.subgroupSize !== 0;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
     kernel: teamKernel(plan.gpu, {
       name: "attention_decode",
-      code: [code, eachCode, subgroups ? subgroupCode : sharedCode, ropeTurnCode].join("\n"),
+      code: [code, pieces.code, subgroups ? subgroupCode : sharedCode, ropeTurnCode].join(
+        "\n",
+      ),
       entryPoint: "decode",
-      constants: { HEAD_VECS: headDim / 4, SHARE: share },
+      constants: { HEAD_PIECES: pieces.count, SHARE: share },
     }),
     label: `${name}.decode`,
     bindings: {

@@ -74,13 +74,13 @@ async function checkDecoding(gpu: Gpu, label: string, groups: PromptGroup[], hea
   const slots = plan.input([active], "slots", "u32");
   const lengths = plan.input([B], "lengths", "u32");
   const finished = plan.input([B], "finished", "u32");
-  const cache = gpu.tensor([B, M, 2, keyWidth], {
+  const cache = gpu.tensor([B, heads.keyValueHeads, M, 2, heads.headDim], {
     data: new Float32Array(B * M * 2 * keyWidth).fill(UNTOUCHED),
   });
   const out = plan.keep(attentionDecode(plan, {
     qkv,
     slots,
-    // Rows of responses are not what a prompt range points at: they must not be read.
+    // The rows of responses are here too: no prompt range points at them, so they must not be read.
     promptQkv: gpu.tensor([tokens, width], { data: rotated }),
     promptRanges: gpu.tensor([B, 2], {
       dtype: "u32",
@@ -129,20 +129,25 @@ async function checkDecoding(gpu: Gpu, label: string, groups: PromptGroup[], hea
   }
 
   const cached = await readTensor(gpu, cache);
-  const keys = heads.heads * heads.headDim;
+  const { headDim, keyValueHeads: J } = heads;
   for (const [b, { start, end }] of sequences.entries()) {
-    for (let t = 0; t < M; t++) {
-      const at = (b * M + t) * 2 * keyWidth;
-      const entry = cached.subarray(at, at + 2 * keyWidth);
-      if (start + t >= end) {
-        assertEquals(entry.every((x) => x === UNTOUCHED), true, `${label}: cache[${b}, ${t}]`);
-        continue;
+    for (let j = 0; j < J; j++) {
+      for (let t = 0; t < M; t++) {
+        const at = ((b * J + j) * M + t) * 2 * headDim;
+        const entry = cached.subarray(at, at + 2 * headDim);
+        const where = `${label}: cache[${b}, ${j}, ${t}]`;
+        if (start + t >= end) {
+          assertEquals(entry.every((x) => x === UNTOUCHED), true, where);
+          continue;
+        }
+        const key = (start + t) * width + (heads.heads + j) * headDim;
+        const value = key + J * headDim;
+        assertClose(
+          entry,
+          [...rotated.subarray(key, key + headDim), ...rotated.subarray(value, value + headDim)],
+          { tolerance: 1e-6, label: where },
+        );
       }
-      const row = (start + t) * width + keys;
-      assertClose(entry, rotated.subarray(row, row + 2 * keyWidth), {
-        tolerance: 1e-6,
-        label: `${label}: cache[${b}, ${t}]`,
-      });
     }
   }
   plan.destroy();
@@ -162,7 +167,11 @@ const CASES: [string, PromptGroup[], Heads][] = [
   ],
   ["grouped queries", [group(7, 17, 4), group(3, 10)], { heads: 6, keyValueHeads: 2, headDim: 8 }],
   ["a long response", [group(5, 130)], { heads: 4, keyValueHeads: 1, headDim: 16 }],
-  ["an odd number of vectors", [group(9, 4, 11)], { heads: 2, keyValueHeads: 2, headDim: 20 }],
+  ["more pieces than lanes, an odd number", [group(9, 4, 11)], {
+    heads: 2,
+    keyValueHeads: 2,
+    headDim: 36,
+  }],
   ["wide heads, grouped", [group(12, 6), group(2, 3)], {
     heads: 4,
     keyValueHeads: 2,
@@ -184,7 +193,7 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
       slots: u32(2),
       promptQkv: gpu.tensor([5, 32]),
       promptRanges: u32(3, 2),
-      cache: gpu.tensor([3, 4, 2, 8]),
+      cache: gpu.tensor([3, 1, 4, 2, 8]),
       lengths: u32(3),
       finished: u32(3),
     };
@@ -199,8 +208,9 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
     refuses({ promptQkv: gpu.tensor([5, 24]) }, "(T, 32)");
     refuses({ slots: u32(1) }, "slots (A)");
     refuses({ promptRanges: u32(2, 2) }, "promptRanges (B, 2)");
-    refuses({ cache: gpu.tensor([3, 4, 8]) }, "cache (B, M, 2, J D)");
-    refuses({ cache: gpu.tensor([3, 4, 2, 16]) }, "cache (B, M, 2, J D)");
+    refuses({ cache: gpu.tensor([3, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
+    refuses({ cache: gpu.tensor([3, 2, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
+    refuses({ cache: gpu.tensor([3, 1, 4, 2, 16]) }, "cache (B, J, M, 2, D)");
     refuses({ lengths: u32(2) }, "lengths (B)");
     refuses({ finished: gpu.tensor([3]) }, "finished (B)");
     return Promise.resolve();

@@ -1,0 +1,12 @@
+// For heads of up to 32 pieces, see attention/each.wgsl.
+
+fn each(phase: u32) {
+    each4(phase, 0u);
+    each4(phase, 4u);
+    each4(phase, 8u);
+    each4(phase, 12u);
+    each4(phase, 16u);
+    if (HEAD_PIECES > 20u) { each4(phase, 20u); }
+    if (HEAD_PIECES > 24u) { each4(phase, 24u); }
+    if (HEAD_PIECES > 28u) { each4(phase, 28u); }
+}
