@@ -140,6 +140,11 @@ export class Plan {
     return tensor;
   }
 
+  /** Whether a tensor is intermediate: before the first dispatch that writes it, it holds arbitrary values. */
+  isIntermediate({ root }: Tensor): boolean {
+    return this.#virtual.has(root) && !this.#kept.has(root);
+  }
+
   /** Declares a tensor with memory of its own that the host writes before a run. */
   input(shape: readonly Size[], name: string, dtype: DType = "f32"): Tensor {
     return this.keep(this.empty(shape, name, dtype));

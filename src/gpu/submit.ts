@@ -184,8 +184,16 @@ export interface NonFinite {
  */
 export async function locateNonFinite(gpu: Gpu, plan: Plan): Promise<NonFinite | undefined> {
   plan.prepare();
+  const seen = new Set<Tensor>();
   for (const command of plan.commands) {
     const encoder = gpu.device.createCommandEncoder();
+    // Memory is shared among intermediate tensors; what a kernel leaves unwritten must not be taken for its output.
+    for (const { root } of Object.values(command.bindings)) {
+      if (!seen.has(root) && plan.isIntermediate(root)) {
+        encoder.clearBuffer(root.storage.buffer, root.storage.offset, root.byteLength);
+      }
+      seen.add(root);
+    }
     const pass = encoder.beginComputePass();
     plan.encodeCommand(pass, command);
     pass.end();

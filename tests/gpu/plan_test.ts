@@ -273,6 +273,26 @@ Deno.test("locateNonFinite() names the dispatch, the tensor and the element", ()
     assertEquals(await locateNonFinite(gpu, plan), undefined);
   }));
 
+Deno.test("locateNonFinite() does not take for output what a kernel leaves as it was", () =>
+  withGpu(async (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const x = plan.input([4], "x");
+    const half = plan.empty([4], "half");
+    plan.dispatch({
+      kernel: gpu.kernel({ name: "affine", code: AFFINE, entryPoint: "main" }),
+      bindings: { x, y: half },
+      params: { count: 2, factor: 1, offset: 0 },
+      workgroups: 2,
+    });
+    const whole = affine(plan, x, 3e38, 0, "whole");
+    await plan.compile();
+    assertEquals(half.storage, whole.storage, "the test needs them to share memory");
+    gpu.write(x, [0, 0, 0, 2]);
+    submit(gpu, [plan]);
+    gpu.write(x, [0, 0, 0, 0]);
+    assertEquals(await locateNonFinite(gpu, plan), undefined);
+  }));
+
 Deno.test("a buffer beyond the device's limit is refused with the numbers", () =>
   withGpu((gpu) => {
     const limit = gpu.device.limits.maxBufferSize;

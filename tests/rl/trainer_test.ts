@@ -82,6 +82,8 @@ Deno.test("training makes the reward rise", async () => {
       assertEquals(trainer.optimizer.stepCount, 20);
       for (const { metrics } of reports) {
         for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
+        // As sampled; the update leaves out prompts without a signal.
+        assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
         // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
         assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
         assertEquals(metrics["actor/clipfrac"], 0);
@@ -265,6 +267,37 @@ Deno.test("a value that is not finite is traced to kernel and tensor, and nothin
   );
 });
 
+Deno.test("a loss beyond what numbers can hold is refused in the update too", async () => {
+  // Finite rewards whose differences are not, in single precision.
+  const verify: Task["verify"] = (_, ids) => ids.length % 2 === 0 ? 3e38 : -3e38;
+  await withGpu((gpu) =>
+    withTrainer(gpu, { advantageEstimator: "drGrpo" }, async (trainer) => {
+      const before = await stateOf(trainer);
+      const error = await assertRejects(() => trainer.next(), Error);
+      assert(
+        /Step 1: the loss is \S+, the gradient norm \S+\. First value that is not finite: policy_loss\./
+          .test(error.message),
+        error.message,
+      );
+      assertEquals(await stateOf(trainer), before);
+    }, { task: tinyTask({ verify }) })
+  );
+});
+
+Deno.test("an evaluation may sample more per prompt than a step does in all", async () => {
+  await withGpu((gpu) =>
+    withTrainer(gpu, {
+      promptsPerStep: 1,
+      numGenerations: 2,
+      numGenerationsEval: 9,
+      evalPrompts: 3,
+    }, async (trainer) => {
+      assertEquals((await trainer.evaluate()).numGenerations, 9);
+      assertEquals((await trainer.next()).completions.length, 2);
+    })
+  );
+});
+
 Deno.test("a policy or a limit that does not fit the task is refused", async () => {
   await withGpu(async (gpu) => {
     const task = tinyTask();
@@ -311,6 +344,13 @@ Deno.test("options are checked one by one", () => {
   );
   refused({ miniBatchSize: 256 }, "must not exceed promptsPerStep * numGenerations = 128");
   refused({ epsilon: 2 }, "epsilon is 2");
+  refused({ klInReward: true }, "klInReward needs a reference policy, and beta is 0");
+  refused({ refSyncSteps: 5 }, "refSyncSteps needs a reference policy");
+  refused(
+    { softOverlongBuffer: 5 },
+    "softOverlongBuffer must be less than maxCompletionLength = 5",
+  );
+  refused({ maxGenBatches: 0 }, "maxGenBatches must be an integer from 1");
   refused({ learnigRate: 1 }, "There is no setting learnigRate", TypeError);
 });
 
@@ -328,6 +368,11 @@ Deno.test("defaults are filled in, and what is undefined counts as not given", (
     [options.lossAggregation, options.lossAlpha, options.beta, options.numIterations],
     ["deltaL", 1, 0, 1],
   );
+  const klEstimator = (change: object) =>
+    resolveTrainOptions({ ...SMALL, ...change }, 5).klEstimator;
+  assertEquals(klEstimator({ beta: 0.1 }), "k3");
+  assertEquals(klEstimator({ beta: 0.1, klInReward: true }), "k1");
+  assertEquals(klEstimator({ beta: 0.1, klInReward: true, klEstimator: "k2" }), "k2");
   // The default M follows the limit that was chosen.
   assertEquals(resolveTrainOptions({ ...SMALL, maxCompletionLength: 9 }, 77).lossScaleFactor, 9);
 });

@@ -1,0 +1,66 @@
+import { assert, assertEquals } from "@std/assert";
+import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { TrainingWatch } from "../../src/rl/training_watch.ts";
+
+const HEALTHY = {
+  "reward/mean": 0.4,
+  "response_length/clip_ratio": 0.1,
+  "frac_reward_zero_std": 0.3,
+  "actor/entropy": 0.5,
+};
+
+function watch(options: Partial<TrainOptions> = {}): TrainingWatch {
+  return new TrainingWatch(resolveTrainOptions({ maxSteps: 1, learningRate: 1, ...options }, 32));
+}
+
+/** The steps, counted from 1, at which there were warnings, and all warnings. */
+function observe(steps: readonly Record<string, number>[], options?: Partial<TrainOptions>) {
+  const observer = watch(options);
+  const warnings = steps.map((metrics) => observer.observe({ ...HEALTHY, ...metrics }));
+  const at = warnings.flatMap((list, i) => list.length > 0 ? [i + 1] : []);
+  return { at, warnings: warnings.flat() };
+}
+
+const times = (n: number, metrics: Record<string, number>) =>
+  Array.from({ length: n }, () => metrics);
+
+Deno.test("a healthy run has no warnings", () => {
+  assertEquals(observe(times(50, {})).at, []);
+});
+
+Deno.test("truncation is reported at once, when it begins, and again when it comes back", () => {
+  const cut = { "response_length/clip_ratio": 0.6 };
+  const { at, warnings } = observe([{}, cut, cut, {}, cut]);
+  assertEquals(at, [2, 5]);
+  assert(warnings[0]!.startsWith("60 % of the responses are cut off at maxCompletionLength = 32"));
+  assert(warnings[0]!.includes("raise it"));
+  assertEquals(observe(times(9, { "response_length/clip_ratio": 0.5 })).at, []);
+});
+
+Deno.test("lack of signal has to last, and the remedy depends on the reward", () => {
+  const none = { "frac_reward_zero_std": 0.95 };
+  const { at, warnings } = observe(times(12, { ...none, "reward/mean": 0.01 }));
+  assertEquals(at, [5]);
+  assert(warnings[0]!.includes("raise numGenerations"));
+  assertEquals(observe([...times(4, none), {}, ...times(4, none)]).at, []);
+  const solved = observe(times(5, { ...none, "reward/mean": 0.99 }));
+  assert(solved.warnings[0]!.includes("the task is learnt"));
+  // A single response per prompt never differs from itself.
+  assertEquals(observe(times(9, { "frac_reward_zero_std": 1 }), { numGenerations: 1 }).at, []);
+});
+
+Deno.test("collapsed entropy is reported unless the task is solved", () => {
+  const { at, warnings } = observe(times(8, { "actor/entropy": 0.004 }));
+  assertEquals(at, [5]);
+  assert(warnings[0]!.startsWith("The entropy has fallen to 0.004 nats per token"));
+  assertEquals(observe(times(8, { "actor/entropy": 0.004, "reward/mean": 0.97 })).at, []);
+});
+
+Deno.test("a batch that dynamic sampling could not fill is reported", () => {
+  const { at, warnings } = observe([
+    { "dynamic_sampling/prompts": 32 },
+    { "dynamic_sampling/prompts": 20 },
+  ], { dynamicSampling: true });
+  assertEquals(at, [2]);
+  assert(warnings[0]!.startsWith("Dynamic sampling found 20 of 32 prompts"));
+});
