@@ -8,6 +8,7 @@
 
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
+import { digest } from "../run/fingerprint.ts";
 
 /** A Vega-Lite specification; what all charts share is added by {@linkcode chart}. */
 export type ChartSpec = Omit<TopLevelSpec, "$schema" | "config" | "background">;
@@ -28,7 +29,7 @@ const FONT = "system-ui, sans-serif";
 const GREY = "#555";
 
 /** Width and height of a plot without its axes. */
-export const SIZE = { width: 380, height: 200 } as const;
+export const SIZE = { width: 330, height: 190 } as const;
 
 /**
  * Draws a chart.
@@ -59,10 +60,10 @@ export async function chart(spec: ChartSpec, label: string): Promise<string> {
       },
       legend: {
         orient: "top",
-        columns: 3,
+        columns: 2,
         title: null,
         labelFontSize: 12,
-        labelLimit: 220,
+        labelLimit: 180,
         symbolStrokeWidth: 3,
       },
       title: { fontSize: 14, anchor: "start", fontWeight: 600, offset: 12 },
@@ -72,18 +73,22 @@ export async function chart(spec: ChartSpec, label: string): Promise<string> {
   } as TopLevelSpec;
   const view = new vega.View(vega.parse(compile(full).spec), { renderer: "none" });
   try {
-    return accessible(await view.toSVG(), label);
+    return embeddable(await view.toSVG(), label);
   } finally {
     view.finalize();
   }
 }
 
-/** The SVG without fixed size and without names of single marks, and with one name for all of it. */
-function accessible(svg: string, label: string): string {
+/**
+ * The SVG without fixed size, with one name for all of it instead of names of single marks, and with ids that no other
+ * chart of a page has.
+ */
+function embeddable(svg: string, label: string): string {
+  const own = digest(svg).slice(0, 8);
   return svg
+    .replaceAll(/ (?:aria-\w+|role)="[^"]*"/g, "")
     .replace(/ width="[\d.]+" height="[\d.]+"/, ` role="img" aria-label="${escapeText(label)}"`)
-    .replaceAll(/ aria-(?:roledescription|label|hidden)="(?!.*role="img")[^"]*"/g, "")
-    .replaceAll(/ role="(?:graphics-\w+)"/g, "");
+    .replaceAll(/(\bid="|url\(#)/g, `$1${own}-`);
 }
 
 /** A text as it stands in HTML and XML, in attributes too. */

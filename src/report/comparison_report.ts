@@ -53,7 +53,7 @@ export async function comparisonPage(dir: string, runs: readonly RunRecord[]): P
   const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
   return {
     title: "Methods compared",
-    lead: `${runs.length} runs in ${dir}, ${(seconds / 60).toFixed(0)} minutes of training and ` +
+    lead: `${runs.length} runs in ${dir}, ${(seconds / 60).toFixed(1)} minutes of training and ` +
       "evaluation. All methods of a cell begin from the same weights and see the same prompts for " +
       "the same seed. No run is left out.",
     sections,

@@ -1,0 +1,301 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { join } from "node:path";
+import { ARMS, PRESETS, runSpecs } from "../../src/lab/comparison_plan.ts";
+import { type RunRecord, saveRun, settingsDigest } from "../../src/lab/comparison_run.ts";
+import { comparisonTables } from "../../src/lab/comparison_table.ts";
+import { writeComparison } from "../../src/lab/comparison_text.ts";
+import type { Provenance } from "../../src/lab/provenance.ts";
+import { type VarianceReport, writeVariance } from "../../src/lab/variance_text.ts";
+import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
+import { samplePairs } from "../../src/report/page.ts";
+import { writeReport } from "../../src/report/report.ts";
+import { taskByName } from "../../src/tasks/mod.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+const PROVENANCE: Provenance = {
+  version: "0.1.0",
+  commit: "0123456789abcdef0123456789abcdef01234567",
+  deno: "2.9.6",
+  platform: "linux x86_64",
+  processors: 2,
+  adapter: {
+    description: "an <adapter>",
+    vendor: "",
+    isFallback: true,
+    subgroupSize: 8,
+    f16: true,
+    int64: true,
+    timestamps: true,
+  },
+  at: "2026-01-01T00:00:00.000Z",
+};
+
+/** What a page may not contain if it is to be one file that fetches nothing. */
+function assertSelfContained(html: string): void {
+  assertEquals(html.match(/<(?:script|iframe|object|embed|img|audio|video|base)\b/gi), null);
+  const links = [...html.matchAll(/\b(?:src|href|srcset|action)\s*=\s*"([^"]*)"/gi)].map((m) =>
+    m[1]!
+  );
+  assertEquals(links.filter((link) => !link.startsWith("data:") && !link.startsWith("#")), []);
+  assertEquals(html.match(/@import|url\(\s*["']?(?!#|data:)/gi), null);
+}
+
+Deno.test("charts are drawn as SVG that scales, and say what they show", async () => {
+  const points = [0, 1, 2].flatMap((x) => [
+    { x, y: x * x, low: x * x - 1, high: x * x + 1, series: "a" },
+    { x, y: NaN, series: "b" },
+  ]);
+  const svg = await chart(lines(points, { title: "T <1>", x: "step", y: "value" }), 'a "label"');
+  assertMatch(svg, /^<svg [^>]*viewBox="0 0 \d+ \d+"/);
+  assertEquals(/^<svg[^>]* width=/.test(svg), false);
+  assertStringIncludes(svg, 'role="img" aria-label="a &quot;label&quot;"');
+  assertStringIncludes(svg, "T &lt;1&gt;");
+  const ids = (text: string) => [...text.matchAll(/\bid="([^"]+)"/g)].map((match) => match[1]!);
+  const other = await chart(lines(points.slice(0, 4), { title: "U", x: "x", y: "y" }), "other");
+  assert(ids(svg).length > 0);
+  assertEquals(ids(svg).filter((id) => ids(other).includes(id)), []);
+  assertEquals([...svg.matchAll(/url\(#([^)]+)\)/g)].every((m) => ids(svg).includes(m[1]!)), true);
+  // Two lines of which one has no value at all, and one band.
+  assertEquals(svg.match(/mark-line/g)?.length, 1);
+  assertEquals(svg.match(/mark-area/g)?.length, 1);
+  const dotted = await chart(
+    dots([{ label: "x", value: 1, low: 0, high: 2 }, { label: "y", value: 3, low: 1, high: 4 }], {
+      title: "t",
+      x: "difference",
+      reference: 0,
+    }),
+    "dots",
+  );
+  for (const text of [">x<", ">y<", ">difference<"]) assertStringIncludes(dotted, text);
+});
+
+Deno.test("texts of prompts and completions cannot become markup", () => {
+  assertEquals(escapeText(`<b a="1">'&`), "&lt;b a=&quot;1&quot;&gt;&#39;&amp;");
+  const html = samplePairs(["first", "last"], [
+    [{ prompt: "<script>", completion: "</code>", reward: 1, length: 3 }],
+    [],
+  ]);
+  assertStringIncludes(html, "&lt;script&gt;");
+  assertStringIncludes(html, "&lt;/code&gt;");
+  assertStringIncludes(html, 'class="sample right"');
+});
+
+Deno.test("the report of a training run has its figures, curves, completions and settings", async () => {
+  await inTempDir(async (dir) => {
+    const write = (name: string, text: string) => Deno.writeTextFile(join(dir, name), text);
+    const json = (lines: unknown[]) => lines.map((line) => JSON.stringify(line) + "\n").join("");
+    await write(
+      "config.json",
+      JSON.stringify({
+        task: "parity",
+        seed: 7,
+        options: {
+          lossAggregation: "deltaL",
+          lossAlpha: 0.75,
+          promptsPerStep: 4,
+          numGenerations: 4,
+          maxGradNorm: 1,
+        },
+        policy: { hiddenSize: 64 },
+        adapter: PROVENANCE.adapter,
+        versions: { deltal: "0.1.0" },
+      }),
+    );
+    await write(
+      "metrics.jsonl",
+      json([
+        { "training/global_step": 0, "eval/parity/mean@8": 0.5, "eval/parity/pass@8": 0.9 },
+        ...[1, 2, 3].map((step) => ({
+          "training/global_step": step,
+          "reward/mean": 0.5 + step / 10,
+          "reward/std": 0.4,
+          "response_length/mean": 6 + step,
+          "response_length/std": 2,
+          "actor/entropy": 1 / step,
+          "actor/grad_norm": "NaN",
+        })),
+        { "training/global_step": 3, "eval/parity/mean@8": 0.8125, "eval/parity/pass@8": 1 },
+      ]),
+    );
+    await write(
+      "completions.jsonl",
+      json([1, 3].map((step) => ({
+        "training/global_step": step,
+        prompt: `0110_${step}`,
+        completion: "a<b>",
+        reward: step === 3 ? 1 : 0,
+        advantage: 0,
+        length: 5,
+        truncated: false,
+      }))),
+    );
+    const { path, bytes } = await writeReport(dir);
+    const html = await Deno.readTextFile(path);
+    assertEquals(bytes, new TextEncoder().encode(html).length);
+    assertSelfContained(html);
+    for (
+      const text of [
+        "parity: 3 steps of ΔL α = 0.75",
+        "81.3 %",
+        "before 50.0 %",
+        "0110_1",
+        "0110_3",
+      ]
+    ) assertStringIncludes(html, text);
+    for (const text of ["a&lt;b&gt;", "hiddenSize", "an &lt;adapter&gt;", "Training reward"]) {
+      assertStringIncludes(html, text);
+    }
+    // A gradient norm that was never finite gives no chart.
+    assert(!html.includes("Gradient norm before clipping"));
+  });
+});
+
+Deno.test("the report of a comparison shows every method with its difference, and hides no run", async () => {
+  const task = taskByName("parity");
+  const block = { ...PRESETS.smoke[0]!, seeds: 3 };
+  const specs = runSpecs([block], () => task.defaults.policy);
+  const records = specs.map((spec): RunRecord => {
+    const arm = ARMS.findIndex(({ id }) => id === spec.arm?.id);
+    const accuracy = 0.5 + arm / 100 + spec.seed / 1000 * (arm % 2);
+    return {
+      spec,
+      settings: settingsDigest(spec),
+      warmStart: "same",
+      options: spec.arm ? { maxGradNorm: 1 } : null,
+      metrics: spec.arm
+        ? {
+          "reward/mean": [0.4, 0.5, 0.5, 0.6, 0.6, 0.7, 0.7, accuracy],
+          "actor/grad_norm": [0.5, 1.5, null, 0.5],
+        }
+        : {},
+      evaluation: {
+        meanAtN: accuracy,
+        passAtN: 1,
+        greedy: 0.5,
+        meanLength: 6,
+        stdLength: 2,
+        truncated: 0,
+        numGenerations: 8,
+        prompts: 32,
+      } as RunRecord["evaluation"],
+      samples: {
+        first: [{ prompt: "p", completion: "c", reward: 0, length: 1 }],
+        last: [{ prompt: "q", completion: "d", reward: 1, length: 1 }],
+      },
+      ...(spec.arm?.id === "grpo" && spec.seed === 2 ? { failure: "diverged" } : {}),
+      seconds: 1,
+      provenance: PROVENANCE,
+    };
+  });
+  await inTempDir(async (dir) => {
+    for (const record of records) await saveRun(dir, record);
+    const tables = comparisonTables(records);
+    await writeComparison(dir, { preset: "smoke", runs: records, tables });
+    const { path } = await writeReport(dir);
+    const html = await Deno.readTextFile(path);
+    assertSelfContained(html);
+    for (const { title } of ARMS) assertStringIncludes(html, escapeText(title));
+    assertStringIncludes(html, `${records.length} runs in`);
+    assertStringIncludes(html, "3 (1 stopped early)");
+    assertStringIncludes(html, "012345");
+    const markdown = await Deno.readTextFile(join(dir, "compare.md"));
+    assertStringIncludes(markdown, "3 (1 failed)");
+  });
+});
+
+Deno.test("the report of a variance study survives what JSON cannot say", async () => {
+  const known = { mean: 1, low: 0.5, high: 1.5, n: 9 };
+  const unknown = { mean: Infinity, low: 0.5, high: NaN, n: 9 };
+  const rule = {
+    bias: known,
+    biasClosed: 0.1,
+    biasSpread: 0,
+    biasRatio: unknown,
+    variance: known,
+    varianceClosed: null,
+    cv: unknown,
+    cvClosed: null,
+    noiseToSignal: unknown,
+    cvRatio: known,
+    cosine: known,
+  };
+  const line = { slope: 1, rSquared: 0.9 };
+  const profile = {
+    line,
+    slope: known,
+    rSquared: known,
+    exponent: known,
+    signal: { ...known, low: -1 },
+    bins: [2, 9].map((length) => ({
+      from: length,
+      to: length,
+      meanLength: length,
+      count: 5,
+      variance: known,
+      projection: unknown,
+    })),
+  };
+  const report: VarianceReport = {
+    task: "parity",
+    checkpoint: "somewhere",
+    seed: 1,
+    provenance: PROVENANCE,
+    study: {
+      responses: {
+        count: 10,
+        prompts: 5,
+        numGenerations: 2,
+        withSignal: 1,
+        meanReward: 0.5,
+        meanLength: 5,
+        stdLength: 1,
+        harmonicLength: 4,
+        minLength: 2,
+        maxLength: 9,
+        truncated: 0,
+      },
+      batchPrompts: 1,
+      lossScaleFactor: 9,
+      profile,
+      parameters: [{
+        name: "model.norm.weight",
+        shape: [4, 4],
+        ...profile,
+        variances: [1, 2],
+        share: 1,
+      }],
+      noise: {
+        rules: [
+          { id: "grpo", title: "GRPO", alpha: 1, ...rule },
+          { id: "delta-l-1", title: "ΔL α = 1", alpha: 1, ...rule, cv: known },
+        ],
+        bestAlpha: known,
+      },
+    },
+  };
+  await inTempDir(async (dir) => {
+    await writeVariance(dir, report);
+    const markdown = await Deno.readTextFile(join(dir, "variance.md"));
+    assertStringIncludes(markdown, "cannot be told from noise");
+    assertStringIncludes(markdown, "∞ [0.5, –]");
+    const { path } = await writeReport(dir);
+    assertSelfContained(await Deno.readTextFile(path));
+    const names = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
+    assertEquals(names.length, 5);
+    for (const name of names) {
+      assertStringIncludes(await Deno.readTextFile(join(dir, "figures", name)), "<svg ");
+    }
+  });
+});
+
+Deno.test("a folder without results is refused", async () => {
+  await inTempDir(async (dir) => {
+    await assertRejects(() => writeReport(dir), Deno.errors.NotFound, "holds no results");
+  });
+});
