@@ -13,13 +13,13 @@ import type { AdamW } from "../optim/adamw_optimizer.ts";
 import { groupAdvantages } from "./advantage.ts";
 import { lossWeights } from "./aggregation.ts";
 import { Credit } from "./credit.ts";
-import { effectiveSampleSize } from "./estimator_statistics.ts";
 import { Learner } from "./learner.ts";
 import { softOverlongPunishment } from "./overlong.ts";
 import { policyLossSettings } from "./policy_loss.ts";
 import type { Reference } from "./reference.ts";
 import type { Rollout } from "./rollout.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
+import { advantageMetrics, UpdateTotals, weightMetrics } from "./update_metrics.ts";
 
 /** What an update did. */
 export interface UpdateReport {
@@ -125,7 +125,7 @@ export class Updater {
     const counts = (b: number) => scoredLengths[b]! > 0 && !(onlyAdvantage && advantages[b] === 0);
     this.#credit.upload({ rewards, lengths, scoredLengths, withheld });
 
-    const totals = new Totals();
+    const totals = new UpdateTotals();
     let before: Work[] = [this.#credit.advantagePlan];
     for (let iteration = 0; iteration < options.numIterations; iteration++) {
       for (let start = 0; start < lengths.length; start += this.#miniBatch) {
@@ -246,70 +246,8 @@ function promptGroups(
   return groups;
 }
 
-/** Statistics over the optimizer steps of an update. */
-class Totals {
-  readonly #sums = new Float64Array(16);
-  #gradNorm = 0;
-  #learningRate = 0;
-  #steps = 0;
-  #logProbDiffMax = 0;
-
-  add(stats: Float32Array, gradNorm: number, learningRate: number): void {
-    for (const [i, value] of stats.entries()) this.#sums[i]! += value;
-    this.#logProbDiffMax = Math.max(this.#logProbDiffMax, stats[AT.logProbDiffMax]!);
-    this.#gradNorm += gradNorm;
-    this.#learningRate = learningRate;
-    this.#steps++;
-  }
-
-  #perItem(i: number): number {
-    return this.#sums[i]! / Math.max(1, this.#sums[AT.items]!);
-  }
-
-  /** Mean estimate of the divergence from the reference per token. */
-  get kl(): number {
-    return this.#perItem(AT.klSum);
-  }
-
-  metrics(): Record<string, number> {
-    const perItem = (i: number) => this.#perItem(i);
-    const perStep = (total: number) => total / Math.max(1, this.#steps);
-    return {
-      "actor/pg_loss": perStep(this.#sums[AT.policyLoss]!),
-      "actor/loss": perStep(this.#sums[AT.loss]!),
-      "actor/grad_norm": perStep(this.#gradNorm),
-      "actor/lr": this.#learningRate,
-      "actor/clipfrac": perItem(AT.clippedLow) + perItem(AT.clippedHigh) + perItem(AT.dualClipped),
-      "actor/clipfrac_low": perItem(AT.clippedLow),
-      "actor/clipfrac_high": perItem(AT.clippedHigh),
-      "actor/ppo_kl": perItem(AT.ppoKlSum),
-      "actor/loss_tokens": perStep(this.#sums[AT.items]!),
-      "rollout_corr/logp_diff_max": this.#logProbDiffMax,
-    };
-  }
-}
-
-function advantageMetrics(advantages: Float64Array): Record<string, number> {
-  if (advantages.length === 0) return {};
-  return {
-    "advantages/mean": sum(advantages) / advantages.length,
-    "advantages/max": advantages.reduce((a, b) => Math.max(a, b)),
-    "advantages/min": advantages.reduce((a, b) => Math.min(a, b)),
-  };
-}
-
 function sum(values: Iterable<number>): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-function weightMetrics(weights: Float64Array): Record<string, number> {
-  const total = sum(weights);
-  const n = weights.length;
-  return {
-    // Relative to equal weights, so that 1 means that every response counts alike.
-    "loss/weight_max": total > 0 ? weights.reduce((a, w) => Math.max(a, w), 0) * n / total : 0,
-    "loss/weight_ess": total > 0 ? effectiveSampleSize(weights) / n : 0,
-  };
 }
