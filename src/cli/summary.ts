@@ -78,7 +78,7 @@ function times(totals: Totals): string {
   return [...parts, ["other", rest] as const]
     .filter(([, seconds]) => seconds > 0)
     .map(([phase, seconds]) =>
-      `${phase} ${duration(seconds)} (${Math.round(100 * seconds / elapsed)} %)`
+      `${phase} ${duration(seconds)} (${Math.round(100 * seconds / elapsed)}%)`
     )
     .join(", ");
 }
