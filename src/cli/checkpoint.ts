@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileExists } from "../model/json_file.ts";
 import type { Task } from "../rl/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
-import { readTrainerState, TRAINER_STATE } from "../run/trainer_checkpoint.ts";
+import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import { type Flag, UsageError } from "./args.ts";

@@ -10,11 +10,8 @@ import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { Trainer } from "../rl/trainer.ts";
 import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
-import {
-  changedOptions,
-  restoreTrainer,
-  saveTrainerCheckpoint,
-} from "../run/trainer_checkpoint.ts";
+import { restoreTrainer, saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
+import { changedOptions } from "../run/trainer_state.ts";
 import { VERSION } from "../run/version.ts";
 import { asUsageError, parseFlags } from "./args.ts";
 import { evaluationBefore } from "./evaluation_table.ts";

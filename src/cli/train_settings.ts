@@ -20,7 +20,7 @@ import {
   type RunConfig,
 } from "../run/run_directory.ts";
 import { RunLock } from "../run/run_lock.ts";
-import { checkResumable, readTrainerState, type TrainerState } from "../run/trainer_checkpoint.ts";
+import { checkResumable, readTrainerState, type TrainerState } from "../run/trainer_state.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import { taskByName } from "../tasks/mod.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";

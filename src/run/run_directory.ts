@@ -10,7 +10,7 @@ import type { StepReport } from "../rl/trainer.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";
-import { TRAINER_STATE } from "./trainer_checkpoint.ts";
+import { TRAINER_STATE } from "./trainer_state.ts";
 
 /** What `config.json` says; plain data. */
 export type RunConfig = Readonly<Record<string, unknown>> & {
@@ -188,15 +188,25 @@ async function writeConfig(path: string, config: RunConfig): Promise<void> {
 
 /** An evaluation under verl's names. */
 export function evaluationMetrics(task: Task, evaluation: Evaluation): Record<string, number> {
-  const { meanAtN, passAtN, greedy, meanLength, stdLength, truncated, numGenerations } = evaluation;
+  const { numGenerations, rightLength, wrongLength } = evaluation;
   const prefix = `eval/${task.name}`;
+  const passAtK = Object.entries(evaluation.passAtK)
+    .map(([k, rate]) => [`${prefix}/pass@${k}`, rate] as const);
   return {
-    [`${prefix}/mean@${numGenerations}`]: meanAtN,
-    [`${prefix}/pass@${numGenerations}`]: passAtN,
-    [`${prefix}/greedy`]: greedy,
-    [`${prefix}/response_length/mean`]: meanLength,
-    [`${prefix}/response_length/std`]: stdLength,
-    [`${prefix}/response_length/clip_ratio`]: truncated,
+    [`${prefix}/mean@${numGenerations}`]: evaluation.meanAtN,
+    [`${prefix}/mean@${numGenerations}_error`]: evaluation.meanAtNError,
+    ...Object.fromEntries(passAtK),
+    [`${prefix}/greedy`]: evaluation.greedy,
+    [`${prefix}/entropy`]: evaluation.entropy,
+    [`${prefix}/response_length/mean`]: evaluation.meanLength,
+    [`${prefix}/response_length/std`]: evaluation.stdLength,
+    [`${prefix}/response_length/clip_ratio`]: evaluation.truncated,
+    ...(rightLength === undefined
+      ? {}
+      : { [`${prefix}/response_length/correct_mean`]: rightLength }),
+    ...(wrongLength === undefined
+      ? {}
+      : { [`${prefix}/response_length/incorrect_mean`]: wrongLength }),
   };
 }
 

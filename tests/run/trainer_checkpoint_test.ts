@@ -6,12 +6,8 @@ import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/rl/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
-import {
-  changedOptions,
-  readTrainerState,
-  restoreTrainer,
-  saveTrainerCheckpoint,
-} from "../../src/run/trainer_checkpoint.ts";
+import { restoreTrainer, saveTrainerCheckpoint } from "../../src/run/trainer_checkpoint.ts";
+import { changedOptions, readTrainerState } from "../../src/run/trainer_state.ts";
 import { chainSum, parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
