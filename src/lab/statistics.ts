@@ -4,6 +4,8 @@
  * @module
  */
 
+export { rankCorrelation } from "../rl/monotonicity.ts";
+
 /** A mean with its 95 % confidence interval. */
 export interface Interval {
   /** The estimate. */
@@ -95,41 +97,6 @@ function cosinePowerIntegral(end: number, power: number): number {
     sum += weight * Math.cos(end * i / pieces) ** power;
   }
   return sum * end / (3 * pieces);
-}
-
-/**
- * Spearman's rank correlation, ties sharing their mean rank; 0 where either side is constant.
- *
- * @throws {RangeError} If the lists differ in length.
- */
-export function rankCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
-  if (x.length !== y.length) {
-    throw new RangeError(`${x.length} values cannot be ranked against ${y.length}: pass as many`);
-  }
-  const [a, b] = [ranks(x), ranks(y)];
-  const [ma, mb] = [mean(a), mean(b)];
-  let ab = 0;
-  let aa = 0;
-  let bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    ab += (a[i]! - ma) * (b[i]! - mb);
-    aa += (a[i]! - ma) ** 2;
-    bb += (b[i]! - mb) ** 2;
-  }
-  return aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb);
-}
-
-function ranks(values: ArrayLike<number>): Float64Array {
-  const order = Array.from({ length: values.length }, (_, i) => i)
-    .sort((i, j) => values[i]! - values[j]!);
-  const result = new Float64Array(values.length);
-  for (let start = 0; start < order.length;) {
-    let end = start + 1;
-    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
-    for (let k = start; k < end; k++) result[order[k]!] = (start + end - 1) / 2;
-    start = end;
-  }
-  return result;
 }
 
 /** A straight line y = slope · x. */

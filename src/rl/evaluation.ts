@@ -8,26 +8,13 @@ import type { Generator } from "../model/generate.ts";
 import { Policy } from "../model/policy.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
-import { eosTokenIdsOf, type Task } from "./task.ts";
+import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
+import { eosTokenIdsOf, type Split, type Task } from "./task.ts";
 
-/** What an evaluation found. Accuracies are mean rewards. */
-export interface Evaluation {
-  /** Mean reward of all samples: mean@N at temperature 1. */
-  readonly meanAtN: number;
-  /** Share of prompts with at least one reward of 1 or more among its N samples. */
-  readonly passAtN: number;
-  /** Mean reward of greedy completions. */
+/** What an evaluation found. */
+export interface Evaluation extends SampleSummary {
+  /** Mean reward of greedy completions, one per prompt. */
   readonly greedy: number;
-  /** Mean length of the samples, tokens. */
-  readonly meanLength: number;
-  /** Standard deviation of their lengths. */
-  readonly stdLength: number;
-  /** Share of samples cut off by the length limit. */
-  readonly truncated: number;
-  /** N, samples per prompt. */
-  readonly numGenerations: number;
-  /** Number of prompts. */
-  readonly prompts: number;
 }
 
 /** Options of {@linkcode evaluate}. */
@@ -46,8 +33,9 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Options with their defaults filled in. */
-interface ResolvedOptions {
+/** What to sample, with every default filled in. */
+interface SampleRequest {
+  readonly split: Split;
   readonly prompts: number;
   readonly numGenerations: number;
   readonly maxCompletionLength: number;
@@ -79,6 +67,37 @@ export async function evaluate(
   task: Task,
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
+  const request = resolveRequest(task, "eval", options);
+  const generator = policy instanceof Policy ? await generatorOf(policy, task, request) : policy;
+  const sampled = await inWaves(generator, task, request);
+  const greedy = await inWaves(generator, task, { ...request, numGenerations: 1, temperature: 0 });
+  const rewards = greedy.flatMap((r) => r.rewards);
+  return {
+    ...summariseSamples(sampled),
+    greedy: rewards.reduce((sum, r) => sum + r, 0) / rewards.length,
+  };
+}
+
+/**
+ * Samples N completions for each of some problems of the train split, as the first steps of training would see them.
+ *
+ * @param policy What to sample from.
+ * @param task The task.
+ * @param options How much.
+ * @throws {RangeError} If the policy's vocabulary or positions do not suffice.
+ * @throws {Error} If the verifier fails on a completion; the message names it.
+ */
+export async function sampleTraining(
+  policy: Policy,
+  task: Task,
+  options: EvaluationOptions = {},
+): Promise<SampleSummary> {
+  const request = resolveRequest(task, "train", options);
+  const generator = await generatorOf(policy, task, request);
+  return summariseSamples(await inWaves(generator, task, request));
+}
+
+function resolveRequest(task: Task, split: Split, options: EvaluationOptions): SampleRequest {
   const { prompts = 128, numGenerations = 8, temperature = 1, seed = 42, signal } = options;
   const { maxCompletionLength = task.maxCompletionLength } = options;
   for (
@@ -91,44 +110,21 @@ export async function evaluate(
       );
     }
   }
-  const resolved = {
+  return {
+    split,
     prompts,
     numGenerations,
+    maxCompletionLength,
     temperature,
     seed,
-    maxCompletionLength,
     ...(signal ? { signal } : {}),
-  };
-  const generator = policy instanceof Policy ? await generatorOf(policy, task, resolved) : policy;
-  const sampled = await inWaves(generator, task, resolved);
-  const greedy = await inWaves(generator, task, {
-    ...resolved,
-    numGenerations: 1,
-    temperature: 0,
-  });
-  const lengths = sampled.flatMap((r) => r.completions.map((c) => c.length));
-  const rewards = sampled.flatMap((r) => r.rewards);
-  let passed = 0;
-  for (let p = 0; p < prompts; p++) {
-    if (rewards.slice(p * numGenerations, (p + 1) * numGenerations).some((r) => r >= 1)) passed++;
-  }
-  const meanLength = mean(lengths);
-  return {
-    meanAtN: mean(rewards),
-    passAtN: passed / prompts,
-    greedy: mean(greedy.flatMap((r) => r.rewards)),
-    meanLength,
-    stdLength: Math.sqrt(mean(lengths.map((l) => (l - meanLength) ** 2))),
-    truncated: mean(sampled.flatMap((r) => r.truncated.map(Number))),
-    numGenerations,
-    prompts,
   };
 }
 
 async function generatorOf(
   policy: Policy,
   task: Task,
-  { prompts, numGenerations, maxCompletionLength }: ResolvedOptions,
+  { prompts, numGenerations, maxCompletionLength }: SampleRequest,
 ): Promise<Generator> {
   checkFit(policy.config, task, maxCompletionLength);
   const atOnce = Math.min(prompts, Math.max(1, Math.floor(WAVE / numGenerations)));
@@ -142,7 +138,7 @@ async function generatorOf(
 async function inWaves(
   generator: Generator,
   task: Task,
-  options: ResolvedOptions,
+  options: SampleRequest,
 ): Promise<Rollout[]> {
   const { numGenerations, temperature, signal } = options;
   const { sequences, promptTokens } = generator.capacity;
@@ -159,7 +155,7 @@ async function inWaves(
   for (let first = 0; first < options.prompts; first += most) {
     rollouts.push(
       await rollOut(generator, task, {
-        split: "eval",
+        split: options.split,
         problemSeed: options.seed,
         firstProblem: first,
         count: Math.min(most, options.prompts - first),
@@ -174,8 +170,4 @@ async function inWaves(
     );
   }
   return rollouts;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, v) => sum + v, 0) / Math.max(1, values.length);
 }

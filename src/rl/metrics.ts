@@ -5,6 +5,7 @@
  */
 
 import type { Rollout } from "./rollout.ts";
+import { quantile } from "./sample_summary.ts";
 
 /** Reward, group and length figures of one rollout. */
 export function rolloutMetrics(rollout: Rollout): Record<string, number> {
@@ -48,12 +49,6 @@ function functionMetrics({ rewardsByFunction }: Rollout): Record<string, number>
     metrics[`rewards/${name}/std`] = std(applying);
   }
   return metrics;
-}
-
-/** The smallest value that a share q of the values does not exceed. */
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? NaN;
 }
 
 function mean(values: readonly number[]): number {

@@ -21,11 +21,20 @@ const CONFIG = { task: "parity", seed: 42 };
 
 const EVALUATION: Evaluation = {
   meanAtN: 0.5,
+  meanAtNError: 0.0625,
   passAtN: 0.75,
+  passAtK: { 1: 0.5, 8: 0.75 },
+  mixed: 0.5,
+  allRight: 0.25,
+  allWrong: 0.25,
   greedy: 0.25,
   meanLength: 6,
   stdLength: 2,
+  lengthP5: 3,
+  lengthP95: 9,
+  rightLength: 7,
   truncated: 0.125,
+  entropy: 0.375,
   numGenerations: 8,
   prompts: 16,
 };
@@ -85,11 +94,15 @@ Deno.test("a run writes its settings, a line per step and the completions with t
 Deno.test("evaluations have verl's names", () => {
   assertEquals(evaluationMetrics(parity, EVALUATION), {
     "eval/parity/mean@8": 0.5,
+    "eval/parity/mean@8_error": 0.0625,
+    "eval/parity/pass@1": 0.5,
     "eval/parity/pass@8": 0.75,
     "eval/parity/greedy": 0.25,
+    "eval/parity/entropy": 0.375,
     "eval/parity/response_length/mean": 6,
     "eval/parity/response_length/std": 2,
     "eval/parity/response_length/clip_ratio": 0.125,
+    "eval/parity/response_length/correct_mean": 7,
   });
 });
 

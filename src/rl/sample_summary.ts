@@ -1,0 +1,104 @@
+/**
+ * What samples of a policy say about it.
+ *
+ * @module
+ */
+
+import { passAtK, passAtKSizes } from "./pass_at_k.ts";
+import type { Rollout } from "./rollout.ts";
+
+/** Figures of N samples for each of some prompts. Accuracies are mean rewards; right means a reward of 1 or more. */
+export interface SampleSummary {
+  /** Number of prompts. */
+  readonly prompts: number;
+  /** N, samples per prompt. */
+  readonly numGenerations: number;
+  /** Mean reward of all samples: mean@N. */
+  readonly meanAtN: number;
+  /** Standard error of {@linkcode meanAtN} over prompts; NaN for one prompt. */
+  readonly meanAtNError: number;
+  /** Share of prompts with at least one right answer among their N samples. */
+  readonly passAtN: number;
+  /** Estimated chance that one of k samples is right, by k: 1, 2, 4 … and N. */
+  readonly passAtK: Readonly<Record<number, number>>;
+  /** Share of prompts whose samples have different rewards. */
+  readonly mixed: number;
+  /** Share of prompts with all samples right. */
+  readonly allRight: number;
+  /** Share of prompts with none right. */
+  readonly allWrong: number;
+  /** Mean length, tokens. */
+  readonly meanLength: number;
+  /** Standard deviation of the lengths. */
+  readonly stdLength: number;
+  /** Length that a twentieth of the samples does not exceed. */
+  readonly lengthP5: number;
+  /** Length that a twentieth of the samples exceeds. */
+  readonly lengthP95: number;
+  /** Mean length of right answers, if there are any. */
+  readonly rightLength?: number;
+  /** Mean length of the others, if there are any. */
+  readonly wrongLength?: number;
+  /** Share of samples cut off by the length limit. */
+  readonly truncated: number;
+  /** Mean entropy of the distributions the tokens were drawn from, nats. */
+  readonly entropy: number;
+}
+
+/**
+ * Sums up samples.
+ *
+ * @param rollouts At least one, all with as many samples per prompt.
+ */
+export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
+  const { numGenerations } = rollouts[0]!;
+  const groups = rollouts.flatMap(({ rewards, problems }) =>
+    problems.map((_, p) => rewards.slice(p * numGenerations, (p + 1) * numGenerations))
+  );
+  const rewards = groups.flat();
+  const lengths = rollouts.flatMap((r) => r.completions.map((c) => c.length));
+  const lengthsWhere = (right: boolean) => lengths.filter((_, b) => (rewards[b]! >= 1) === right);
+  const meanLength = mean(lengths);
+  const means = groups.map(mean);
+  const counts = groups.map((group) => group.filter((r) => r >= 1).length);
+  const share = (test: (group: readonly number[]) => boolean) =>
+    mean(groups.map((group) => test(group) ? 1 : 0));
+  const pass = (k: number) => mean(counts.map((right) => passAtK(numGenerations, right, k)));
+  const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+  const [right, wrong] = [lengthsWhere(true), lengthsWhere(false)];
+  return {
+    prompts: groups.length,
+    numGenerations,
+    meanAtN: mean(rewards),
+    meanAtNError: Math.sqrt(variance(means) / groups.length),
+    passAtN: share((group) => group.some((r) => r >= 1)),
+    passAtK: Object.fromEntries(passAtKSizes(numGenerations).map((k) => [k, pass(k)])),
+    mixed: share((group) => group.some((r) => r !== group[0])),
+    allRight: share((group) => group.every((r) => r >= 1)),
+    allWrong: share((group) => group.every((r) => r < 1)),
+    meanLength,
+    stdLength: Math.sqrt(mean(lengths.map((length) => (length - meanLength) ** 2))),
+    lengthP5: quantile(lengths, 0.05),
+    lengthP95: quantile(lengths, 0.95),
+    ...(right.length > 0 ? { rightLength: mean(right) } : {}),
+    ...(wrong.length > 0 ? { wrongLength: mean(wrong) } : {}),
+    truncated: mean(rollouts.flatMap((r) => r.truncated.map(Number))),
+    entropy: sum(rollouts.flatMap((r) => [...r.entropySums])) / sum(lengths),
+  };
+}
+
+/** The smallest value that a share q of the values does not exceed; NaN of nothing. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? NaN;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, v) => sum + v, 0) / values.length;
+}
+
+/** Variance with n - 1 in the denominator; NaN of one value. */
+function variance(values: readonly number[]): number {
+  const m = mean(values);
+  return values.reduce((sum, v) => sum + (v - m) ** 2, 0) / (values.length - 1);
+}
