@@ -247,9 +247,13 @@ function editDistance(a: string, b: string): number {
  */
 export function asUsageError(error: unknown, flags: Flags): unknown {
   if (!(error instanceof RangeError)) return error;
-  const message = error.message.replaceAll(
+  return new UsageError(flagNames(error.message, flags), { cause: error });
+}
+
+/** A text of the library with the options it names written as flags: `maxSteps` as `--max-steps`. */
+export function flagNames(text: string, flags: Flags): string {
+  return text.replaceAll(
     /\b[a-z]+(?:[A-Z][a-z]*)+\b/g,
     (word) => Object.hasOwn(flags, word) ? `--${kebab(word)}` : word,
   );
-  return new UsageError(message, { cause: error });
 }

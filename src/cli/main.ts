@@ -1,5 +1,6 @@
 /**
- * The command line: `train`, `warm-start`, `eval`, `sample`, `variance`, `compare` and `report`.
+ * The command line: `train`, `warm-start`, `eval`, `sample`, `probe`, `variance`,
+ * `compare` and `report`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -10,6 +11,7 @@
 import { nearest, UsageError } from "./args.ts";
 import { compare } from "./compare.ts";
 import { evalCommand } from "./eval.ts";
+import { probeCommand } from "./probe.ts";
 import { report } from "./report.ts";
 import { sample } from "./sample.ts";
 import { bold } from "./style.ts";
@@ -25,6 +27,7 @@ const COMMANDS: ReadonlyMap<
   ["warm-start", { run: warmStart, about: "Fit a new policy to a task's demonstrations" }],
   ["eval", { run: evalCommand, about: "Score a checkpoint on a task" }],
   ["sample", { run: sample, about: "Print what a checkpoint answers" }],
+  ["probe", { run: probeCommand, about: "Tell what training would have to work with" }],
   ["variance", {
     run: varianceCommand,
     about: "Measure how biased and noisy each aggregation rule's gradient is",

@@ -9,24 +9,20 @@ import { sampleGradients } from "../lab/gradient_pool.ts";
 import { provenance } from "../lab/provenance.ts";
 import { varianceStudy } from "../lab/variance_study.ts";
 import { varianceMarkdown, writeVariance } from "../lab/variance_text.ts";
-import type { Gpu } from "../gpu/device.ts";
 import { countParameters } from "../model/config.ts";
-import { Policy } from "../model/policy.ts";
-import type { Task } from "../rl/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
-import { taskByName, taskNames } from "../tasks/mod.ts";
+import { taskNames } from "../tasks/mod.ts";
 import { choiceFlag, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
-import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { newPolicyConfig } from "./policy_size.ts";
-import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { policyToStudy } from "./policy_to_study.ts";
+import { Progress, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { byteSize, dim } from "./style.ts";
 import { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-import { RUNS, warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy } from "./warm_policy.ts";
+import { RUNS } from "./train_settings.ts";
 
 const STUDY_FLAGS = {
   task: choiceFlag(taskNames, "What to ask.", "countdown, or the checkpoint's"),
@@ -90,7 +86,7 @@ export async function varianceCommand(args: readonly string[]): Promise<number> 
   const output = standardError(values.quiet);
   using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
   return await withGpu(async (gpu) => {
-    const found = await policyToStudy(gpu, values, { output, interrupt });
+    const found = await policyToStudy(gpu, values, { output, interrupt }, "countdown");
     if (found === undefined) return INTERRUPTED;
     const { policy, task, checkpoint } = found;
     const { prompts = 128, numGenerations = 16, batchPrompts = 16, seed = 42 } = values;
@@ -147,22 +143,4 @@ export async function varianceCommand(args: readonly string[]): Promise<number> 
     console.log(dim(`written to ${dir}: variance.json, variance.md, ${await reportAtEnd(dir)}`));
     return 0;
   });
-}
-
-type Values = ReturnType<typeof parseFlags<typeof FLAGS>>["values"];
-
-/** The policy to study; `undefined` if its warm start was interrupted. */
-async function policyToStudy(
-  gpu: Gpu,
-  values: Values,
-  tools: { readonly output: ProgressOutput; readonly interrupt: Interrupt },
-): Promise<{ policy: Policy; task: Task; checkpoint: string } | undefined> {
-  if (values.checkpoint !== undefined) {
-    const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
-    return { policy: await Policy.load(gpu, dir), task, checkpoint: dir };
-  }
-  const task = taskByName(values.task ?? "countdown");
-  const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), 42);
-  const warm = await warmPolicy(gpu, recipe, tools);
-  return warm && { policy: warm.policy, task, checkpoint: warm.dir };
 }

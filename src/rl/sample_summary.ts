@@ -31,6 +31,8 @@ export interface SampleSummary {
   readonly meanLength: number;
   /** Standard deviation of the lengths. */
   readonly stdLength: number;
+  /** Harmonic mean of the lengths. */
+  readonly harmonicLength: number;
   /** Length that a twentieth of the samples does not exceed. */
   readonly lengthP5: number;
   /** Length that a twentieth of the samples exceeds. */
@@ -78,6 +80,7 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     allWrong: share((group) => group.every((r) => r < 1)),
     meanLength,
     stdLength: Math.sqrt(mean(lengths.map((length) => (length - meanLength) ** 2))),
+    harmonicLength: 1 / mean(lengths.map((length) => 1 / length)),
     lengthP5: quantile(lengths, 0.05),
     lengthP95: quantile(lengths, 0.95),
     ...(right.length > 0 ? { rightLength: mean(right) } : {}),

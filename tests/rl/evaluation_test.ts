@@ -105,6 +105,8 @@ Deno.test("summariseSamples() by hand", () => {
   assertAlmostEquals(summary.meanLength, 40 / 12, 1e-12);
   const spread = lengths.reduce((sum, n) => sum + (n - 40 / 12) ** 2, 0) / 12;
   assertAlmostEquals(summary.stdLength, Math.sqrt(spread), 1e-12);
+  const inverses = lengths.reduce((sum, n) => sum + 1 / n, 0);
+  assertAlmostEquals(summary.harmonicLength, 12 / inverses, 1e-12);
   assertEquals([summary.lengthP5, summary.lengthP95], [1, 9]);
   assertClose([summary.rightLength!, summary.wrongLength!], [6 / 5, 34 / 7], near);
   assertAlmostEquals(summary.truncated, 2 / 12, 1e-12);

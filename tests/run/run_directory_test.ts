@@ -30,6 +30,7 @@ const EVALUATION: Evaluation = {
   greedy: 0.25,
   meanLength: 6,
   stdLength: 2,
+  harmonicLength: 5,
   lengthP5: 3,
   lengthP95: 9,
   rightLength: 7,

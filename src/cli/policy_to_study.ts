@@ -1,0 +1,62 @@
+/**
+ * The policy that a command looks at: a checkpoint, or a task's warm start.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Policy } from "../model/policy.ts";
+import type { Task } from "../rl/task.ts";
+import { taskByName } from "../tasks/mod.ts";
+import type { FlagValues } from "./args.ts";
+import { findCheckpoint } from "./checkpoint.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { newPolicyConfig } from "./policy_size.ts";
+import type { ProgressOutput } from "./progress.ts";
+import type { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+import { warmStartRecipe } from "./train_settings.ts";
+import { warmPolicy } from "./warm_policy.ts";
+
+/** What says which policy to look at. */
+export type PolicyToStudyValues =
+  & FlagValues<typeof WARM_START_FLAGS>
+  & FlagValues<typeof SIZE_FLAGS>
+  & { readonly checkpoint?: string; readonly task?: string };
+
+/** A policy, its task, and the folder it is from. */
+export interface PolicyToStudy {
+  /** The policy. */
+  readonly policy: Policy;
+  /** The task. */
+  readonly task: Task;
+  /** Folder of the weights. */
+  readonly checkpoint: string;
+}
+
+/** Seed of the warm starts that nobody chose another for, as `train` has it. */
+const WARM_START_SEED = 42;
+
+/**
+ * Loads the checkpoint that was given, or fetches or makes a task's warm start.
+ *
+ * @param gpu The device.
+ * @param values What was given.
+ * @param tools Where to show progress, and what may interrupt a warm start.
+ * @param defaultTask The task where neither a task nor a checkpoint was given.
+ * @returns `undefined` if a warm start was interrupted.
+ */
+export async function policyToStudy(
+  gpu: Gpu,
+  values: PolicyToStudyValues,
+  tools: { readonly output: ProgressOutput; readonly interrupt: Interrupt },
+  defaultTask: string,
+): Promise<PolicyToStudy | undefined> {
+  if (values.checkpoint !== undefined) {
+    const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
+    return { policy: await Policy.load(gpu, dir), task, checkpoint: dir };
+  }
+  const task = taskByName(values.task ?? defaultTask);
+  const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), WARM_START_SEED);
+  const warm = await warmPolicy(gpu, recipe, tools);
+  return warm && { policy: warm.policy, task, checkpoint: warm.dir };
+}

@@ -1,0 +1,128 @@
+/**
+ * `probe`: what to expect of reinforcement learning, before any is done.
+ *
+ * @module
+ */
+
+import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
+import { NUMBER_RULES } from "../rl/train_options.ts";
+import { taskNames } from "../tasks/mod.ts";
+import { choiceFlag, flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
+import { CHECKPOINT_FLAG } from "./checkpoint.ts";
+import { withGpu } from "./gpu.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { policyToStudy } from "./policy_to_study.ts";
+import { standardError } from "./progress.ts";
+import { bold, dim, percent, wrap } from "./style.ts";
+import { SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+
+const PROBE_FLAGS = {
+  task: choiceFlag(taskNames, "What to ask.", "parity, or the checkpoint's"),
+  checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
+  prompts: numberFlag({ min: 1, max: 1e6, integer: true }, "Different prompts.", 64),
+  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt.", 16),
+  maxCompletionLength: numberFlag(
+    NUMBER_RULES.maxCompletionLength!,
+    "The most tokens of a response.",
+    "the task's",
+  ),
+  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", 1),
+  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  json: switchFlag("Print one JSON object."),
+  quiet: switchFlag("Print no progress."),
+  verbose: switchFlag("Print where in the code an error arose."),
+};
+
+const FLAGS = { ...PROBE_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
+
+const HELP: CommandHelp = {
+  usage: "deno task probe [flags]",
+  about:
+    "Samples a policy on training prompts and says what reinforcement learning would have to " +
+    "work with: how many samples are right, how many prompts have samples to tell apart, how much " +
+    "the policy varies, and how much the lengths differ.",
+  sections: [
+    { title: "Flags", flags: PROBE_FLAGS },
+    {
+      title: "Warm start, where no checkpoint is given",
+      flags: { ...WARM_START_FLAGS, ...SIZE_FLAGS },
+    },
+  ],
+  examples: [
+    ["deno task probe --task countdown", "the start of countdown"],
+    ["deno task probe --checkpoint runs/parity-1", "whether more training would pay"],
+  ],
+};
+
+const VERDICTS: Readonly<Record<ProbeVerdict, string>> = {
+  ready: "ready for reinforcement learning",
+  hard: "hard: expect a slow start",
+  hopeless: "not ready: there is next to nothing to reinforce",
+  easy: "nearly learnt already",
+};
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function probeCommand(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(FLAGS, args);
+  if (help) return printHelp(HELP);
+  const output = standardError(values.quiet ?? values.json);
+  using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
+  return await withGpu(async (gpu) => {
+    const found = await policyToStudy(gpu, values, { output, interrupt }, "parity");
+    if (found === undefined) return INTERRUPTED;
+    const { policy, task, checkpoint } = found;
+    const { prompts, numGenerations, maxCompletionLength, temperature, seed } = values;
+    const report = await probe(policy, task, {
+      prompts,
+      numGenerations,
+      maxCompletionLength,
+      temperature,
+      seed,
+    });
+    policy.destroy();
+    console.log(
+      values.json
+        ? JSON.stringify({ checkpoint, task: task.name, ...report })
+        : [bold(`${task.name}: ${checkpoint}`), ...formatProbe(report)].join("\n"),
+    );
+    return 0;
+  });
+}
+
+/** The report as lines. */
+export function formatProbe({ samples, verdict, advice }: ProbeReport): string[] {
+  const rows: [string, string][] = [
+    ["accuracy", `${percent(samples.meanAtN)} ± ${percent(samples.meanAtNError)}`],
+    ...Object.entries(samples.passAtK).map(([k, rate]): [string, string] => [
+      `pass@${k}`,
+      percent(rate),
+    ]),
+    ["prompts with differing rewards", percent(samples.mixed)],
+    ["all right / all wrong", `${percent(samples.allRight)} / ${percent(samples.allWrong)}`],
+    ["entropy, nats per token", samples.entropy.toFixed(3)],
+    ["length", `${samples.meanLength.toFixed(1)} ± ${samples.stdLength.toFixed(1)} tokens`],
+    ["length of right / wrong", `${digits(samples.rightLength)} / ${digits(samples.wrongLength)}`],
+    ["cut off by the limit", percent(samples.truncated)],
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const sentences = advice.map((sentence) => flagNames(sentence, TRAIN_FLAGS));
+  return [
+    ...rows.map(([label, text]) => label.padEnd(width) + text),
+    dim(`${samples.prompts} training prompts, ${samples.numGenerations} samples each`),
+    "",
+    bold(VERDICTS[verdict]),
+    ...sentences.flatMap((sentence) => {
+      const [first, ...rest] = wrap(sentence, 96) as [string, ...string[]];
+      return [`- ${first}`, ...rest.map((line) => `  ${line}`)];
+    }),
+  ];
+}
+
+function digits(value: number | undefined): string {
+  return value === undefined ? "–" : value.toFixed(1);
+}
