@@ -1,0 +1,53 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { UsageError } from "../../src/cli/args.ts";
+import { newPolicyConfig } from "../../src/cli/policy_size.ts";
+import { openGpu } from "../../src/gpu/device.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { evaluate } from "../../src/rl/evaluation.ts";
+import { taskByName, taskNames } from "../../src/tasks/mod.ts";
+
+Deno.test("a new policy has the task's sizes, and room for its vocabulary in eights", () => {
+  for (const name of taskNames) {
+    const task = taskByName(name);
+    const config = newPolicyConfig(task, {});
+    const spare = config.vocabSize - task.vocabulary.length;
+    assert(config.vocabSize % 8 === 0 && spare >= 0 && spare < 8, `${name}: ${config.vocabSize}`);
+    assertEquals(config.hiddenSize, task.defaults.policy.hiddenSize);
+    assertEquals(config.intermediateSize, task.defaults.policy.intermediateSize);
+    assertEquals(config.eosTokenId, task.eosTokenId);
+  }
+});
+
+Deno.test("sizes that were not chosen follow the ones that were", () => {
+  const parity = taskByName("parity");
+  const wide = newPolicyConfig(parity, { hiddenSize: 96, numAttentionHeads: 6 });
+  assertEquals([wide.hiddenSize, wide.numAttentionHeads, wide.numKeyValueHeads], [96, 6, 6]);
+  assert(wide.intermediateSize > parity.defaults.policy.intermediateSize);
+  assertThrows(
+    () => newPolicyConfig(parity, { numAttentionHeads: 3 }),
+    UsageError,
+    "--hidden-size is 64",
+  );
+});
+
+Deno.test("ids beyond the task's vocabulary are sampled, judged and shown without harm", async () => {
+  const task = taskByName("chain-sum");
+  const config = newPolicyConfig(task, {
+    hiddenSize: 16,
+    numHiddenLayers: 1,
+    numAttentionHeads: 2,
+  });
+  const gpu = await openGpu();
+  const policy = Policy.create(gpu, config);
+  const { completions } = await policy.generate([task.problem("eval", 0, 0).promptIds], {
+    numGenerations: 32,
+    maxCompletionLength: task.maxCompletionLength,
+  });
+  const beyond = completions.flat().find((id) => id >= task.vocabulary.length);
+  assert(beyond !== undefined, "random weights find every id equally likely");
+  assertMatch(task.describe([beyond]), new RegExp(`^<${beyond}>$`));
+  const { meanAtN } = await evaluate(policy, task, { prompts: 4, numGenerations: 8 });
+  assert(meanAtN >= 0 && meanAtN < 0.5);
+  policy.destroy();
+  await gpu.close();
+});
