@@ -14,6 +14,7 @@ import { engines, peerItems, peerSuite, quickPeerItems } from "./suites/peers.ts
 import { rlvrSuite } from "./suites/rlvr.ts";
 import { profileSuite } from "./suites/profile.ts";
 import { stepSuite } from "./suites/steps.ts";
+import { checkTargets, type Measured, printTargets } from "./suites/targets.ts";
 import { LARGE_SWEEP, QUICK_SWEEP, SWEEP, sweepSuite } from "./suites/sweep.ts";
 import {
   COUNTDOWN_ROLLOUT,
@@ -48,6 +49,10 @@ Options
 
 On a software adapter figures are per second of CPU time, on a GPU per second.`;
 
+/** In the order they run. */
+const SUITES = ["kernels", "steps", "profile", "sweep", "rlvr", "peers"] as const;
+type Suite = typeof SUITES[number];
+
 /** Runs the suites that the arguments name. */
 export async function main(args: readonly string[]): Promise<number> {
   const flag = { type: "boolean", default: false } as const;
@@ -71,14 +76,17 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const { quick, offline, out } = values;
-  const names = ["kernels", "steps", "profile", "sweep", "rlvr", "peers"] as const;
-  const chosen = names.filter((name) => values[name]);
-  const suites: readonly string[] = chosen.length > 0 ? chosen : ["kernels", "steps"];
+  const chosen = SUITES.filter((name) => values[name]);
+  const suites: readonly Suite[] = chosen.length > 0 ? chosen : ["kernels", "steps"];
+  const path = out ?? resultsPath(suites.join("-"));
   const results: Record<string, unknown> = {};
   const software = await withGpu(async (gpu) => {
     results.machine = machine(gpu.adapter);
     console.log(`${gpu.adapter.description}, ${navigator.hardwareConcurrency} processors`);
-    await ownSuites(gpu, suites, quick, results);
+    for (const suite of suites) {
+      await ownSuite(gpu, suite, quick, results);
+      await writeResults(path, results); // whatever happens next, these are kept
+    }
     return gpu.adapter.isFallback;
   });
   if (suites.includes("peers")) {
@@ -89,37 +97,36 @@ export async function main(args: readonly string[]): Promise<number> {
       { software },
     );
   }
-  const path = out ?? resultsPath(suites.join("-"));
-  await writeResults(path, results);
+  const targets = quick ? [] : checkTargets(results as Measured, software);
+  printTargets(targets);
+  await writeResults(path, { ...results, targets });
   console.log(`\n${path}`);
   return 0;
 }
 
-/** Runs the suites that need no other engine, or start it themselves. */
-async function ownSuites(
+/** Runs a suite that needs no other engine, or starts it itself. */
+async function ownSuite(
   gpu: Gpu,
-  suites: readonly string[],
+  suite: Suite,
   quick: boolean,
   results: Record<string, unknown>,
 ): Promise<void> {
   const software = gpu.adapter.isFallback;
   const effort = quick ? QUICK : FULL;
-  if (suites.includes("kernels")) {
+  if (suite === "kernels") {
     const sizes = quick ? "quick" : software ? "software" : "gpu";
-    results.kernels = await kernelSuite(gpu, sizes, effort);
-  }
-  if (suites.includes("steps")) results.steps = await steps(gpu, quick, effort);
-  if (suites.includes("profile")) {
-    const parity = { step: PARITY_STEP, rollout: PARITY_ROLLOUT };
-    results.profile = await profileSuite(gpu, quick ? quickWorkload() : parity);
-  }
-  if (suites.includes("sweep")) {
+    results[suite] = await kernelSuite(gpu, sizes, effort);
+  } else if (suite === "steps") {
+    results[suite] = await steps(gpu, quick, effort);
+  } else if (suite === "profile") {
+    const work = software ? { step: PARITY_STEP, rollout: PARITY_ROLLOUT } : LARGE.at(-1)!;
+    results[suite] = await profileSuite(gpu, quick ? quickWorkload() : work);
+  } else if (suite === "sweep") {
     const sizes = quick ? QUICK_SWEEP : software ? SWEEP : LARGE_SWEEP;
-    results.sweep = await sweepSuite(gpu, sizes, quick ? QUICK : { ...FULL, samples: 3 });
-  }
-  if (suites.includes("rlvr")) {
+    results[suite] = await sweepSuite(gpu, sizes, quick ? QUICK : { ...FULL, samples: 3 });
+  } else if (suite === "rlvr") {
     const work = quick ? [quickWorkload().rlvr] : software ? [SMALL_RLVR] : LARGE_RLVR;
-    results.rlvr = await rlvrSuite(gpu, work, { steps: quick ? 1 : 5, compile: !software });
+    results[suite] = await rlvrSuite(gpu, work, { steps: quick ? 1 : 5, compile: !software });
   }
 }
 

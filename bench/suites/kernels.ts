@@ -39,6 +39,8 @@ export interface KernelResult {
   readonly gflops: number;
   /** Billions of bytes per second, likewise. */
   readonly gbytes: number;
+  /** Least bytes to and from memory. */
+  readonly bytes: number;
   /** Part of the device's own ceiling: of the best product, or of a copy. */
   readonly share: number;
 }
@@ -196,6 +198,7 @@ export async function kernelSuite(
     timing,
     gflops,
     gbytes,
+    bytes: kernel.bytes,
     share: kernel.bound === "compute" ? gflops / matmulGflops : gbytes / copyGbytes,
   }));
   const second = gpu.adapter.isFallback ? "CPU-s" : "s";
