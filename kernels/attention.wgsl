@@ -16,12 +16,7 @@ struct Params {
 }
 
 override TILE: u32 = 32u;
-override BLOCK: u32 = 4u;   // rows of the other side at a time: 4 (low) or 8 (low and high)
-
-const LOG2E = 1.4426950408889634;
-const NEVER = -1e30;        // score of a key that is not attended to
-const LOW = vec4u(0u, 1u, 2u, 3u);
-const HIGH = vec4u(4u, 5u, 6u, 7u);
+override BLOCK: u32 = 4u;   // rows of the other side at a time: 4 or 8, see attention/block.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> segments: array<u32>;
@@ -58,7 +53,3 @@ fn tokens_at(tile: Tile, positions: vec4u) -> vec4u {
     );
     return offset + positions;
 }
-
-fn sum4(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
-
-fn max4(v: vec4f) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }

@@ -9,13 +9,6 @@ fn lse_rows(held: f32, lane: u32, at: vec4u) -> vec4f { return numbers_of(held, 
 
 fn row_dot_rows(held: f32, lane: u32, at: vec4u) -> vec4f { return numbers_of(held, lane); }
 
-fn rows_of(held: vec4f, lane: u32) -> mat4x4f {
-    return mat4x4f(
-        subgroupShuffle(held, lane), subgroupShuffle(held, lane + 1u),
-        subgroupShuffle(held, lane + 2u), subgroupShuffle(held, lane + 3u),
-    );
-}
-
 fn numbers_of(held: f32, lane: u32) -> vec4f {
     return vec4f(
         subgroupShuffle(held, lane), subgroupShuffle(held, lane + 1u),

@@ -7,6 +7,7 @@
 import commonCode from "../../kernels/attention.wgsl" with { type: "text" };
 import backwardKeyCode from "../../kernels/attention/backward_key.wgsl" with { type: "text" };
 import backwardQueryCode from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
+import block from "../../kernels/attention/block.wgsl" with { type: "text" };
 import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
 import each from "../../kernels/attention/each.wgsl" with { type: "text" };
 import each4 from "../../kernels/attention/each_4.wgsl" with { type: "text" };
@@ -15,6 +16,7 @@ import each32 from "../../kernels/attention/each_32.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import piecesF32 from "../../kernels/attention/pieces_f32.wgsl" with { type: "text" };
 import piecesU64 from "../../kernels/attention/pieces_u64.wgsl" with { type: "text" };
+import rowsOf from "../../kernels/attention/rows_of.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
@@ -27,15 +29,25 @@ import { checkHeads, type HeadLayout } from "./rope.ts";
  *
  * @param gpu The device.
  * @param headDim Head size D.
- * @returns `HEAD_PIECES`, the pieces of a head, and the WGSL of `Piece` and `each`.
+ * @returns The kind of pieces, `HEAD_PIECES`, and the WGSL of `Piece`, `each` and what goes with them.
  */
-export function headPieces(gpu: Gpu, headDim: number): { count: number; code: string } {
+export function headPieces(
+  gpu: Gpu,
+  headDim: number,
+): { name: string; count: number; code: string } {
   const { isFallback, int64, subgroupSize } = gpu.adapter;
   const wide = isFallback && int64 && subgroupSize !== 0 && headDim % 8 === 0;
   const count = headDim / (wide ? 8 : 4);
   const calls = count <= 4 ? each4 : count <= 16 ? each16 : each32;
-  return { count, code: [wide ? piecesU64 : piecesF32, each, calls].join("\n") };
+  return {
+    name: wide ? "u64" : "f32",
+    count,
+    code: [wide ? piecesU64 : piecesF32, each, calls, block].join("\n"),
+  };
 }
+
+/** WGSL of `rows_of`, which passes rows between lanes. */
+export const rowsOfCode: string = rowsOf;
 
 /** The passes by their entry points. */
 const PASSES = {
@@ -44,8 +56,10 @@ const PASSES = {
   backward_key: backwardKeyCode,
 };
 
-/** The subgroup sizes at which passing rows around beats loading them on every lane. */
-const NARROW = [4, 8, 16];
+/** Whether subgroups are so narrow that passing rows around beats loading them on every lane. */
+export function passesRows(gpu: Gpu): boolean {
+  return [4, 8, 16].includes(gpu.adapter.subgroupSize);
+}
 
 /** Options of {@linkcode attention}. */
 export interface AttentionOptions extends HeadLayout {
@@ -92,18 +106,17 @@ export function attention(
   }
   const tokens: Size = qkv.shape[0]!;
   const { gpu } = plan;
-  const narrow = NARROW.includes(gpu.adapter.subgroupSize);
+  const passes = passesRows(gpu);
   const pieces = headPieces(gpu, headDim);
+  const lanes = passes ? `${shuffleCode}\n${rowsOfCode}` : directCode;
   const kernel = (entryPoint: keyof typeof PASSES) =>
     gpu.kernel({
-      name: `attention/${narrow ? "shuffle" : "direct"}`,
-      code: [PASSES[entryPoint], commonCode, pieces.code, narrow ? shuffleCode : directCode].join(
-        "\n",
-      ),
+      name: `attention/${passes ? "shuffle" : "direct"}_${pieces.name}`,
+      code: [PASSES[entryPoint], commonCode, pieces.code, lanes].join("\n"),
       entryPoint,
       constants: {
         TILE: attentionTile(gpu),
-        BLOCK: gpu.adapter.subgroupSize === 4 || !narrow ? 4 : 8,
+        BLOCK: passes && gpu.adapter.subgroupSize > 4 ? 8 : 4,
         HEAD_PIECES: pieces.count,
       },
     });

@@ -4,13 +4,15 @@
  * @module
  */
 
-import code from "../../kernels/attention_decode.wgsl" with { type: "text" };
+import commonCode from "../../kernels/attention_decode.wgsl" with { type: "text" };
+import keysCode from "../../kernels/attention_decode/keys.wgsl" with { type: "text" };
+import rowsCode from "../../kernels/attention_decode/rows.wgsl" with { type: "text" };
 import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type: "text" };
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { headPieces } from "./attention.ts";
-import { teamKernel } from "./prelude.ts";
+import { headPieces, passesRows, rowsOfCode } from "./attention.ts";
+import { teamKernel, teamLanes } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, ropeTurnCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -41,6 +43,11 @@ export interface AttentionDecodeInputs {
 export interface AttentionDecodeOptions extends HeadLayout {
   /** Base of the rotary embedding's frequencies. */
   theta: number;
+  /**
+   * What the lanes of a workgroup share out: the keys of one row, or rows, which needs subgroups of one size. By default
+   * `"rows"` on software adapters. The choice must not depend on the batch: results differ in their last bits.
+   */
+  lanes?: "keys" | "rows";
   /** Name of the output below the current scope. Default `"attention"`. */
   name?: string;
 }
@@ -94,15 +101,22 @@ export function attentionDecode(
   const group = heads / keyValueHeads;
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
-  const pieces = headPieces(plan.gpu, headDim);
-  const subgroups = plan.gpu.adapter.subgroupSize !== 0;
+  const { gpu } = plan;
+  const pieces = headPieces(gpu, headDim);
+  const lanes = options.lanes ?? (passesRows(gpu) ? "rows" : "keys");
+  const subgroups = gpu.adapter.subgroupSize !== 0;
+  if (lanes === "rows" && !subgroups) {
+    throw new RangeError(`attentionDecode needs subgroups of one size for lanes: "rows"`);
+  }
+  const variant = lanes === "rows"
+    ? [rowsCode, rowsOfCode]
+    : [keysCode, subgroups ? subgroupCode : sharedCode];
+  const workgroupRows = lanes === "rows" ? teamLanes(gpu) : 1;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
-    kernel: teamKernel(plan.gpu, {
-      name: "attention_decode",
-      code: [code, pieces.code, subgroups ? subgroupCode : sharedCode, ropeTurnCode].join(
-        "\n",
-      ),
+    kernel: teamKernel(gpu, {
+      name: `attention_decode/${lanes}_${pieces.name}`,
+      code: [...variant, commonCode, pieces.code, ropeTurnCode].join("\n"),
       entryPoint: "decode",
       constants: { HEAD_PIECES: pieces.count, SHARE: share },
     }),
@@ -125,7 +139,7 @@ export function attentionDecode(
       max_length: maxLength!,
       scale: 1 / Math.sqrt(headDim),
     },
-    workgroups: () => sizeNow(rows) * heads / share,
+    workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,
   });
   return out;
 }

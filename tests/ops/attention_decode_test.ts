@@ -62,7 +62,13 @@ function packedTruth(groups: readonly PromptGroup[], { heads, keyValueHeads, hea
 }
 
 /** Decodes every response of the groups token by token, in a row order that changes, and checks every step. */
-async function checkDecoding(gpu: Gpu, label: string, groups: PromptGroup[], heads: Heads) {
+async function checkDecoding(
+  gpu: Gpu,
+  label: string,
+  groups: PromptGroup[],
+  heads: Heads,
+  lanes: "keys" | "rows",
+) {
   const { tokens, width, raw, rotated, out: expected, sequences } = packedTruth(groups, heads);
   const B = sequences.length;
   const M = Math.max(...sequences.map((s) => s.end - s.start)) + 1;
@@ -89,13 +95,13 @@ async function checkDecoding(gpu: Gpu, label: string, groups: PromptGroup[], hea
     cache,
     lengths,
     finished,
-  }, { ...heads, theta: THETA }));
+  }, { ...heads, theta: THETA, lanes }));
   await plan.compile();
 
   for (let t = 0; t < M; t++) {
     // Sequences leave the batch one step after their end, and the order of rows differs every step.
-    const rows = sequences.map((_, b) => (b * 7 + t) % B)
-      .filter((b, i, all) => all.indexOf(b) === i && sequences[b]!.end - sequences[b]!.start >= t);
+    const order = sequences.map((_, i) => ((t % 2 ? B - 1 - i : i) + t) % B);
+    const rows = order.filter((b) => sequences[b]!.end - sequences[b]!.start >= t);
     if (rows.length === 0) break;
     const done = (b: number) => sequences[b]!.start + t >= sequences[b]!.end;
     active.value = rows.length;
@@ -165,6 +171,11 @@ const CASES: [string, PromptGroup[], Heads][] = [
     [group(16, 5, 12), group(1, 9), group(65, 1, 3, 2)],
     { heads: 4, keyValueHeads: 4, headDim: 16 },
   ],
+  [
+    "many rows of many prompts",
+    Array.from({ length: 7 }, (_, i) => group(1 + 3 * i, 1 + i % 3, 2, 1 + i)),
+    { heads: 2, keyValueHeads: 2, headDim: 8 },
+  ],
   ["grouped queries", [group(7, 17, 4), group(3, 10)], { heads: 6, keyValueHeads: 2, headDim: 8 }],
   ["a long response", [group(5, 130)], { heads: 4, keyValueHeads: 1, headDim: 16 }],
   ["more pieces than lanes, an odd number", [group(9, 4, 11)], {
@@ -180,10 +191,65 @@ const CASES: [string, PromptGroup[], Heads][] = [
 ];
 
 for (const [label, groups, heads] of CASES) {
-  Deno.test(`attentionDecode() agrees with packed attention at every step: ${label}`, async (t) => {
-    await onEveryDevice(t, (gpu) => checkDecoding(gpu, label, groups, heads));
-  });
+  for (const lanes of ["keys", "rows"] as const) {
+    Deno.test(`attentionDecode(), lanes for ${lanes}, agrees with packed attention at every step: ${label}`, async (t) => {
+      await onEveryDevice(t, async (gpu) => {
+        if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;
+        await checkDecoding(gpu, label, groups, heads, lanes);
+      });
+    });
+  }
 }
+
+Deno.test("attentionDecode() gives a sequence the same bytes in any batch", async (t) => {
+  const heads = { heads: 4, keyValueHeads: 2, headDim: 16 };
+  const [B, M, T, width] = [21, 6, 60, 128];
+  const cached = B * 2 * M * 2 * 16;
+  await onEveryDevice(t, async (gpu) => {
+    for (const lanes of ["keys", "rows"] as const) {
+      if (lanes === "rows" && gpu.adapter.subgroupSize === 0) continue;
+      const active = new Dim("active", B);
+      const plan = new Plan(gpu, "decode");
+      const qkv = plan.input([active, width], "qkv");
+      const slots = plan.input([active], "slots", "u32");
+      const u32 = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
+      const sequences = Array.from({ length: B }, (_, b) => b);
+      const out = plan.keep(attentionDecode(plan, {
+        qkv,
+        slots,
+        promptQkv: gpu.tensor([T, width], { data: randomArray(1, T * width) }),
+        // Three prompts of 10, 20 and 30 tokens in turn.
+        promptRanges: u32([B, 2], sequences.flatMap((b) => [[0, 10], [10, 30], [30, 60]][b % 3]!)),
+        cache: gpu.tensor([B, 2, M, 2, 16], { data: randomArray(2, cached) }),
+        lengths: u32([B], sequences.map((b) => 1 + b % M)),
+        finished: u32([B], sequences.map(() => 0)),
+      }, { ...heads, theta: THETA, lanes }));
+      await plan.compile();
+      const rows = randomArray(3, B * width);
+      const decode = async (batch: number[]) => {
+        active.value = batch.length;
+        gpu.write(slots, batch);
+        for (const [a, b] of batch.entries()) {
+          gpu.write(qkv, rows.subarray(b * width, (b + 1) * width), a * width);
+        }
+        submit(gpu, [plan]);
+        const values = await readTensor(gpu, out);
+        return new Map(batch.map((b, a) => [b, values.slice(a * 64, (a + 1) * 64)]));
+      };
+      const all = await decode(sequences);
+      for (const batch of [[20, 3, 1, 11, 4, 7, 19, 0, 2], [5], sequences.toReversed()]) {
+        for (const [b, values] of await decode(batch)) {
+          assertEquals(
+            values,
+            all.get(b),
+            `sequence ${b} of ${lanes} in a batch of ${batch.length}`,
+          );
+        }
+      }
+      plan.destroy();
+    }
+  });
+});
 
 Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
   await onEveryDevice(t, (gpu) => {
@@ -213,6 +279,13 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
     refuses({ cache: gpu.tensor([3, 1, 4, 2, 16]) }, "cache (B, J, M, 2, D)");
     refuses({ lengths: u32(2) }, "lengths (B)");
     refuses({ finished: gpu.tensor([3]) }, "finished (B)");
+    if (gpu.adapter.subgroupSize === 0) {
+      assertThrows(
+        () => attentionDecode(new Plan(gpu, "p"), inputs, { ...options, lanes: "rows" }),
+        RangeError,
+        "subgroups",
+      );
+    }
     return Promise.resolve();
   });
 });

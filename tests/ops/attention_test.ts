@@ -107,6 +107,16 @@ Deno.test("attention() takes heads of up to 128", async (t) => {
   });
 });
 
+Deno.test("attention() keeps head sizes apart that are read in equally many pieces", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const headDim of [12, 24, 12]) {
+      const heads = { heads: 2, keyValueHeads: 1, headDim };
+      const { outputGradients: _, ...op } = attentionCase(gpu, [group(3, 9, 2)], heads);
+      await checkOp(gpu, `heads of ${headDim}`, op);
+    }
+  });
+});
+
 Deno.test("attention() is exact for scores far apart", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };

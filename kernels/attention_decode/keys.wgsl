@@ -1,0 +1,162 @@
+// Decoding with a lane for every LANES-th key of one row: its query is passed to all lanes, and their partial results are
+// merged at the end. Numbers pass between lanes as in attention_decode/subgroup or attention_decode/shared.
+
+const MERGE = 6u;   // phase, and the three after it, one for each head
+
+// What lanes pass to each other.
+const KEY = 0u;
+const VALUE = 1u;
+const QUERY = 2u;   // and those after it, one for each head
+const MAX_ROWS = PARTS * (2u + MAX_SHARE);
+
+var<private> lane: u32;
+var<private> appends: bool;     // whether this workgroup grows the cache
+var<private> held_from: u32;    // the first of the LANES pieces of the new token that lanes hold
+var<private> merged_even: vec4f;
+var<private> merged_odd: vec4f;
+
+fn give_piece(row: u32, c: u32, piece: Piece) {
+    give(PARTS * row, c, lane, even(piece));
+    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, odd(piece)); }
+}
+
+// Rotates LANES pieces of the new token, one per lane, and appends them to the cache.
+fn prepare(c: u32) {
+    let i = min(c + lane, HEAD_PIECES - 1u);
+    set_angles(i);
+    let key = rotated(key_at, i);
+    let value = qkv[key_at + values + i];
+    if (appends && c + lane < HEAD_PIECES) {
+        cache[cache_at + i] = key;
+        cache[cache_at + HEAD_PIECES + i] = value;
+    }
+    give_piece(KEY, c, key);
+    give_piece(VALUE, c, value);
+    give_piece(QUERY, c, rotated(query_at, i));
+    if (SHARE > 1u) { give_piece(QUERY + 1u, c, rotated(query_at + HEAD_PIECES, i)); }
+    if (SHARE > 2u) { give_piece(QUERY + 2u, c, rotated(query_at + 2u * HEAD_PIECES, i)); }
+    if (SHARE > 3u) { give_piece(QUERY + 3u, c, rotated(query_at + 3u * HEAD_PIECES, i)); }
+    given();
+}
+
+// The new token's score is where every lane starts; lane 0 accounts for its value.
+fn start(c: u32, part: u32) {
+    let i = PARTS * c + part;
+    let factor = params.scale * LOG2E;
+    q[i] = take(PARTS * QUERY + part, c) * factor;
+    if (SHARE > 1u) { q[HEAD_VECS + i] = take(PARTS * (QUERY + 1u) + part, c) * factor; }
+    if (SHARE > 2u) { q[2u * HEAD_VECS + i] = take(PARTS * (QUERY + 2u) + part, c) * factor; }
+    if (SHARE > 3u) { q[3u * HEAD_VECS + i] = take(PARTS * (QUERY + 3u) + part, c) * factor; }
+    add_score(i, take(PARTS * KEY + part, c));
+    let value = take(PARTS * VALUE + part, c) * select(0.0, 1.0, lane == 0u);
+    total[i] = value;
+    if (SHARE > 1u) { total[HEAD_VECS + i] = value; }
+    if (SHARE > 2u) { total[2u * HEAD_VECS + i] = value; }
+    if (SHARE > 3u) { total[3u * HEAD_VECS + i] = value; }
+}
+
+// Lane i keeps piece i of the merged result, and LANES pieces are written at a time.
+fn merge(c: u32, h: u32) {
+    let i = h * HEAD_VECS + PARTS * c;
+    let mine = lane == c % LANES;
+    merged_even = select(merged_even, sum_over_lanes(total[i] * shrink[h], lane), mine);
+    if (PARTS > 1u) {
+        merged_odd = select(merged_odd, sum_over_lanes(total[i + 1u] * shrink[h], lane), mine);
+    }
+    if ((c % LANES == LANES - 1u || c == HEAD_PIECES - 1u) && lane <= c % LANES) {
+        out[query_at + h * HEAD_PIECES + c - c % LANES + lane] = join(merged_even, merged_odd);
+    }
+}
+
+fn visit(phase: u32, c: u32) {
+    switch phase {
+        case START: {
+            if (c / LANES == held_from / LANES) {
+                start(c, 0u);
+                if (PARTS > 1u) { start(c, 1u); }
+            }
+        }
+        case SCORE: { add_scores(c, prompt_qkv[at + c]); }
+        case SUM: { add_values(c, prompt_qkv[at + values + c]); }
+        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
+        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
+        default: { merge(c, phase - MERGE); }
+    }
+}
+
+// What a lane's sums of head h are multiplied with before all are added up.
+fn merge_factor(h: u32) -> f32 {
+    let level = team_max(largest[h], lane);
+    let factor = exp2(largest[h] - level);
+    return factor / team_sum(weight[h] * factor, lane);
+}
+
+@compute @workgroup_size(LANES)
+fn decode(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    let parts = params.heads / SHARE;
+    let a = id / parts;
+    if (a >= params.rows) { return; }
+    let b = slots[a];
+    if (finished[b] != 0u) { return; }
+    let t = lengths[b] - 1u;
+    let prompt_begin = prompt_ranges[2u * b];
+    let prompt_end = prompt_ranges[2u * b + 1u];
+
+    let group = params.heads / params.key_heads;
+    let head = (id % parts) * SHARE;
+    let key_head = head / group;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
+    let key_column = (params.heads + key_head) * HEAD_PIECES;
+    lane = index;
+    position = prompt_end - prompt_begin + t;
+    query_at = a * row + head * HEAD_PIECES;
+    key_at = a * row + key_column;
+    values = params.key_heads * HEAD_PIECES;
+    let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PIECES;
+    cache_at = cache_begin + t * 2u * HEAD_PIECES;
+    appends = head % group == 0u;
+
+    score = vec4f();
+    for (var c = 0u; c < HEAD_PIECES; c += LANES) {
+        held_from = c;
+        prepare(c);
+        each(START);
+    }
+    largest = score;
+    weight = vec4f(select(0.0, 1.0, lane == 0u));
+    for (var n = prompt_begin + lane; n < prompt_end; n += LANES) {
+        at = n * row + key_column;
+        score = vec4f();
+        each(SCORE);
+        weigh();
+        each(SUM);
+    }
+    for (var n = lane; n < t; n += LANES) {
+        at = cache_begin + n * 2u * HEAD_PIECES;
+        score = vec4f();
+        each(CACHE_SCORE);
+        weigh();
+        each(CACHE_SUM);
+    }
+
+    query_at = (a * params.heads + head) * HEAD_PIECES;
+    shrink.x = merge_factor(0u);
+    each(MERGE);
+    if (SHARE > 1u) {
+        shrink.y = merge_factor(1u);
+        each(MERGE + 1u);
+    }
+    if (SHARE > 2u) {
+        shrink.z = merge_factor(2u);
+        each(MERGE + 2u);
+    }
+    if (SHARE > 3u) {
+        shrink.w = merge_factor(3u);
+        each(MERGE + 3u);
+    }
+}
