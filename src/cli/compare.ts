@@ -98,7 +98,7 @@ export async function compare(args: readonly string[]): Promise<number> {
     ...block,
     seeds: values.seeds ?? block.seeds,
   }));
-  const specs = runSpecs(blocks, (task) => taskByName(task).defaults.policy);
+  const specs = runSpecs(blocks);
   const { index, count } = values.shard ?? { index: 1, count: 1 };
   const mine = shardOf(specs, index, count);
   if (values.list) return await list(dir, mine);

@@ -205,7 +205,10 @@ export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): 
         ),
       };
     }),
-    bestAlpha: halvesInterval(best(full), onHalves.map(best)),
+    bestAlpha: halvesInterval(best(full), onHalves.map(best), [
+      Math.min(...alphas),
+      Math.max(...alphas),
+    ]),
   };
 }
 

@@ -6,6 +6,7 @@
 
 import type { PolicySize } from "../rl/task.ts";
 import type { ObjectiveOptions } from "../rl/train_options.ts";
+import { taskByName } from "../tasks/mod.ts";
 
 /** A method of the comparison: what it sets and how tables call it. */
 export interface Arm {
@@ -128,11 +129,15 @@ const ALL = ARMS.map(({ id }) => id);
 /** One of each family. */
 const FAMILIES = ["delta-l-1", "grpo", "dapo", "dr-grpo-std"];
 
+/** The most tokens a task's responses may have, and half of that. */
+const longest = (task: string) => taskByName(task).maxCompletionLength;
+const half = (task: string) => Math.ceil(longest(task) / 2);
+
 const COUNTDOWN: Cell = {
   task: "countdown",
   policy: {},
   warmStart: {},
-  maxCompletionLength: 145,
+  maxCompletionLength: longest("countdown"),
   promptsPerStep: 16,
   numGenerations: 16,
   maxSteps: 30,
@@ -145,7 +150,7 @@ const COUNTDOWN: Cell = {
 const CHAIN_SUM: Cell = {
   ...COUNTDOWN,
   task: "chain-sum",
-  maxCompletionLength: 16,
+  maxCompletionLength: longest("chain-sum"),
   maxSteps: 40,
   learningRate: 5e-4,
   targetReward: 0.7,
@@ -163,7 +168,7 @@ const PARITY_SMOKE: Cell = {
   task: "parity",
   policy: { hiddenSize: 32, numHiddenLayers: 1, intermediateSize: 64 },
   warmStart: { steps: 60, batchSize: 64 },
-  maxCompletionLength: 17,
+  maxCompletionLength: longest("parity"),
   promptsPerStep: 8,
   numGenerations: 8,
   maxSteps: 8,
@@ -205,7 +210,7 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   smoke: [
     { cell: PARITY_SMOKE, arms: ALL, seeds: 2, learningRates: once },
     {
-      cell: { ...PARITY_SMOKE, maxCompletionLength: 9 },
+      cell: { ...PARITY_SMOKE, maxCompletionLength: half("parity") },
       arms: FAMILIES,
       seeds: 2,
       learningRates: around,
@@ -214,7 +219,7 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   default: [
     { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: once },
     {
-      cell: { ...COUNTDOWN, maxCompletionLength: 73 },
+      cell: { ...COUNTDOWN, maxCompletionLength: half("countdown") },
       arms: FAMILIES,
       seeds: 5,
       learningRates: once,
@@ -226,7 +231,7 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   full: [
     { cell: COUNTDOWN_FULL, arms: ALL, seeds: 10, learningRates: once },
     {
-      cell: { ...COUNTDOWN_FULL, maxCompletionLength: 73 },
+      cell: { ...COUNTDOWN_FULL, maxCompletionLength: half("countdown") },
       arms: ALL,
       seeds: 10,
       learningRates: once,
@@ -242,8 +247,9 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   ],
 };
 
-/** `countdown-64x3-129`: task, width × layers, longest response. */
-export function cellName(cell: Cell, size: PolicySize): string {
+/** `countdown-64x3-127`: task, width × layers, longest response. */
+export function cellName(cell: Cell): string {
+  const size: PolicySize = { ...taskByName(cell.task).defaults.policy, ...cell.policy };
   return `${cell.task}-${size.hiddenSize}x${size.numHiddenLayers}-${cell.maxCompletionLength}`;
 }
 
@@ -261,16 +267,12 @@ export function armById(id: string): Arm {
  * methods for its first seeds.
  *
  * @param blocks What to run.
- * @param sizeOf The policy a cell's task has by default.
  */
-export function runSpecs(
-  blocks: readonly Block[],
-  sizeOf: (task: string) => PolicySize,
-): RunSpec[] {
+export function runSpecs(blocks: readonly Block[]): RunSpec[] {
   const specs = new Map<string, RunSpec>();
   const add = (spec: RunSpec) => specs.has(spec.id) || specs.set(spec.id, spec);
   for (const { cell, arms, seeds, learningRates } of blocks) {
-    const name = cellName(cell, { ...sizeOf(cell.task), ...cell.policy });
+    const name = cellName(cell);
     for (let seed = 1; seed <= seeds; seed++) {
       add({
         id: `${name}-warm-start-seed${seed}`,

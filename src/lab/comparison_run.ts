@@ -10,7 +10,7 @@ import type { Policy } from "../model/policy.ts";
 import { harmonicMean } from "./statistics.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { rollOut } from "../rl/rollout.ts";
-import type { Task } from "../rl/task.ts";
+import { eosTokenIdsOf, type Task } from "../rl/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { type CompletionRecord, type StepReport, Trainer } from "../rl/trainer.ts";
 import { writeFileAtomic } from "../run/atomic.ts";
@@ -157,7 +157,7 @@ async function warmStartHarmonicLength(
       numGenerations,
       maxCompletionLength,
       temperature: 1,
-      eosTokenIds: [task.eosTokenId],
+      eosTokenIds: eosTokenIdsOf(task),
     });
     lengths.push(...completions.map((completion) => completion.length));
   }

@@ -6,8 +6,8 @@
 
 import { ARMS, cellName, REFERENCE_ARM } from "./comparison_plan.ts";
 import type { RunRecord } from "./comparison_run.ts";
-import { type Interval, mean, median, rankCorrelation, studentInterval } from "./statistics.ts";
-import { taskByName } from "../tasks/mod.ts";
+import { monotonicityScore } from "../rl/monotonicity.ts";
+import { type Interval, mean, median, studentInterval } from "./statistics.ts";
 
 /** A figure of one run. */
 export interface Measure {
@@ -100,10 +100,7 @@ export const MEASURES: readonly Measure[] = [
     about: "Spearman rank correlation of step and mean training reward (our definition)",
     digits: 2,
     compared: false,
-    of: (run) => {
-      const rewards = column(run, "reward/mean");
-      return rankCorrelation(rewards.map((_, i) => i), rewards);
-    },
+    of: (run) => monotonicityScore(column(run, "reward/mean")),
   },
   {
     name: "entropy",
@@ -196,8 +193,8 @@ export interface CellTable {
 }
 
 /** Name of a record's cell. */
-export function cellOf({ spec: { cell } }: RunRecord): string {
-  return cellName(cell, { ...taskByName(cell.task).defaults.policy, ...cell.policy });
+export function cellOf({ spec }: RunRecord): string {
+  return cellName(spec.cell);
 }
 
 /** Groups runs by cell and learning rate and computes every row. */

@@ -13,7 +13,7 @@ import { groupAdvantages } from "../rl/advantage.ts";
 import { Learner } from "../rl/learner.ts";
 import { policyLossSettings } from "../rl/policy_loss.ts";
 import { type Rollout, rollOut } from "../rl/rollout.ts";
-import type { Task } from "../rl/task.ts";
+import { eosTokenIdsOf, type Task } from "../rl/task.ts";
 
 /** How to fill a {@linkcode GradientPool}. */
 export interface GradientPoolOptions {
@@ -133,7 +133,7 @@ async function sampleResponses(
         numGenerations,
         maxCompletionLength,
         temperature,
-        eosTokenIds: [task.eosTokenId],
+        eosTokenIds: eosTokenIdsOf(task),
       }),
     );
   }
@@ -213,18 +213,24 @@ export interface Gram {
  * All scalar products g_i · g_j over the elements offset … offset + length - 1, computed on the GPU.
  *
  * Products of a block of elements are float32; blocks are added in float64.
+ *
+ * @param policy Whose device computes.
+ * @param gradients The gradients.
+ * @param range Which of their elements.
+ * @param blockElements Elements on the GPU at a time.
  */
 export async function gram(
   policy: Policy,
   gradients: GradientPool["gradients"],
   { offset, length }: { readonly offset: number; readonly length: number },
+  blockElements: number = BLOCK_ELEMENTS,
 ): Promise<Gram> {
   const size = gradients.length;
   const present = gradients.flatMap((gradient, i) => gradient ? [{ gradient, i }] : []);
   const n = present.length;
   const products = new Float64Array(size * size);
   if (n === 0) return { size, products };
-  const widest = Math.max(1, Math.floor(BLOCK_ELEMENTS / n));
+  const widest = Math.max(1, Math.floor(blockElements / n));
   for (let start = 0; start < length; start += widest) {
     const width = Math.min(widest, length - start);
     const block = new Float32Array(n * width);

@@ -134,8 +134,10 @@ export function lengthProfile(
   const figures = (set: Uint32Array) => profileOf(products, all, perPrompt, set);
   const full = figures(whole);
   const onHalves = halves.map(figures);
-  const interval = (of: (f: ReturnType<typeof figures>) => number) =>
-    halvesInterval(of(full), onHalves.map(of));
+  const interval = (
+    of: (f: ReturnType<typeof figures>) => number,
+    bounds?: readonly [number, number],
+  ) => halvesInterval(of(full), onHalves.map(of), bounds);
   return {
     bins: bins.map(({ from, to, meanLength, members }, k) => ({
       from,
@@ -147,7 +149,7 @@ export function lengthProfile(
     })),
     line: full.line,
     slope: interval((f) => f.line.slope),
-    rSquared: interval((f) => f.line.rSquared),
+    rSquared: interval((f) => f.line.rSquared, [-Infinity, 1]),
     exponent: interval((f) => f.exponent),
     signal: interval((f) => f.signal),
   };

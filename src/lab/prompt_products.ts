@@ -10,7 +10,7 @@
 
 import { Random } from "../gpu/random.ts";
 import type { Gram } from "./gradient_pool.ts";
-import { type Interval, percentileInterval } from "./statistics.ts";
+import { type Interval, median, quantile } from "./statistics.ts";
 
 /** Scalar products of two weighted sums over the responses of each prompt. */
 export interface PromptProducts {
@@ -87,26 +87,46 @@ export function pairCount(
 const HALVES = 71;
 
 /**
- * Random halves of the prompts, without replacement, the same for the same seed.
+ * Random halves of the prompts, without replacement and each with its complement, the same for the same seed.
  *
  * The difference between a statistic on a random half and on the whole varies as much as the statistic itself varies
  * from sample to sample (the delete-half jackknife, Shao & Wu 1989), also where it is no smooth function of the data.
+ *
+ * @param prompts Number of prompts P.
+ * @param count Number of halves.
+ * @param seed Of the random numbers.
  */
 export function randomHalves(prompts: number, count: number, seed: number): Uint32Array[] {
-  return Array.from({ length: count }, (_, k) => {
+  const half = Math.floor(prompts / 2);
+  const halves: Uint32Array[] = [];
+  for (let k = 0; halves.length < count; k++) {
     const order = new Random(seed, HALVES, k).shuffle(
       Array.from({ length: prompts }, (_, p) => p),
     );
-    return Uint32Array.from(order.slice(0, Math.floor(prompts / 2)));
-  });
+    halves.push(Uint32Array.from(order.slice(0, half)));
+    if (halves.length < count) halves.push(Uint32Array.from(order.slice(prompts - half)));
+  }
+  return halves;
 }
 
 /**
- * A statistic of the whole with a 95 % interval: the 2.5 and 97.5 % quantiles of its values on the halves.
+ * A statistic of the whole with a 95 % interval: the 2.5 and 97.5 % quantiles of its values on the halves, moved by what
+ * their median differs from the whole, because a statistic that is no mean may be off on smaller samples.
  *
  * @param value On all prompts.
- * @param onHalves On each half.
+ * @param onHalves On each half; NaN where a half has none.
+ * @param bounds What the statistic cannot exceed.
  */
-export function halvesInterval(value: number, onHalves: readonly number[]): Interval {
-  return percentileInterval(value, onHalves);
+export function halvesInterval(
+  value: number,
+  onHalves: readonly number[],
+  bounds: readonly [number, number] = [-Infinity, Infinity],
+): Interval {
+  const known = onHalves.filter((v) => !Number.isNaN(v));
+  const centre = median(known);
+  const end = (q: number) => {
+    const moved = value + quantile(known, q) - centre;
+    return Math.min(bounds[1], Math.max(bounds[0], moved));
+  };
+  return { mean: value, low: end(0.025), high: end(0.975), n: known.length };
 }

@@ -1,10 +1,8 @@
 /**
- * Statistics of small samples: intervals, ranks, fits through the origin.
+ * Statistics of small samples: intervals, fits through the origin.
  *
  * @module
  */
-
-export { rankCorrelation } from "../rl/monotonicity.ts";
 
 /** A mean with its 95 % confidence interval. */
 export interface Interval {
@@ -138,18 +136,4 @@ export function fitThroughOrigin(
     spread += weights[i]! * (y[i]! - centre) ** 2;
   }
   return { slope, rSquared: 1 - residual / spread };
-}
-
-/**
- * The 2.5 and 97.5 % quantiles of a statistic over resamples, beside its value on the sample itself. Resamples without
- * a value (NaN) are left out; an infinite one counts as larger than every other.
- */
-export function percentileInterval(value: number, resampled: readonly number[]): Interval {
-  const known = resampled.filter((v) => !Number.isNaN(v));
-  return {
-    mean: value,
-    low: quantile(known, 0.025),
-    high: quantile(known, 0.975),
-    n: known.length,
-  };
 }

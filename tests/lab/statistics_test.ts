@@ -1,11 +1,9 @@
-import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
 import {
   fitThroughOrigin,
   harmonicMean,
   median,
-  percentileInterval,
   quantile,
-  rankCorrelation,
   studentInterval,
   studentQuantile,
   variance,
@@ -52,25 +50,8 @@ Deno.test("quantiles interpolate, and infinities stay what they are", () => {
   assertEquals(quantile([], 0.5), NaN);
 });
 
-Deno.test("resamples without a value do not count, infinite ones do", () => {
-  const values = [...Array.from({ length: 90 }, (_, i) => i), ...new Array(10).fill(Infinity), NaN];
-  const { mean, low, high, n } = percentileInterval(45, values);
-  assertEquals({ mean, high, n }, { mean: 45, high: Infinity, n: 100 });
-  assertAlmostEquals(low, 2.475, 1e-12);
-});
-
 Deno.test("the harmonic mean is n over the sum of reciprocals", () => {
   assertAlmostEquals(harmonicMean([1, 4, 4]), 2, 1e-12);
-});
-
-Deno.test("rank correlation sees any monotone relation, and shares ranks between ties", () => {
-  const steps = [0, 1, 2, 3, 4];
-  assertAlmostEquals(rankCorrelation(steps, steps.map(Math.exp)), 1, 1e-12);
-  assertAlmostEquals(rankCorrelation(steps, [9, 7, 5, 3, 1]), -1, 1e-12);
-  // Ranks 2, 3.5, 3.5, 1, 5 about their mean 3: -1, 0.5, 0.5, -2, 2 against -2 … 2.
-  assertAlmostEquals(rankCorrelation(steps, [1, 2, 2, 0, 5]), 3.5 / Math.sqrt(10 * 9.5), 1e-12);
-  assertEquals(rankCorrelation(steps, [1, 1, 1, 1, 1]), 0);
-  assertThrows(() => rankCorrelation([1, 2], [1]), RangeError, "pass as many");
 });
 
 Deno.test("a line through the origin: exact, and worse than the mean where it has no business", () => {

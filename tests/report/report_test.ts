@@ -15,7 +15,6 @@ import { type VarianceReport, writeVariance } from "../../src/lab/variance_text.
 import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
 import { samplePairs } from "../../src/report/page.ts";
 import { writeReport } from "../../src/report/report.ts";
-import { taskByName } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const PROVENANCE: Provenance = {
@@ -157,9 +156,8 @@ Deno.test("the report of a training run has its figures, curves, completions and
 });
 
 Deno.test("the report of a comparison shows every method with its difference, and hides no run", async () => {
-  const task = taskByName("parity");
   const block = { ...PRESETS.smoke[0]!, seeds: 3 };
-  const specs = runSpecs([block], () => task.defaults.policy);
+  const specs = runSpecs([block]);
   const records = specs.map((spec): RunRecord => {
     const arm = ARMS.findIndex(({ id }) => id === spec.arm?.id);
     const accuracy = 0.5 + arm / 100 + spec.seed / 1000 * (arm % 2);
