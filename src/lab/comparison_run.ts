@@ -106,8 +106,10 @@ export async function runComparison(
       try {
         report = await trainer.next();
       } catch (error) {
-        // A run that diverges is a result, not a reason to run it again.
-        failure = error instanceof Error ? error.message : String(error);
+        const message = error instanceof Error ? error.message : String(error);
+        // A run whose numbers overflow is a result; anything else is a reason to run it again.
+        if (!message.includes("not finite")) throw error;
+        failure = message;
         break;
       }
       metrics.add(report.metrics);
