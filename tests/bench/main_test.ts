@@ -16,7 +16,14 @@ Deno.test("the benchmark writes every suite and the machine as JSON", async () =
       console.log = print;
     }
     const results = JSON.parse(await Deno.readTextFile(out));
-    assertEquals(Object.keys(results), ["machine", "kernels", "steps", "profile", "sweep"]);
+    assertEquals(Object.keys(results), [
+      "machine",
+      "kernels",
+      "steps",
+      "profile",
+      "sweep",
+      "targets",
+    ]);
     const { ceilings, kernels } = results.kernels;
     assert(ceilings.copyGbytes > 0 && ceilings.matmulGflops > 0);
     assert(kernels.every((kernel: { share: number }) => kernel.share > 0));
