@@ -11,6 +11,7 @@ import { Random } from "../../src/gpu/random.ts";
 import {
   chainSum,
   countdown,
+  maze,
   parity,
   type SymbolicTask,
   taskByName,
@@ -21,10 +22,12 @@ const TASKS: Record<string, SymbolicTask> = {
   "parity": parity(),
   "chain-sum": chainSum(),
   "countdown": countdown(),
+  "maze": maze(),
   "parity, small": parity({ minBits: 2, maxBits: 6 }),
   "chain-sum, base 16": chainSum({ base: 16, minDigits: 1, maxDigits: 20 }),
   "countdown, 4 numbers": countdown({ numberCount: 4, maxNumber: 25, maxTarget: 99 }),
   "countdown, 7 attempts": countdown({ maxAttempts: 7 }),
+  "maze, small": maze({ columns: 4, rows: 3, maxSteps: 12 }),
 };
 
 function checkIds(task: SymbolicTask, ids: readonly number[], maxLength: number): void {
@@ -183,6 +186,13 @@ function metadataOf(task: SymbolicTask, promptIds: readonly number[]): unknown {
     const numbers = text.split(" ").slice(0, -1).map(Number);
     return { target: numbers.pop(), numbers };
   }
+  if (task.name === "maze") {
+    const words = text.split(" ");
+    const cells = words.slice(0, -3).filter((_, i) => i % 2 === 0);
+    const pictures = words.slice(0, -3).filter((_, i) => i % 2 === 1);
+    const [start, goal] = words.slice(-3, -1).map((cell) => cells.indexOf(cell));
+    return { exits: pictures.map((p) => 1 + "╵╶└╷│┌├╴┘─┴┐┤┬┼".indexOf(p)), start, goal };
+  }
   const digits = text.replace(/[_:]/g, "").split("").map((digit) => parseInt(digit, 36));
   const base = task.name === "parity" ? 2 : task.vocabulary.indexOf("_") - 2;
   const answer = digits.reduce((sum, digit) => sum + digit, 0) % base;
@@ -220,13 +230,13 @@ Deno.test("a task too small to have an eval split says so", () => {
 });
 
 Deno.test("taskByName finds every task under its own name and names the allowed ones", () => {
-  assertEquals(taskNames, ["parity", "chain-sum", "countdown"]);
+  assertEquals(taskNames, ["parity", "chain-sum", "countdown", "maze"]);
   for (const name of taskNames) assertEquals(taskByName(name).name, name);
-  for (const wrong of ["", "maze", "constructor", "__proto__", "Parity"]) {
+  for (const wrong of ["", "mazes", "constructor", "__proto__", "Parity"]) {
     assertThrows(
       () => taskByName(wrong),
       RangeError,
-      `task must be one of parity, chain-sum, countdown, got "${wrong}"`,
+      `task must be one of parity, chain-sum, countdown, maze, got "${wrong}"`,
     );
   }
 });
