@@ -83,17 +83,19 @@ const MOST_BYTES = 12 * 2 ** 30;
 export async function varianceCommand(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args);
   if (help) return printHelp(HELP);
+  const { prompts = 128, numGenerations = 16, batchPrompts = 16, seed = 42 } = values;
+  if (prompts < 4 * batchPrompts) {
+    throw new UsageError(
+      `--prompts is ${prompts}: give at least four times --batch-prompts, ${4 * batchPrompts}`,
+    );
+  }
   const output = standardError(values.quiet);
   using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
   return await withGpu(async (gpu) => {
     const found = await policyToStudy(gpu, values, { output, interrupt }, "countdown");
     if (found === undefined) return INTERRUPTED;
     const { policy, task, checkpoint } = found;
-    const { prompts = 128, numGenerations = 16, batchPrompts = 16, seed = 42 } = values;
     const maxCompletionLength = values.maxCompletionLength ?? task.maxCompletionLength;
-    if (prompts < 4 * batchPrompts) {
-      throw new UsageError(`--prompts is ${prompts}: give at least 4 × --batch-prompts`);
-    }
     const bytes = 4 * countParameters(policy.config) * prompts * numGenerations;
     if (bytes > MOST_BYTES) {
       throw new UsageError(

@@ -1,0 +1,94 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { runCommand } from "../helpers/cli.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+Deno.test("compare makes the runs of its shard once, and a table and a report of what is finished", async () => {
+  await inTempDir(async (dir) => {
+    const flags = ["compare", "--preset=smoke", "--seeds=1", "--shard=1/7"];
+    const { code, stdout, stderr } = await runCommand(dir, ...flags);
+    assertEquals(code, 0, stderr);
+    const out = join(dir, "runs", "compare-smoke");
+    const files = () => [...Deno.readDirSync(join(out, "runs"))].map(({ name }) => name).sort();
+    const made = files();
+    assert(made.length >= 2 && made.length < 10, made.join());
+    assertStringIncludes(stdout, `${made.length} of `);
+    assertMatch(stdout, /\| ΔL α = 1 \||\| warm start \|/);
+    assertStringIncludes(stdout, "compare.json, compare.md");
+    const { kind, runs } = JSON.parse(await Deno.readTextFile(join(out, "compare.json")));
+    assertEquals(kind, "compare");
+    assertEquals(runs.length, made.length);
+    assertMatch(runs[0].provenance.adapter.description, /./);
+    const times = made.map((name) => Deno.statSync(join(out, "runs", name)).mtime!.getTime());
+
+    const again = await runCommand(dir, ...flags, "--quiet");
+    assertEquals(again.code, 0, again.stderr);
+    assertEquals(files(), made);
+    assertEquals(
+      made.map((name) => Deno.statSync(join(out, "runs", name)).mtime!.getTime()),
+      times,
+    );
+
+    const list = await runCommand(dir, ...flags, "--list");
+    assertEquals(list.stdout.trimEnd().split("\n").length, made.length);
+    assert(list.stdout.trimEnd().split("\n").every((line) => line.startsWith("done")), list.stdout);
+    const rest = await runCommand(dir, "compare", "--preset=smoke", "--seeds=1", "--list");
+    assertMatch(rest.stdout, /^-\s+parity-32x1-\d+-/m);
+  });
+});
+
+Deno.test("variance measures a policy and leaves tables, figures and a report", async () => {
+  await inTempDir(async (dir) => {
+    const { code, stdout, stderr } = await runCommand(
+      dir,
+      "variance",
+      "--task=parity",
+      "--warm-start-steps=20",
+      "--warm-start-batch-size=16",
+      "--hidden-size=16",
+      "--num-hidden-layers=1",
+      "--num-attention-heads=2",
+      "--prompts=8",
+      "--num-generations=8",
+      "--batch-prompts=2",
+      "--halves=20",
+      "--bins=3",
+    );
+    assertEquals(code, 0, stderr);
+    for (const text of ["| ΔL α = 0.75 |", "| GRPO |", "is least at α =", "Var(g | L) = V L"]) {
+      assertStringIncludes(stdout, text);
+    }
+    const out = join(dir, "runs", "variance-parity");
+    const { kind, study } = JSON.parse(await Deno.readTextFile(join(out, "variance.json")));
+    assertEquals(kind, "variance");
+    assertEquals(study.responses.count, 64);
+    assertEquals(study.noise.rules.length, 4 + 31);
+  });
+});
+
+Deno.test("what cannot be done is refused before anything is made", async () => {
+  await inTempDir(async (dir) => {
+    const refusals: [args: string[], message: string][] = [
+      [["compare", "--shard=0/3"], "give i/n with i from 1 to n"],
+      [["compare", "--shard=4/3"], "give i/n with i from 1 to n"],
+      [["compare", "--preset=huge"], "give one of smoke, default, full"],
+      [
+        ["variance", "--prompts=30"],
+        "--prompts is 30: give at least four times --batch-prompts, 64",
+      ],
+      [["report", "a", "b"], "one folder at a time"],
+      [["report", "--folder"], "there is no flag --folder"],
+      [["report"], "there is no run below runs"],
+    ];
+    for (const [args, message] of refusals) {
+      const { code, stderr } = await runCommand(dir, ...args);
+      assertEquals(code, 2, `${args.join(" ")}: ${stderr}`);
+      assertStringIncludes(stderr, message);
+    }
+    await Deno.mkdir(join(dir, "empty"));
+    const { code, stderr } = await runCommand(dir, "report", "empty");
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "holds no results");
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["empty"]);
+  });
+});
