@@ -26,6 +26,9 @@ import { teamKernel } from "./prelude.ts";
  *   code (arXiv 2509.07558) runs as "DAPO Norm", with micro-batches of 4, and what TRL calls "bnpo":
  *   something between `"grpo"` and `"dapo"` that depends on which responses happen to be neighbours.
  *   Here the micro-batches only define the weights, however the computation is split.
+ *
+ * λ-GRPO (arXiv 2510.06870) is not among them: its exponent is trained by the loss it weighs, so its
+ * weights are no function of the lengths.
  */
 export type LossAggregation =
   | "grpo"
