@@ -178,6 +178,7 @@ export {
   type SafetensorsInfo,
   type SafetensorsSpec,
 } from "./src/model/safetensors_header.ts";
+export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 export { type Attend, decoder, encode, head, headsOf } from "./src/model/transformer.ts";
 export type { AttentionHeads } from "./src/model/transformer.ts";
 
@@ -197,8 +198,15 @@ export {
   resolveTrainOptions,
   type TrainOptions,
 } from "./src/rl/train_options.ts";
+export { type Preset, type PresetOptions, presetOptions, PRESETS } from "./src/rl/presets.ts";
+export { describeMemory, type MemoryPlan, planMemory, requireMemory } from "./src/rl/memory.ts";
+export { describeObjective } from "./src/rl/describe_objective.ts";
+export { Reference, type ReferenceOptions } from "./src/rl/reference.ts";
+export { type SoftOverlongOptions, softOverlongPunishment } from "./src/rl/overlong.ts";
 export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl/warm_start.ts";
 export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
+export { type SampleSummary } from "./src/rl/sample_summary.ts";
+export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
 export {
   type PolicyGradient,
   policyGradient,
@@ -271,6 +279,7 @@ export {
 export {
   type ChatMessage,
   type DecodeOptions,
+  type EncodeOptions,
   symbolTokenizer,
   type Tokenizer,
 } from "./src/rl/tokenizer.ts";

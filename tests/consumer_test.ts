@@ -46,11 +46,12 @@ async function deno(
   cwd: string,
   registry: string,
   args: string[],
+  env: Record<string, string> = { DENO_DIR: `${cwd}/cache` },
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args,
     cwd,
-    env: { JSR_URL: registry, DENO_DIR: `${cwd}/cache`, NO_COLOR: "1" },
+    env: { JSR_URL: registry, NO_COLOR: "1", ...env },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
@@ -96,6 +97,27 @@ Deno.test("the published package: a stranger's program type-checks and runs with
     const specifiers: string[] = modules.map(({ specifier }: { specifier: string }) => specifier);
     assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl")));
     assertEquals(specifiers.filter((name) => name.includes("/src/cli/")), []);
+  });
+});
+
+Deno.test("the published entry point for text reads a tokenizer, with packages from npm", async () => {
+  await withRegistry(async (dir, registry) => {
+    await Deno.writeTextFile(
+      `${dir}/text.ts`,
+      `import { countdownReward, loadTokenizer } from "jsr:@deltal/deltal/text";
+       const { encode, decode } = await loadTokenizer(Deno.args[0]!);
+       const text = decode(encode("<answer>44-19+35</answer>"));
+       console.log(text, countdownReward(text, { nums: [44, 19, 35], target: 60 }));`,
+    );
+    const fixture = new URL("fixtures/tiny-bpe", import.meta.url).pathname;
+    // Packages come from the cache this test runs with.
+    const run = await deno(
+      dir,
+      registry,
+      ["run", "--check", "--allow-read", "text.ts", fixture],
+      {},
+    );
+    assertEquals([run.code, run.stdout], [0, "<answer>44-19+35</answer> 1\n"], run.stderr);
   });
 });
 

@@ -18,7 +18,9 @@ const HEIGHT: Readonly<Record<string, number>> = {
   rl: 3,
   tasks: 4,
   run: 4,
+  text: 4,
   lab: 5,
+  export: 5,
   report: 6,
   cli: 7,
 };
@@ -110,7 +112,7 @@ function loadedWith(path: string): Set<string> {
   return loaded;
 }
 
-Deno.test("only the report's charts depend on a package", () => {
+Deno.test("only charts, tokenizers and parquet files depend on packages", () => {
   const foreign = [...sources, "mod.ts"].flatMap((path) =>
     specifiers(path)
       .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
@@ -119,14 +121,16 @@ Deno.test("only the report's charts depend on a package", () => {
   assertEquals(foreign, [
     "src/report/chart.ts imports vega",
     "src/report/chart.ts imports vega-lite",
+    "src/text/hf_tokenizer.ts imports @huggingface/tokenizers",
+    "src/text/hf_tokenizer.ts imports @huggingface/jinja",
   ]);
 });
 
-Deno.test("neither the library nor the command line loads the report before it is asked for", () => {
+Deno.test("neither the library nor the command line loads a package before it is asked for", () => {
   for (const path of ["mod.ts", "src/cli/main.ts"]) {
     const loaded = [...loadedWith(path)];
     assert(loaded.length > 10, `${path} loads ${loaded.length} files`);
-    assertEquals(loaded.filter((file) => file.startsWith("src/report/")), []);
+    assertEquals(loaded.filter((file) => /^src\/(report|text|export)\//.test(file)), []);
   }
 });
 

@@ -22,6 +22,8 @@ export interface Lifetime {
 
 interface Block {
   size: number;
+  /** Name of the tensor it is as large as, for messages about its size. */
+  largest: string;
   buffer: GPUBuffer | undefined;
 }
 
@@ -62,22 +64,23 @@ export class Arena {
       for (let i = live.length - 1; i >= 0; i--) {
         if (live[i]!.last < first) free.add(live.splice(i, 1)[0]!.block);
       }
-      const block = this.#choose(free, Math.max(256, tensor.byteLength));
+      const block = this.#choose(free, tensor);
       free.delete(block);
       live.push({ last, block });
       placed.push({ tensor, block });
     }
-    for (const [i, block] of this.#blocks.entries()) {
+    for (const block of this.#blocks) {
       block.buffer ??= this.#gpu.createBuffer(
         block.size,
         GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-        `${this.#name}.block${i}`,
+        `${this.#name}: ${block.largest}`,
       );
     }
     for (const { tensor, block } of placed) tensor.allocate(block.buffer!);
   }
 
-  #choose(free: Set<Block>, size: number): Block {
+  #choose(free: Set<Block>, { byteLength, name: largest }: Tensor): Block {
+    const size = Math.max(256, byteLength);
     let best: Block | undefined;
     let growable: Block | undefined;
     for (const block of free) {
@@ -87,9 +90,10 @@ export class Arena {
     if (best) return best;
     if (growable) {
       growable.size = size;
+      growable.largest = largest;
       return growable;
     }
-    const block: Block = { size, buffer: undefined };
+    const block: Block = { size, largest, buffer: undefined };
     this.#blocks.push(block);
     return block;
   }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { dryDevice } from "./dry_device.ts";
 import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 import type { Profiler } from "./profile.ts";
 import { type DType, type Size, Tensor } from "./tensor.ts";
@@ -203,6 +204,23 @@ export class Gpu {
       timestamps: has("timestamp-query"),
     };
     return new Gpu(device, !options.device, adapter, await probeSynchronousMapping(device));
+  }
+
+  /**
+   * A stand-in for this device that allocates and computes nothing.
+   *
+   * Build something on it to learn from its {@linkcode counters} what that takes, and be refused what is beyond the
+   * device's limits, before any memory is taken.
+   */
+  rehearsal(): Gpu {
+    return new Gpu(dryDevice(this.device), true, this.adapter, false);
+  }
+
+  /** The buffers alive now, the largest first. */
+  get buffers(): { readonly label: string; readonly size: number }[] {
+    return [...this.#buffers]
+      .map(({ label, size }) => ({ label, size }))
+      .sort((a, b) => b.size - a.size);
   }
 
   /**

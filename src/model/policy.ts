@@ -18,9 +18,11 @@ import {
   MAX_EOS,
 } from "./generate.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
+import { checkDeviceLimits } from "./limits.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { PromptGroup } from "./packing.ts";
 import { Parameters } from "./parameters.ts";
+import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 import { encode, head } from "./transformer.ts";
 
 /** Options of {@linkcode Policy.generate}. */
@@ -61,10 +63,18 @@ export class Policy {
   readonly config: PolicyConfig;
   /** Its weights. */
   readonly parameters: Parameters;
+  /** Its tokenizer's files, which {@linkcode Policy.save} writes beside the weights; none for a policy from nothing. */
+  readonly tokenizerFiles: TokenizerFiles;
   #generator: Generator | undefined;
 
-  private constructor(gpu: Gpu, config: PolicyConfig) {
+  private constructor(
+    gpu: Gpu,
+    config: PolicyConfig,
+    tokenizerFiles: TokenizerFiles = new Map(),
+  ) {
+    checkDeviceLimits(gpu, config);
     this.gpu = gpu;
+    this.tokenizerFiles = tokenizerFiles;
     this.config = config;
     this.parameters = new Parameters(gpu, config);
   }
@@ -75,7 +85,7 @@ export class Policy {
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
    * @param options `seed` of the weights; the same seed gives the same bytes. Default 0.
-   * @throws {RangeError} If the configuration is not possible.
+   * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static create(gpu: Gpu, config: PolicyConfigOptions, options: { seed?: number } = {}): Policy {
     const policy = new Policy(gpu, resolveConfig(config));
@@ -84,15 +94,27 @@ export class Policy {
   }
 
   /**
-   * Loads a Hugging Face checkpoint folder: `config.json` and safetensors.
+   * Makes a policy whose weights are all zero, to be written by the caller.
+   *
+   * @param gpu The device.
+   * @param config The vocabulary size, and what departs from the defaults.
+   * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
+   */
+  static zeros(gpu: Gpu, config: PolicyConfigOptions): Policy {
+    return new Policy(gpu, resolveConfig(config));
+  }
+
+  /**
+   * Loads a Hugging Face checkpoint folder: `config.json`, safetensors, and the tokenizer's files unread.
    *
    * @param gpu The device.
    * @param dir The folder.
    * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
+   * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then.
    */
   static async load(gpu: Gpu, dir: string): Promise<Policy> {
     using checkpoint = await loadCheckpoint(dir);
-    const policy = new Policy(gpu, checkpoint.config);
+    const policy = new Policy(gpu, checkpoint.config, await readTokenizerFiles(dir));
     try {
       for (const name of checkpoint.names) {
         policy.parameters.write(name, await checkpoint.readFloat32(name));
@@ -112,6 +134,7 @@ export class Policy {
    */
   async save(dir: string, options: SaveCheckpointOptions = {}): Promise<void> {
     await saveCheckpoint(dir, this.config, await this.parameters.read(), options);
+    await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
 
   /** The ids that end a completion by the configuration; may be empty. */

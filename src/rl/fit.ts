@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import type { Task } from "./task.ts";
 
@@ -30,4 +31,37 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
         `positions and the policy's maxPositionEmbeddings is ${maxPositionEmbeddings}: lower maxCompletionLength`,
     );
   }
+}
+
+/**
+ * How many packed tokens a forward and backward pass may have, so that the device can bind their logits. Large
+ * vocabularies need fewer; the result of training does not depend on it beyond rounding.
+ *
+ * @param gpu The device.
+ * @param config The policy's.
+ * @param wanted The most tokens asked for.
+ * @param longest Tokens of the longest prompt and completion, which have to fit.
+ * @throws {RangeError} If they do not.
+ */
+export function microBatchTokens(
+  gpu: Gpu,
+  { vocabSize }: PolicyConfig,
+  wanted: number,
+  longest: number,
+): number {
+  if (longest > wanted) {
+    throw new RangeError(
+      `maxTokensPerMicroBatch must be at least a prompt and a completion, ${longest}: ` +
+        `current value is ${wanted}`,
+    );
+  }
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const most = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4 / vocabSize);
+  if (longest > most) {
+    throw new RangeError(
+      `A prompt and a completion of ${longest} tokens with ${vocabSize} logits each are more than ` +
+        `${gpu.adapter.description} can bind, ${most} tokens: lower maxCompletionLength or use another device`,
+    );
+  }
+  return Math.min(wanted, most);
 }

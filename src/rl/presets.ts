@@ -21,7 +21,8 @@ import type { TrainOptions } from "./train_options.ts";
  */
 export type Preset = "grpo" | "drGrpo" | "dapo" | "gspo" | "cispo" | "deltaL" | "dapoDeltaL";
 
-type PresetOptions = Omit<Partial<TrainOptions>, "preset">;
+/** What a preset sets. */
+export type PresetOptions = Omit<Partial<TrainOptions>, "preset">;
 
 /** Clip bounds of the authors of arXiv 2509.07558, in all their scripts. */
 const AUTHORS_CLIP = { policyLoss: "ppo", epsilon: 0.2, epsilonHigh: 0.3 } as const;

@@ -129,12 +129,12 @@ function idsOf(tokenizer: Tokenizer, row: PromptRow, where: string): number[] {
 
 /** The ids of a prompt. */
 export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt): number[] {
-  if (typeof prompt === "string") return tokenizer.encode(prompt);
+  if (typeof prompt === "string") return tokenizer.encode(prompt, { specialTokens: true });
   if (typeof prompt[0] === "number") return [...prompt as readonly number[]];
-  if (tokenizer.applyChatTemplate === undefined) {
+  if (tokenizer.encodeChat === undefined) {
     throw new TypeError("the prompt is a conversation and the tokenizer has no chat template");
   }
-  return tokenizer.encode(tokenizer.applyChatTemplate(prompt.filter(isMessage)));
+  return tokenizer.encodeChat(prompt.filter(isMessage));
 }
 
 /**

@@ -12,6 +12,12 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** Options of {@linkcode Tokenizer.encode}. */
+export interface EncodeOptions {
+  /** Add the special tokens a text begins with, such as Llama's begin of text. Default `false`. */
+  readonly specialTokens?: boolean;
+}
+
 /** Options of {@linkcode Tokenizer.decode}. */
 export interface DecodeOptions {
   /** Write special tokens such as the end of sequence too. Default `false`. */
@@ -32,17 +38,17 @@ export interface Tokenizer {
    *
    * @throws {RangeError} If the text cannot be written with the vocabulary.
    */
-  encode(text: string): number[];
+  encode(text: string, options?: EncodeOptions): number[];
 
-  /** The text of ids. */
+  /** The text of ids; ids out of vocabulary are left out, or shown as `<id>` with the special tokens. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
 
   /**
-   * A conversation as the text that a chat model continues with its answer.
+   * The ids of a conversation up to where a chat model begins its answer.
    *
-   * @throws {Error} If the template refuses the conversation.
+   * @throws {Error} If the model's template refuses the conversation.
    */
-  applyChatTemplate?(messages: readonly ChatMessage[]): string;
+  encodeChat?(messages: readonly ChatMessage[]): number[];
 }
 
 /**
@@ -100,7 +106,7 @@ export function symbolTokenizer(symbols: Iterable<string>): Tokenizer {
     decode(ids: readonly number[], { specialTokens = false }: DecodeOptions = {}): string {
       return ids
         .filter((id) => specialTokens || id > 1)
-        .map((id) => vocabulary[id] ?? `<${id}>`)
+        .flatMap((id) => vocabulary[id] ?? (specialTokens ? `<${id}>` : []))
         .join(separator);
     },
   };

@@ -14,7 +14,7 @@ import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { BatchSampler, type StepBatch } from "./dynamic_sampling.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
-import { checkFit } from "./fit.ts";
+import { checkFit, microBatchTokens } from "./fit.ts";
 import { rolloutMetrics } from "./metrics.ts";
 import { Reference } from "./reference.ts";
 import type { Rollout } from "./rollout.ts";
@@ -108,15 +108,17 @@ export class Trainer {
    * @throws {RangeError} If a setting is out of range or does not fit the policy or the task.
    */
   static async create(policy: Policy, task: Task, options: TrainOptions): Promise<Trainer> {
-    const resolved = resolveTrainOptions(options, task.maxCompletionLength);
-    checkFit(policy.config, task, resolved.maxCompletionLength);
-    const longest = task.maxPromptLength + resolved.maxCompletionLength;
-    if (longest > resolved.maxTokensPerMicroBatch) {
-      throw new RangeError(
-        `maxTokensPerMicroBatch must be at least a prompt and a completion, ${longest}: ` +
-          `current value is ${resolved.maxTokensPerMicroBatch}`,
-      );
-    }
+    const given = resolveTrainOptions(options, task.maxCompletionLength);
+    checkFit(policy.config, task, given.maxCompletionLength);
+    const resolved = {
+      ...given,
+      maxTokensPerMicroBatch: microBatchTokens(
+        policy.gpu,
+        policy.config,
+        given.maxTokensPerMicroBatch,
+        task.maxPromptLength + given.maxCompletionLength,
+      ),
+    };
     const { promptsPerStep, numGenerations, numGenerationsEval } = resolved;
     const generator = await Generator.create(policy.gpu, policy.parameters, {
       promptTokens: promptsPerStep * task.maxPromptLength,

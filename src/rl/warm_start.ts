@@ -13,6 +13,7 @@ import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { POLICY_LOSS_STATS } from "../ops/policy_loss.ts";
+import { microBatchTokens } from "./fit.ts";
 import { Learner } from "./learner.ts";
 import { policyLossSettings } from "./policy_loss.ts";
 import type { Task } from "./task.ts";
@@ -106,6 +107,12 @@ export class WarmStart {
       );
     }
     const { gpu, parameters } = policy;
+    const maxTokens = microBatchTokens(
+      gpu,
+      policy.config,
+      resolved.maxTokensPerMicroBatch,
+      task.maxPromptLength + task.maxCompletionLength,
+    );
     const B = resolved.batchSize;
     const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
       learningRate: resolved.learningRate,
@@ -125,7 +132,7 @@ export class WarmStart {
       temperature: 1,
       beta: 0,
       entropyCoef: 0,
-    }, resolved.maxTokensPerMicroBatch);
+    }, maxTokens);
     return new WarmStart(policy, task, resolved, {
       optimizer,
       learner,

@@ -18,13 +18,24 @@ async function publishedFiles(): Promise<string[]> {
     .map((match) => match[1]!.slice(ROOT.href.length));
 }
 
-const { name, version, exports } = JSON.parse(
+const { name, version, exports, imports } = JSON.parse(
   await Deno.readTextFile(new URL("deno.json", ROOT)),
 );
+
+/** A module as publishing rewrites it: names of the import map are replaced by what they stand for. */
+function unfurled(source: string): string {
+  return source.replace(
+    /(\bfrom\s+|\bimport\s+|\bimport\()"([^"]+)"/g,
+    (statement, before: string, specifier: string) =>
+      Object.hasOwn(imports, specifier) ? `${before}"${imports[specifier]}"` : statement,
+  );
+}
+
 const files = new Map<string, Uint8Array<ArrayBuffer>>();
 const manifest: Record<string, { size: number; checksum: string }> = {};
 for (const path of await publishedFiles()) {
-  const bytes = await Deno.readFile(new URL(path, ROOT));
+  const source = await Deno.readTextFile(new URL(path, ROOT));
+  const bytes = new TextEncoder().encode(path.endsWith(".ts") ? unfurled(source) : source);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   files.set(`/${path}`, bytes);
   manifest[`/${path}`] = { size: bytes.length, checksum: `sha256-${digest.toHex()}` };

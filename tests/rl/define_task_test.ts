@@ -218,7 +218,8 @@ Deno.test("defineTask(): conversations need a chat template", async () => {
     ...definition,
     tokenizer: {
       ...tokenizer,
-      applyChatTemplate: (messages) => messages.map(({ content }) => `0${content}0`).join(""),
+      encodeChat: (messages) =>
+        tokenizer.encode(messages.map(({ content }) => `0${content}0`).join("")),
     },
     verify: ({ prompt }) => prompt === "01+1=0",
   });

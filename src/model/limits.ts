@@ -1,0 +1,48 @@
+/**
+ * Whether a device can hold and bind a policy's parameters.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { countParameters, parameterShapes, type PolicyConfig } from "./config.ts";
+
+/**
+ * Checks a policy's parameters against a device's limits, before any memory is taken.
+ *
+ * @throws {RangeError} Naming the tensor that is larger than the device can bind, or the number of parameters that is more
+ * than it can hold in one buffer.
+ */
+export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig): void {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  for (const { name, shape } of parameterShapes(config)) {
+    const bytes = shape.reduce((n, size) => n * size, 4);
+    if (bytes > maxStorageBufferBindingSize) {
+      throw new RangeError(
+        `${name} [${shape.join(", ")}] has ${
+          mebibytes(bytes)
+        } in float32, and ${gpu.adapter.description} binds at ` +
+          `most ${
+            mebibytes(maxStorageBufferBindingSize)
+          } (maxStorageBufferBindingSize): use another device or a ` +
+          "smaller model",
+      );
+    }
+  }
+  const bytes = 4 * countParameters(config);
+  if (bytes > maxBufferSize) {
+    throw new RangeError(
+      `${countParameters(config)} parameters have ${
+        mebibytes(bytes)
+      } in float32, and the largest buffer of ` +
+        `${gpu.adapter.description} has ${
+          mebibytes(maxBufferSize)
+        } (maxBufferSize): use another device or a smaller ` +
+        "model",
+    );
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}

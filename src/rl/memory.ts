@@ -1,0 +1,129 @@
+/**
+ * The GPU memory of a training run, known before any of it is taken.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { PolicyConfigOptions } from "../model/config.ts";
+import { Policy } from "../model/policy.ts";
+import type { Task } from "./task.ts";
+import type { TrainOptions } from "./train_options.ts";
+import { Trainer } from "./trainer.ts";
+
+/** What a training run takes of a device. */
+export interface MemoryPlan {
+  /** Bytes in all. */
+  readonly total: number;
+  /** Bytes of the parameters. */
+  readonly parameters: number;
+  /** Bytes of their gradients and of AdamW's moments. */
+  readonly optimizer: number;
+  /** Bytes of everything else: caches of generation, activations, logits. */
+  readonly work: number;
+  /** Every buffer, the largest first. */
+  readonly buffers: readonly { readonly label: string; readonly size: number }[];
+}
+
+/**
+ * Plans the memory of a training run by building it on a stand-in for the device, without taking any.
+ *
+ * @param gpu The device it is to run on.
+ * @param config The policy.
+ * @param task The task.
+ * @param options The run's settings.
+ * @throws {RangeError} If a setting is out of range, or a tensor beyond the device's limits; the message names it.
+ *
+ * @example
+ * ```ts
+ * import { describeMemory, openGpu, parity, planMemory } from "@deltal/deltal";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const gpu = await openGpu();
+ * const config = { vocabSize: 8, hiddenSize: 64, numHiddenLayers: 2 };
+ * const plan = await planMemory(gpu, config, parity(), { maxSteps: 1, learningRate: 1e-3 });
+ * console.log(describeMemory(plan));
+ * assertEquals(plan.optimizer, 3 * plan.parameters);
+ * assertEquals(gpu.counters.bytesAllocated, 0);
+ * await gpu.close();
+ * ```
+ */
+export async function planMemory(
+  gpu: Gpu,
+  config: PolicyConfigOptions,
+  task: Task,
+  options: TrainOptions,
+): Promise<MemoryPlan> {
+  const dry = gpu.rehearsal();
+  const policy = Policy.zeros(dry, config);
+  const parameters = dry.counters.bytesAllocated;
+  await Trainer.create(policy, task, options);
+  const { peakBytesAllocated: total } = dry.counters;
+  const { buffers } = dry;
+  await dry.close();
+  return {
+    total,
+    parameters,
+    optimizer: 3 * parameters,
+    work: total - 4 * parameters,
+    buffers,
+  };
+}
+
+/** A memory plan in a line: `2.1 GiB of GPU memory: 0.4 for the parameters, …`. */
+export function describeMemory(plan: MemoryPlan): string {
+  const [unit, size] = plan.total >= 2 ** 30 ? ["GiB", 2 ** 30] : ["MiB", 2 ** 20];
+  const text = (bytes: number) => (bytes / size).toFixed(1);
+  const { label, size: largest } = plan.buffers[0]!;
+  return `${text(plan.total)} ${unit} of GPU memory: ${
+    text(plan.parameters)
+  } for the parameters, ` +
+    `${text(plan.optimizer)} for gradients and AdamW, ${
+      text(plan.work)
+    } for generation and learning ` +
+    `(the largest buffer, ${label}, ${text(largest)})`;
+}
+
+/**
+ * Refuses a run that the device has no room for, by taking the planned buffers and giving them back at once.
+ *
+ * A software adapter takes memory of the machine, which promises more than it has: there the plan is compared with what is
+ * free, if the program may ask (`--allow-sys=systemMemoryInfo`).
+ *
+ * @param gpu The device.
+ * @param plan What {@linkcode planMemory} found.
+ * @throws {RangeError} If there is no room, with the numbers and what to do.
+ */
+export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
+  const advice =
+    "lower maxTokensPerMicroBatch, promptsPerStep or maxCompletionLength, or take a smaller model";
+  const free = gpu.adapter.isFallback ? systemMemory() : undefined;
+  if (free !== undefined && free < plan.total) {
+    throw new RangeError(
+      `The run needs ${describeMemory(plan)}. The machine has ${
+        (free / 2 ** 30).toFixed(1)
+      } GiB free: ${advice}`,
+    );
+  }
+  const { device } = gpu;
+  device.pushErrorScope("out-of-memory");
+  const taken = plan.buffers.map(({ size, label }) =>
+    device.createBuffer({ size, label, usage: GPUBufferUsage.STORAGE })
+  );
+  const error = await device.popErrorScope();
+  for (const buffer of taken) buffer.destroy();
+  if (error) {
+    throw new RangeError(
+      `The run needs ${
+        describeMemory(plan)
+      }. ${gpu.adapter.description} has no room for it: ${advice}`,
+    );
+  }
+}
+
+/** Bytes free on the machine, if the program may know. */
+function systemMemory(): number | undefined {
+  const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
+  if (Deno.permissions.querySync(permission).state !== "granted") return undefined;
+  return Deno.systemMemoryInfo().available;
+}

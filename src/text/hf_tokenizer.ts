@@ -1,0 +1,159 @@
+/**
+ * Tokenizers of Hugging Face models: `tokenizer.json` and what stands beside it.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { fileExists, readJsonObject } from "../model/json_file.ts";
+import type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../rl/tokenizer.ts";
+
+/** Options of {@linkcode loadTokenizer}. */
+export interface LoadTokenizerOptions {
+  /** Read the model's chat template too, so that prompts may be conversations. Default `false`. */
+  readonly chatTemplate?: boolean;
+}
+
+/** Decides which tokens end a text, in this order of preference. */
+const EOS_FILES = ["generation_config.json", "config.json"] as const;
+
+/**
+ * Reads the tokenizer of a Hugging Face model.
+ *
+ * The ids that end a completion are those of `generation_config.json`, else of `config.json`, else the `eos_token` of
+ * `tokenizer_config.json`. Texts are encoded and decoded by `@huggingface/tokenizers`, which agrees with the tokenizers
+ * of Python's `transformers`.
+ *
+ * @param dir The model's folder; needs read permission.
+ * @param options Whether to read the chat template.
+ * @throws {Deno.errors.NotFound} If there is no `tokenizer.json`, or no chat template when one is asked for.
+ * @throws {SyntaxError | TypeError | RangeError} Naming the file that is damaged or not supported.
+ *
+ * @example
+ * ```ts ignore
+ * import { loadTokenizer } from "@deltal/deltal/text";
+ *
+ * const tokenizer = await loadTokenizer("models/Qwen2.5-0.5B");
+ * console.log(tokenizer.encode("Hello world"));
+ * ```
+ */
+export async function loadTokenizer(
+  dir: string,
+  options: LoadTokenizerOptions = {},
+): Promise<Tokenizer> {
+  const path = join(dir, "tokenizer.json");
+  if (!await fileExists(path)) {
+    throw new Deno.errors.NotFound(
+      `${dir} has no tokenizer.json: give the folder of a Hugging Face model with its tokenizer`,
+    );
+  }
+  const configPath = join(dir, "tokenizer_config.json");
+  const config = await fileExists(configPath) ? await readJsonObject(configPath) : {};
+  const inner = open(path, await readJsonObject(path), config);
+  const vocabulary = vocabularyOf(inner);
+  const idOf = (token: unknown) => {
+    // Older files store an object with the token's properties.
+    const content = typeof token === "object" && token !== null && "content" in token
+      ? token.content
+      : token;
+    return typeof content === "string" ? inner.token_to_id(content) : undefined;
+  };
+  const eosTokenIds = await eosOf(dir, vocabulary) ?? [idOf(config.eos_token)];
+  if (eosTokenIds.some((id) => id === undefined)) {
+    throw new RangeError(
+      `${dir} does not say which token ends a text: add eos_token_id to its generation_config.json`,
+    );
+  }
+  const ends = eosTokenIds as number[];
+  const encode = (text: string, { specialTokens = false }: EncodeOptions = {}) =>
+    text === "" ? [] : inner.encode(text, { add_special_tokens: specialTokens }).ids;
+  const cleanUp = config.clean_up_tokenization_spaces === true;
+  const chat = options.chatTemplate ? await chatTemplate(dir, config) : undefined;
+  return {
+    vocabulary,
+    padTokenId: idOf(config.pad_token) ?? ends[0]!,
+    eosTokenIds: ends,
+    encode,
+    decode(ids: readonly number[], { specialTokens = false }: DecodeOptions = {}) {
+      const known = ids.filter((id) => vocabulary[id] !== undefined);
+      const text = known.length === 0 ? "" : inner.decode(known, {
+        skip_special_tokens: !specialTokens,
+        clean_up_tokenization_spaces: cleanUp,
+      });
+      return text;
+    },
+    ...(chat && { encodeChat: (messages: readonly ChatMessage[]) => encode(chat(messages)) }),
+  };
+}
+
+function open(
+  path: string,
+  json: Record<string, unknown>,
+  config: Record<string, unknown>,
+): HuggingFaceTokenizer {
+  try {
+    return new HuggingFaceTokenizer(json, config);
+  } catch (error) {
+    throw new TypeError(`${path} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The token of every id, as it is stored; holes, which some models have, are filled. */
+function vocabularyOf(tokenizer: HuggingFaceTokenizer): readonly string[] {
+  const vocabulary: string[] = [];
+  for (const [token, id] of tokenizer.get_vocab(true)) vocabulary[id] = token;
+  return Object.freeze(Array.from(vocabulary, (token, id) => token ?? `<${id}>`));
+}
+
+async function eosOf(dir: string, vocabulary: readonly string[]): Promise<number[] | undefined> {
+  for (const name of EOS_FILES) {
+    const path = join(dir, name);
+    if (!await fileExists(path)) continue;
+    const { eos_token_id: value } = await readJsonObject(path);
+    if (value === undefined || value === null) continue;
+    const ids: unknown[] = Array.isArray(value) ? value : [value];
+    const bad = ids.find((id) => typeof id !== "number" || vocabulary[id] === undefined);
+    if (bad !== undefined || ids.length === 0) {
+      throw new RangeError(
+        `${path}: eos_token_id must be ids of the tokenizer, from 0 to ${vocabulary.length - 1}: ` +
+          `current value is ${JSON.stringify(value)}`,
+      );
+    }
+    return ids as number[];
+  }
+  return undefined;
+}
+
+/** Reads the model's Jinja template. */
+async function chatTemplate(
+  dir: string,
+  config: Record<string, unknown>,
+): Promise<(messages: readonly ChatMessage[]) => string> {
+  const path = join(dir, "chat_template.jinja");
+  const named = Array.isArray(config.chat_template)
+    ? config.chat_template.find((entry) => entry?.name === "default")?.template
+    : config.chat_template;
+  const source: unknown = await fileExists(path) ? await Deno.readTextFile(path) : named;
+  if (typeof source !== "string") {
+    throw new Deno.errors.NotFound(
+      `${dir} has no chat template: it is in chat_template.jinja or tokenizer_config.json`,
+    );
+  }
+  const { Template } = await import("@huggingface/jinja");
+  let template: InstanceType<typeof Template>;
+  try {
+    template = new Template(source);
+  } catch (error) {
+    throw new SyntaxError(`The chat template of ${dir} is not valid: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  const tokens = Object.fromEntries(
+    ["bos_token", "eos_token", "pad_token", "unk_token"].map((name) => {
+      const token = config[name] as string | { content: string } | null | undefined;
+      return [name, typeof token === "object" ? token?.content ?? "" : token ?? ""];
+    }),
+  );
+  return (messages) => template.render({ messages, add_generation_prompt: true, ...tokens });
+}

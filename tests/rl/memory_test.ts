@@ -1,0 +1,123 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { Gpu, openGpu } from "../../src/gpu/device.ts";
+import { dryDevice } from "../../src/gpu/dry_device.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { defineTask } from "../../src/rl/define_task.ts";
+import { describeMemory, planMemory, requireMemory } from "../../src/rl/memory.ts";
+import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { Trainer } from "../../src/rl/trainer.ts";
+import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+
+const OPTIONS = { maxSteps: 1, learningRate: 1e-3, promptsPerStep: 4, numGenerations: 4 };
+
+/** Sizes of Qwen2.5-0.5B. */
+const QWEN = {
+  vocabSize: 151936,
+  hiddenSize: 896,
+  intermediateSize: 4864,
+  numHiddenLayers: 24,
+  numAttentionHeads: 14,
+  numKeyValueHeads: 2,
+  maxPositionEmbeddings: 32768,
+};
+
+/** A task for a tokenizer, with prompts and completions of some hundred tokens. */
+const longTask = defineTask({
+  name: "long",
+  tokenizer: symbolTokenizer("ab"),
+  prompts: ["a"],
+  verify: () => 0,
+  maxPromptLength: 256,
+  maxCompletionLength: 768,
+});
+
+/** A device that exists on paper only. */
+async function paperDevice(limits: Partial<Record<string, number>>): Promise<Gpu> {
+  const device = {
+    limits: { maxStorageBufferBindingSize: 2 ** 31 - 1, maxBufferSize: 2 ** 32, ...limits },
+    features: new Set(),
+  };
+  return await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice));
+}
+
+Deno.test("planMemory() foresees every byte of a trainer, and takes none", async () => {
+  const task = tinyTask();
+  for (const more of [{}, { beta: 0.1 }, { maxTokensPerMicroBatch: 64, miniBatchSize: 8 }]) {
+    const gpu = await openGpu();
+    const options = { ...OPTIONS, ...more };
+    const { config } = tinyPolicy(gpu.rehearsal(), task);
+    const plan = await planMemory(gpu, config, task, options);
+    assertEquals(gpu.counters.bytesAllocated, 0);
+    await requireMemory(gpu, plan);
+
+    const policy = tinyPolicy(gpu, task);
+    assertEquals(gpu.counters.bytesAllocated, plan.parameters);
+    const trainer = await Trainer.create(policy, task, options);
+    assertEquals(gpu.counters.bytesAllocated, plan.total);
+    assertEquals(plan.buffers.reduce((n, { size }) => n + size, 0), plan.total);
+    assertEquals(plan.parameters + plan.optimizer + plan.work, plan.total);
+    trainer.destroy();
+    policy.destroy();
+    // The table of rotary frequencies belongs to the device.
+    assertEquals(gpu.buffers.map(({ label }) => label.split(".")[0]), ["rope"]);
+    await gpu.close();
+  }
+});
+
+Deno.test("planMemory() states what Qwen2.5-0.5B takes, with logits the device can bind", async () => {
+  const gpu = await paperDevice({});
+  const options = { ...OPTIONS, numGenerations: 8 };
+  const plan = await planMemory(gpu, QWEN, longTask, options);
+  // 494 million parameters, each with a gradient and two moments.
+  assertEquals(Math.round(plan.parameters / 4e6), 494);
+  assert(plan.total > 16 * 2 ** 30, describeMemory(plan));
+  assert(plan.buffers[0]!.size <= 2 ** 31 - 1);
+  assertMatch(
+    describeMemory(plan),
+    /^\d+\.\d GiB of GPU memory: 1\.8 for the parameters, 5\.5 for gradients and AdamW, \d+\.\d for generation and learning \(the largest buffer, .*\)$/,
+  );
+  const smaller = await planMemory(gpu, QWEN, longTask, {
+    ...options,
+    maxTokensPerMicroBatch: 1024,
+  });
+  assert(smaller.total < plan.total);
+});
+
+Deno.test("a policy beyond the device's limits is refused by name, before anything is allocated", async () => {
+  const narrow = await paperDevice({ maxStorageBufferBindingSize: 2 ** 27 });
+  const message = "model.embed_tokens.weight [151936, 896] has 520 MiB in float32, and " +
+    "unnamed adapter binds at most 128 MiB";
+  assertThrows(() => Policy.zeros(narrow, QWEN), RangeError, message);
+  await assertRejects(() => planMemory(narrow, QWEN, longTask, OPTIONS), RangeError, message);
+  assertEquals(narrow.counters.buffersCreated, 0);
+  const small = await paperDevice({ maxBufferSize: 2 ** 30 });
+  assertThrows(() => Policy.zeros(small, QWEN), RangeError, "494032768 parameters have 1885 MiB");
+
+  // A vocabulary so large that one prompt and completion have more logits than the device binds.
+  const wide = {
+    vocabSize: 40000,
+    hiddenSize: 64,
+    numHiddenLayers: 1,
+    maxPositionEmbeddings: 2048,
+  };
+  await assertRejects(
+    () => planMemory(narrow, wide, longTask, OPTIONS),
+    RangeError,
+    "1024 tokens with 40000 logits each are more than unnamed adapter can bind, 838 tokens",
+  );
+});
+
+Deno.test("requireMemory() refuses with the numbers what the device has no room for", async () => {
+  const gpu = await paperDevice({});
+  const plan = await planMemory(gpu, QWEN, longTask, OPTIONS);
+  await requireMemory(gpu, plan);
+  const full = { ...gpu.device, popErrorScope: () => Promise.resolve({ message: "no room" }) };
+  const fullGpu = await Gpu.fromDevice(full as unknown as GPUDevice);
+  await assertRejects(
+    () => requireMemory(fullGpu, plan),
+    RangeError,
+    `needs ${
+      describeMemory(plan)
+    }. unnamed adapter has no room for it: lower maxTokensPerMicroBatch`,
+  );
+});

@@ -1,0 +1,121 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+
+const FOLDER = new URL("../fixtures/tiny-bpe/", import.meta.url).pathname;
+const EXPECTED = JSON.parse(Deno.readTextFileSync(`${FOLDER}expected.json`));
+
+/** A copy of the fixture with some files replaced; `null` leaves one out. */
+async function withFiles(
+  files: Record<string, unknown>,
+  body: (dir: string) => Promise<void>,
+): Promise<void> {
+  await inTempDir(async (dir) => {
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+      await Deno.copyFile(FOLDER + name, `${dir}/${name}`);
+    }
+    for (const [name, content] of Object.entries(files)) {
+      if (content === null) await Deno.remove(`${dir}/${name}`);
+      else {
+        const text = typeof content === "string" ? content : JSON.stringify(content);
+        await Deno.writeTextFile(`${dir}/${name}`, text);
+      }
+    }
+    await body(dir);
+  });
+}
+
+const CONFIG = JSON.parse(Deno.readTextFileSync(`${FOLDER}tokenizer_config.json`));
+
+Deno.test("loadTokenizer() encodes and decodes as the tokenizers library of Rust and Python", async () => {
+  const tokenizer = await loadTokenizer(FOLDER);
+  assert(EXPECTED.cases.length >= 28);
+  for (const { text, ids, decoded, decoded_with_special: shown } of EXPECTED.cases) {
+    if (text !== null) assertEquals(tokenizer.encode(text), ids, text);
+    assertEquals(tokenizer.decode(ids), decoded);
+    assertEquals(tokenizer.decode(ids, { specialTokens: true }), shown);
+  }
+});
+
+Deno.test("loadTokenizer() knows the vocabulary, the end and the padding", async () => {
+  const { vocabulary, eosTokenIds, padTokenId, decode, encodeChat } = await loadTokenizer(FOLDER);
+  assertEquals(vocabulary.length, 355);
+  assertEquals(vocabulary.slice(-3), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
+  assertEquals([...eosTokenIds, padTokenId], [352, 352]);
+  assertEquals(encodeChat, undefined);
+  // Models have more ids than their tokenizers: those are nothing.
+  assertEquals(decode([9999, 65, -1, 0.5]), decode([65]));
+});
+
+Deno.test("loadTokenizer() takes the ends of a text where Hugging Face does", async () => {
+  const ends = async (files: Record<string, unknown>) => {
+    let found: readonly number[] = [];
+    await withFiles(files, async (dir) => {
+      found = (await loadTokenizer(dir)).eosTokenIds;
+    });
+    return found;
+  };
+  assertEquals(await ends({ "generation_config.json": { eos_token_id: [354, 352] } }), [354, 352]);
+  const both = { "config.json": { eos_token_id: 353 }, "generation_config.json": {} };
+  assertEquals(await ends(both), [353]);
+  const older = { ...CONFIG, eos_token: { content: "<|im_end|>", special: true } };
+  assertEquals(await ends({ "tokenizer_config.json": older }), [354]);
+});
+
+Deno.test("loadTokenizer() reads the chat template only when asked to", async () => {
+  const messages = [
+    { role: "user", content: "1 + 1?" },
+    { role: "assistant", content: "2" },
+    { role: "user", content: "sure?" },
+  ];
+  const expected = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n2<|im_end|>\n" +
+    "<|im_start|>user\nsure?<|im_end|>\n<|im_start|>assistant\n";
+  const tokenizer = await loadTokenizer(FOLDER, { chatTemplate: true });
+  const ids = tokenizer.encodeChat!(messages);
+  assertEquals(ids, tokenizer.encode(expected));
+  assertEquals(tokenizer.decode(ids, { specialTokens: true }), expected);
+  assertEquals(ids.filter((id) => id === 353).length, 4);
+  const jinja = "{% for m in messages %}{{ m.content | upper }}{% endfor %}{{ eos_token }}";
+  await withFiles({ "chat_template.jinja": jinja }, async (dir) => {
+    const { encodeChat, decode } = await loadTokenizer(dir, { chatTemplate: true });
+    const text = decode(encodeChat!(messages), { specialTokens: true });
+    assertEquals(text, "1 + 1?2SURE?<|endoftext|>");
+  });
+  const named = [{ name: "tool", template: "t" }, { name: "default", template: "d" }];
+  await withFiles(
+    { "tokenizer_config.json": { ...CONFIG, chat_template: named } },
+    async (dir) => {
+      const { encodeChat, decode } = await loadTokenizer(dir, { chatTemplate: true });
+      assertEquals(decode(encodeChat!(messages)), "d");
+    },
+  );
+});
+
+Deno.test("loadTokenizer() says what is wrong with a folder", async () => {
+  const { chat_template: _, ...withoutTemplate } = CONFIG;
+  const { eos_token: __, ...withoutEnd } = CONFIG;
+  const tokenizer = JSON.parse(Deno.readTextFileSync(`${FOLDER}tokenizer.json`));
+  const generation = (eos_token_id: unknown) => ({ "generation_config.json": { eos_token_id } });
+  const cases: [files: Record<string, unknown>, message: string, chat?: boolean][] = [
+    [{ "tokenizer.json": null }, "has no tokenizer.json"],
+    [{ "tokenizer.json": '{"model": ' }, "tokenizer.json is not valid JSON"],
+    [{ "tokenizer.json": "[]" }, "tokenizer.json does not hold a JSON object"],
+    [{ "tokenizer.json": {} }, "tokenizer.json cannot be used"],
+    [{ "tokenizer.json": { ...tokenizer, model: { type: "Odd" } } }, "cannot be used"],
+    [{ "tokenizer_config.json": "x" }, "tokenizer_config.json is not valid JSON"],
+    [{ "tokenizer_config.json": withoutEnd }, "does not say which token ends a text"],
+    [{ "tokenizer_config.json": null }, "does not say which token ends a text"],
+    [{ "tokenizer_config.json": { ...CONFIG, eos_token: "<none>" } }, "does not say which"],
+    [generation(355), "eos_token_id must be ids of the tokenizer, from 0 to 354"],
+    [generation([]), "eos_token_id must be"],
+    [generation([352, "a"]), "eos_token_id must be"],
+    [generation(-1), "current value is -1"],
+    [{ "tokenizer_config.json": withoutTemplate }, "has no chat template", true],
+    [{ "chat_template.jinja": "{% for" }, "chat template of", true],
+  ];
+  for (const [files, message, chatTemplate = false] of cases) {
+    await withFiles(files, async (dir) => {
+      await assertRejects(() => loadTokenizer(dir, { chatTemplate }), Error, message);
+    });
+  }
+});
