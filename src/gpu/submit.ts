@@ -145,13 +145,36 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
   gpu.counters.submits++;
 }
 
+/** Elements {@linkcode readTensor} reads at a time: a device full to the brim has room for 64 MiB. */
+const PIECE = 2 ** 24;
+
 /**
- * Reads one tensor; for tests and tools. Hot paths keep a {@linkcode Readback}.
+ * Reads one tensor; for tests, tools and checkpoints. Hot paths keep a {@linkcode Readback}.
  *
  * @param gpu The device.
  * @param tensor What to read.
+ * @param options `pieceLength`, the most elements to read at a time. Default 2^24.
  */
-export async function readTensor(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
+export async function readTensor(
+  gpu: Gpu,
+  tensor: Tensor,
+  { pieceLength = PIECE }: { readonly pieceLength?: number } = {},
+): Promise<HostArray> {
+  const { length } = tensor;
+  if (length <= pieceLength) return await readPiece(gpu, tensor);
+  const all = tensor.dtype === "f32"
+    ? new Float32Array(length)
+    : tensor.dtype === "u32"
+    ? new Uint32Array(length)
+    : new Int32Array(length);
+  for (let elementOffset = 0; elementOffset < length; elementOffset += pieceLength) {
+    const piece = tensor.view([Math.min(pieceLength, length - elementOffset)], { elementOffset });
+    all.set(await readPiece(gpu, piece), elementOffset);
+  }
+  return all;
+}
+
+async function readPiece(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
   const readback = new Readback(gpu, [tensor]);
   try {
     submit(gpu, [], readback);

@@ -25,6 +25,9 @@ import { Parameters } from "./parameters.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 import { encode, head } from "./transformer.ts";
 
+/** Bytes written to the device before their copies are flushed. */
+const FLUSH_BYTES = 2 ** 26;
+
 /** Options of {@linkcode Policy.generate}. */
 export interface GenerateOptions {
   /** Samples per prompt. Default 1. */
@@ -116,8 +119,16 @@ export class Policy {
     using checkpoint = await loadCheckpoint(dir);
     const policy = new Policy(gpu, checkpoint.config, await readTokenizerFiles(dir));
     try {
+      let pending = 0;
       for (const name of checkpoint.names) {
-        policy.parameters.write(name, await checkpoint.readFloat32(name));
+        const values = await checkpoint.readFloat32(name);
+        policy.parameters.write(name, values);
+        // Writes keep a copy each until the next submit.
+        pending += values.byteLength;
+        if (pending < FLUSH_BYTES) continue;
+        submit(gpu, []);
+        await gpu.finish();
+        pending = 0;
       }
     } catch (error) {
       policy.destroy();

@@ -27,3 +27,21 @@ Deno.test("a submit copies and clears tensors and views in order", async () => {
   );
   await gpu.close();
 });
+
+Deno.test("readTensor() reads long tensors piece by piece", async () => {
+  const gpu = await openGpu();
+  for (const dtype of ["f32", "u32", "i32"] as const) {
+    const data = Array.from({ length: 1001 }, (_, i) => i * 3);
+    const rows = new Dim("rows", 1001);
+    const tensor = gpu.tensor([rows], { data, dtype });
+    const created = gpu.counters.buffersCreated;
+    const whole = await readTensor(gpu, tensor);
+    assertEquals(gpu.counters.buffersCreated - created, 1);
+    assertEquals([...whole], data);
+    assertEquals(await readTensor(gpu, tensor, { pieceLength: 256 }), whole);
+    assertEquals(gpu.counters.buffersCreated - created, 5);
+    rows.value = 300;
+    assertEquals([...await readTensor(gpu, tensor, { pieceLength: 256 })], data.slice(0, 300));
+  }
+  await gpu.close();
+});
