@@ -126,13 +126,13 @@ Deno.test("chain-sum: demonstrations pass as often as their mixture says", () =>
   const right = (noise: number, steps: number) => 0.1 + 0.9 * (1 - noise * 10 / 9) ** steps;
   const expected = mean(
     samples.map(({ digits: { length } }) =>
-      0.25 * 0.1 + 0.5 * right(0.15, Math.ceil(length / 2)) + 0.25 * right(0.03, length)
+      0.3 * 0.1 + 0.2 * right(0.15, Math.ceil(length / 2)) + 0.5 * right(0.03, length)
     ),
   );
   assertAlmostEquals(mean(samples.map((s) => s.reward)), expected, 0.014); // 4 standard errors
   const share = (style: string) => mean(samples.map((s) => s.style === style ? 1 : 0));
-  assertAlmostEquals(share("guess"), 0.25, 0.013);
-  assertAlmostEquals(share("pairs"), 0.5, 0.015);
+  assertAlmostEquals(share("guess"), 0.3, 0.014);
+  assertAlmostEquals(share("pairs"), 0.2, 0.013);
 });
 
 Deno.test("chain-sum: the longer style is the better one and lengths spread from 3 to 16", () => {
