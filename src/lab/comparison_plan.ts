@@ -5,7 +5,7 @@
  */
 
 import type { PolicySize } from "../rl/task.ts";
-import type { ObjectiveOptions } from "../rl/train_options.ts";
+import type { TrainOptions } from "../rl/train_options.ts";
 import { taskByName } from "../tasks/mod.ts";
 
 /** A method of the comparison: what it sets and how tables call it. */
@@ -16,8 +16,8 @@ export interface Arm {
   readonly title: string;
   /** What it sets. */
   readonly objective: Pick<
-    ObjectiveOptions,
-    "advantageEstimator" | "scaleRewards" | "lossAggregation" | "lossAlpha"
+    TrainOptions,
+    "preset" | "advantageEstimator" | "scaleRewards" | "lossAggregation" | "lossAlpha"
   >;
   /**
    * Sets M to the harmonic mean length of the warm start's responses, so that Σ x_i is that of grpo at the first step:
@@ -63,6 +63,9 @@ export const ARMS: readonly Arm[] = [
     objective: { ...withStd, lossAggregation: "deltaL", lossAlpha: 1 },
     matchScale: true,
   },
+  // Dynamic sampling and clip-higher in both; soft overlong punishment in the first, as in the paper.
+  { id: "dapo-full", title: "DAPO, all parts", objective: { preset: "dapo" } },
+  { id: "dapo-delta-l-1", title: "ΔL α = 1 in DAPO", objective: { preset: "dapoDeltaL" } },
 ];
 
 /** The arm that the others are compared with. */

@@ -13,7 +13,7 @@ import { digest } from "../run/fingerprint.ts";
 /** A Vega-Lite specification; what all charts share is added by {@linkcode chart}. */
 export type ChartSpec = Omit<TopLevelSpec, "$schema" | "config" | "background">;
 
-/** Colours that colour-blind readers tell apart (Okabe & Ito 2008), yellow left out. */
+/** Colours that colour-blind readers tell apart (Okabe & Ito 2008), yellow left out, and two more. */
 export const COLOURS: readonly string[] = [
   "#0072b2",
   "#d55e00",
@@ -23,6 +23,8 @@ export const COLOURS: readonly string[] = [
   "#e69f00",
   "#666666",
   "#000000",
+  "#8c564b",
+  "#7b3294",
 ];
 
 const FONT = "system-ui, sans-serif";
