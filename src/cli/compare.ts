@@ -6,13 +6,8 @@
 
 import { dirname, join } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
-import {
-  type PresetName,
-  PRESETS,
-  type RunSpec,
-  runSpecs,
-  shardOf,
-} from "../lab/comparison_plan.ts";
+import { type RunSpec, runSpecs, shardOf } from "../lab/comparison_plan.ts";
+import { type PresetName, PRESETS } from "../lab/comparison_presets.ts";
 import { loadRun, runComparison, type RunRecord, saveRun } from "../lab/comparison_run.ts";
 import { comparisonTables } from "../lab/comparison_table.ts";
 import { comparisonMarkdown, writeComparison } from "../lab/comparison_text.ts";

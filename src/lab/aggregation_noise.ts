@@ -7,57 +7,15 @@
  */
 
 import { Random } from "../gpu/random.ts";
+import {
+  type AggregationRule,
+  aggregationRules,
+  type BatchSums,
+  deltaLId,
+} from "./aggregation_rules.ts";
 import type { Gram } from "./gradient_pool.ts";
 import { halvesInterval, type PromptProducts, promptProducts } from "./prompt_products.ts";
 import type { Interval } from "./statistics.ts";
-
-/** A rule x_i = f(L_i) · c(batch). */
-interface Rule {
-  readonly id: string;
-  readonly title: string;
-  /** f(L) = L^-alpha. */
-  readonly alpha: number;
-  /** Whether advantages keep the group's standard deviation as divisor. */
-  readonly std: boolean;
-  /** c, from the batch's number of responses, tokens and Σ L^-alpha. */
-  readonly scale: (batch: BatchSums, M: number) => number;
-}
-
-interface BatchSums {
-  responses: number;
-  tokens: number;
-  powers: number;
-}
-
-const perResponse = ({ responses }: BatchSums, M: number) => 1 / (responses * M);
-
-/** The rules of the paper's table; ΔL for every α of a list. */
-export function aggregationRules(alphas: readonly number[]): Rule[] {
-  return [
-    { id: "grpo", title: "GRPO", alpha: 1, std: true, scale: ({ responses }) => 1 / responses },
-    {
-      id: "dapo",
-      title: "DAPO (token mean)",
-      alpha: 0,
-      std: true,
-      scale: ({ tokens }) => 1 / tokens,
-    },
-    { id: "dr-grpo-std", title: "Dr. GRPO, std kept", alpha: 0, std: true, scale: perResponse },
-    { id: "dr-grpo", title: "Dr. GRPO", alpha: 0, std: false, scale: perResponse },
-    ...alphas.map((alpha): Rule => ({
-      id: deltaLId(alpha),
-      title: `ΔL α = ${alpha}`,
-      alpha,
-      std: true,
-      scale: ({ powers }, M) => 1 / (M * powers),
-    })),
-  ];
-}
-
-/** Id of ΔL with an exponent. */
-export function deltaLId(alpha: number): string {
-  return `delta-l-${alpha}`;
-}
 
 /** What a rule does. */
 export interface RuleNoise {
@@ -125,7 +83,7 @@ export interface AggregationNoiseOptions {
 
 /** Products of a rule's weighted sums with themselves, with the plain mean, and of that with itself. */
 interface RuleProducts {
-  readonly rule: Rule;
+  readonly rule: AggregationRule;
   readonly own: PromptProducts;
   readonly withMean: PromptProducts;
   readonly mean: PromptProducts;
@@ -221,7 +179,7 @@ function noise(t: Tally): number {
   return squaredMean > 0 ? Math.sqrt(Math.max(0, variance) / squaredMean) : Infinity;
 }
 
-function closedForms(t: Tally, { std }: Rule, V: number) {
+function closedForms(t: Tally, { std }: AggregationRule, V: number) {
   const factor = t.factor / t.batches;
   const spread = Math.sqrt(Math.max(0, t.factorSquared / t.batches - factor ** 2));
   const variance = V * t.squares / t.batches;

@@ -111,9 +111,6 @@ export interface Block {
   readonly learningRates: readonly number[];
 }
 
-/** Names of the presets. */
-export type PresetName = "smoke" | "default" | "full";
-
 /** One training run of a comparison. */
 export interface RunSpec {
   /** Name of its file, without suffix. */
@@ -127,128 +124,6 @@ export interface RunSpec {
   /** Step size of AdamW. */
   readonly learningRate: number;
 }
-
-const ALL = ARMS.map(({ id }) => id);
-/** One of each family. */
-const FAMILIES = ["delta-l-1", "grpo", "dapo", "dr-grpo-std"];
-
-/** The most tokens a task's responses may have, and half of that. */
-const longest = (task: string) => taskByName(task).maxCompletionLength;
-const half = (task: string) => Math.ceil(longest(task) / 2);
-
-const COUNTDOWN: Cell = {
-  task: "countdown",
-  policy: {},
-  warmStart: {},
-  maxCompletionLength: longest("countdown"),
-  promptsPerStep: 16,
-  numGenerations: 16,
-  maxSteps: 30,
-  learningRate: 3e-4,
-  targetReward: 0.55,
-  evalPrompts: 128,
-};
-
-/** Responses of chain-sum hardly differ in length: here the paper's theory foretells no difference. */
-const CHAIN_SUM: Cell = {
-  ...COUNTDOWN,
-  task: "chain-sum",
-  maxCompletionLength: longest("chain-sum"),
-  maxSteps: 40,
-  learningRate: 5e-4,
-  targetReward: 0.7,
-};
-
-const SMALL_POLICY = {
-  hiddenSize: 48,
-  numHiddenLayers: 2,
-  numAttentionHeads: 3,
-  numKeyValueHeads: 3,
-  intermediateSize: 128,
-};
-
-const PARITY_SMOKE: Cell = {
-  task: "parity",
-  policy: { hiddenSize: 32, numHiddenLayers: 1, intermediateSize: 64 },
-  warmStart: { steps: 60, batchSize: 64 },
-  maxCompletionLength: longest("parity"),
-  promptsPerStep: 8,
-  numGenerations: 8,
-  maxSteps: 8,
-  learningRate: 5e-4,
-  targetReward: 0.55,
-  evalPrompts: 32,
-};
-
-/** For a GPU: larger batches and policies, four times the demonstrations. */
-const COUNTDOWN_FULL: Cell = {
-  ...COUNTDOWN,
-  policy: {
-    hiddenSize: 128,
-    numHiddenLayers: 4,
-    numAttentionHeads: 8,
-    numKeyValueHeads: 4,
-    intermediateSize: 352,
-  },
-  warmStart: { steps: 2000, batchSize: 256, learningRate: 1e-3 },
-  promptsPerStep: 64,
-  maxSteps: 200,
-  learningRate: 2e-4,
-  evalPrompts: 512,
-};
-const LARGE_POLICY = {
-  hiddenSize: 256,
-  numHiddenLayers: 6,
-  numAttentionHeads: 8,
-  numKeyValueHeads: 4,
-  intermediateSize: 704,
-};
-
-const once = [1];
-/** Around the cell's own learning rate, which the main block has. */
-const around = [0.5, 2];
-
-/** What each preset runs, most important block first. */
-export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
-  smoke: [
-    { cell: PARITY_SMOKE, arms: ALL, seeds: 2, learningRates: once },
-    {
-      cell: { ...PARITY_SMOKE, maxCompletionLength: half("parity") },
-      arms: FAMILIES,
-      seeds: 2,
-      learningRates: around,
-    },
-  ],
-  default: [
-    { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: once },
-    {
-      cell: { ...COUNTDOWN, maxCompletionLength: half("countdown") },
-      arms: FAMILIES,
-      seeds: 5,
-      learningRates: once,
-    },
-    { cell: CHAIN_SUM, arms: FAMILIES, seeds: 5, learningRates: once },
-    { cell: { ...COUNTDOWN, policy: SMALL_POLICY }, arms: FAMILIES, seeds: 5, learningRates: once },
-    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: around },
-  ],
-  full: [
-    { cell: COUNTDOWN_FULL, arms: ALL, seeds: 10, learningRates: once },
-    {
-      cell: { ...COUNTDOWN_FULL, maxCompletionLength: half("countdown") },
-      arms: ALL,
-      seeds: 10,
-      learningRates: once,
-    },
-    {
-      cell: { ...COUNTDOWN_FULL, policy: LARGE_POLICY, learningRate: 1e-4 },
-      arms: ALL,
-      seeds: 10,
-      learningRates: once,
-    },
-    { cell: { ...CHAIN_SUM, maxSteps: 100 }, arms: ALL, seeds: 10, learningRates: once },
-    { cell: COUNTDOWN_FULL, arms: ALL, seeds: 5, learningRates: around },
-  ],
-};
 
 /** `countdown-64x3-127`: task, width × layers, longest response. */
 export function cellName(cell: Cell): string {

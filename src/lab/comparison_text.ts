@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { writeFileAtomic } from "../run/atomic.ts";
-import type { PresetName } from "./comparison_plan.ts";
+import type { PresetName } from "./comparison_presets.ts";
 import type { RunRecord } from "./comparison_run.ts";
 import { type ArmRow, type CellTable, type Measure, MEASURES } from "./comparison_table.ts";
 import { markdownTable } from "./markdown.ts";

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../run/atomic.ts";
 import type { RuleNoise } from "./aggregation_noise.ts";
-import { deltaLId } from "./aggregation_noise.ts";
+import { deltaLId } from "./aggregation_rules.ts";
 import { markdownTable } from "./markdown.ts";
 import type { Provenance } from "./provenance.ts";
 import type { Interval } from "./statistics.ts";

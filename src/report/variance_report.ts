@@ -4,7 +4,8 @@
  * @module
  */
 
-import { deltaLId, type RuleNoise } from "../lab/aggregation_noise.ts";
+import type { RuleNoise } from "../lab/aggregation_noise.ts";
+import { deltaLId } from "../lab/aggregation_rules.ts";
 import type { Interval } from "../lab/statistics.ts";
 import { significant, tableRules, type VarianceReport } from "../lab/variance_text.ts";
 import { chart, type ChartSpec, COLOURS, dots } from "./chart.ts";

@@ -1,11 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../../src/gpu/random.ts";
-import {
-  aggregationNoise,
-  aggregationRules,
-  deltaLId,
-  type RuleNoise,
-} from "../../src/lab/aggregation_noise.ts";
+import { aggregationNoise, type RuleNoise } from "../../src/lab/aggregation_noise.ts";
+import { aggregationRules, deltaLId } from "../../src/lab/aggregation_rules.ts";
 import type { Gram } from "../../src/lab/gradient_pool.ts";
 import { lengthBins, lengthProfile } from "../../src/lab/length_profile.ts";
 import { randomHalves } from "../../src/lab/prompt_products.ts";

@@ -5,7 +5,6 @@ import {
   armById,
   ARMS,
   type Cell,
-  PRESETS,
   REFERENCE_ARM,
   type RunSpec,
   runSpecs,
@@ -18,6 +17,7 @@ import {
   saveRun,
   settingsDigest,
 } from "../../src/lab/comparison_run.ts";
+import { PRESETS } from "../../src/lab/comparison_presets.ts";
 import { comparisonTables } from "../../src/lab/comparison_table.ts";
 import { comparisonMarkdown } from "../../src/lab/comparison_text.ts";
 import { provenance } from "../../src/lab/provenance.ts";

@@ -6,7 +6,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "node:path";
-import { ARMS, PRESETS, runSpecs } from "../../src/lab/comparison_plan.ts";
+import { ARMS, runSpecs } from "../../src/lab/comparison_plan.ts";
+import { PRESETS } from "../../src/lab/comparison_presets.ts";
 import { type RunRecord, saveRun, settingsDigest } from "../../src/lab/comparison_run.ts";
 import { comparisonTables } from "../../src/lab/comparison_table.ts";
 import { writeComparison } from "../../src/lab/comparison_text.ts";
