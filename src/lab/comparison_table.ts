@@ -105,7 +105,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: "entropy",
     title: "entropy, last quarter",
-    about: "entropy in nats at the tokens in the loss (those of responses with an advantage)",
+    about: "mean entropy in nats of the distributions the rollouts' tokens were drawn from",
     digits: 3,
     compared: false,
     of: (run) => mean(last(column(run, "actor/entropy"), 0.25)),

@@ -186,7 +186,7 @@ async function curves(
       ...smoothed(steps, "actor/entropy", `mean of ${WINDOW} steps`),
     ],
     { title: "Entropy", x: "step", y: "nats per token" },
-    "Entropy of the distributions that the tokens in the loss were drawn from.",
+    "Mean entropy of the distributions that the tokens of a step were drawn from.",
   );
   await draw(
     [
