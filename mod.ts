@@ -10,8 +10,8 @@
  * - **Reinforcement learning**: {@linkcode train} for a whole run, {@linkcode Trainer} for one step at a time,
  *   {@linkcode policyGradient}, {@linkcode groupAdvantages}, {@linkcode lossWeights} and {@linkcode AdamW} for a loop of
  *   one's own.
- * - **Tasks**: {@linkcode defineTask} for one's own, and {@linkcode parity}, {@linkcode chainSum} and
- *   {@linkcode countdown}.
+ * - **Tasks**: {@linkcode defineTask} for one's own, and {@linkcode parity}, {@linkcode chainSum},
+ *   {@linkcode countdown} and {@linkcode maze}.
  *
  * Models with a tokenizer are the entry point `@deltal/deltal/text`; the command line is `@deltal/deltal/cli`.
  *
@@ -131,8 +131,10 @@ export {
   type ReduceOptions,
   reduceSum,
 } from "./src/ops/reduce.ts";
+export { responseKl, type ResponseKlInputs } from "./src/ops/response_kl.ts";
 export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
 export { type HeadLayout, rope, type RopeOptions } from "./src/ops/rope.ts";
+export { type ItemPlaces, scatterItems } from "./src/ops/scatter_items.ts";
 export { sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
 export { softmax } from "./src/ops/softmax.ts";
 export { swiglu } from "./src/ops/swiglu.ts";
@@ -206,6 +208,8 @@ export { type SoftOverlongOptions, softOverlongPunishment } from "./src/rl/overl
 export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl/warm_start.ts";
 export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
 export { type SampleSummary } from "./src/rl/sample_summary.ts";
+export { passAtK } from "./src/rl/pass_at_k.ts";
+export { monotonicityScore } from "./src/rl/monotonicity.ts";
 export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
 export {
   type PolicyGradient,
@@ -290,6 +294,9 @@ export {
   countdown,
   type CountdownOptions,
   type CountdownProblem,
+  maze,
+  type MazeOptions,
+  type MazeProblem,
   parity,
   type ParityOptions,
   type ParityProblem,

@@ -7,10 +7,11 @@
 import code from "../../kernels/response_kl.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import type { KlEstimator } from "./policy_loss.ts";
 import { teamKernel } from "./prelude.ts";
 
 /** Estimators of the divergence at one token, by the number the kernel knows them by. */
-const KL_ESTIMATORS = { k1: 1, k2: 2, k3: 3 } as const;
+const KL_ESTIMATORS: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };
 
 /** What {@linkcode responseKl} reads. B responses in the batch, M the longest. */
 export interface ResponseKlInputs {
@@ -34,7 +35,7 @@ export interface ResponseKlInputs {
 export function responseKl(
   plan: Plan,
   { logProbs, refLogProbs, lengths }: ResponseKlInputs,
-  options: { klEstimator: keyof typeof KL_ESTIMATORS; name?: string },
+  options: { klEstimator: KlEstimator; name?: string },
 ): Tensor {
   const { klEstimator, name = "response_kl" } = options;
   const [responses, width] = logProbs.shape;

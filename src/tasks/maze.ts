@@ -213,7 +213,7 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
         numKeyValueHeads: 4,
         intermediateSize: 352,
       },
-      warmStart: { steps: 3000, batchSize: 256, learningRate: 1e-3 },
+      warmStart: { steps: 2000, batchSize: 256, learningRate: 1e-3 },
       rl: { maxSteps: 200, promptsPerStep: 64, numGenerations: 16, learningRate: 3e-4 },
     },
 
