@@ -7,6 +7,18 @@
 
 import { duration } from "./style.ts";
 
+/** How far a phase is. */
+export interface ProgressState {
+  /** The phase, a word or two. */
+  readonly label: string;
+  /** Steps done. */
+  readonly done: number;
+  /** Steps in all. */
+  readonly total: number;
+  /** The figures of the last step. */
+  readonly text: string;
+}
+
 /** Where progress goes; standard error unless a test puts something else in its place. */
 export interface ProgressOutput {
   /** Whether a line can be drawn over. */
@@ -19,10 +31,17 @@ export interface ProgressOutput {
   write(text: string): void;
   /** Seconds since some moment. */
   now(): number;
+  /** Is told how far it is, quiet or not. */
+  watch?(state: ProgressState): void;
 }
 
-/** Standard error. */
-export function standardError(quiet = false): ProgressOutput {
+/**
+ * Standard error.
+ *
+ * @param quiet Whether nothing but errors is wanted.
+ * @param watch Who else is told how far it is.
+ */
+export function standardError(quiet = false, watch?: ProgressOutput["watch"]): ProgressOutput {
   const terminal = Deno.stderr.isTerminal();
   const encoder = new TextEncoder();
   return {
@@ -38,6 +57,7 @@ export function standardError(quiet = false): ProgressOutput {
     now(): number {
       return performance.now() / 1000;
     },
+    ...(watch ? { watch } : {}),
   };
 }
 
@@ -70,6 +90,7 @@ export class Progress {
     this.#total = total;
     this.#from = this.#done = done;
     this.#start = output.now();
+    output.watch?.({ label, done, total, text: "" });
     if (output.terminal) this.#draw("");
   }
 
@@ -81,6 +102,7 @@ export class Progress {
    */
   update(done: number, text: string): void {
     this.#done = done;
+    this.#output.watch?.({ label: this.#label, done, total: this.#total, text });
     if (this.#output.quiet) return;
     if (this.#output.terminal) return this.#draw(text);
     const now = this.#output.now();

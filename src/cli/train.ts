@@ -10,14 +10,17 @@ import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { Trainer } from "../rl/trainer.ts";
 import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
+import { LiveServer } from "../run/live_server.ts";
 import { restoreTrainer, saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
 import { changedOptions } from "../run/trainer_state.ts";
 import { VERSION } from "../run/version.ts";
 import { asUsageError, parseFlags } from "./args.ts";
 import { evaluationBefore } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
+import { GpuProfile } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { describeLive } from "./live.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { dim, short } from "./style.ts";
 import { formatSummary } from "./summary.ts";
@@ -45,6 +48,8 @@ interface Session {
   readonly output: ProgressOutput;
   readonly interrupt: Interrupt;
   readonly totals: Totals;
+  readonly live: LiveServer | undefined;
+  readonly profile: boolean;
 }
 
 /**
@@ -55,27 +60,45 @@ interface Session {
 export async function train(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(TRAIN_FLAGS, args);
   if (help) return printHelp(HELP);
+  // Before anything else, because the port may be in use.
+  await using live = values.serve === undefined ? undefined : LiveServer.start(values.serve);
   const settings = await trainSettings(values);
-  const output = standardError(values.quiet);
+  const output = standardError(values.quiet, (state) => live?.feed.progress(state));
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
   );
-  const session: Session = { settings, output, interrupt, totals: new Totals() };
-  return await withGpu(async (gpu) => {
-    const policy = await obtainPolicy(gpu, session);
-    if (policy === undefined) {
-      output.write("the warm start is not finished: nothing is kept of it\n");
-      return INTERRUPTED;
-    }
-    const trainer = await makeTrainer(policy, settings);
-    session.totals.spend("set-up", session.totals.elapsed - session.totals.seconds("warm start"));
-    try {
-      return await run(trainer, session);
-    } finally {
-      trainer.destroy();
-      policy.destroy();
-    }
-  });
+  const profile = values.profile === true;
+  const session: Session = { settings, output, interrupt, totals: new Totals(), live, profile };
+  try {
+    const code = await withGpu((gpu) => trainOn(gpu, session));
+    live?.feed.end(code === INTERRUPTED ? "stopped" : "done");
+    return code;
+  } catch (error) {
+    live?.feed.end(`failed: ${error instanceof Error ? error.message : error}`);
+    throw error;
+  }
+}
+
+async function trainOn(gpu: Gpu, session: Session): Promise<number> {
+  const { settings, output, totals, live } = session;
+  using profile = session.profile ? new GpuProfile(gpu) : undefined;
+  if (live) {
+    live.feed.describe(describeLive(gpu, settings));
+    console.log(`live page: ${live.url}`);
+  }
+  const policy = await obtainPolicy(gpu, session);
+  if (policy === undefined) {
+    output.write("the warm start is not finished: nothing is kept of it\n");
+    return INTERRUPTED;
+  }
+  const trainer = await makeTrainer(policy, settings);
+  totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
+  try {
+    return await run(trainer, session, profile);
+  } finally {
+    trainer.destroy();
+    policy.destroy();
+  }
 }
 
 /** The policy to begin with; `undefined` if its warm start was interrupted. */
@@ -170,12 +193,20 @@ function describeSource({ source }: NewRun): unknown {
 }
 
 /** The loop of a session: evaluate, step by step, evaluate, sum up. */
-async function run(trainer: Trainer, session: Session): Promise<number> {
-  const { settings, output, interrupt, totals } = session;
+async function run(
+  trainer: Trainer,
+  session: Session,
+  profile: GpuProfile | undefined,
+): Promise<number> {
+  const { settings, output, interrupt, totals, live } = session;
   const { task, options, saveSteps } = settings;
   const { maxSteps, evalSteps } = options;
   using folder = await openRun(trainer, settings);
   const checkpoint = folder.checkpointPath;
+  if (live) {
+    live.feed.describe(describeLive(trainer.policy.gpu, settings, folder.path));
+    live.feed.recall(await readRunMetrics(folder.path));
+  }
 
   const evaluateNow = async (): Promise<Evaluation> => {
     const start = performance.now();
@@ -189,16 +220,19 @@ async function run(trainer: Trainer, session: Session): Promise<number> {
   let savedStep = trainer.completedSteps;
   if (settings.kind === "new") {
     await saveTrainerCheckpoint(checkpoint, trainer);
-    folder.appendEvaluation(0, task, await evaluateNow());
+    const lines = folder.appendEvaluation(0, task, await evaluateNow());
+    live?.feed.step(lines);
   }
 
   let after: Evaluation | undefined;
   let interrupted = await interrupt.requested();
   const progress = new Progress(output, "train", maxSteps, trainer.completedSteps);
+  profile?.begin();
   try {
     while (trainer.completedSteps < maxSteps && !interrupted) {
       const report = await trainer.next();
       totals.add(report);
+      await profile?.collect();
       for (const warning of report.warnings) progress.note(`warning: ${warning}`);
       progress.update(report.step, stepText(report.metrics));
       interrupted = await interrupt.requested();
@@ -206,7 +240,8 @@ async function run(trainer: Trainer, session: Session): Promise<number> {
       const due = evalSteps > 0 && report.step % evalSteps === 0;
       const evaluation = (due || last) && !interrupted ? await evaluateNow() : undefined;
       if (last) after = evaluation;
-      folder.append(report, task, evaluation);
+      const lines = folder.append(report, task, evaluation);
+      live?.feed.step(lines, report.warnings);
       if (last || interrupted || (saveSteps > 0 && report.step % saveSteps === 0)) {
         await saveTrainerCheckpoint(checkpoint, trainer);
         savedStep = report.step;
@@ -220,7 +255,8 @@ async function run(trainer: Trainer, session: Session): Promise<number> {
   }
   if (after === undefined && !interrupted) {
     after = await evaluateNow();
-    folder.appendEvaluation(trainer.completedSteps, task, after);
+    const lines = folder.appendEvaluation(trainer.completedSteps, task, after);
+    live?.feed.step(lines);
   }
   console.log(formatSummary({
     task,
@@ -233,6 +269,10 @@ async function run(trainer: Trainer, session: Session): Promise<number> {
     peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
     dir: folder.path,
   }));
+  if (profile) {
+    await profile.collect();
+    console.log(profile.format());
+  }
   return interrupted ? INTERRUPTED : 0;
 }
 

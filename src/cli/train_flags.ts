@@ -22,6 +22,7 @@ import {
   switchFlag,
   textFlag,
 } from "./args.ts";
+import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
 
 /** The library's defaults; what depends on the task is said in words. */
@@ -91,6 +92,15 @@ export const RUN_FLAGS = {
     ...textFlag("dir|latest", "Go on from the checkpoint of a run; alone: of the latest one."),
     alone: "latest",
   },
+  serve: {
+    ...numberFlag(
+      { min: 0, max: 65535, integer: true },
+      "Show the run on a live page at this port, to this machine only; alone: at 8000.",
+    ),
+    placeholder: "port",
+    alone: 8000,
+  },
+  profile: PROFILE_FLAG,
   quiet: switchFlag("Print no progress, only the summary."),
   verbose: switchFlag("Print where in the code an error arose."),
 };

@@ -24,6 +24,14 @@ export interface RunDirectoryOptions {
   readonly completionsPerStep?: number;
 }
 
+/** What was appended about a step. */
+export interface StepLines {
+  /** To metrics.jsonl. */
+  readonly line: MetricsRecord;
+  /** To completions.jsonl. */
+  readonly completions: readonly MetricsRecord[];
+}
+
 const CONFIG = "config.json";
 const METRICS = "metrics.jsonl";
 const COMPLETIONS = "completions.jsonl";
@@ -130,16 +138,19 @@ export class RunDirectory implements Disposable {
    * @param report The step.
    * @param task Whose ids they are.
    * @param evaluation What an evaluation after the step found.
+   * @returns The lines.
    */
-  append(report: StepReport, task: Task, evaluation?: Evaluation): void {
-    this.#metrics.append({
+  append(report: StepReport, task: Task, evaluation?: Evaluation): StepLines {
+    const line = {
       [STEP]: report.step,
       ...report.metrics,
       ...(evaluation ? evaluationMetrics(task, evaluation) : {}),
-    });
-    for (const completion of report.completions.slice(0, this.#completionsPerStep)) {
+    };
+    this.#metrics.append(line);
+    const kept = report.completions.slice(0, this.#completionsPerStep);
+    const completions = kept.map((completion) => {
       const { promptIds, completionIds, reward, rewards, advantage, truncated } = completion;
-      this.#completions.append({
+      return {
         [STEP]: report.step,
         prompt: task.describe(promptIds),
         completion: task.describe(completionIds),
@@ -148,13 +159,21 @@ export class RunDirectory implements Disposable {
         advantage,
         length: completionIds.length,
         truncated,
-      });
-    }
+      };
+    });
+    for (const completion of completions) this.#completions.append(completion);
+    return { line, completions };
   }
 
-  /** Appends an evaluation that belongs to no step's line, such as the one before training. */
-  appendEvaluation(step: number, task: Task, evaluation: Evaluation): void {
-    this.#metrics.append({ [STEP]: step, ...evaluationMetrics(task, evaluation) });
+  /**
+   * Appends an evaluation that belongs to no step's line, such as the one before training.
+   *
+   * @returns The line.
+   */
+  appendEvaluation(step: number, task: Task, evaluation: Evaluation): StepLines {
+    const line = { [STEP]: step, ...evaluationMetrics(task, evaluation) };
+    this.#metrics.append(line);
+    return { line, completions: [] };
   }
 
   /** Brings the logs to disk, closes them and releases the lock. */

@@ -66,6 +66,16 @@ Deno.test("a note takes the place of the bar, which is drawn again below", () =>
   ]);
 });
 
+Deno.test("whoever watches is told, quiet or not", () => {
+  const told: unknown[] = [];
+  const { output } = fakeOutput({ quiet: true, watch: (state) => void told.push(state) });
+  new Progress(output, "train", 4, 1).update(2, "reward");
+  assertEquals(told, [
+    { label: "train", done: 1, total: 4, text: "" },
+    { label: "train", done: 2, total: 4, text: "reward" },
+  ]);
+});
+
 Deno.test("a phase without steps is drawn empty, and nothing is drawn when quiet", () => {
   const empty = fakeOutput({ terminal: true });
   new Progress(empty.output, "train", 0);

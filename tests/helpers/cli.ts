@@ -22,6 +22,7 @@ function denoCommand(module: string, args: readonly string[], cwd: string): Deno
       "--no-prompt",
       "--allow-read",
       "--allow-write=runs",
+      "--allow-net=127.0.0.1",
       "--allow-env=XDG_RUNTIME_DIR",
       `--config=${path("../../deno.json")}`,
       path(module),
@@ -33,6 +34,11 @@ function denoCommand(module: string, args: readonly string[], cwd: string): Deno
     stdout: "piped",
     stderr: "piped",
   });
+}
+
+/** Starts the command line; it ends with the block it is used in. */
+export function spawnCommand(cwd: string, ...args: string[]): Deno.ChildProcess {
+  return denoCommand("../../src/cli/main.ts", args, cwd).spawn();
 }
 
 /** Runs the command line to its end. */
