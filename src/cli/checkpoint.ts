@@ -10,8 +10,9 @@ import type { Task } from "../rl/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
-import { taskByName, taskNames } from "../tasks/mod.ts";
+import { taskNames } from "../tasks/mod.ts";
 import { type Flag, UsageError } from "./args.ts";
+import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./train_settings.ts";
 
 /** The flag that names a checkpoint. */
@@ -35,13 +36,16 @@ export interface FoundCheckpoint {
  *
  * @param where Folder of a run or a checkpoint; `undefined` for the latest run.
  * @param taskName The task; `undefined` for the one the checkpoint names.
+ * @param data File of its problems, for a task that has one.
  * @throws {Error} If there is none, or it does not say what it was trained on.
  */
 export async function findCheckpoint(
   where: string | undefined,
   taskName: string | undefined,
+  data?: string,
 ): Promise<FoundCheckpoint> {
-  const given = where ?? await latestRun(RUNS, taskName);
+  const given = where ??
+    await latestRun(RUNS, taskName && isModule(taskName) ? undefined : taskName);
   if (given === undefined) {
     throw new UsageError(
       `there is no run with a checkpoint below ${RUNS}: give --checkpoint <dir>`,
@@ -59,7 +63,7 @@ export async function findCheckpoint(
       `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}`,
     );
   }
-  return { dir, task: taskByName(name) };
+  return { dir, task: await findTask(name, { model: dir, data }) };
 }
 
 async function recordedTask(dir: string): Promise<string | undefined> {

@@ -8,9 +8,9 @@ import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
-import { taskNames } from "../tasks/mod.ts";
-import { choiceFlag, numberFlag, parseFlags, switchFlag } from "./args.ts";
+import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -18,7 +18,8 @@ import { bold, dim } from "./style.ts";
 
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
-  task: choiceFlag(taskNames, "What to ask.", "the checkpoint's"),
+  task: taskFlag("What to ask.", "the checkpoint's"),
+  data: DATA_FLAG,
   numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt N.", 8),
   evalPrompts: numberFlag(NUMBER_RULES.evalPrompts!, "Held-out prompts.", 128),
   temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature of the samples.", 1),
@@ -52,7 +53,7 @@ const HELP: CommandHelp = {
 export async function evalCommand(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args);
   if (help) return printHelp(HELP);
-  const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
+  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
   const { numGenerations, temperature, maxCompletionLength } = values;
   const { evalPrompts: prompts = 128, seed = 42 } = values;
   return await withGpu(async (gpu) => {

@@ -7,9 +7,9 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import type { Task } from "../rl/task.ts";
-import { taskByName } from "../tasks/mod.ts";
 import type { FlagValues } from "./args.ts";
 import { findCheckpoint } from "./checkpoint.ts";
+import { findTask } from "./find_task.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import type { ProgressOutput } from "./progress.ts";
@@ -21,7 +21,7 @@ import { warmPolicy } from "./warm_policy.ts";
 export type PolicyToStudyValues =
   & FlagValues<typeof WARM_START_FLAGS>
   & FlagValues<typeof SIZE_FLAGS>
-  & { readonly checkpoint?: string; readonly task?: string };
+  & { readonly checkpoint?: string; readonly task?: string; readonly data?: string };
 
 /** A policy, its task, and the folder it is from. */
 export interface PolicyToStudy {
@@ -52,10 +52,10 @@ export async function policyToStudy(
   defaultTask: string,
 ): Promise<PolicyToStudy | undefined> {
   if (values.checkpoint !== undefined) {
-    const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
+    const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
     return { policy: await Policy.load(gpu, dir), task, checkpoint: dir };
   }
-  const task = taskByName(values.task ?? defaultTask);
+  const task = await findTask(values.task ?? defaultTask, { data: values.data });
   const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), WARM_START_SEED);
   const warm = await warmPolicy(gpu, recipe, tools);
   return warm && { policy: warm.policy, task, checkpoint: warm.dir };

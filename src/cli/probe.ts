@@ -6,9 +6,9 @@
 
 import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
-import { taskNames } from "../tasks/mod.ts";
-import { choiceFlag, flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
+import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
+import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -18,7 +18,8 @@ import { bold, dim, percent, wrap } from "./style.ts";
 import { SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
 const PROBE_FLAGS = {
-  task: choiceFlag(taskNames, "What to ask.", "parity, or the checkpoint's"),
+  task: taskFlag("What to ask.", "parity, or the checkpoint's"),
+  data: DATA_FLAG,
   checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
   prompts: numberFlag({ min: 1, max: 1e6, integer: true }, "Different prompts.", 64),
   numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt.", 16),

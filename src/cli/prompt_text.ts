@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DefinedTask } from "../rl/define_task.ts";
 import type { Task } from "../rl/task.ts";
 import { UsageError } from "./args.ts";
 
@@ -15,6 +16,8 @@ import { UsageError } from "./args.ts";
  * @throws {UsageError} Naming what is no symbol, and the symbols there are.
  */
 export function encodePrompt(task: Task, text: string): number[] {
+  const { tokenizer } = task as Partial<DefinedTask>;
+  if (tokenizer !== undefined) return tokenizer.encode(text, { specialTokens: true });
   const symbols = [...task.vocabulary.entries()].sort(([, a], [, b]) => b.length - a.length);
   const ids: number[] = [];
   for (let rest = text.trim(); rest !== "";) {

@@ -8,9 +8,7 @@ import { Policy } from "../model/policy.ts";
 import { judge } from "../rl/judge.ts";
 import type { Problem, Task } from "../rl/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
-import { taskNames } from "../tasks/mod.ts";
 import {
-  choiceFlag,
   type FlagValues,
   numberFlag,
   parseFlags,
@@ -19,6 +17,7 @@ import {
   UsageError,
 } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { encodePrompt } from "./prompt_text.ts";
@@ -26,7 +25,8 @@ import { bold, dim } from "./style.ts";
 
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
-  task: choiceFlag(taskNames, "What to ask.", "the checkpoint's"),
+  task: taskFlag("What to ask.", "the checkpoint's"),
+  data: DATA_FLAG,
   prompt: textFlag("text", "A prompt in the task's symbols, instead of held-out problems."),
   index: numberFlag({ min: 0, max: 2 ** 31, integer: true }, "First held-out problem.", 0),
   count: numberFlag({ min: 1, max: 1000, integer: true }, "Number of problems.", 4),
@@ -66,7 +66,7 @@ export async function sample(args: readonly string[]): Promise<number> {
   if (values.prompt !== undefined && (values.index ?? values.count) !== undefined) {
     throw new UsageError("--prompt does not go with --index and --count: it is the one prompt");
   }
-  const { dir, task } = await findCheckpoint(values.checkpoint, values.task);
+  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
   const asked = prompts(task, values);
   const { numGenerations = 2, temperature = 1, seed = 42 } = values;
   const { maxCompletionLength = task.maxCompletionLength } = values;

@@ -21,6 +21,7 @@ import { GpuProfile } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
+import { checkMemory } from "./memory_check.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { dim, short } from "./style.ts";
 import { formatSummary } from "./summary.ts";
@@ -108,11 +109,13 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   const where = `on ${gpu.adapter.description}`;
   if (settings.kind === "resumed") {
     say(`resuming ${settings.dir} after step ${settings.state.completedSteps}, ${where}`);
+    await checkMemory(gpu, settings.checkpoint, settings.task, settings.options);
     return await Policy.load(gpu, settings.checkpoint);
   }
   const { source, task } = settings;
   if (source.kind === "folder") {
     say(`training the policy of ${source.dir} on ${task.name}, ${where}`);
+    say(dim(await checkMemory(gpu, source.dir, task, settings.options)));
     return await Policy.load(gpu, source.dir);
   }
   if (source.kind === "random") {

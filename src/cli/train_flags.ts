@@ -12,7 +12,6 @@ import {
   resolveTrainOptions,
   type TrainOptions,
 } from "../rl/train_options.ts";
-import { taskNames } from "../tasks/mod.ts";
 import {
   choiceFlag,
   type Flag,
@@ -22,6 +21,7 @@ import {
   switchFlag,
   textFlag,
 } from "./args.ts";
+import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
 
@@ -74,7 +74,8 @@ const miniBatchSize: Flag<number | "all"> = {
 
 /** Flags that choose the task and the run's place. */
 export const RUN_FLAGS = {
-  task: choiceFlag(taskNames, "What to learn.", "parity"),
+  task: taskFlag("What to learn.", "parity"),
+  data: DATA_FLAG,
   maxSteps: setting("maxSteps", "Rollout steps.", ofTask),
   seed: setting("seed", "Seed of weights, prompts and sampling."),
   out: textFlag("dir", "Folder of the run.", "runs/<task>-<number>"),

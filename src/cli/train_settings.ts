@@ -22,8 +22,8 @@ import {
 import { RunLock } from "../run/run_lock.ts";
 import { checkResumable, readTrainerState, type TrainerState } from "../run/trainer_state.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
-import { taskByName } from "../tasks/mod.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
+import { findTask, isModule } from "./find_task.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
@@ -113,7 +113,10 @@ function resolve(options: TrainOptions, task: Task): ResolvedTrainOptions {
 }
 
 async function newRun(values: Values): Promise<NewRun> {
-  const task = taskByName(values.task ?? "parity");
+  const task = await findTask(values.task ?? "parity", {
+    model: values.policy,
+    data: values.data,
+  });
   const options = resolve({ ...task.defaults.rl, ...givenOptions(values) }, task);
   const source = policySource(values, task, options);
   if (values.out !== undefined) {
@@ -155,7 +158,7 @@ export function warmStartRecipe(
   return {
     task,
     policy,
-    steps: values.warmStartSteps ?? steps,
+    steps: values.warmStartSteps ?? (task.demonstration ? steps : 0),
     batchSize: values.warmStartBatchSize ?? batchSize,
     learningRate: values.warmStartLearningRate ?? learningRate,
     seed,
@@ -169,7 +172,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     "--resume",
     "the run keeps its own",
   );
-  const dir = which === "latest" ? await latestRun(RUNS, values.task) : which;
+  const byName = values.task && isModule(values.task) ? undefined : values.task;
+  const dir = which === "latest" ? await latestRun(RUNS, byName) : which;
   if (dir === undefined) {
     const what = values.task === undefined ? "" : ` of ${values.task}`;
     throw new Error(`there is no run${what} with a checkpoint below ${RUNS}: begin one first`);
@@ -181,7 +185,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
   const state = await readTrainerState(checkpoint);
-  const task = taskByName(values.task ?? state.task.name);
+  const task = await findTask(values.task ?? state.task.name, {
+    model: checkpoint,
+    data: values.data,
+  });
   const options = resolve({ ...state.options, ...givenOptions(values) }, task);
   try {
     checkResumable(checkpoint, state, task, options);

@@ -112,8 +112,34 @@ export async function jsonlDataset<Row extends PromptRow = JsonlRow>(
   options: JsonlOptions = {},
 ): Promise<Row[]> {
   const { promptColumn = "prompt" } = options;
+  return (await readJsonLines(path)).map(({ where, row }) => {
+    const prompt = row[promptColumn];
+    if (!isPrompt(prompt)) {
+      throw new TypeError(
+        `${where}: ${promptColumn} must be a text, a list of messages or a list of token ids, and not empty: got ` +
+          `${JSON.stringify(prompt)}`,
+      );
+    }
+    return { ...row, prompt } as unknown as Row;
+  });
+}
+
+/** A line of a JSON Lines file. */
+export interface JsonLine {
+  /** File and line, for messages. */
+  readonly where: string;
+  /** The object it holds. */
+  readonly row: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads a JSON Lines file: an object on each line; blank lines are passed over.
+ *
+ * @throws {SyntaxError | TypeError | RangeError} Naming the line that holds no JSON object, or if none does.
+ */
+export async function readJsonLines(path: string | URL): Promise<JsonLine[]> {
   const text = await Deno.readTextFile(path);
-  const rows: Row[] = [];
+  const lines: JsonLine[] = [];
   for (const [i, line] of text.replace(/^\ufeff/, "").split("\n").entries()) {
     if (line.trim() === "") continue;
     const where = `${path}:${i + 1}`;
@@ -124,19 +150,12 @@ export async function jsonlDataset<Row extends PromptRow = JsonlRow>(
       throw new SyntaxError(`${where} is no JSON: ${(error as Error).message}`);
     }
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      throw new TypeError(`${where} must be a JSON object with a ${promptColumn}: got ${line}`);
+      throw new TypeError(`${where} must hold a JSON object: got ${line}`);
     }
-    const prompt = (row as Record<string, unknown>)[promptColumn];
-    if (!isPrompt(prompt)) {
-      throw new TypeError(
-        `${where}: ${promptColumn} must be a text, a list of messages or a list of token ids, and not empty: got ` +
-          `${JSON.stringify(prompt)}`,
-      );
-    }
-    rows.push({ ...row, prompt } as unknown as Row);
+    lines.push({ where, row: row as Record<string, unknown> });
   }
-  if (rows.length === 0) throw new RangeError(`${path} has no rows: one JSON object on each line`);
-  return rows;
+  if (lines.length === 0) throw new RangeError(`${path} has no rows: one JSON object on each line`);
+  return lines;
 }
 
 /** Whether a value can be a prompt. */

@@ -125,12 +125,16 @@ export interface TextCountdownOptions {
  */
 export function textCountdown(options: TextCountdownOptions): DefinedTask<CountdownRow> {
   const { tokenizer, maxCompletionLength = 1024, maxPromptLength = 256 } = options;
+  const fits = (prompt: string) =>
+    tokenizer.encode(prompt, { specialTokens: true }).length <= maxPromptLength;
   const rows = (problems: readonly Pick<CountdownRow, "nums" | "target">[], what: string) =>
     problems.map((problem, i) => rowOf(problem, `${what}[${i}]`));
   return defineTask<CountdownRow>({
     name: "countdown-text",
     tokenizer,
-    prompts: options.problems ? rows(options.problems, "problems") : drawnRow,
+    prompts: options.problems
+      ? rows(options.problems, "problems")
+      : (split, seed, index) => drawnRow(split, seed, index, fits),
     ...(options.evalProblems ? { evalPrompts: rows(options.evalProblems, "evalProblems") } : {}),
     filterOverlongPrompts: true,
     maxPromptLength,
@@ -159,19 +163,30 @@ function rowOf(problem: Pick<CountdownRow, "nums" | "target">, where: string): C
 /** Stream number of drawn problems among the uses of a seed, with 0 or 1 for the split behind it. */
 const PROBLEM = 7;
 
-/** A problem with a solution, drawn again until it belongs to the split. */
-function drawnRow(split: Split, seed: number, index: number): CountdownRow {
+/** Draws after which no prompt is expected to be short enough. */
+const MAX_DRAWS = 10_000;
+
+/** A problem with a solution, drawn again until it belongs to the split and its prompt is short enough. */
+function drawnRow(
+  split: Split,
+  seed: number,
+  index: number,
+  fits: (prompt: string) => boolean,
+): CountdownRow {
   const random = new Random(seed, PROBLEM, split === "train" ? 0 : 1, index);
-  while (true) {
+  for (let draw = 0; draw < MAX_DRAWS; draw++) {
     const nums = Array.from({ length: 3 + random.integer(2) }, () => 1 + random.integer(99));
     const target = combine(random, nums);
     if (target === undefined) continue;
     // The split is a function of the problem, whatever the order of its numbers, and of nothing else.
     const key = new Random(target, ...nums.toSorted((a, b) => a - b));
-    if ((key.integer(8) === 0) === (split === "eval")) {
-      return { nums, target, prompt: countdownPrompt(nums, target) };
-    }
+    if ((key.integer(8) === 0) !== (split === "eval")) continue;
+    const prompt = countdownPrompt(nums, target);
+    if (fits(prompt)) return { nums, target, prompt };
   }
+  throw new RangeError(
+    "No CountDown prompt is short enough for this tokenizer: raise maxPromptLength",
+  );
 }
 
 /** The value of the numbers in random order joined by random operations; `undefined` unless a whole one from 10 to 100. */

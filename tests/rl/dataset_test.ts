@@ -70,8 +70,8 @@ Deno.test("jsonlDataset() names the line that is wrong", async () => {
     const path = `${dir}/prompts.jsonl`;
     const cases: [text: string, kind: ErrorConstructor, message: string][] = [
       ['{"prompt": "a"}\n{"prompt"\n', SyntaxError, "prompts.jsonl:2 is no JSON"],
-      ['{"prompt": "a"}\n\n[1]\n', TypeError, "prompts.jsonl:3 must be a JSON object"],
-      ["null", TypeError, "prompts.jsonl:1 must be a JSON object"],
+      ['{"prompt": "a"}\n\n[1]\n', TypeError, "prompts.jsonl:3 must hold a JSON object"],
+      ["null", TypeError, "prompts.jsonl:1 must hold a JSON object"],
       ['{"question": "a"}', TypeError, "prompt must be a text, a list"],
       ['{"prompt": ""}', TypeError, "and not empty"],
       ['{"prompt": []}', TypeError, "and not empty"],

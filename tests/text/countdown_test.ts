@@ -135,6 +135,16 @@ Deno.test("textCountdown(): every drawn problem of three numbers has a solution"
   }
 });
 
+Deno.test("textCountdown() draws again what is too long, and gives up where everything is", () => {
+  const length = countdownPrompt([9, 9, 9], 99).length;
+  const short = textCountdown({ tokenizer: characters, maxPromptLength: length + 2 });
+  for (let i = 0; i < 20; i++) {
+    assert(short.problem("train", 1, i).promptIds.length <= length + 2);
+  }
+  const impossible = textCountdown({ tokenizer: characters, maxPromptLength: 100 });
+  assertThrows(() => impossible.problem("train", 1, 0), RangeError, "raise maxPromptLength");
+});
+
 Deno.test("textCountdown() takes problems of a data set and judges completions as text", async () => {
   const task = textCountdown({
     tokenizer: characters,

@@ -1,0 +1,118 @@
+/**
+ * Finding a task by what was written on the command line: a name, or a module of the user's.
+ *
+ * @module
+ */
+
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { fileExists } from "../model/json_file.ts";
+import { readJsonLines } from "../rl/dataset.ts";
+import type { Task } from "../rl/task.ts";
+import type { Tokenizer } from "../rl/tokenizer.ts";
+import { taskByName, taskNames } from "../tasks/mod.ts";
+import { type Flag, nearest, textFlag, UsageError } from "./args.ts";
+
+/** The paper's task in words. */
+const COUNTDOWN_TEXT = "countdown-text";
+
+/** Every task there is by name. */
+const NAMES: readonly string[] = [...taskNames, COUNTDOWN_TEXT];
+
+/** Whether a task is given by the path of a module. */
+export function isModule(task: string): boolean {
+  return /\.[mc]?[jt]s$/.test(task);
+}
+
+/** The flag that names a task. */
+export function taskFlag(help: string, defaultValue: string): Flag<string> {
+  return {
+    parse(text: string): string {
+      if (isModule(text) || NAMES.includes(text)) return text;
+      const near = nearest(text, NAMES);
+      throw new RangeError(
+        `give one of ${NAMES.join(", ")}, or a module that exports a task, as ./my_task.ts` +
+          (near ? `; did you mean ${near}?` : ""),
+      );
+    },
+    placeholder: `${NAMES.join("|")}|./my_task.ts`,
+    help,
+    default: defaultValue,
+  };
+}
+
+/** The flag that names a file of problems. */
+export const DATA_FLAG: Flag<string> = textFlag(
+  "file.jsonl",
+  `Problems of ${COUNTDOWN_TEXT}, {"nums": […], "target": …} on each line.`,
+  "drawn at random",
+);
+
+/** What a task may need besides its name. */
+export interface TaskContext {
+  /** Folder of the policy, whose tokenizer tasks in words use. */
+  readonly model?: string | undefined;
+  /** File of problems. */
+  readonly data?: string | undefined;
+}
+
+/**
+ * Finds a task.
+ *
+ * A module exports as its default a task, or a function that makes one of `{ tokenizer }`, the tokenizer of the policy's
+ * folder if it has one.
+ *
+ * @param name A name, or the path of a module.
+ * @param context Where its tokenizer and its problems are.
+ * @throws {UsageError} If something it needs was not given.
+ * @throws {Error} If its module or a file cannot be used.
+ */
+export async function findTask(name: string, context: TaskContext): Promise<Task> {
+  if (context.data !== undefined && name !== COUNTDOWN_TEXT) {
+    throw new UsageError(`--data goes with --task ${COUNTDOWN_TEXT}: ${name} has its own problems`);
+  }
+  if (name === COUNTDOWN_TEXT) return await countdownInWords(context);
+  if (!isModule(name)) return taskByName(name);
+  const path = resolve(name);
+  if (!await fileExists(path)) throw new Deno.errors.NotFound(`${name} does not exist`);
+  const { default: exported } = await import(pathToFileURL(path).href);
+  const task: unknown = typeof exported === "function"
+    ? await exported({ tokenizer: await tokenizerOf(context.model) })
+    : exported;
+  if (!isTask(task)) {
+    throw new TypeError(
+      `${name} must export a task as its default, or a function that returns one: see defineTask`,
+    );
+  }
+  return task;
+}
+
+async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
+  const tokenizer = await tokenizerOf(model);
+  if (tokenizer === undefined) {
+    throw new UsageError(
+      model === undefined
+        ? `${COUNTDOWN_TEXT} needs a model with a tokenizer: give its folder, for training with --policy`
+        : `${COUNTDOWN_TEXT} needs a tokenizer, and ${model} has no tokenizer.json`,
+    );
+  }
+  const { textCountdown } = await import("../text/mod.ts");
+  if (data === undefined) return textCountdown({ tokenizer });
+  const lines = await readJsonLines(data);
+  const problems = lines.map(({ row }) => row as { nums: number[]; target: number });
+  return textCountdown({ tokenizer, problems });
+}
+
+/** The tokenizer in a folder, if there is one. */
+async function tokenizerOf(dir: string | undefined): Promise<Tokenizer | undefined> {
+  if (dir === undefined || !await fileExists(join(dir, "tokenizer.json"))) return undefined;
+  const { loadTokenizer } = await import("../text/mod.ts");
+  return await loadTokenizer(dir);
+}
+
+function isTask(value: unknown): value is Task {
+  const task = (value ?? {}) as Partial<Record<keyof Task, unknown>>;
+  return typeof task.name === "string" && Array.isArray(task.vocabulary) &&
+    typeof task.problem === "function" && typeof task.verify === "function" &&
+    typeof task.describe === "function" && typeof task.defaults === "object";
+}

@@ -1,0 +1,129 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { openGpu } from "../../src/gpu/device.ts";
+import { type CommandResult, runCommand } from "../helpers/cli.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";
+
+const SMALL = [
+  "--prompts-per-step=2",
+  "--num-generations=4",
+  "--max-completion-length=16",
+  "--eval-prompts=2",
+  "--num-generations-eval=2",
+];
+
+const PROBLEMS = [
+  { nums: [44, 19, 35], target: 60 },
+  { nums: [3, 4, 5], target: 12 },
+  { nums: [7, 8, 9], target: 24 },
+];
+
+/** A module of a user's own task, as one finds it in a folder. */
+const MODULE = `
+import { defineTask, symbolTokenizer } from ${
+  JSON.stringify(new URL("../../mod.ts", import.meta.url).href)
+};
+export default ({ tokenizer }) => defineTask({
+  name: "echo",
+  tokenizer: tokenizer ?? symbolTokenizer("ab"),
+  prompts: ["a", "b", "ab"],
+  verify: ({ prompt, completion }) => completion.startsWith(prompt),
+  maxCompletionLength: 3,
+});
+`;
+
+function succeeded(result: CommandResult): CommandResult {
+  assertEquals(result.code, 0, `${result.stdout}\n${result.stderr}`);
+  return result;
+}
+
+async function inFolderWithModel(body: (dir: string) => Promise<void>): Promise<void> {
+  await inTempDir(async (dir) => {
+    const gpu = await openGpu();
+    await writeTinyTextModel(gpu, join(dir, "model"));
+    await gpu.close();
+    const lines = PROBLEMS.map((problem) => JSON.stringify(problem)).join("\n");
+    await Deno.writeTextFile(join(dir, "problems.jsonl"), lines);
+    await Deno.writeTextFile(join(dir, "my_task.ts"), MODULE);
+    await body(dir);
+  });
+}
+
+Deno.test("the paper's task in words: train, resume, eval, sample", async (t) => {
+  await inFolderWithModel(async (dir) => {
+    const task = ["--task=countdown-text", "--data=problems.jsonl"];
+    await t.step("train states the memory first and keeps the tokenizer", async () => {
+      const { stdout } = succeeded(
+        await runCommand(dir, "train", ...task, "--policy=model", "--max-steps=1", ...SMALL),
+      );
+      assertMatch(
+        stdout,
+        /^training the policy of model on countdown-text, on .+\nneeds \d+\.\d MiB of GPU memory: 0\.1 for the parameters, /,
+      );
+      const run = join(dir, "runs", "countdown-text-1");
+      const completions = await Deno.readTextFile(join(run, "completions.jsonl"));
+      const { prompt } = JSON.parse(completions.split("\n")[0]!);
+      assertMatch(prompt, /Using the numbers \[\d+(, \d+){2}\], create an equation/);
+      assertEquals(
+        await Deno.readFile(join(run, "checkpoint", "tokenizer.json")),
+        await Deno.readFile(join(dir, "model", "tokenizer.json")),
+      );
+    });
+    await t.step("a run goes on with the same problems only", async () => {
+      const other = await runCommand(dir, "train", "--resume", "--max-steps=2");
+      assertEquals(other.code, 2);
+      assertStringIncludes(other.stderr, "with other options");
+      const resumed = await runCommand(dir, "train", "--resume", "--max-steps=2", task[1]!);
+      assertMatch(succeeded(resumed).stdout, /^resuming .+ after step 1/);
+    });
+    await t.step("eval and sample find the tokenizer beside the weights", async () => {
+      const limit = "--max-completion-length=8";
+      const { stdout } = succeeded(
+        await runCommand(dir, "eval", "--eval-prompts=2", "--json", task[1]!, limit),
+      );
+      assertEquals(JSON.parse(stdout).task, "countdown-text");
+      const asked = ["--prompt=Show your work", "--num-generations=1", limit];
+      const sampled = succeeded(await runCommand(dir, "sample", ...asked)).stdout;
+      assertStringIncludes(sampled, "Show your work");
+    });
+  });
+});
+
+Deno.test("a module of one's own is a task, with symbols or with a model's tokenizer", async () => {
+  await inFolderWithModel(async (dir) => {
+    const run = ["train", "--task=./my_task.ts", "--max-steps=1", ...SMALL];
+    const sizes = ["--hidden-size=16", "--num-hidden-layers=1", "--num-attention-heads=2"];
+    const symbols = succeeded(await runCommand(dir, ...run, ...sizes));
+    assertMatch(symbols.stdout, /^training a policy with random weights on echo/);
+    const text = succeeded(await runCommand(dir, ...run, "--policy=model"));
+    assertMatch(text.stdout, /^training the policy of model on echo/);
+  });
+});
+
+Deno.test("a task that cannot be found or used is refused with what it needs", async () => {
+  await inFolderWithModel(async (dir) => {
+    await Deno.writeTextFile(join(dir, "not_a_task.ts"), "export default { name: 'x' };");
+    await Deno.writeTextFile(join(dir, "bad.jsonl"), '{"nums": [1], "target": 1}\n{"nums": 3}\n');
+    await Deno.mkdir(join(dir, "empty"));
+    const cases: [args: string[], code: number, message: string][] = [
+      [["--task=countdown-text"], 2, "countdown-text needs a model with a tokenizer"],
+      [["--task=countdown-text", "--policy=empty"], 2, "empty has no tokenizer.json"],
+      [["--task=countdwon-text"], 2, "did you mean countdown-text?"],
+      [["--task=./none.ts"], 1, "./none.ts does not exist"],
+      [["--task=./not_a_task.ts"], 1, "must export a task as its default"],
+      [["--task=parity", "--data=problems.jsonl"], 2, "--data goes with --task countdown-text"],
+      [["--task=countdown-text", "--policy=model", "--data=bad.jsonl"], 1, "problems[1] must have"],
+      [["--task=countdown-text", "--policy=model", "--data=none"], 1, "none"],
+      [
+        ["--task=countdown-text", "--policy=model", "--max-completion-length=600"],
+        1,
+        "maxPositionEmbeddings is 640",
+      ],
+    ];
+    for (const [args, code, message] of cases) {
+      const result = await runCommand(dir, "train", ...args, "--max-steps=1");
+      assertEquals([result.code, result.stderr.includes(message)], [code, true], result.stderr);
+    }
+  });
+});
