@@ -35,6 +35,8 @@ export interface RuleNoise {
   readonly biasRatio: Interval;
   /** E |ĝ - E ĝ|². */
   readonly variance: Interval;
+  /** Σ x_i² Var g_i with the measured Var g_i: what the variance would be if responses were independent. */
+  readonly varianceIndependent: number;
   /** V Σ x_i² L_i, mean over batches; `null` where V is not known. */
   readonly varianceClosed: number | null;
   /** √variance / |E ĝ|: the noise that no learning rate removes. */
@@ -91,6 +93,10 @@ interface RuleProducts {
   readonly powers: Float64Array;
   /** Σ f² L by prompt. */
   readonly squares: Float64Array;
+  /** Σ f² by prompt. */
+  readonly weights: Float64Array;
+  /** Σ f² |g_i|² by prompt. */
+  readonly energies: Float64Array;
 }
 
 /** Sums over batches and pairs of batches. */
@@ -102,6 +108,8 @@ interface Tally {
   factor: number;
   factorSquared: number;
   squares: number;
+  weights: number;
+  energies: number;
   batches: number;
   pairs: number;
 }
@@ -144,8 +152,10 @@ export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): 
     products[deltaL.reduce((a, b) => noise(tallies[b]!) < noise(tallies[a]!) ? b : a)]!.rule.alpha;
   return {
     rules: products.map(({ rule }, r) => {
-      const interval = (of: (t: Tally, all: readonly Tally[]) => number) =>
-        halvesInterval(of(full[r]!, full), onHalves.map((all) => of(all[r]!, all)));
+      const interval = (
+        of: (t: Tally, all: readonly Tally[]) => number,
+        bounds?: readonly [number, number],
+      ) => halvesInterval(of(full[r]!, full), onHalves.map((all) => of(all[r]!, all)), bounds);
       const closed = closedForms(full[r]!, rule, options.tokenVariance);
       return {
         id: rule.id,
@@ -158,8 +168,9 @@ export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): 
         cv: interval(noise),
         noiseToSignal: interval((t) => noise(t) ** 2),
         cvRatio: interval((t, all) => noise(t) / noise(all[reference]!)),
-        cosine: interval((t) =>
-          t.cross > 0 && t.signal > 0 ? t.shared / Math.sqrt(t.cross * t.signal) : NaN
+        cosine: interval(
+          (t) => t.cross > 0 && t.signal > 0 ? t.shared / Math.sqrt(t.cross * t.signal) : NaN,
+          [-1, 1],
         ),
       };
     }),
@@ -187,6 +198,7 @@ function closedForms(t: Tally, { std }: AggregationRule, V: number) {
   return {
     biasClosed: factor,
     biasSpread: spread / factor,
+    varianceIndependent: (t.energies - t.weights * signal) / t.batches,
     // V belongs to gradients with normalised advantages.
     varianceClosed: std ? variance : null,
     cvClosed: std && signal > 0 ? Math.sqrt(variance / signal) / factor : null,
@@ -217,6 +229,10 @@ function ruleProducts(gram: Gram, options: AggregationNoiseOptions): RuleProduct
         mean: promptProducts(gram, numGenerations, plain, plain),
         powers: byPrompt(power),
         squares: byPrompt((i) => power(i) ** 2 * lengths[i]!),
+        weights: byPrompt((i) => (advantage(i) * power(i)) ** 2),
+        energies: byPrompt((i) =>
+          (advantage(i) * power(i)) ** 2 * gram.products[i * gram.size + i]!
+        ),
       };
       known.set(key, made);
     }
@@ -251,7 +267,7 @@ function tallyRules(
   for (const [i, length] of lengths.entries()) tokens[Math.floor(i / numGenerations)]! += length;
   const total = (values: Float64Array, batch: readonly number[]) =>
     batch.reduce((sum, p) => sum + values[p]!, 0);
-  return products.map(({ rule, own, withMean, mean, powers, squares }) => {
+  return products.map(({ rule, own, withMean, mean, powers, squares, weights, energies }) => {
     const t: Tally = {
       energy: 0,
       cross: 0,
@@ -260,6 +276,8 @@ function tallyRules(
       factor: 0,
       factorSquared: 0,
       squares: 0,
+      weights: 0,
+      energies: 0,
       batches: 0,
       pairs: 0,
     };
@@ -274,6 +292,8 @@ function tallyRules(
         t.factor += scale * sums.powers;
         t.factorSquared += (scale * sums.powers) ** 2;
         t.squares += scale ** 2 * total(squares, batch);
+        t.weights += scale ** 2 * total(weights, batch);
+        t.energies += scale ** 2 * total(energies, batch);
         t.batches++;
         return scale;
       });

@@ -42,13 +42,14 @@ function withEnds({ mean, low, high }: Interval, digits = 3): string {
   return `${text(mean)} [${text(low)}, ${text(high)}]`;
 }
 
-/** A number with some significant digits, small and large ones as powers of ten. */
+/** A number with some significant digits, very small and very large ones as powers of ten. */
 export function significant(value: number, digits = 3): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : "∞";
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  return value !== 0 && (size < 1e-3 || size >= 1e5)
-    ? value.toExponential(digits - 1)
-    : String(Number(value.toPrecision(digits)));
+  if (value !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(digits - 1);
+  return size >= 10 ** digits
+    ? String(Number(value.toPrecision(digits)))
+    : value.toPrecision(digits);
 }
 
 /** The study as Markdown. */
@@ -98,6 +99,7 @@ export function varianceMarkdown({ task, checkpoint, study }: VarianceReport): s
         "its spread",
         "measured / closed",
         "variance",
+        "if independent",
         "closed form",
         "CV",
         "closed form",
@@ -110,8 +112,9 @@ export function varianceMarkdown({ task, checkpoint, study }: VarianceReport): s
         withEnds(rule.bias),
         significant(rule.biasClosed),
         `${(100 * rule.biasSpread).toFixed(1)} %`,
-        withEnds(rule.biasRatio, 2),
+        withEnds(rule.biasRatio),
         withEnds(rule.variance),
+        significant(rule.varianceIndependent),
         rule.varianceClosed === null ? "" : significant(rule.varianceClosed),
         withEnds(rule.cv),
         rule.cvClosed === null ? "" : significant(rule.cvClosed),

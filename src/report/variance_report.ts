@@ -162,7 +162,13 @@ function noiseByAlpha({ study: { noise } }: VarianceReport): ChartSpec {
     type: "nominal",
     scale: { domain: series, range: ["#0072b2", "#999", ...COLOURS.slice(1)] },
   };
-  const x = { field: "x", type: "quantitative", title: "α of ΔL", axis: { grid: false } };
+  const x = {
+    field: "x",
+    type: "quantitative",
+    title: "α of ΔL",
+    axis: { grid: false },
+    scale: { nice: false },
+  };
   const y = { field: "y", type: "quantitative", title: "CV", scale: { zero: false } };
   return {
     title: "Noise of the batch estimate",
@@ -230,7 +236,9 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
         title: "By aggregation rule",
         body: paragraph(
           `Batches of ${study.batchPrompts} prompts × ${responses.numGenerations} responses, ` +
-            `M = ${study.lossScaleFactor}. Closed forms: the paper's model, with the measured V and |∇J|.`,
+            `M = ${study.lossScaleFactor}. Closed forms: the paper's model, with the measured V and |∇J|. If independent: the ` +
+            "same with the measured variance of each response; what the variance has beyond it comes from " +
+            "responses to one prompt, which share a baseline and an answer.",
         ) + table(
           [
             "rule",
@@ -238,6 +246,7 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
             "closed form",
             "measured / closed",
             "variance",
+            "if independent",
             "closed form",
             "CV",
             "closed form",
@@ -248,8 +257,9 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
             rule.title,
             text(rule.bias),
             significant(rule.biasClosed),
-            text(rule.biasRatio, 2),
+            text(rule.biasRatio),
             text(rule.variance),
+            significant(rule.varianceIndependent),
             rule.varianceClosed === null ? "–" : significant(rule.varianceClosed),
             text(rule.cv),
             rule.cvClosed === null ? "–" : significant(rule.cvClosed),

@@ -98,6 +98,7 @@ Deno.test("on gradients of the paper's model the measurement agrees with its clo
     const ofLengths = (rule.biasSpread * rule.biasClosed) ** 2;
     const expected = rule.varianceClosed + ofLengths;
     assertAlmostEquals(rule.variance.mean / expected, 1, 0.08, `${id} variance`);
+    assertAlmostEquals(rule.varianceIndependent / rule.varianceClosed, 1, 0.05, `${id} each`);
     const cv = Math.sqrt(expected / rule.varianceClosed) * rule.cvClosed;
     assertAlmostEquals(rule.cv.mean / cv, 1, 0.1, `${id} cv`);
     assert(rule.cosine.mean > 0.98, `${id}: cosine ${rule.cosine.mean}`);

@@ -217,6 +217,7 @@ Deno.test("the report of a variance study survives what JSON cannot say", async 
     biasSpread: 0,
     biasRatio: unknown,
     variance: known,
+    varianceIndependent: 1,
     varianceClosed: null,
     cv: unknown,
     cvClosed: null,
@@ -282,7 +283,7 @@ Deno.test("the report of a variance study survives what JSON cannot say", async 
     await writeVariance(dir, report);
     const markdown = await Deno.readTextFile(join(dir, "variance.md"));
     assertStringIncludes(markdown, "cannot be told from noise");
-    assertStringIncludes(markdown, "∞ [0.5, –]");
+    assertStringIncludes(markdown, "∞ [0.500, –]");
     const { path } = await writeReport(dir);
     assertSelfContained(await Deno.readTextFile(path));
     const names = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
