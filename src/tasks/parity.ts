@@ -16,9 +16,9 @@ export interface ParityOptions {
   readonly minBits?: number;
   /** The most bits of a problem. Default 14. */
   readonly maxBits?: number;
-  /** Share of demonstrations that count to the last bit. Default 0.1. */
+  /** Share of demonstrations that count to the last bit. Default 0.2. */
   readonly fullShare?: number;
-  /** Share that count over some bits and then guess; the rest guess at once. Default 0.45. */
+  /** Share that count over some bits and then guess; the rest guess at once. Default 0.4. */
   readonly partialShare?: number;
   /** Probability that a counting step is wrong. Default 0.02. */
   readonly stepNoise?: number;
@@ -53,7 +53,7 @@ const ANSWER = VOCABULARY.indexOf(">");
  * @throws {RangeError} if an option is out of its range
  */
 export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem> {
-  const { minBits = 4, maxBits = 14, fullShare = 0.1, partialShare = 0.45, stepNoise = 0.02 } =
+  const { minBits = 4, maxBits = 14, fullShare = 0.2, partialShare = 0.4, stepNoise = 0.02 } =
     options;
   checkInteger("maxBits", maxBits, 2, 1024);
   checkInteger("minBits", minBits, 2, maxBits);
@@ -92,7 +92,7 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
         numKeyValueHeads: 4,
         intermediateSize: 176,
       },
-      warmStart: { steps: 250, batchSize: 128, learningRate: 3e-3 },
+      warmStart: { steps: 400, batchSize: 128, learningRate: 3e-3 },
       rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
     },
 
