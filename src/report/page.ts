@@ -38,7 +38,7 @@ p { margin: 0 0 12px; max-width: 72ch; }
 figure { margin: 0; break-inside: avoid; }
 figure svg { width: 100%; height: auto; max-height: 560px; }
 figcaption { color: #555; font-size: 14px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0; }
 .facts div { border: 1px solid #ddd; border-radius: 6px; padding: 10px 12px; }
 .facts dt { color: #555; font-size: 13px; }
 .facts dd { margin: 0; font-size: 20px; font-variant-numeric: tabular-nums; }

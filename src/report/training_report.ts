@@ -26,6 +26,8 @@ const STEP = "training/global_step";
 const SHOWN = 6;
 /** Steps of the moving mean. */
 const WINDOW = 5;
+/** Standard errors on either side of a 95 % interval. */
+const Z = 1.96;
 
 /** Reads a run's folder and writes its page. */
 export async function trainingPage(dir: string): Promise<Page> {
@@ -85,25 +87,40 @@ function evaluationsOf(metrics: readonly MetricsRecord[], task: string): Evaluat
   });
 }
 
+/** Suffix of the standard error of a figure. */
+const ERROR = "_error";
+
+/** The figures that sum an evaluation up: mean@N, pass@N and greedy. */
+function headlines({ figures }: EvaluationAt): string[] {
+  const names = Object.keys(figures).filter((name) => !name.endsWith(ERROR));
+  const meanAt = names.filter((name) => name.startsWith("mean@"));
+  // pass@1, pass@2 … lie between mean@N and pass@N.
+  const passAt = names.filter((name) => name.startsWith("pass@")).slice(-1);
+  return [...meanAt, ...passAt, ...names.filter((name) => name === "greedy")];
+}
+
 function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsRecord[]): string {
   const [before, after] = [evaluations[0], evaluations.at(-1)];
-  const shares = (name: string) => /@|greedy|clip_ratio/.test(name);
   const text = (at: EvaluationAt | undefined, name: string) => {
     const value = at?.figures[name];
     if (value === undefined) return "–";
-    return shares(name) ? `${(100 * value).toFixed(1)} %` : value.toFixed(1);
+    if (!/@|greedy|clip_ratio/.test(name)) return value.toFixed(name === "entropy" ? 2 : 1);
+    const error = at!.figures[name + ERROR];
+    return `${(100 * value).toFixed(1)} %` +
+      (error === undefined ? "" : ` ± ${(100 * Z * error).toFixed(1)}`);
   };
-  const names = Object.keys(after?.figures ?? {});
+  const names = Object.keys(after?.figures ?? {}).filter((name) => !name.endsWith(ERROR));
+  const trained = before !== after;
   const seconds = steps.reduce((sum, s) => sum + Number(s["timing_s/step"] ?? 0), 0);
-  const headline = names.filter((name) => /@|^greedy$/.test(name)).map((name) =>
-    [name, text(after, name), before === after ? "" : `before ${text(before, name)}`] as const
-  );
+  const time = seconds < 120 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} minutes`;
   return facts([
-    ...headline,
-    ["steps", String(steps.length), seconds > 0 ? `${(seconds / 60).toFixed(1)} minutes` : ""],
+    ...(after ? headlines(after) : []).map((name) =>
+      [name, text(after, name), trained ? `before ${text(before, name)}` : ""] as const
+    ),
+    ["steps", String(steps.length), seconds > 0 ? time : ""],
   ]) + (after === undefined ? paragraph("No evaluation has been made.") : table(
-    ["held-out problems", "before", "after"],
-    names.map((name) => [name, before === after ? "–" : text(before, name), text(after, name)]),
+    ["held-out problems (± half a 95 % interval)", ...(trained ? ["before", "after"] : ["now"])],
+    names.map((name) => [name, ...(trained ? [text(before, name)] : []), text(after, name)]),
   ));
 }
 
@@ -145,7 +162,7 @@ async function curves(
   };
   await draw(
     steps.map((s) => {
-      const half = 1.96 * number(s, "reward/std") / Math.sqrt(samples);
+      const half = Z * number(s, "reward/std") / Math.sqrt(samples);
       const y = number(s, "reward/mean");
       return { x: s[STEP], y, low: y - half, high: y + half, series: "reward" };
     }),
@@ -153,13 +170,16 @@ async function curves(
     `Mean reward of each step's ${samples} completions; band: 95 % interval, completions taken as independent.`,
   );
   await draw(
-    evaluations.flatMap(({ step, figures }) =>
-      Object.entries(figures).flatMap(([name, y]) =>
-        /@|^greedy$/.test(name) ? [{ x: step, y, series: name }] : []
-      )
+    evaluations.flatMap((at) =>
+      headlines(at).map((name) => {
+        const y = at.figures[name]!;
+        const error = at.figures[name + ERROR];
+        const ends = error === undefined ? {} : { low: y - Z * error, high: y + Z * error };
+        return { x: at.step, y, ...ends, series: name };
+      })
     ),
     { title: "Held-out problems", x: "step", y: "share", domain: [0, 1], points: true },
-    "Mean reward, share of problems that any sample solves, and greedy decoding.",
+    "Mean reward with its 95 % interval, share of problems that any sample solves, and greedy decoding.",
   );
   await draw(
     [

@@ -120,7 +120,13 @@ Deno.test("the report of a training run has its figures, curves, completions and
           "actor/entropy": 1 / step,
           "actor/grad_norm": "NaN",
         })),
-        { "training/global_step": 3, "eval/parity/mean@8": 0.8125, "eval/parity/pass@8": 1 },
+        {
+          "training/global_step": 3,
+          "eval/parity/mean@8": 0.8125,
+          "eval/parity/mean@8_error": 0.02,
+          "eval/parity/pass@1": 0.8125,
+          "eval/parity/pass@8": 1,
+        },
       ]),
     );
     await write(
