@@ -78,12 +78,24 @@ const COUNTDOWN_FULL: Cell = {
   learningRate: 2e-4,
   evalPrompts: 512,
 };
+
+/** 4.4 million parameters. */
 const LARGE_POLICY = {
   hiddenSize: 256,
   numHiddenLayers: 6,
   numAttentionHeads: 8,
   numKeyValueHeads: 4,
   intermediateSize: 704,
+};
+
+const MAZE: Cell = {
+  ...COUNTDOWN_FULL,
+  task: "maze",
+  policy: {},
+  warmStart: {},
+  maxCompletionLength: longest("maze"),
+  learningRate: 3e-4,
+  targetReward: 0.6,
 };
 
 const once = [1];
@@ -103,6 +115,7 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   ],
   default: [
     { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: once },
+    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: around },
     {
       cell: { ...COUNTDOWN, maxCompletionLength: half("countdown") },
       arms: FAMILIES,
@@ -111,7 +124,6 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
     },
     { cell: CHAIN_SUM, arms: FAMILIES, seeds: 5, learningRates: once },
     { cell: { ...COUNTDOWN, policy: SMALL_POLICY }, arms: FAMILIES, seeds: 5, learningRates: once },
-    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: around },
   ],
   full: [
     { cell: COUNTDOWN_FULL, arms: ALL, seeds: 10, learningRates: once },
@@ -127,7 +139,8 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
       seeds: 10,
       learningRates: once,
     },
-    { cell: { ...CHAIN_SUM, maxSteps: 100 }, arms: ALL, seeds: 10, learningRates: once },
     { cell: COUNTDOWN_FULL, arms: ALL, seeds: 5, learningRates: around },
+    { cell: MAZE, arms: ALL, seeds: 10, learningRates: once },
+    { cell: { ...CHAIN_SUM, maxSteps: 100 }, arms: ALL, seeds: 10, learningRates: once },
   ],
 };
