@@ -96,7 +96,7 @@ async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
         : `${COUNTDOWN_TEXT} needs a tokenizer, and ${model} has no tokenizer.json`,
     );
   }
-  const { textCountdown } = await import("../text/mod.ts");
+  const { textCountdown } = await loadText();
   if (data === undefined) return textCountdown({ tokenizer });
   const lines = await readJsonLines(data);
   const problems = lines.map(({ row }) => row as { nums: number[]; target: number });
@@ -106,8 +106,14 @@ async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
 /** The tokenizer in a folder, if there is one. */
 async function tokenizerOf(dir: string | undefined): Promise<Tokenizer | undefined> {
   if (dir === undefined || !await fileExists(join(dir, "tokenizer.json"))) return undefined;
-  const { loadTokenizer } = await import("../text/mod.ts");
+  const { loadTokenizer } = await loadText();
   return await loadTokenizer(dir);
+}
+
+/** What deals with text. Its name is not a literal, so that the tokenizer library is fetched only where text is. */
+async function loadText(): Promise<typeof import("../text/mod.ts")> {
+  const module = new URL("../text/mod.ts", import.meta.url).href;
+  return await import(module);
 }
 
 function isTask(value: unknown): value is Task {
