@@ -253,7 +253,7 @@ export function asUsageError(error: unknown, flags: Flags): unknown {
 /** A text of the library with the options it names written as flags: `maxSteps` as `--max-steps`. */
 export function flagNames(text: string, flags: Flags): string {
   return text.replaceAll(
-    /\b[a-z]+(?:[A-Z][a-z]*)+\b/g,
+    /\b[a-z]+(?:[A-Z][a-z]*)+\b|^[a-z]+(?= (?:is|must)\b)/g,
     (word) => Object.hasOwn(flags, word) ? `--${kebab(word)}` : word,
   );
 }

@@ -11,17 +11,16 @@ import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskNames } from "../tasks/mod.ts";
-import { type Flag, UsageError } from "./args.ts";
+import { type Flag, textFlag, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./train_settings.ts";
 
 /** The flag that names a checkpoint. */
-export const CHECKPOINT_FLAG: Flag<string> = {
-  parse: (text) => text,
-  placeholder: "dir",
-  help: "Folder of a run or of a Hugging Face checkpoint.",
-  default: "the latest run",
-};
+export const CHECKPOINT_FLAG: Flag<string> = textFlag(
+  "dir",
+  "Folder of a run or of a Hugging Face checkpoint.",
+  "the latest run",
+);
 
 /** A checkpoint and its task. */
 export interface FoundCheckpoint {

@@ -67,7 +67,8 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task compare [flags]",
   about: "Trains with every method of the paper from shared warm starts, on the same seeds and " +
     "prompts, and writes one table: means with 95 % intervals and paired differences from " +

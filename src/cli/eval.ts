@@ -33,7 +33,8 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task eval [flags]",
   about: "Scores a checkpoint on problems that training never sees: the mean reward of N samples " +
     "per prompt, the share of prompts that any of them solves, and the reward of greedy decoding, " +

@@ -1,6 +1,6 @@
 /**
- * The command line: `train`, `warm-start`, `eval`, `sample`, `probe`, `variance`,
- * `compare` and `report`.
+ * The command line: `train`, `warm-start`, `eval`, `sample`, `probe`, `variance`, `compare`,
+ * `report` and `completions`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -9,35 +9,65 @@
  */
 
 import { nearest, UsageError } from "./args.ts";
-import { compare } from "./compare.ts";
-import { evalCommand } from "./eval.ts";
-import { probeCommand } from "./probe.ts";
-import { report } from "./report.ts";
-import { sample } from "./sample.ts";
+import { VERSION } from "../run/version.ts";
+import { compare, HELP as COMPARE } from "./compare.ts";
+import type { CompletableCommand } from "./completion_scripts.ts";
+import { completionsCommand, HELP as COMPLETIONS } from "./completions.ts";
+import { evalCommand, HELP as EVAL } from "./eval.ts";
+import { HELP as PROBE, probeCommand } from "./probe.ts";
+import { HELP as REPORT, report } from "./report.ts";
+import { HELP as SAMPLE, sample } from "./sample.ts";
 import { bold } from "./style.ts";
-import { train } from "./train.ts";
-import { varianceCommand } from "./variance.ts";
-import { warmStart } from "./warm_start.ts";
+import { HELP as TRAIN, train } from "./train.ts";
+import { HELP as VARIANCE, varianceCommand } from "./variance.ts";
+import { HELP as WARM_START, warmStart } from "./warm_start.ts";
 
-const COMMANDS: ReadonlyMap<
-  string,
-  { run: (args: readonly string[]) => Promise<number>; about: string }
-> = new Map([
-  ["train", { run: train, about: "Train a policy on a task with a verifiable reward" }],
-  ["warm-start", { run: warmStart, about: "Fit a new policy to a task's demonstrations" }],
-  ["eval", { run: evalCommand, about: "Score a checkpoint on a task" }],
-  ["sample", { run: sample, about: "Print what a checkpoint answers" }],
-  ["probe", { run: probeCommand, about: "Tell what training would have to work with" }],
+interface Command extends CompletableCommand {
+  readonly run: (args: readonly string[]) => number | Promise<number>;
+}
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ["train", {
+    run: train,
+    help: TRAIN,
+    about: "Train a policy on a task with a verifiable reward",
+  }],
+  ["warm-start", {
+    run: warmStart,
+    help: WARM_START,
+    about: "Fit a new policy to a task's demonstrations",
+  }],
+  ["eval", { run: evalCommand, help: EVAL, about: "Score a checkpoint on a task" }],
+  ["sample", { run: sample, help: SAMPLE, about: "Print what a checkpoint answers" }],
+  ["probe", {
+    run: probeCommand,
+    help: PROBE,
+    about: "Tell what training would have to work with",
+  }],
   ["variance", {
     run: varianceCommand,
+    help: VARIANCE,
     about: "Measure how biased and noisy each aggregation rule's gradient is",
   }],
-  ["compare", { run: compare, about: "Train with every method of the paper and tabulate" }],
-  ["report", { run: report, about: "Write one HTML file about the results in a folder" }],
+  ["compare", {
+    run: compare,
+    help: COMPARE,
+    about: "Train with every method of the paper and tabulate",
+  }],
+  ["report", {
+    run: report,
+    help: REPORT,
+    about: "Write one HTML file about the results in a folder",
+  }],
+  ["completions", {
+    run: (args) => completionsCommand(args, COMMANDS),
+    help: COMPLETIONS,
+    about: "Make the shell complete commands and flags",
+  }],
 ]);
 
 function help(): number {
-  const lines = [...COMMANDS].map(([name, { about }]) => `  ${name.padEnd(12)}${about}`);
+  const lines = [...COMMANDS].map(([name, { about }]) => `  ${name.padEnd(13)}${about}`);
   console.log([
     "deltal: reinforcement learning of small language models on WebGPU",
     "",
@@ -53,7 +83,7 @@ function help(): number {
 /** What to tell of an error in one line. */
 function describe(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return error instanceof Deno.errors.NotCapable
+  return error instanceof Deno.errors.NotCapable && message.includes("write access")
     ? `${message} (the tasks may write below runs/ only)`
     : message;
 }
@@ -69,6 +99,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   try {
     if (name === undefined || name === "--help" || name === "-h" || name === "help") return help();
+    if (name === "--version") {
+      console.log(`deltal ${VERSION}`);
+      return 0;
+    }
     const command = COMMANDS.get(name);
     if (command === undefined) {
       const near = nearest(name, [...COMMANDS.keys()]);

@@ -1,17 +1,18 @@
 /**
- * The memory of a run on a policy that exists: stated, and refused where there is no room, before anything is loaded.
+ * The memory of a run: stated, and refused where there is no room, before anything is loaded or computed.
  *
  * @module
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { PolicyConfig } from "../model/config.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";
 import type { Task } from "../rl/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 
 /**
- * Plans the memory of a run and checks that the device has it.
+ * Plans the memory of a run on a policy that exists and checks that the device has it.
  *
  * @param gpu The device.
  * @param dir Folder of the policy.
@@ -27,7 +28,26 @@ export async function checkMemory(
   options: TrainOptions,
 ): Promise<string> {
   using checkpoint = await loadCheckpoint(dir);
-  const plan = await planMemory(gpu, checkpoint.config, task, options);
+  return await checkMemoryOf(gpu, checkpoint.config, task, options);
+}
+
+/**
+ * Plans the memory of a run on a policy of some shape and checks that the device has it.
+ *
+ * @param gpu The device.
+ * @param config The policy's.
+ * @param task The task.
+ * @param options The run's settings.
+ * @returns A line that states the memory.
+ * @throws {RangeError} As {@linkcode checkMemory} does, or if the settings do not fit together.
+ */
+export async function checkMemoryOf(
+  gpu: Gpu,
+  config: PolicyConfig,
+  task: Task,
+  options: TrainOptions,
+): Promise<string> {
+  const plan = await planMemory(gpu, config, task, options);
   await requireMemory(gpu, plan);
   return `needs ${describeMemory(plan)}`;
 }

@@ -40,6 +40,7 @@ export function newPolicyConfig(
       numAttentionHeads: numAttentionHeads ?? policy.numAttentionHeads,
       numKeyValueHeads: values.numKeyValueHeads ??
         (numAttentionHeads === undefined ? policy.numKeyValueHeads : undefined),
+      headDim: values.headDim,
       intermediateSize: values.intermediateSize ??
         (hiddenSize === undefined ? policy.intermediateSize : undefined),
       maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),

@@ -37,7 +37,8 @@ const PROBE_FLAGS = {
 
 const FLAGS = { ...PROBE_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task probe [flags]",
   about:
     "Samples a policy on training prompts and says what reinforcement learning would have to " +

@@ -11,7 +11,8 @@ import { type CommandHelp, printHelp } from "./help.ts";
 import { byteSize } from "./style.ts";
 import { RUNS } from "./train_settings.ts";
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task report [folder]",
   about:
     "Writes report.html into the folder of a training run, a comparison or a variance study: " +

@@ -45,7 +45,8 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task sample [flags]",
   about: "Prints what a checkpoint answers, with the reward of each answer.",
   sections: [{ title: "Flags", flags: FLAGS }],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { countParameters } from "../model/config.ts";
+import { countParameters, type PolicyConfig } from "../model/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
@@ -21,7 +21,7 @@ import { GpuProfile } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
-import { checkMemory } from "./memory_check.ts";
+import { checkMemory, checkMemoryOf } from "./memory_check.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { dim, short } from "./style.ts";
 import { formatSummary } from "./summary.ts";
@@ -30,7 +30,8 @@ import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
 import { type NewRun, RUNS, type TrainSettings, trainSettings } from "./train_settings.ts";
 import { warmPolicy } from "./warm_policy.ts";
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task train [flags]",
   about: "Trains a policy on a task with a verifiable reward: a warm start on imperfect " +
     "demonstrations, then reinforcement learning with the ΔL-normalised policy gradient. Ctrl-C " +
@@ -118,6 +119,8 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
     say(dim(await checkMemory(gpu, source.dir, task, settings.options)));
     return await Policy.load(gpu, source.dir);
   }
+  // Before the warm start, which takes its time.
+  await checkRoom(gpu, source.kind === "random" ? source.config : source.recipe.policy, settings);
   if (source.kind === "random") {
     say(`training a policy with random weights on ${task.name}, ${where}`);
     return Policy.create(gpu, source.config, { seed: source.seed });
@@ -132,6 +135,15 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   totals.spend("warm start", warm.seconds);
   say(dim(`warm start ${warm.cached ? "found" : "made"}: ${warm.dir}`));
   return warm.policy;
+}
+
+/** Refuses a policy of flags that do not go together, or that there is no room for. */
+async function checkRoom(gpu: Gpu, config: PolicyConfig, settings: NewRun): Promise<void> {
+  try {
+    await checkMemoryOf(gpu, config, settings.task, settings.options);
+  } catch (error) {
+    throw asUsageError(error, TRAIN_FLAGS);
+  }
 }
 
 async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Trainer> {

@@ -134,6 +134,7 @@ export const SIZE_FLAGS = {
   numHiddenLayers: size("Its layers."),
   numAttentionHeads: size("Its query heads."),
   numKeyValueHeads: size("Its key and value heads."),
+  headDim: size("Width of a head.", "--hidden-size / --num-attention-heads"),
   intermediateSize: size("Width of its feed-forward."),
 };
 

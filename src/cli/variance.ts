@@ -54,7 +54,8 @@ const STUDY_FLAGS = {
 
 const FLAGS = { ...STUDY_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task variance [flags]",
   about: "Samples responses of one policy, differentiates each by itself, and measures what the " +
     "paper assumes and claims: whether the variance of a response's gradient grows with its " +

@@ -31,7 +31,8 @@ const FLAGS = {
   ...SIZE_FLAGS,
 };
 
-const HELP: CommandHelp = {
+/** What `--help` says. */
+export const HELP: CommandHelp = {
   usage: "deno task warm-start [flags]",
   about:
     "Fits a new policy to a task's demonstrations, which are imperfect on purpose, and keeps " +

@@ -158,6 +158,8 @@ Deno.test("errors about options become errors about flags", () => {
   const error = asUsageError(new RangeError("maxSteps is 3, see otherThing"), FLAGS);
   assertInstanceOf(error, UsageError);
   assertEquals(error.message, "--max-steps is 3, see otherThing");
+  const short = asUsageError(new RangeError("out is 2: out of range"), FLAGS) as Error;
+  assertEquals(short.message, "--out is 2: out of range");
   const other = new TypeError("maxSteps");
   assertStrictEquals(asUsageError(other, FLAGS), other);
 });

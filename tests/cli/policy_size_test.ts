@@ -26,8 +26,10 @@ Deno.test("sizes that were not chosen follow the ones that were", () => {
   assertThrows(
     () => newPolicyConfig(parity, { numAttentionHeads: 3 }),
     UsageError,
-    "--hidden-size is 64",
+    "--hidden-size is 64: it has to be a multiple of --num-attention-heads (3), or give --head-dim",
   );
+  const odd = newPolicyConfig(parity, { numAttentionHeads: 3, headDim: 16 });
+  assertEquals([odd.hiddenSize, odd.headDim, odd.numKeyValueHeads], [64, 16, 3]);
 });
 
 Deno.test("ids beyond the task's vocabulary are sampled, judged and shown without harm", async () => {

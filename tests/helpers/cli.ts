@@ -49,6 +49,56 @@ export async function runCommand(cwd: string, ...args: string[]): Promise<Comman
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** How a process tells its id. */
+const PID = /^pid (\d+)$/m;
+
+/** A process that told its id: the command that was started may be a wrapper around it. */
+export class AnnouncedProcess {
+  /** Whether it was killed. */
+  killed = false;
+  readonly #child: Deno.ChildProcess;
+
+  /** @param child Whose standard error begins with `pid` and its process id. */
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+  }
+
+  /**
+   * Waits for the end, by itself or by SIGKILL.
+   *
+   * @param moment Milliseconds after it told something when it is killed.
+   * @param since What it has to tell on its standard error; its id if not given.
+   */
+  async end(moment = Infinity, since: RegExp = PID): Promise<CommandResult> {
+    await using child = this.#child;
+    const stdout = new Response(child.stdout).text();
+    let stderr = "";
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let kill: Promise<void> | undefined;
+    for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+      stderr += piece;
+      if (timer !== undefined || moment === Infinity || !since.test(stderr)) continue;
+      const pid = PID.exec(stderr)![1]!;
+      timer = setTimeout(() => kill = this.#kill(pid), moment);
+    }
+    clearTimeout(timer);
+    await kill;
+    const { code } = await child.status;
+    return { code, stdout: await stdout, stderr };
+  }
+
+  async #kill(pid: string): Promise<void> {
+    const { success } = await new Deno.Command("sh", { args: ["-c", `kill -KILL ${pid}`] })
+      .output();
+    this.killed = success;
+  }
+}
+
+/** Starts the command line so that it can be killed. */
+export function spawnAnnounced(cwd: string, ...args: string[]): AnnouncedProcess {
+  return new AnnouncedProcess(denoCommand("./announced.ts", args, cwd).spawn());
+}
+
 /**
  * Runs a module that tells its process id, sends it a SIGINT when its standard error shows a text,
  * another one at the next text, and waits for the end.
@@ -69,7 +119,7 @@ export async function interruptAt(
     stderr += piece;
     while (waiting.length > 0 && stderr.includes(waiting[0]!)) {
       waiting.shift();
-      const pid = /^pid (\d+)$/m.exec(stderr)![1];
+      const pid = PID.exec(stderr)![1];
       await new Deno.Command("sh", { args: ["-c", `kill -INT ${pid}`] }).output();
     }
   }

@@ -1,0 +1,50 @@
+/**
+ * `completions`: scripts that make a shell complete commands, flags and their values.
+ *
+ * They serve `deltal …`, the command as it is installed, and `deno task …` in a checkout.
+ *
+ * @module
+ */
+
+import { nearest, UsageError } from "./args.ts";
+import { type CompletableCommands, completionScript, SHELLS } from "./completion_scripts.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+
+/** What `--help` says. */
+export const HELP: CommandHelp = {
+  usage: "deno task completions <bash|zsh|fish>",
+  about: "Prints a script that makes a shell complete commands, flags and their values, for " +
+    "`deno task` in this folder and for `deltal` where it is installed under that name.",
+  sections: [],
+  examples: [
+    ["source <(deno task completions bash)", "for this session of bash; or put it into ~/.bashrc"],
+    ["source <(deno task completions zsh)", "for zsh, after compinit"],
+    ["deno task completions fish | source", "for fish"],
+  ],
+};
+
+/**
+ * The command.
+ *
+ * @param args The shell.
+ * @param commands What to complete.
+ * @returns Its exit code.
+ */
+export function completionsCommand(
+  args: readonly string[],
+  commands: CompletableCommands,
+): number {
+  if (args.includes("--help") || args.includes("-h")) return printHelp(HELP);
+  const [given, ...rest] = args.filter((arg) => arg !== "--verbose");
+  const shell = SHELLS.find((shell) => shell === given);
+  if (shell === undefined || rest.length > 0) {
+    const near = given === undefined ? undefined : nearest(given, SHELLS);
+    throw new UsageError(
+      (given === undefined ? "a shell is missing" : `${args.join(" ")} is no shell known here`) +
+        `: give one of ${SHELLS.join(", ")}` +
+        (near && near !== given ? `; did you mean ${near}?` : ""),
+    );
+  }
+  console.log(completionScript(shell, commands));
+  return 0;
+}
