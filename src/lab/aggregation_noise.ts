@@ -164,10 +164,10 @@ export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): 
         bias: interval(bias),
         ...closed,
         biasRatio: interval((t) => bias(t) / (t.factor / t.batches)),
-        variance: interval((t) => t.energy / t.batches - t.cross / t.pairs),
-        cv: interval(noise),
-        noiseToSignal: interval((t) => noise(t) ** 2),
-        cvRatio: interval((t, all) => noise(t) / noise(all[reference]!)),
+        variance: interval((t) => t.energy / t.batches - t.cross / t.pairs, POSITIVE),
+        cv: interval(noise, POSITIVE),
+        noiseToSignal: interval((t) => noise(t) ** 2, POSITIVE),
+        cvRatio: interval((t, all) => noise(t) / noise(all[reference]!), POSITIVE),
         cosine: interval(
           (t) => t.cross > 0 && t.signal > 0 ? t.shared / Math.sqrt(t.cross * t.signal) : NaN,
           [-1, 1],
@@ -180,6 +180,8 @@ export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): 
     ]),
   };
 }
+
+const POSITIVE = [0, Infinity] as const;
 
 const bias = (t: Tally): number => t.shared / t.signal;
 
