@@ -23,6 +23,7 @@ import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
+import { reportAtEnd } from "./report.ts";
 import { dim, short } from "./style.ts";
 import { formatSummary } from "./summary.ts";
 import { Totals } from "./totals.ts";
@@ -52,6 +53,7 @@ interface Session {
   readonly totals: Totals;
   readonly live: LiveServer | undefined;
   readonly profile: boolean;
+  readonly report: boolean;
 }
 
 /**
@@ -69,8 +71,9 @@ export async function train(args: readonly string[]): Promise<number> {
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
   );
-  const profile = values.profile === true;
-  const session: Session = { settings, output, interrupt, totals: new Totals(), live, profile };
+  const { profile = false, report = true } = values;
+  const totals = new Totals();
+  const session: Session = { settings, output, interrupt, totals, live, profile, report };
   try {
     const code = await withGpu((gpu) => trainOn(gpu, session));
     live?.feed.end(code === INTERRUPTED ? "stopped" : "done");
@@ -287,6 +290,9 @@ async function run(
   if (profile) {
     await profile.collect();
     console.log(profile.format());
+  }
+  if (session.report && !interrupted) {
+    console.log(`${"report".padEnd(12)}${await reportAtEnd(folder.path)}`);
   }
   return interrupted ? INTERRUPTED : 0;
 }

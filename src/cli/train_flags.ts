@@ -102,6 +102,10 @@ export const RUN_FLAGS = {
     alone: 8000,
   },
   profile: PROFILE_FLAG,
+  report: {
+    ...switchFlag("Write report.html at the end; --no-report for none."),
+    default: "on",
+  },
   quiet: switchFlag("Print no progress, only the summary."),
   verbose: switchFlag("Print where in the code an error arose."),
 };

@@ -56,7 +56,14 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       assert(!stderr.includes("XDG_RUNTIME_DIR"), stderr);
       const names = [...Deno.readDirSync(whole)].map(({ name }) => name).sort();
       const visible = names.filter((name) => !name.startsWith("."));
-      assertEquals(visible, ["checkpoint", "completions.jsonl", "config.json", "metrics.jsonl"]);
+      assertEquals(visible, [
+        "checkpoint",
+        "completions.jsonl",
+        "config.json",
+        "metrics.jsonl",
+        "report.html",
+      ]);
+      assertMatch(stdout, /^report +runs.parity-1.report\.html \(\d+.* kB\)$/m);
       const metrics = await readMetrics(join(whole, "metrics.jsonl"));
       assertEquals(metrics.map((line) => line["training/global_step"]), [0, 1, 2, 3, 4, 5, 6]);
       for (const line of [metrics[0]!, metrics[6]!]) assert("eval/parity/mean@4" in line);

@@ -19,6 +19,7 @@ const TRAIN = [
   "--num-generations=8",
   "--eval-prompts=4",
   "--num-generations-eval=2",
+  "--no-report",
   `--max-steps=${STEPS}`,
   `--save-steps=${SAVE_STEPS}`,
 ];
@@ -124,7 +125,9 @@ export async function killRuns(
     await Deno.mkdir(cwd, { recursive: true });
     let resume = false;
     for (;;) {
-      const args = resume ? ["train", "--resume=runs/run"] : [...TRAIN, "--out=runs/run"];
+      const args = resume
+        ? ["train", "--resume=runs/run", "--no-report"]
+        : [...TRAIN, "--out=runs/run"];
       const child = spawnAnnounced(cwd, ...args);
       // Half of them in what a run is for. A moment after the end spares a run, so that some come to it.
       const whileTraining = random() < 0.5;
