@@ -50,9 +50,7 @@ export async function findCheckpoint(
       `there is no run with a checkpoint below ${RUNS}: give --checkpoint <dir>`,
     );
   }
-  // A run has its checkpoint one folder further down.
-  const inRun = checkpointOf(given);
-  const dir = await fileExists(join(inRun, "config.json")) ? inRun : given;
+  const dir = await checkpointIn(given) ?? given;
   if (!await fileExists(join(dir, "config.json"))) {
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
@@ -63,6 +61,15 @@ export async function findCheckpoint(
     );
   }
   return { dir, task: await findTask(name, { model: dir, data }) };
+}
+
+/** The checkpoint of a run; one whose replacement was stopped half-way lies under the other names. */
+async function checkpointIn(run: string): Promise<string | undefined> {
+  for (const suffix of ["", ".ready", ".old"]) {
+    const dir = checkpointOf(run) + suffix;
+    if (await fileExists(dir)) return dir;
+  }
+  return undefined;
 }
 
 async function recordedTask(dir: string): Promise<string | undefined> {

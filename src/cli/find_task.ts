@@ -75,16 +75,23 @@ export async function findTask(name: string, context: TaskContext): Promise<Task
   if (!isModule(name)) return taskByName(name);
   const path = resolve(name);
   if (!await fileExists(path)) throw new Deno.errors.NotFound(`${name} does not exist`);
-  const { default: exported } = await import(pathToFileURL(path).href);
-  const task: unknown = typeof exported === "function"
-    ? await exported({ tokenizer: await tokenizerOf(context.model) })
-    : exported;
+  const tokenizer = await tokenizerOf(context.model);
+  const task = await taskOfModule(path, tokenizer).catch((error) => {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`${name} cannot be used: ${message}`, { cause: error });
+  });
   if (!isTask(task)) {
     throw new TypeError(
       `${name} must export a task as its default, or a function that returns one: see defineTask`,
     );
   }
   return task;
+}
+
+/** What a module exports as its default, or what it makes. */
+async function taskOfModule(path: string, tokenizer: Tokenizer | undefined): Promise<unknown> {
+  const { default: exported } = await import(pathToFileURL(path).href);
+  return typeof exported === "function" ? await exported({ tokenizer }) : exported;
 }
 
 async function countdownInWords({ model, data }: TaskContext): Promise<Task> {

@@ -6,6 +6,7 @@
 
 import { Policy } from "../model/policy.ts";
 import { judge } from "../rl/judge.ts";
+import { drawProblem } from "../rl/problems.ts";
 import type { Problem, Task } from "../rl/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import {
@@ -102,7 +103,7 @@ function prompts(task: Task, values: FlagValues<typeof FLAGS>): Asked[] {
   if (values.prompt !== undefined) return [{ promptIds: encodePrompt(task, values.prompt) }];
   const { index = 0, count = 4, seed = 42 } = values;
   return Array.from({ length: count }, (_, i) => {
-    const problem = task.problem("eval", seed, index + i);
+    const problem = drawProblem(task, "eval", seed, index + i);
     return { promptIds: problem.promptIds, problem };
   });
 }

@@ -67,6 +67,7 @@ export async function train(args: readonly string[]): Promise<number> {
   // Before anything else, because the port may be in use.
   await using live = values.serve === undefined ? undefined : LiveServer.start(values.serve);
   const settings = await trainSettings(values);
+  using _lock = settings.kind === "resumed" ? settings.lock : undefined;
   const output = standardError(values.quiet, (state) => live?.feed.progress(state));
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")

@@ -20,7 +20,12 @@ import {
   type RunConfig,
 } from "../run/run_directory.ts";
 import { RunLock } from "../run/run_lock.ts";
-import { checkResumable, readTrainerState, type TrainerState } from "../run/trainer_state.ts";
+import {
+  checkResumable,
+  readTrainerState,
+  TRAINER_STATE,
+  type TrainerState,
+} from "../run/trainer_state.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
@@ -179,7 +184,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`there is no run${what} with a checkpoint below ${RUNS}: begin one first`);
   }
   const config = await readRunConfig(dir);
-  const lock = RunLock.take(dir);
+  using held = new DisposableStack();
+  const lock = held.use(RunLock.take(dir));
   const checkpoint = checkpointOf(dir);
   if (!await recoverDirectory(checkpoint)) {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
@@ -189,6 +195,12 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     model: checkpoint,
     data: values.data,
   });
+  try {
+    resolveTrainOptions(state.options, task.maxCompletionLength);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`${checkpoint}/${TRAINER_STATE} is damaged: ${message}`, { cause: error });
+  }
   const options = resolve({ ...state.options, ...givenOptions(values) }, task);
   try {
     checkResumable(checkpoint, state, task, options);
@@ -197,6 +209,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
   }
   const recorded = (name: string, fallback: number) =>
     typeof config[name] === "number" ? config[name] : fallback;
+  held.move();
   return {
     kind: "resumed",
     task,

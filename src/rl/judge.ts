@@ -16,16 +16,32 @@ export interface Judged {
   readonly where: string;
 }
 
+/** Options of {@linkcode judge}. */
+export interface JudgeOptions {
+  /** Seconds without any answer after which the verifier counts as stuck. Default 600. */
+  readonly patience?: number;
+  /** Whoever asked does not wait any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * The rewards of completions, in their order; verifiers that take time run side by side.
  *
  * @param task Whose verifier to ask.
  * @param samples The completions.
- * @throws {Error} If the verifier throws or returns something that is no finite number; the message names the first
- * sample it failed on, and how many more. By then the verifier has finished with all of them.
+ * @param options How long to wait.
+ * @throws {Error} If the verifier throws, returns something that is no finite number, or is stuck; the message names the
+ * first sample it failed on, and how many more. By then the verifier has finished with all of them, unless it is stuck.
  */
-export async function judge(task: Task, samples: readonly Judged[]): Promise<Judgement[]> {
-  const settled = await Promise.allSettled(samples.map((sample) => judgeOne(task, sample)));
+export async function judge(
+  task: Task,
+  samples: readonly Judged[],
+  options: JudgeOptions = {},
+): Promise<Judgement[]> {
+  using wait = new Wait(options.patience ?? 600, options.signal);
+  const settled = await Promise.allSettled(
+    samples.map((sample) => judgeOne(task, sample, wait).finally(() => wait.begin())),
+  );
   const failed = settled.filter((result) => result.status === "rejected");
   if (failed.length > 0) {
     const [{ reason }] = failed as [PromiseRejectedResult];
@@ -38,11 +54,52 @@ export async function judge(task: Task, samples: readonly Judged[]): Promise<Jud
   return settled.map((result) => (result as PromiseFulfilledResult<Judgement>).value);
 }
 
-async function judgeOne(task: Task, sample: Judged): Promise<Judgement> {
+/** Waits for answers, but not for ever. */
+class Wait implements Disposable {
+  /** Fails when there was no answer for too long. */
+  readonly over: Promise<never>;
+  readonly #seconds: number;
+  readonly #fail: (error: Error) => void;
+  readonly #signal: AbortSignal | undefined;
+  readonly #end = () => this[Symbol.dispose]();
+  #ended = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(seconds: number, signal: AbortSignal | undefined) {
+    const { promise, reject } = Promise.withResolvers<never>();
+    // Where nobody waits any more, it is no failure.
+    promise.catch(() => {});
+    [this.over, this.#seconds, this.#fail, this.#signal] = [promise, seconds, reject, signal];
+    signal?.addEventListener("abort", this.#end);
+    if (signal?.aborted) this.#ended = true;
+    this.begin();
+  }
+
+  /** Begins to wait for the next answer. */
+  begin(): void {
+    clearTimeout(this.#timer);
+    if (this.#ended) return;
+    this.#timer = setTimeout(() => {
+      this.#fail(
+        new Error(
+          `no answer for ${this.#seconds} s; give what the verifier waits for a time limit of its own`,
+        ),
+      );
+    }, this.#seconds * 1000);
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#end);
+  }
+}
+
+async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgement> {
   const { problem, completionIds } = sample;
   let verdict: Verdict;
   try {
-    verdict = await task.verify(problem.metadata, completionIds);
+    verdict = await Promise.race([task.verify(problem.metadata, completionIds), wait.over]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`The verifier threw on ${describe(task, sample)}: ${message}`, {

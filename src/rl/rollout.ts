@@ -6,6 +6,7 @@
 
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
 import { judge } from "./judge.ts";
+import { drawProblem } from "./problems.ts";
 import type { Problem, Split, Task } from "./task.ts";
 
 /** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
@@ -40,7 +41,7 @@ export interface RolloutRequest extends Omit<GenerationRequest, "prompts" | "fir
  * @param generator Where to generate; its capacity must suffice.
  * @param task The task.
  * @param request What to ask, and how to sample.
- * @throws {Error} If the verifier throws or returns something that is not a finite number; the message names the
+ * @throws {Error} If a problem cannot be asked, or the verifier throws or returns something that is not a finite number; the message names the
  * problem.
  */
 export async function rollOut(
@@ -51,7 +52,7 @@ export async function rollOut(
   const { split, firstProblem, count, problemSeed, numGenerations } = request;
   const problems = Array.from(
     { length: count },
-    (_, p) => task.problem(split, problemSeed, firstProblem + p),
+    (_, p) => drawProblem(task, split, problemSeed, firstProblem + p),
   );
   const start = performance.now();
   const generation = await generator.run({
@@ -64,7 +65,10 @@ export async function rollOut(
     const p = Math.floor(b / numGenerations);
     return { problem: problems[p]!, completionIds, where: `${split} problem ${firstProblem + p}` };
   });
-  const judgements = await unlessAborted(judge(task, samples), request.signal);
+  const judgements = await unlessAborted(
+    judge(task, samples, { signal: request.signal }),
+    request.signal,
+  );
   const end = performance.now();
   const names = new Set(judgements.flatMap(({ rewards }) => Object.keys(rewards)));
   return {

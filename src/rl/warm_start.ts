@@ -16,6 +16,7 @@ import { POLICY_LOSS_STATS } from "../ops/policy_loss.ts";
 import { microBatchTokens } from "./fit.ts";
 import { Learner } from "./learner.ts";
 import { policyLossSettings } from "./policy_loss.ts";
+import { drawDemonstration } from "./problems.ts";
 import type { Task } from "./task.ts";
 
 /** Settings of a warm start. */
@@ -144,7 +145,7 @@ export class WarmStart {
   /**
    * One step on the next demonstrations.
    *
-   * @throws {Error} If the loss or the gradient is not finite; the policy is then as the last good step left it.
+   * @throws {Error} If a demonstration cannot be used, or the loss or the gradient is not finite; the policy is then as the last good step left it.
    */
   async next(): Promise<WarmStartReport> {
     const { batchSize, seed, steps, learningRate } = this.options;
@@ -152,7 +153,7 @@ export class WarmStart {
     const step = this.completedSteps;
     const demonstrations = Array.from(
       { length: batchSize },
-      (_, b) => this.#task.demonstration!(seed, step * batchSize + b),
+      (_, b) => drawDemonstration(this.#task, seed, step * batchSize + b),
     );
     const groups = demonstrations.map(({ promptIds, completionIds }, sequence) => ({
       prompt: promptIds,

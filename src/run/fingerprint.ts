@@ -3,6 +3,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { drawDemonstration, drawProblem } from "../rl/problems.ts";
 import type { Task } from "../rl/task.ts";
 
 /** Problems and demonstrations that stand for a task. */
@@ -34,7 +35,7 @@ export function taskFingerprint(task: Task): string {
     vocabulary: task.vocabulary,
     maxPromptLength: task.maxPromptLength,
     maxCompletionLength: task.maxCompletionLength,
-    problems: indices.map((index) => task.problem("train", 0, index)),
-    demonstrations: indices.map((index) => task.demonstration?.(0, index)),
+    problems: indices.map((index) => drawProblem(task, "train", 0, index)),
+    demonstrations: indices.map((index) => task.demonstration && drawDemonstration(task, 0, index)),
   }).slice(0, 16);
 }

@@ -123,8 +123,15 @@ export class RunDirectory implements Disposable {
     config: RunConfig,
     options: RunDirectoryOptions = {},
   ): Promise<RunDirectory> {
-    await writeConfig(path, config);
-    return new RunDirectory(path, lock, options, step);
+    // The logs first: where one is damaged, the run stays as it is.
+    const run = new RunDirectory(path, lock, options, step);
+    try {
+      await writeConfig(path, config);
+      return run;
+    } catch (error) {
+      run.close();
+      throw error;
+    }
   }
 
   /** Where the run's checkpoint lies. */

@@ -8,7 +8,7 @@ const LOCK = ".lock";
 
 /** The right to write in the folder of a run, until disposed. */
 export class RunLock implements Disposable {
-  readonly #file: Deno.FsFile;
+  #file: Deno.FsFile | undefined;
 
   private constructor(file: Deno.FsFile) {
     this.#file = file;
@@ -29,8 +29,9 @@ export class RunLock implements Disposable {
     return new RunLock(file);
   }
 
-  /** Gives the lock back. */
+  /** Gives the lock back, if it was not given back before. */
   [Symbol.dispose](): void {
-    this.#file.close();
+    this.#file?.close();
+    this.#file = undefined;
   }
 }
