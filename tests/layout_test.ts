@@ -119,6 +119,7 @@ Deno.test("only charts, tokenizers and parquet files depend on packages", () => 
       .map((specifier) => `${path} imports ${specifier}`)
   );
   assertEquals(foreign, [
+    "src/export/verl_prompts.ts imports hyparquet-writer",
     "src/report/chart.ts imports vega",
     "src/report/chart.ts imports vega-lite",
     "src/text/hf_tokenizer.ts imports @huggingface/tokenizers",

@@ -14,6 +14,7 @@ import { compare, HELP as COMPARE } from "./compare.ts";
 import type { CompletableCommand } from "./completion_scripts.ts";
 import { completionsCommand, HELP as COMPLETIONS } from "./completions.ts";
 import { evalCommand, HELP as EVAL } from "./eval.ts";
+import { exportVerlCommand, HELP as EXPORT_VERL } from "./export_verl.ts";
 import { HELP as PROBE, probeCommand } from "./probe.ts";
 import { HELP as REPORT, report } from "./report.ts";
 import { HELP as SAMPLE, sample } from "./sample.ts";
@@ -43,6 +44,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     run: probeCommand,
     help: PROBE,
     about: "Tell what training would have to work with",
+  }],
+  ["export-verl", {
+    run: exportVerlCommand,
+    help: EXPORT_VERL,
+    about: "Hand a run over to verl, for more machines than one",
   }],
   ["variance", {
     run: varianceCommand,

@@ -34,6 +34,8 @@ export interface TaskDefinition<Row extends PromptRow = PromptRow>
 export interface DefinedTask<Row extends PromptRow = PromptRow> extends Task<Row> {
   /** Turns text into token ids and back. */
   readonly tokenizer: Tokenizer;
+  /** Different prompts of each split, where they are a list. */
+  readonly promptCounts?: Readonly<Record<Split, number>>;
 }
 
 const DEFAULTS: TaskDefaults = {
@@ -108,6 +110,7 @@ export function defineTask<Row extends PromptRow>(
   return {
     name,
     tokenizer,
+    ...(source.counts ? { promptCounts: source.counts } : {}),
     vocabulary: tokenizer.vocabulary,
     padTokenId: tokenizer.padTokenId,
     eosTokenId: eosTokenIds[0]!,

@@ -35,6 +35,8 @@ export interface PromptDefinition<Row extends PromptRow = PromptRow> {
 export interface PromptSource<Row> {
   /** The most ids of a prompt. */
   readonly maxPromptLength: number;
+  /** Different rows of each split, where they are a list. */
+  readonly counts?: Readonly<Record<Split, number>>;
   /** Row `index` of a split, and its prompt as ids. */
   at(split: Split, seed: number, index: number): { row: Row; promptIds: number[] };
 }
@@ -91,6 +93,7 @@ export function promptSource<Row extends PromptRow>(
   }
   const dataset = new Dataset(train, held);
   return {
+    counts: { train: dataset.train.length, eval: dataset.eval.length },
     maxPromptLength: given ??
       [...idsByRow.values()].reduce((longest, { length }) => Math.max(longest, length), 0),
     at(split, seed, index) {

@@ -1,0 +1,100 @@
+/**
+ * `export-verl`: hands a run over to verl, for more machines than one.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { fileExists } from "../model/json_file.ts";
+import { resolveTrainOptions } from "../rl/train_options.ts";
+import { refuseExisting } from "../run/run_directory.ts";
+import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
+import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";
+import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { wrap } from "./style.ts";
+import { OPTION_FLAGS } from "./train_flags.ts";
+import { RUNS } from "./train_settings.ts";
+
+const EXPORT_FLAGS = {
+  checkpoint: CHECKPOINT_FLAG,
+  task: taskFlag("What it is trained on.", "the checkpoint's"),
+  data: DATA_FLAG,
+  out: textFlag("dir", "Folder to write.", `${RUNS}/verl`),
+  reward: textFlag(
+    "file.py",
+    "Python source of compute_score, the reward function.",
+    "the paper's, for countdown-text",
+  ),
+  trainPrompts: numberFlag(
+    { min: 1, max: 1e7, integer: true },
+    "Prompts to train on; a list has at most its own.",
+    32768,
+  ),
+  heldPrompts: numberFlag({ min: 1, max: 1e6, integer: true }, "Prompts to evaluate on.", 1024),
+  verbose: switchFlag("Print where in the code an error arose."),
+};
+
+const FLAGS = { ...EXPORT_FLAGS, ...OPTION_FLAGS };
+
+/** What `--help` shows. */
+export const HELP: CommandHelp = {
+  usage: "deno task export-verl [flags]",
+  about:
+    "Writes what verl on Ray needs to go on with a run on many machines: the model, its prompts as parquet, the reward " +
+    "function, and a launch script with the run's settings in verl's words, ΔL's weights included. What verl does in " +
+    "another way is said, and what it cannot do is refused.",
+  sections: [
+    { title: "Flags", flags: EXPORT_FLAGS },
+    { title: "Settings, where they shall not be the run's", flags: OPTION_FLAGS },
+  ],
+  examples: [
+    ["deno task export-verl --checkpoint runs/countdown-text-1", "go on with a run"],
+    [
+      "deno task export-verl --checkpoint models/Qwen2.5-3B --task countdown-text",
+      "begin with a model",
+    ],
+  ],
+};
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function exportVerlCommand(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(FLAGS, args);
+  if (help) return printHelp(HELP);
+  const { out = join(RUNS, "verl"), data, reward, trainPrompts, heldPrompts } = values;
+  await refuseExisting(out);
+  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, data);
+  const state = await fileExists(join(dir, TRAINER_STATE))
+    ? await readTrainerState(dir)
+    : undefined;
+  const given = Object.fromEntries(
+    Object.entries(values).filter(([name]) => Object.hasOwn(OPTION_FLAGS, name)),
+  );
+  try {
+    const options = resolveTrainOptions(
+      { ...task.defaults.rl, ...state?.options, ...given },
+      task.maxCompletionLength,
+    );
+    // Not a literal, so that the parquet library is fetched when something is exported and not before.
+    const module = new URL("../export/verl.ts", import.meta.url).href;
+    const { exportVerl } = await import(module) as typeof import("../export/verl.ts");
+    const limits = await exportVerl(out, {
+      model: dir,
+      task,
+      options,
+      reward: reward === undefined ? undefined : await Deno.readTextFile(reward),
+      trainPrompts,
+      evalPrompts: heldPrompts,
+    });
+    console.log(`written to ${out}: run.sh starts verl, README.md says what is where`);
+    for (const limit of limits) console.log(wrap(`- ${limit}`, 100).join("\n"));
+    return 0;
+  } catch (error) {
+    throw asUsageError(error, FLAGS);
+  }
+}

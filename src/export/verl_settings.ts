@@ -1,0 +1,298 @@
+/**
+ * A run's settings in the words of verl, and what verl cannot do.
+ *
+ * Written against verl 0.10 (main of August 2026) with its v1 trainer.
+ *
+ * @module
+ */
+
+import { policyLossSettings } from "../rl/policy_loss.ts";
+import type { ResolvedTrainOptions } from "../rl/train_options.ts";
+
+/** What `deltal_verl.json` tells the Python side. */
+export interface VerlWeights {
+  /** How rewards become advantages. */
+  readonly advantage:
+    | { readonly estimator: "grpo"; readonly divisor: "group" | "batch" | "none" }
+    | { readonly estimator: "rloo" | "maxRl" }
+    | {
+      readonly estimator: "verl";
+      readonly name: string;
+      /** Whether verl's estimator divides by the deviation, where it has the choice. */
+      readonly norm_adv_by_std_in_grpo?: boolean;
+    };
+  /** The rule of the response weights. */
+  readonly aggregation: string;
+  /** α of ΔL. */
+  readonly alpha: number;
+  /** What ΔL normalises over. */
+  readonly scope: string;
+  /** The constant M. */
+  readonly scale_factor: number;
+  /** verl's own aggregation, whose weights are divided out. */
+  readonly loss_agg_mode: string;
+  /** Whether responses that fill the limit get advantage 0. */
+  readonly overlong_filtering: boolean;
+  /** The limit. */
+  readonly max_response_length: number;
+}
+
+/** Settings for verl. */
+export interface VerlSettings {
+  /** Overrides of verl's configuration, by key. */
+  readonly overrides: ReadonlyMap<string, string>;
+  /** Settings of the registered advantage estimator; absent where verl's own suffice. */
+  readonly weights: VerlWeights | undefined;
+  /** What verl will do in another way, a sentence each. */
+  readonly limits: readonly string[];
+}
+
+/** verl's name of each surrogate, and the aggregation it insists on. */
+const SURROGATES: Readonly<
+  Record<ResolvedTrainOptions["policyLoss"], { mode: string; fixed?: string } | undefined>
+> = {
+  ppo: { mode: "vanilla" },
+  reinforce: { mode: "gpg" },
+  cispo: { mode: "cispo" },
+  dppo: { mode: "dppo_tv" },
+  sapo: { mode: "sapo", fixed: "seq-mean-token-mean" },
+  gspo: { mode: "gspo", fixed: "seq-mean-token-mean" },
+  // verl's geo_mean averages micro-batches whatever their size.
+  gmpo: undefined,
+};
+
+/** verl's own aggregation of each rule. */
+const AGGREGATIONS: Readonly<Record<string, string | undefined>> = {
+  grpo: "seq-mean-token-mean",
+  dapo: "token-mean",
+  drGrpo: "seq-mean-token-sum-norm",
+  seqSum: "seq-mean-token-sum",
+};
+
+/** verl's names of the estimators it shares with us. */
+const ESTIMATORS: Readonly<Record<string, string | undefined>> = {
+  rloo: "rloo",
+  opo: "opo",
+  passK: "grpo_passk",
+  reinforcePlusPlus: "reinforce_plus_plus",
+  reinforcePlusPlusBaseline: "reinforce_plus_plus_baseline",
+};
+
+const KL_TYPES = { k1: "kl", k2: "mse", k3: "low_var_kl" } as const;
+
+/** Stands for "no bound" where verl wants a number. */
+const UNBOUNDED = "1e9";
+
+/**
+ * Translates settings.
+ *
+ * @param options Every setting of a run.
+ * @throws {RangeError} For a setting verl has nothing for; the message says what to choose instead.
+ */
+export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
+  const surrogate = SURROGATES[options.policyLoss];
+  if (surrogate === undefined) {
+    throw refusal(
+      "policyLoss",
+      options.policyLoss,
+      "choose ppo, reinforce, cispo, dppo, sapo or gspo",
+    );
+  }
+  if (options.lossAggregation === "dapoMicroBatch") {
+    throw refusal(
+      "lossAggregation",
+      options.lossAggregation,
+      "choose dapo, the token mean of a mini-batch",
+    );
+  }
+  if (options.maskTruncatedCompletions) {
+    throw refusal("maskTruncatedCompletions", true, "choose overlongFiltering");
+  }
+  if (options.refSyncSteps > 0) {
+    throw refusal("refSyncSteps", options.refSyncSteps, "verl keeps the reference it began with");
+  }
+  const limits: string[] = [];
+  const { mode, weights } = aggregation(options, surrogate.fixed);
+  const settings = policyLossSettings(options);
+  const deviates = options.lossAggregation === "deltaL" || options.lossAggregation === "promptMean";
+  if (deviates && (options.entropyCoef !== 0 || (options.beta > 0 && !options.klInReward))) {
+    limits.push(
+      "The divergence and entropy terms are averaged by loss_agg_mode; here they had the weights of the policy loss.",
+    );
+  }
+  const kl = options.beta > 0;
+  if (kl && options.klInReward) {
+    limits.push("verl takes the divergence of each token off the reward of that token.");
+  }
+  if (options.dynamicSampling) {
+    limits.push(
+      `verl's v1 trainer samples until the batch is full; maxGenBatches = ${options.maxGenBatches} has no counterpart.`,
+    );
+  }
+  const overrides = new Map<string, string>(Object.entries({
+    "algorithm.adv_estimator": weights ? "deltal" : nativeEstimator(options),
+    "algorithm.norm_adv_by_std_in_grpo": python(dividesByDeviation(options)),
+    "algorithm.use_kl_in_reward": python(kl && options.klInReward),
+    ...(kl && options.klInReward
+      ? {
+        "algorithm.kl_penalty": KL_TYPES[options.klEstimator],
+        "algorithm.kl_ctrl.kl_coef": String(options.beta),
+      }
+      : {}),
+    ...(options.dynamicSampling
+      ? { "algorithm.filter_groups.enable": "True", "algorithm.filter_groups.metric": "score" }
+      : {}),
+    "data.train_batch_size": String(options.promptsPerStep),
+    "data.max_response_length": String(options.maxCompletionLength),
+    "data.filter_overlong_prompts": "False",
+    "data.truncation": "error",
+    "data.seed": String(options.seed),
+    "actor_rollout_ref.actor.policy_loss.loss_mode": surrogate.mode,
+    "actor_rollout_ref.actor.loss_agg_mode": mode,
+    ...(mode === "seq-mean-token-sum-norm"
+      ? { "actor_rollout_ref.actor.loss_scale_factor": String(options.lossScaleFactor) }
+      : {}),
+    ...clipping(options.policyLoss, settings),
+    "actor_rollout_ref.actor.ppo_mini_batch_size": String(
+      options.miniBatchSize === "all"
+        ? options.promptsPerStep
+        : options.miniBatchSize / options.numGenerations,
+    ),
+    "actor_rollout_ref.actor.ppo_epochs": String(options.numIterations),
+    "actor_rollout_ref.actor.use_dynamic_bsz": "True",
+    "actor_rollout_ref.actor.grad_clip": options.maxGradNorm === 0
+      ? UNBOUNDED
+      : String(options.maxGradNorm),
+    "actor_rollout_ref.actor.entropy_coeff": String(options.entropyCoef),
+    "actor_rollout_ref.actor.use_kl_loss": python(kl && !options.klInReward),
+    ...(kl && !options.klInReward
+      ? {
+        "actor_rollout_ref.actor.kl_loss_coef": String(options.beta),
+        "actor_rollout_ref.actor.kl_loss_type": KL_TYPES[options.klEstimator],
+      }
+      : {}),
+    "actor_rollout_ref.actor.optim.lr": String(options.learningRate),
+    "actor_rollout_ref.actor.optim.weight_decay": String(options.weightDecay),
+    "actor_rollout_ref.actor.optim.betas": `[${options.adamBeta1},${options.adamBeta2}]`,
+    "actor_rollout_ref.actor.optim.lr_warmup_steps": String(options.warmupSteps),
+    "actor_rollout_ref.actor.optim.lr_scheduler_type": options.lrScheduler,
+    "actor_rollout_ref.rollout.name": "vllm",
+    "actor_rollout_ref.rollout.n": String(options.numGenerations),
+    "actor_rollout_ref.rollout.temperature": String(options.temperature),
+    "actor_rollout_ref.rollout.seed": String(options.seed),
+    "actor_rollout_ref.rollout.val_kwargs.n": String(options.numGenerationsEval),
+    "actor_rollout_ref.rollout.val_kwargs.temperature": String(options.temperature),
+    "actor_rollout_ref.rollout.val_kwargs.do_sample": "True",
+    "critic.enable": "False",
+    ...overlong(options),
+    "trainer.total_training_steps": String(options.maxSteps),
+    "trainer.test_freq": String(options.evalSteps === 0 ? -1 : options.evalSteps),
+  }));
+  return { overrides, weights, limits };
+}
+
+/** verl's aggregation, and the weights it needs besides. */
+function aggregation(
+  options: ResolvedTrainOptions,
+  fixed: string | undefined,
+): { mode: string; weights: VerlWeights | undefined } {
+  const { lossAggregation, lossScope, miniBatchSize, promptsPerStep, numGenerations } = options;
+  const native = AGGREGATIONS[lossAggregation];
+  const mode = fixed ?? native ?? "seq-mean-token-sum-norm";
+  const single = miniBatchSize === "all" || miniBatchSize === promptsPerStep * numGenerations;
+  if (lossAggregation === "deltaL" && lossScope === "miniBatch" && !single) {
+    throw refusal("lossScope", lossScope, "choose batch: advantages do not know the mini-batch");
+  }
+  if (fixed !== undefined && lossAggregation === "dapo" && !single) {
+    throw refusal(
+      "lossAggregation",
+      lossAggregation,
+      `choose grpo: verl's ${options.policyLoss} does not know the tokens of the mini-batch`,
+    );
+  }
+  const ownEstimator = options.advantageEstimator === "maxRl" || options.scaleRewards === "batch";
+  if (mode === native && !ownEstimator && !options.overlongFiltering) {
+    return { mode, weights: undefined };
+  }
+  if (mode === "token-mean") {
+    throw refusal(
+      options.overlongFiltering ? "overlongFiltering" : "advantageEstimator",
+      options.overlongFiltering ? true : options.advantageEstimator,
+      "it does not go with lossAggregation dapo in verl, choose another aggregation",
+    );
+  }
+  return {
+    mode,
+    weights: {
+      advantage: advantageOf(options),
+      aggregation: lossAggregation,
+      alpha: options.lossAlpha,
+      scope: lossScope,
+      scale_factor: options.lossScaleFactor,
+      loss_agg_mode: mode,
+      overlong_filtering: options.overlongFiltering,
+      max_response_length: options.maxCompletionLength,
+    },
+  };
+}
+
+function advantageOf(options: ResolvedTrainOptions): VerlWeights["advantage"] {
+  const { advantageEstimator, scaleRewards } = options;
+  switch (advantageEstimator) {
+    case "grpo":
+      return { estimator: "grpo", divisor: scaleRewards ?? "group" };
+    case "drGrpo":
+      return { estimator: "grpo", divisor: "none" };
+    case "rloo":
+    case "maxRl":
+      return { estimator: advantageEstimator };
+    case "passK":
+      return {
+        estimator: "verl",
+        name: "grpo_passk",
+        norm_adv_by_std_in_grpo: dividesByDeviation(options),
+      };
+    default:
+      return { estimator: "verl", name: ESTIMATORS[advantageEstimator]! };
+  }
+}
+
+function nativeEstimator({ advantageEstimator }: ResolvedTrainOptions): string {
+  return ESTIMATORS[advantageEstimator] ?? "grpo";
+}
+
+function dividesByDeviation({ advantageEstimator, scaleRewards }: ResolvedTrainOptions): boolean {
+  return advantageEstimator !== "drGrpo" && scaleRewards !== "none";
+}
+
+function clipping(
+  policyLoss: string,
+  { epsilon, epsilonHigh, dualClip }: { epsilon: number; epsilonHigh: number; dualClip: number },
+): Record<string, string> {
+  if (policyLoss === "reinforce" || policyLoss === "sapo") return {};
+  return {
+    "actor_rollout_ref.actor.clip_ratio_low": String(epsilon),
+    "actor_rollout_ref.actor.clip_ratio_high": String(epsilonHigh),
+    "actor_rollout_ref.actor.clip_ratio_c": dualClip > 1 ? String(dualClip) : UNBOUNDED,
+  };
+}
+
+function overlong(options: ResolvedTrainOptions): Record<string, string> {
+  if (options.softOverlongBuffer === 0) return {};
+  return {
+    "reward.reward_manager.name": "dapo",
+    "+reward.reward_kwargs.max_resp_len": String(options.maxCompletionLength),
+    "+reward.reward_kwargs.overlong_buffer_cfg.enable": "True",
+    "+reward.reward_kwargs.overlong_buffer_cfg.len": String(options.softOverlongBuffer),
+    "+reward.reward_kwargs.overlong_buffer_cfg.penalty_factor": String(options.softOverlongPenalty),
+    "+reward.reward_kwargs.overlong_buffer_cfg.log": "False",
+  };
+}
+
+function python(value: boolean): string {
+  return value ? "True" : "False";
+}
+
+function refusal(setting: string, value: unknown, advice: string): RangeError {
+  return new RangeError(`${setting} is ${value}, which verl cannot do: ${advice}`);
+}

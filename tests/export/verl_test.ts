@@ -1,0 +1,335 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { parquetReadObjects } from "hyparquet";
+import { exportVerl, type VerlExport } from "../../src/export/verl.ts";
+import { verlSettings } from "../../src/export/verl_settings.ts";
+import { openGpu } from "../../src/gpu/device.ts";
+import { loadCheckpoint } from "../../src/model/hf_checkpoint.ts";
+import { groupAdvantages } from "../../src/rl/advantage.ts";
+import { lossWeights } from "../../src/rl/aggregation.ts";
+import { defineTask } from "../../src/rl/define_task.ts";
+import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { countdownPrompt, textCountdown } from "../../src/text/countdown.ts";
+import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { runCommand } from "../helpers/cli.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";
+
+const SOURCES = new URL("../../src/export/", import.meta.url).pathname;
+
+/** Runs a command of the shell; what it is given is its standard input. */
+async function shell(
+  script: string,
+  input = "",
+  ...args: string[]
+): Promise<{ code: number; output: string }> {
+  await using child = new Deno.Command("sh", {
+    args: ["-c", script, "sh", ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, output: text(stdout) + text(stderr) };
+}
+
+const has = async (program: string) => (await shell(`command -v ${program}`)).code === 0;
+const withoutPython = !await has("python3");
+const withoutBash = !await has("bash");
+
+/** What a Python program that reads JSON and prints JSON makes of a value. */
+async function python(program: string, value: unknown): Promise<unknown> {
+  const source = `import json, sys
+sys.path.insert(0, ${JSON.stringify(SOURCES)})
+sys.dont_write_bytecode = True
+value = json.load(sys.stdin)
+${program}`;
+  const { code, output } = await shell('exec python3 -c "$1"', JSON.stringify(value), source);
+  assertEquals(code, 0, output);
+  return JSON.parse(output);
+}
+
+const resolve = (options: Partial<TrainOptions> = {}) =>
+  resolveTrainOptions({
+    maxSteps: 5,
+    learningRate: 1e-6,
+    promptsPerStep: 3,
+    numGenerations: 4,
+    ...options,
+  }, 48);
+
+async function withModel(body: (dir: string) => Promise<void>): Promise<void> {
+  await inTempDir(async (dir) => {
+    const gpu = await openGpu();
+    await writeTinyTextModel(gpu, join(dir, "model"));
+    await gpu.close();
+    await body(dir);
+  });
+}
+
+Deno.test({
+  name: "the exported weights and advantages are those of the library",
+  ignore: withoutPython,
+  async fn() {
+    const lengths = [3, 7, 12, 12, 40, 1, 5, 48, 9, 9, 0, 33];
+    const rewards = [1, 0, 0, 1, 0.5, 0, 1, 1, 0, 1, 0, 0.25];
+    const groups = lengths.map((_, i) => `p${Math.floor(i / 4)}`);
+    const cases: Partial<TrainOptions>[] = [
+      {},
+      { lossAlpha: 0.75 },
+      { lossAlpha: 0 },
+      { lossScope: "group" },
+      { lossAggregation: "promptMean" },
+      { scaleRewards: "batch" },
+      { scaleRewards: "none" },
+      { advantageEstimator: "rloo" },
+      { advantageEstimator: "maxRl" },
+      { advantageEstimator: "maxRl", lossAggregation: "grpo" },
+      { policyLoss: "gspo" },
+      { policyLoss: "gspo", lossAggregation: "dapo" },
+      { policyLoss: "gspo", lossAggregation: "drGrpo" },
+      { policyLoss: "sapo", lossAggregation: "seqSum" },
+    ];
+    const settings = cases.map((options) => verlSettings(resolve(options)).weights);
+    const found = await python(
+      `from response_weights import response_advantages, response_weights
+lengths, rewards, groups = value["lengths"], value["rewards"], value["groups"]
+print(json.dumps([[response_weights(lengths, groups, s), response_advantages(rewards, groups, s["advantage"])]
+  for s in value["settings"]]))`,
+      { lengths, rewards, groups, settings },
+    ) as [number[], number[]][];
+    const filled = lengths.filter((length) => length > 0).length;
+    for (const [i, options] of cases.entries()) {
+      const label = JSON.stringify(options);
+      const resolved = resolve(options);
+      const [factors, advantages] = found[i]!;
+      assertClose(
+        advantages,
+        groupAdvantages(rewards, 4, {
+          advantageEstimator: resolved.advantageEstimator,
+          ...(resolved.scaleRewards ? { scaleRewards: resolved.scaleRewards } : {}),
+        }),
+        { tolerance: 1e-12, label },
+      );
+      // verl's own weights, by which the factors are multiplied there.
+      const own = settings[i]!.loss_agg_mode === "seq-mean-token-mean"
+        ? (length: number) => length === 0 ? 0 : 1 / (filled * length)
+        : () => 1 / (filled * 48);
+      const products = factors.map((factor, b) => factor * own(lengths[b]!));
+      assertClose(products, lossWeights(lengths, resolved), { tolerance: 1e-12, label });
+    }
+  },
+});
+
+Deno.test({
+  name: "the exported CountDown reward is the published one",
+  ignore: withoutPython,
+  async fn() {
+    const { cases } = JSON.parse(
+      await Deno.readTextFile(new URL("../fixtures/paper_vectors.json", import.meta.url)),
+    ).countdown_reward;
+    const asked = cases.map(([text, target, nums]: [string, number, number[]]) => [
+      text,
+      JSON.stringify({ nums, target }),
+    ]);
+    asked.push(["<answer>44**19**35</answer>", '{"nums": [44, 19, 35], "target": 60}']);
+    asked.push([`<answer>${"(".repeat(1e5)}1</answer>`, '{"nums": [1], "target": 1}']);
+    const found = await python(
+      `from countdown_reward import compute_score
+print(json.dumps([compute_score("countdown-text", text, truth) for text, truth in value]))`,
+      asked,
+    );
+    const scores = [...cases.map((c: unknown[]) => c[4]), 0, 0];
+    assertEquals(found, scores.map((score) => ({ score, acc: score })));
+  },
+});
+
+Deno.test("exportVerl() writes model, prompts, reward and settings", async () => {
+  await withModel(async (dir) => {
+    const model = join(dir, "model");
+    const task = textCountdown({
+      tokenizer: await loadTokenizer(model),
+      maxPromptLength: 300,
+      maxCompletionLength: 48,
+      problems: Array.from({ length: 16 }, (_, i) => ({ nums: [i + 1, 2, 3], target: i + 6 })),
+    });
+    const out = join(dir, "verl");
+    await exportVerl(out, { model, task, options: resolve() });
+    assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
+      "README.md",
+      "deltal_verl.json",
+      "deltal_verl.py",
+      "eval.parquet",
+      "model",
+      "response_weights.py",
+      "reward.py",
+      "run.sh",
+      "train.parquet",
+    ]);
+
+    // The weights are the same; texts pass through the tokenizer's template, whose own is kept.
+    using original = await loadCheckpoint(model);
+    using exported = await loadCheckpoint(join(out, "model"));
+    assertEquals(exported.config, original.config);
+    for (const name of original.names) {
+      assertEquals(await exported.readFloat32(name), await original.readFloat32(name));
+    }
+    const { encodeChat, decode } = await loadTokenizer(join(out, "model"), { chatTemplate: true });
+    const prompt = countdownPrompt([1, 2, 3], 6);
+    assertEquals(encodeChat!([{ role: "user", content: prompt }]), task.tokenizer.encode(prompt));
+    const kept = await Deno.readTextFile(join(out, "model", "chat_template.original.jinja"));
+    assert(kept.includes("<|im_start|>"));
+    assertEquals(decode([65]), task.tokenizer.decode([65]));
+
+    // Every problem is in one of the files once.
+    const rows = async (split: string) => {
+      const { buffer } = await Deno.readFile(join(out, `${split}.parquet`));
+      return await parquetReadObjects({ file: buffer });
+    };
+    const [train, held] = [await rows("train"), await rows("eval")];
+    assertEquals([train.length, held.length], [14, 2]);
+    assertEquals(
+      [...train, ...held].map((row) => JSON.parse(row.reward_model.ground_truth).target).sort((
+        a,
+        b,
+      ) => a - b),
+      Array.from({ length: 16 }, (_, i) => i + 6),
+    );
+    for (const [i, row] of train.entries()) {
+      const { nums, target } = JSON.parse(row.reward_model.ground_truth);
+      assertEquals(row, {
+        data_source: "countdown-text",
+        prompt: [{ role: "user", content: countdownPrompt(nums, target) }],
+        ability: "reasoning",
+        reward_model: { style: "rule", ground_truth: JSON.stringify({ nums, target }) },
+        extra_info: { split: "train", index: BigInt(i) },
+      });
+    }
+  });
+});
+
+Deno.test({
+  name: "the exported launch script calls verl with every setting, from anywhere",
+  ignore: withoutBash,
+  async fn() {
+    await withModel(async (dir) => {
+      const model = join(dir, "model");
+      const task = textCountdown({
+        tokenizer: await loadTokenizer(model),
+        maxPromptLength: 300,
+        maxCompletionLength: 48,
+      });
+      const out = join(dir, "a folder");
+      await exportVerl(out, { model, task, options: resolve(), trainPrompts: 3, evalPrompts: 2 });
+      // A python3 that tells how it was called.
+      const bin = join(dir, "bin");
+      await Deno.mkdir(bin);
+      const spy =
+        '#!/bin/sh\necho "$PYTHONPATH $VERL_USE_EXTERNAL_MODULES"\nprintf "%s\\\\n" "$@"\n';
+      await Deno.writeTextFile(join(bin, "python3"), spy, { mode: 0o755 });
+      const { code, output } = await shell(
+        `cd / && PATH="${bin}:$PATH" PYTHONPATH=before GPUS=2 bash "${out}/run.sh" trainer.val_only=True`,
+      );
+      assertEquals(code, 0, output);
+      const [environment, ...args] = output.trimEnd().split("\n");
+      assertEquals(environment, `${out}:before deltal_verl`);
+      assertEquals(args.slice(0, 2), ["-m", "verl.trainer.main_ppo"]);
+      assertEquals(args.at(-1), "trainer.val_only=True");
+      const given = new Map(
+        args.slice(2).map((arg) => {
+          const at = arg.indexOf("=");
+          return [arg.slice(0, at), arg.slice(at + 1)] as const;
+        }),
+      );
+      assertEquals(given.size, args.length - 2, "no setting twice");
+      for (const [key, value] of verlSettings(resolve()).overrides) {
+        assertEquals(given.get(key), value, key);
+      }
+      assertEquals(given.get("data.train_files"), `${out}/train.parquet`);
+      assertEquals(given.get("actor_rollout_ref.model.path"), `${out}/model`);
+      assertEquals(given.get("data.max_prompt_length"), "300");
+      assertEquals(given.get("trainer.n_gpus_per_node"), "2");
+      assertEquals(given.get("actor_rollout_ref.actor.optim.betas"), "[0.9,0.999]");
+    });
+  },
+});
+
+Deno.test("exportVerl() refuses before it writes", async () => {
+  await withModel(async (dir) => {
+    const model = join(dir, "model");
+    const tokenizer = await loadTokenizer(model, { chatTemplate: true });
+    const own = (prompts: readonly (string | { prompt: { role: string; content: string }[] })[]) =>
+      defineTask({
+        name: "own",
+        tokenizer,
+        prompts: prompts.map((p) => typeof p === "string" ? { prompt: p } : p),
+        verify: () => 1,
+        maxCompletionLength: 8,
+      });
+    const chat = { prompt: [{ role: "user", content: "hi" }] };
+    const symbols = defineTask({
+      name: "symbols",
+      tokenizer: symbolTokenizer("ab"),
+      prompts: ["a"],
+      verify: () => 1,
+      maxCompletionLength: 8,
+    });
+    const reward =
+      "def compute_score(data_source, solution_str, ground_truth, **more):\n    return 1.0\n";
+    const good: VerlExport = { model, task: own(["a", "b"]), options: resolve(), reward };
+    const cases: [change: Partial<VerlExport>, message: string][] = [
+      [{ reward: undefined }, "The verifier of own is not in Python"],
+      [{ reward: "def score(): pass" }, "must define compute_score"],
+      [{ task: own(["a", chat, "b", "c"]) }, "all texts or all conversations"],
+      [{ task: symbols, model: dir }, "symbols is over symbols of its own"],
+      [{ options: resolve({ policyLoss: "gmpo" }) }, "policyLoss is gmpo"],
+    ];
+    const out = join(dir, "out");
+    for (const [change, message] of cases) {
+      await assertRejects(() => exportVerl(out, { ...good, ...change }), Error, message);
+      await assertRejects(() => Deno.stat(out), Deno.errors.NotFound);
+    }
+    // Conversations keep the model's own template.
+    await exportVerl(out, { ...good, task: own([chat]), options: resolve({ preset: "drGrpo" }) });
+    const config = JSON.parse(await Deno.readTextFile(join(out, "model", "tokenizer_config.json")));
+    assert(config.chat_template.includes("<|im_start|>"));
+    const names = [...Deno.readDirSync(out)].map(({ name }) => name);
+    assert(!names.includes("deltal_verl.py"), "drGrpo needs nothing registered");
+  });
+});
+
+Deno.test("export-verl hands a run over by command line", async () => {
+  await withModel(async (dir) => {
+    const common = [
+      "--task=countdown-text",
+      "--checkpoint=model",
+      "--train-prompts=5",
+      "--held-prompts=2",
+    ];
+    const written = await runCommand(dir, "export-verl", ...common, "--loss-alpha=0.75");
+    assertEquals(written.code, 0, written.stderr);
+    assert(written.stdout.includes("run.sh starts verl"));
+    const json = await Deno.readTextFile(join(dir, "runs", "verl", "deltal_verl.json"));
+    assertEquals(JSON.parse(json).alpha, 0.75);
+    const again = await runCommand(dir, "export-verl", ...common);
+    assertEquals([again.code, again.stderr.includes("is not empty")], [1, true], again.stderr);
+    const refused = await runCommand(
+      dir,
+      "export-verl",
+      ...common,
+      "--out=runs/b",
+      "--policy-loss=gmpo",
+    );
+    assertEquals(
+      [refused.code, refused.stderr.includes("--policy-loss is gmpo")],
+      [2, true],
+      refused.stderr,
+    );
+  });
+});
