@@ -44,7 +44,7 @@ interface ShellFlag {
 }
 
 /** Placeholders that stand for any value, and those that stand for a file or a folder. */
-const ANY = /^(n|x|text|port)$/;
+const ANY = /^(n|x|text|port|-)$/;
 const PATH = /^(dir$|file|\.\/)/;
 
 function shellFlags({ help }: CompletableCommand): ShellFlag[] {

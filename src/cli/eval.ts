@@ -13,6 +13,7 @@ import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
+import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { bold, dim } from "./style.ts";
 
@@ -30,6 +31,7 @@ const FLAGS = {
   ),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
   json: switchFlag("Print one JSON object."),
+  profile: PROFILE_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
@@ -58,7 +60,9 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   const { numGenerations, temperature, maxCompletionLength } = values;
   const { evalPrompts: prompts = 128, seed = 42 } = values;
   return await withGpu(async (gpu) => {
+    using profile = values.profile ? new GpuProfile(gpu) : undefined;
     const policy = await Policy.load(gpu, dir);
+    profile?.begin();
     const evaluation = await evaluate(policy, task, {
       prompts,
       numGenerations,
@@ -67,6 +71,8 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       seed,
     });
     policy.destroy();
+    await profile?.collect();
+    if (profile) console.error(profile.format());
     if (values.json) {
       console.log(JSON.stringify({ checkpoint: dir, task: task.name, seed, ...evaluation }));
       return 0;

@@ -4,19 +4,13 @@
  * @module
  */
 
+import type { FinishedSequence } from "../model/generate.ts";
 import { Policy } from "../model/policy.ts";
 import { judge } from "../rl/judge.ts";
 import { drawProblem } from "../rl/problems.ts";
-import type { Problem, Task } from "../rl/task.ts";
+import { eosTokenIdsOf, type Problem, type Task } from "../rl/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
-import {
-  type FlagValues,
-  numberFlag,
-  parseFlags,
-  switchFlag,
-  textFlag,
-  UsageError,
-} from "./args.ts";
+import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
@@ -24,11 +18,17 @@ import { type CommandHelp, printHelp } from "./help.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
 
+/** Stands for the prompts that come from standard input. */
+const STANDARD_INPUT = "-";
+
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What to ask.", "the checkpoint's"),
   data: DATA_FLAG,
-  prompt: textFlag("text", "A prompt in the task's symbols, instead of held-out problems."),
+  prompt: textFlag(
+    "text|-",
+    "A prompt in the task's symbols instead of held-out problems; - for one on each line of input.",
+  ),
   index: numberFlag({ min: 0, max: 2 ** 31, integer: true }, "First held-out problem.", 0),
   count: numberFlag({ min: 1, max: 1000, integer: true }, "Number of problems.", 4),
   numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Answers to each prompt.", 2),
@@ -49,13 +49,26 @@ const FLAGS = {
 /** What `--help` says. */
 export const HELP: CommandHelp = {
   usage: "deno task sample [flags]",
-  about: "Prints what a checkpoint answers, with the reward of each answer.",
+  about:
+    "Prints what a checkpoint answers, each answer as soon as it is finished, with its reward. " +
+    "In a terminal, without --prompt, --index and --count, it asks for prompts.",
   sections: [{ title: "Flags", flags: FLAGS }],
   examples: [
     ["deno task sample --checkpoint runs/parity-1 --count 8 --temperature 0", "greedy answers"],
     ['deno task sample --checkpoint runs/countdown-1 --prompt "2 5 6 16 :"', "a prompt of yours"],
+    ["deno task sample --checkpoint runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
   ],
 };
+
+/** What answering needs. */
+interface Session {
+  readonly policy: Policy;
+  readonly task: Task;
+  readonly numGenerations: number;
+  readonly maxCompletionLength: number;
+  readonly temperature: number;
+  readonly seed: number;
+}
 
 /**
  * The command.
@@ -65,31 +78,38 @@ export const HELP: CommandHelp = {
 export async function sample(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args);
   if (help) return printHelp(HELP);
-  if (values.prompt !== undefined && (values.index ?? values.count) !== undefined) {
+  const chosen = (values.index ?? values.count) !== undefined;
+  if (values.prompt !== undefined && chosen) {
     throw new UsageError("--prompt does not go with --index and --count: it is the one prompt");
   }
   const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
-  const asked = prompts(task, values);
-  const { numGenerations = 2, temperature = 1, seed = 42 } = values;
+  const { numGenerations = 2, temperature = 1, seed = 42, index = 0, count = 4 } = values;
   const { maxCompletionLength = task.maxCompletionLength } = values;
+  // What cannot be asked is found out before anything is loaded.
+  const given = values.prompt === undefined || values.prompt === STANDARD_INPUT
+    ? undefined
+    : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
     const policy = await Policy.load(gpu, dir);
-    const { completions, truncated } = await policy.generate(
-      asked.map(({ promptIds }) => promptIds),
-      { numGenerations, maxCompletionLength, temperature, seed, eosTokenIds: [task.eosTokenId] },
-    );
-    policy.destroy();
-    for (const [p, { promptIds, problem }] of asked.entries()) {
-      console.log(bold(task.describe(promptIds)));
-      for (let b = p * numGenerations; b < (p + 1) * numGenerations; b++) {
-        const completion = completions[b]!;
-        const judged = problem && { problem, completionIds: completion, where: `prompt ${p}` };
-        const reward = judged ? (await judge(task, [judged]))[0]!.reward.toFixed(2) : "";
-        const cut = truncated[b] ? dim("  (cut off by the limit)") : "";
-        console.log(`  ${reward.padEnd(6)}${task.describe(completion)}${cut}`);
+    const session = { policy, task, numGenerations, maxCompletionLength, temperature, seed };
+    try {
+      if (given) {
+        await answer(session, given, 0);
+      } else if (values.prompt === STANDARD_INPUT) {
+        let line = 0;
+        for await (const text of linesOf(Deno.stdin.readable)) {
+          await answer(session, [{ promptIds: encodePrompt(task, text) }], line++);
+        }
+      } else if (!chosen && Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
+        await converse(session);
+      } else {
+        const asked = Array.from({ length: count }, (_, i) => heldOut(session, index + i));
+        await answer(session, asked, 0);
       }
+      return 0;
+    } finally {
+      policy.destroy();
     }
-    return 0;
   });
 }
 
@@ -99,11 +119,75 @@ interface Asked {
   readonly problem?: Problem;
 }
 
-function prompts(task: Task, values: FlagValues<typeof FLAGS>): Asked[] {
-  if (values.prompt !== undefined) return [{ promptIds: encodePrompt(task, values.prompt) }];
-  const { index = 0, count = 4, seed = 42 } = values;
-  return Array.from({ length: count }, (_, i) => {
-    const problem = drawProblem(task, "eval", seed, index + i);
-    return { promptIds: problem.promptIds, problem };
+function heldOut({ task, seed }: Session, index: number): Asked {
+  const problem = drawProblem(task, "eval", seed, index);
+  return { promptIds: problem.promptIds, problem };
+}
+
+/**
+ * Prints prompts and their answers, in order, each as soon as it and those before it are finished.
+ *
+ * @param first Number of the first prompt; with the seed it decides what is sampled.
+ */
+async function answer(session: Session, asked: readonly Asked[], first: number): Promise<void> {
+  const { policy, task, numGenerations, ...options } = session;
+  const finished = new Map<number, FinishedSequence>();
+  let next = 0;
+  const prompts = asked.map(({ promptIds }) => promptIds);
+  const sequences = policy.stream(prompts, {
+    ...options,
+    numGenerations,
+    firstSampleId: first * numGenerations,
+    eosTokenIds: eosTokenIdsOf(task),
   });
+  console.log(bold(task.describe(prompts[0]!)));
+  for await (const sequence of sequences) {
+    finished.set(sequence.index, sequence);
+    for (let ready; (ready = finished.get(next)); next++) {
+      const p = Math.floor(next / numGenerations);
+      if (p > 0 && next % numGenerations === 0) console.log(bold(task.describe(prompts[p]!)));
+      console.log(await answerLine(task, asked[p]!, ready));
+    }
+  }
+}
+
+async function answerLine(
+  task: Task,
+  { problem }: Asked,
+  { completion, truncated }: FinishedSequence,
+): Promise<string> {
+  const judged = problem && { problem, completionIds: completion, where: "the problem" };
+  const reward = judged ? (await judge(task, [judged]))[0]!.reward.toFixed(2) : "";
+  const cut = truncated ? dim("  (cut off by the limit)") : "";
+  return `  ${reward.padEnd(6)}${task.describe(completion)}${cut}`;
+}
+
+/** Asks for prompts until there are no more. */
+async function converse(session: Session): Promise<void> {
+  console.log(dim("a prompt, or nothing for a held-out problem; Ctrl-D ends"));
+  for (let asked = 0;; asked++) {
+    const text = prompt(">");
+    if (text === null) return;
+    try {
+      const one = text.trim() === ""
+        ? heldOut(session, asked)
+        : { promptIds: encodePrompt(session.task, text) };
+      await answer(session, [one], asked);
+    } catch (error) {
+      // A slip of the keyboard should not end the conversation.
+      if (!(error instanceof RangeError || error instanceof UsageError)) throw error;
+      console.log(error.message);
+    }
+  }
+}
+
+/** The lines of a stream that are not blank. */
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const piece of stream.pipeThrough(new TextDecoderStream() as TransformStream)) {
+    const lines = (rest + piece).split(/\r?\n/);
+    rest = lines.pop()!;
+    yield* lines.filter((line) => line.trim() !== "");
+  }
+  if (rest.trim() !== "") yield rest;
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
-import { type CommandResult, interruptAt, runCommand } from "../helpers/cli.ts";
+import { type CommandResult, interruptAt, pipeCommand, runCommand } from "../helpers/cli.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 /** A policy and steps so small that a run takes a second or two. */
@@ -146,6 +146,11 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       assertMatch(stdout, /^([01]+_*:\n( {2}[01]\.00 .+\n){3}){2}$/);
       const own = succeeded(await runCommand(dir, "sample", "--prompt", "0110 __________ :"));
       assertMatch(own.stdout, /^0110__________:\n( {8}.+\n){2}$/);
+      const lines = "0110__________:\n\n011___________:\n0110__________:";
+      const piped = succeeded(await pipeCommand(dir, lines, "sample", "--prompt", "-"));
+      assertMatch(piped.stdout, /^(011[0_]__________:\n( {8}.+\n){2}){3}$/);
+      // The first line is the first prompt, whichever way it came; the third is sampled anew.
+      assert(piped.stdout.startsWith(own.stdout), piped.stdout);
     });
   });
 });

@@ -15,7 +15,12 @@ export interface CommandResult {
 }
 
 /** A command for a module of this repository, with the permissions of `deno task train`. */
-function denoCommand(module: string, args: readonly string[], cwd: string): Deno.Command {
+function denoCommand(
+  module: string,
+  args: readonly string[],
+  cwd: string,
+  stdin: "null" | "piped" = "null",
+): Deno.Command {
   return new Deno.Command("deno", {
     args: [
       "run",
@@ -30,7 +35,7 @@ function denoCommand(module: string, args: readonly string[], cwd: string): Deno
     ],
     cwd,
     env: { NO_COLOR: "1" },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   });
@@ -97,6 +102,21 @@ export class AnnouncedProcess {
 /** Starts the command line so that it can be killed. */
 export function spawnAnnounced(cwd: string, ...args: string[]): AnnouncedProcess {
   return new AnnouncedProcess(denoCommand("./announced.ts", args, cwd).spawn());
+}
+
+/** Runs the command line to its end on a text as its standard input. */
+export async function pipeCommand(
+  cwd: string,
+  input: string,
+  ...args: string[]
+): Promise<CommandResult> {
+  const command = denoCommand("../../src/cli/main.ts", args, cwd, "piped");
+  await using child = command.spawn();
+  const stdout = new Response(child.stdout).text();
+  const stderr = new Response(child.stderr).text();
+  await new Response(input).body!.pipeTo(child.stdin);
+  const { code } = await child.status;
+  return { code, stdout: await stdout, stderr: await stderr };
 }
 
 /**
