@@ -40,7 +40,7 @@ export interface Tokenizer {
    */
   encode(text: string, options?: EncodeOptions): number[];
 
-  /** The text of ids; ids out of vocabulary are left out, or shown as `<id>` with the special tokens. */
+  /** The text of ids. What becomes of ids out of vocabulary is up to the tokenizer; nothing throws. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
 
   /**
@@ -56,7 +56,7 @@ export interface Tokenizer {
  *
  * Id 0 is padding and 1 is end of sequence; the symbols follow in their order. Of several symbols that fit, encoding
  * takes the longest; white space that is no symbol separates and is left out. Decoding puts a space between symbols
- * unless every one is a single character.
+ * unless every one is a single character, and shows ids that have no symbol as `<id>`.
  *
  * @param symbols The characters of a text, or a list of symbols.
  * @throws {RangeError} If there are none, one is empty or one appears twice.
@@ -105,8 +105,9 @@ export function symbolTokenizer(symbols: Iterable<string>): Tokenizer {
     },
     decode(ids: readonly number[], { specialTokens = false }: DecodeOptions = {}): string {
       return ids
-        .filter((id) => specialTokens || id > 1)
-        .flatMap((id) => vocabulary[id] ?? (specialTokens ? `<${id}>` : []))
+        .filter((id) => specialTokens || (id !== 0 && id !== 1))
+        // A policy may have more ids than there are symbols: they must not vanish, or a verifier would overlook them.
+        .map((id) => vocabulary[id] ?? `<${id}>`)
         .join(separator);
     },
   };

@@ -9,6 +9,7 @@ Deno.test("symbolTokenizer() numbers characters after padding and end of sequenc
   assertEquals(encode(""), []);
   assertEquals(decode([2, 4, 3, 1, 0]), "a b");
   assertEquals(decode([2, 1, 9], { specialTokens: true }), "a<eos><9>");
+  assertEquals(decode([2, 9, -1, 0.5, 1]), "a<9><-1><0.5>");
 });
 
 Deno.test("symbolTokenizer() takes the longest symbol and separates words by spaces", () => {
