@@ -237,6 +237,7 @@ async function run(
   };
 
   let savedStep = trainer.completedSteps;
+  let loggedStep = savedStep;
   if (settings.kind === "new") {
     await saveTrainerCheckpoint(checkpoint, trainer);
     const lines = folder.appendEvaluation(0, task, await evaluateNow());
@@ -260,6 +261,7 @@ async function run(
       const evaluation = (due || last) && !interrupted ? await evaluateNow() : undefined;
       if (last) after = evaluation;
       const lines = folder.append(report, task, evaluation);
+      loggedStep = report.step;
       live?.feed.step(lines, report.warnings);
       if (last || interrupted || (saveSteps > 0 && report.step % saveSteps === 0)) {
         await saveTrainerCheckpoint(checkpoint, trainer);
@@ -267,6 +269,16 @@ async function run(
       }
     }
   } catch (error) {
+    // A verifier that fails should not cost the steps since the last checkpoint.
+    const good = trainer.isBetweenSteps && trainer.completedSteps === loggedStep;
+    if (good && loggedStep > savedStep) {
+      try {
+        await saveTrainerCheckpoint(checkpoint, trainer);
+        savedStep = loggedStep;
+      } catch {
+        // The first error is the one to tell, and the checkpoint before is still there.
+      }
+    }
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`${message}. ${checkpoint} holds step ${savedStep}, intact`, { cause: error });
   } finally {

@@ -74,6 +74,7 @@ export class Trainer {
   readonly #sampler: BatchSampler;
   readonly #updater: Updater;
   readonly #watch: TrainingWatch;
+  #updating = false;
 
   private constructor(
     policy: Policy,
@@ -161,6 +162,14 @@ export class Trainer {
   }
 
   /**
+   * Whether policy and optimizer are as {@linkcode completedSteps} steps left them, so that a checkpoint may be taken.
+   * Not so while an update runs, and after one that failed.
+   */
+  get isBetweenSteps(): boolean {
+    return !this.#updating;
+  }
+
+  /**
    * One step: a rollout and the optimizer steps on it.
    *
    * @throws {Error} If a verifier fails, or a loss or gradient is not finite; the policy is then as the last good
@@ -178,6 +187,7 @@ export class Trainer {
     const batch = await this.#sampler.next(step, request);
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
+    this.#updating = true;
     const update = await this.#updater.update(batch.used, {
       learningRate: (optimizerStep) =>
         learningRateAt(optimizerStep, {
@@ -189,6 +199,7 @@ export class Trainer {
       step: step + 1,
     });
     const end = performance.now();
+    this.#updating = false;
     this.completedSteps = step + 1;
 
     const { sampled } = batch;

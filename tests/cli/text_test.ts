@@ -127,3 +127,27 @@ Deno.test("a task that cannot be found or used is refused with what it needs", a
     }
   });
 });
+
+Deno.test("a verifier that fails late costs no step: the run goes on where it failed", async () => {
+  await inFolderWithModel(async (dir) => {
+    const flaky = MODULE.replace(
+      "({ prompt, completion }) =>",
+      `async ({ prompt, completion }) => {
+        // Fails in the fourth step, unless the service is there.
+        globalThis.calls = (globalThis.calls ?? 0) + 1;
+        const up = await Deno.stat("service").then(() => true, () => false);
+        if (!up && globalThis.calls > 6 + 3 * 8 + 2) throw new Error("no service");
+        return (({ prompt, completion }) =>`,
+    ).replace("startsWith(prompt),", "startsWith(prompt))({ prompt, completion }); },");
+    await Deno.writeTextFile(join(dir, "flaky.ts"), flaky);
+    const sizes = ["--hidden-size=16", "--num-hidden-layers=1", "--num-attention-heads=2"];
+    const run = ["train", "--task=./flaky.ts", "--max-steps=5", ...SMALL];
+    const failed = await runCommand(dir, ...run, ...sizes, "--warm-start-steps=0");
+    assertEquals(failed.code, 1, failed.stdout);
+    assertMatch(failed.stderr, /The verifier threw on train problem .*: no service/);
+    assertMatch(failed.stderr, /echo-1.checkpoint holds step 3, intact/);
+    await Deno.writeTextFile(join(dir, "service"), "");
+    const resumed = await runCommand(dir, "train", "--resume=runs/echo-1", "--task=./flaky.ts");
+    assertMatch(succeeded(resumed).stdout, /^resuming .+ after step 3/);
+  });
+});
