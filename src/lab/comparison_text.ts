@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../run/atomic.ts";
 import type { PresetName } from "./comparison_presets.ts";
 import type { RunRecord } from "./comparison_run.ts";
-import { type ArmRow, type CellTable, type Measure, MEASURES } from "./comparison_table.ts";
+import { cellText, withEnds } from "./comparison_cells.ts";
+import { comparisonOverview } from "./comparison_overview.ts";
+import { type CellTable, MEASURES } from "./comparison_table.ts";
 import { markdownTable } from "./markdown.ts";
-import type { Interval } from "./statistics.ts";
 
 /** A finished or unfinished comparison. */
 export interface Comparison {
@@ -22,32 +23,21 @@ export interface Comparison {
   readonly tables: readonly CellTable[];
 }
 
-/** `0.712 ± 0.031`, without the second part where one run cannot tell. */
-export function withHalfWidth({ mean, high }: Interval, digits: number): string {
-  if (!Number.isFinite(mean)) return mean === Infinity ? "never" : "–";
-  const half = high - mean;
-  return mean.toFixed(digits) + (Number.isFinite(half) ? ` ± ${half.toFixed(digits)}` : "");
-}
-
-/** `+0.012 [-0.020, +0.044]`. */
-export function withEnds({ mean, low, high }: Interval, digits: number): string {
-  const signed = (value: number) => (value >= 0 ? "+" : "−") + Math.abs(value).toFixed(digits);
-  return Number.isFinite(low) ? `${signed(mean)} [${signed(low)}, ${signed(high)}]` : signed(mean);
-}
-
-/** What a cell of the table says. */
-export function cellText(row: ArmRow, measure: Measure): string {
-  const interval = row.measures[measure.name];
-  if (!interval) return "";
-  if (measure.name === "stepsToTarget") {
-    const steps = Number.isFinite(interval.mean) ? interval.mean.toFixed(1) : "never";
-    return `${steps} (${row.reached}/${interval.n})`;
-  }
-  return withHalfWidth(interval, measure.digits);
-}
-
-/** One Markdown table per cell and learning rate: results, differences, and how training went. */
+/** The overview, then for each cell and learning rate: results, differences, and how training went. */
 export function comparisonMarkdown(tables: readonly CellTable[]): string {
+  const overview = comparisonOverview(tables).flatMap(({ about, head, rows }) => [
+    about,
+    "",
+    ...markdownTable(
+      head,
+      rows.map((row) => row.map(({ text, clear }) => clear ? `**${text}**` : text)),
+    ),
+    "",
+  ]);
+  return ["### Overview", "", ...overview, cellsMarkdown(tables)].join("\n");
+}
+
+function cellsMarkdown(tables: readonly CellTable[]): string {
   return tables.map((table) => {
     const [results, rest] = [
       MEASURES.filter(({ compared }) => compared),

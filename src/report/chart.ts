@@ -65,7 +65,7 @@ export async function chart(spec: ChartSpec, label: string): Promise<string> {
         columns: 2,
         title: null,
         labelFontSize: 12,
-        labelLimit: 220,
+        labelLimit: 280,
         symbolStrokeWidth: 3,
       },
       title: { fontSize: 14, anchor: "start", fontWeight: 600, offset: 12 },

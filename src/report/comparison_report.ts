@@ -7,12 +7,13 @@
 import { ARMS, REFERENCE_ARM } from "../lab/comparison_plan.ts";
 import type { RunRecord } from "../lab/comparison_run.ts";
 import { cellOf, type CellTable, comparisonTables, MEASURES } from "../lab/comparison_table.ts";
-import { cellText, withEnds } from "../lab/comparison_text.ts";
+import { cellText, withEnds } from "../lab/comparison_cells.ts";
+import { comparisonOverview } from "../lab/comparison_overview.ts";
 import { mean, studentInterval } from "../lab/statistics.ts";
-import { chart, dots, type LinePoint, lines } from "./chart.ts";
+import { chart, dots, escapeText, type LinePoint, lines } from "./chart.ts";
 import {
   facts,
-  figures,
+  type Figure,
   type Page,
   paragraph,
   samplePairs,
@@ -27,7 +28,11 @@ const WINDOW = 5;
 /** The page of a comparison's finished runs. */
 export async function comparisonPage(dir: string, runs: readonly RunRecord[]): Promise<Page> {
   const tables = comparisonTables(runs);
-  const sections: Section[] = [];
+  const sections: Section[] = [{
+    title: "In short",
+    body: comparisonOverview(tables)
+      .map(({ about, head, rows }) => paragraph(about) + table(head, rows)).join("\n"),
+  }];
   for (const cell of tables) {
     sections.push(await cellSection(cell, runs.filter((run) => belongs(run, cell))));
   }
@@ -48,6 +53,7 @@ export async function comparisonPage(dir: string, runs: readonly RunRecord[]): P
       title: "Measures",
       body: table(["measure", "what it is"], MEASURES.map((m) => [m.title, m.about])),
     },
+    { title: "Settings", body: settingsOf(runs) },
     { title: "What it ran on", body: ranOn(runs) },
   );
   const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
@@ -69,7 +75,7 @@ async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise
   const compared = MEASURES.filter((measure) => measure.compared);
   const others = MEASURES.filter((measure) => !measure.compared);
   const seeds = Math.max(...cell.rows.map((row) => row.seeds.length));
-  const drawn = await curveFigures(runs);
+  const drawn = await curveFigures(cell, runs);
   for (const measure of compared.filter(({ name }) => name !== "passAt8")) {
     const rows = cell.rows.flatMap(({ title, differences }) => {
       const difference = differences[measure.name];
@@ -80,6 +86,7 @@ async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise
     if (rows.length === 0) continue;
     const caption = `${measure.title}: difference from ΔL α = 1 on the same seeds, 95 % intervals.`;
     drawn.push({
+      name: figureName(cell, `difference_${measure.name}`),
       svg: await chart(
         dots(rows, { title: measure.title, x: "difference from ΔL α = 1", reference: 0 }),
         caption,
@@ -123,20 +130,23 @@ async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise
         row,
       ) => [row.title, ...others.map((measure) => cellText(row, measure) || "–")]),
     ),
-    figures(drawn),
   ];
   return {
     title: `${cell.cell}, learning rate ${cell.learningRate.toPrecision(2)}`,
     body: body.join("\n"),
+    figures: drawn,
   };
 }
 
+/** `countdown-64x3-127-lr0.00030-reward_mean`. */
+function figureName({ cell, learningRate }: CellTable, what: string): string {
+  return `${cell}-lr${learningRate.toPrecision(2)}-${what}`;
+}
+
 /** Curves of a cell: mean over seeds of each run's moving mean, with its interval. */
-async function curveFigures(
-  runs: readonly RunRecord[],
-): Promise<{ svg: string; caption: string }[]> {
+async function curveFigures(cell: CellTable, runs: readonly RunRecord[]): Promise<Figure[]> {
   const arms = ARMS.filter(({ id }) => runs.some(({ spec }) => spec.arm!.id === id));
-  const list: { svg: string; caption: string }[] = [];
+  const list: Figure[] = [];
   const shown: [name: string, title: string, y: string][] = [
     ["reward/mean", "Training reward", "mean reward"],
     ["response_length/mean", "Response length", "tokens"],
@@ -167,6 +177,7 @@ async function curveFigures(
     const caption = `${title}: mean over seeds of the mean over ${WINDOW} steps` +
       (banded ? ", with 95 % intervals." : ".");
     list.push({
+      name: figureName(cell, name.replace(/^actor\//, "").replaceAll("/", "_")),
       svg: await chart(
         lines(points, { title, x: "step", y, series: arms.map(({ title }) => title) }),
         caption,
@@ -205,6 +216,25 @@ function learningRates(tables: readonly CellTable[]): Section | undefined {
     );
   }
   return parts.length > 0 ? { title: "Learning rates", body: parts.join("\n") } : undefined;
+}
+
+/** What the runs of each cell share, and what each method sets. */
+function settingsOf(runs: readonly RunRecord[]): string {
+  const trained = runs.filter(({ spec }) => spec.arm !== undefined);
+  const cells = [...new Map(trained.map((run) => [cellOf(run), run.spec.cell]))];
+  const arms = ARMS.filter(({ id }) => trained.some(({ spec }) => spec.arm!.id === id));
+  return cells.map(([name, cell]) =>
+    `<h3>${escapeText(name)}</h3>` + settings(Object.entries(cell))
+  )
+    .join("\n") +
+    "<h3>Methods</h3>" +
+    settings(arms.map(({ title, objective, matchScale }) => [
+      title,
+      {
+        ...objective,
+        ...(matchScale ? { lossScaleFactor: "the warm start's harmonic length" } : {}),
+      },
+    ]));
 }
 
 function ranOn(runs: readonly RunRecord[]): string {

@@ -22,12 +22,24 @@ export interface Section {
   readonly title: string;
   /** HTML. */
   readonly body: string;
+  /** Figures below it. */
+  readonly figures?: readonly Figure[];
+}
+
+/** A drawn figure. */
+export interface Figure {
+  /** Name of its file, without suffix. */
+  readonly name: string;
+  /** The `<svg>` element. */
+  readonly svg: string;
+  /** What it shows. */
+  readonly caption: string;
 }
 
 const STYLE = `
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 24px 20px 64px; background: #fff; color: #1b1b1b;
+body { margin: 0 auto; max-width: 1160px; padding: 24px 20px 64px; background: #fff; color: #1b1b1b;
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; }
 h2 { font-size: 20px; margin: 40px 0 12px; padding-top: 12px; border-top: 1px solid #ddd; }
@@ -45,13 +57,15 @@ figcaption { color: #555; font-size: 14px; }
 .facts dd small { color: #555; font-size: 13px; display: block; }
 .scroll { overflow-x: auto; margin: 0 0 12px; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 10px; border-bottom: 1px solid #e4e4e4; text-align: right; vertical-align: top; }
+th, td { padding: 5px 8px; border-bottom: 1px solid #e4e4e4; text-align: right; vertical-align: top; }
 th { font-weight: 600; color: #444; white-space: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td { white-space: nowrap; }
 .settings { columns: 2 380px; column-gap: 32px; }
 .settings table { width: 100%; }
 .settings td { white-space: normal; overflow-wrap: anywhere; }
+.settings td:first-child { white-space: nowrap; overflow-wrap: normal; padding-right: 20px; }
+.settings td:last-child { padding-right: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px 20px; }
 .sample { border: 1px solid #ddd; border-left: 4px solid #bbb; border-radius: 4px; padding: 8px 10px; min-width: 0;
   break-inside: avoid; }
@@ -89,10 +103,19 @@ export function renderPage({ title, lead, sections }: Page): string {
 <body>
 <h1>${escapeText(title)}</h1>
 <p class="lead">${escapeText(lead)}</p>
-${sections.map(({ title, body }) => `<h2>${escapeText(title)}</h2>\n${body}`).join("\n")}
+${sections.map(sectionHtml).join("\n")}
 </body>
 </html>
 `;
+}
+
+function sectionHtml({ title, body, figures = [] }: Section): string {
+  return [
+    `<h2>${escapeText(title)}</h2>`,
+    body,
+    ...(figures.length > 0 ? [figuresHtml(figures)] : []),
+  ]
+    .join("\n");
 }
 
 /** A paragraph of plain text. */
@@ -100,13 +123,17 @@ export function paragraph(text: string): string {
   return `<p>${escapeText(text)}</p>`;
 }
 
-/** A table of plain texts. */
+/** A table of plain texts, some of them set bold. */
 export function table(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
+  rows: readonly (readonly (string | { readonly text: string; readonly clear: boolean })[])[],
 ): string {
-  const row = (cells: readonly string[], tag: "th" | "td") =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeText(cell)}</${tag}>`).join("")}</tr>`;
+  const inner = (cell: (typeof rows)[number][number]) => {
+    if (typeof cell === "string") return escapeText(cell);
+    return cell.clear ? `<b>${escapeText(cell.text)}</b>` : escapeText(cell.text);
+  };
+  const row = (cells: (typeof rows)[number], tag: "th" | "td") =>
+    `<tr>${cells.map((cell) => `<${tag}>${inner(cell)}</${tag}>`).join("")}</tr>`;
   return `<div class="scroll"><table><thead>${row(head, "th")}</thead><tbody>${
     rows.map((cells) => row(cells, "td")).join("\n")
   }</tbody></table></div>`;
@@ -132,10 +159,8 @@ export function facts(
   return `<dl class="facts">${boxes.join("")}</dl>`;
 }
 
-/** Figures side by side where there is room, each with a caption. */
-export function figures(
-  list: readonly { readonly svg: string; readonly caption: string }[],
-): string {
+/** Figures side by side where there is room, each with its caption. */
+function figuresHtml(list: readonly Figure[]): string {
   const items = list.map(({ svg, caption }) =>
     `<figure>${svg}<figcaption>${escapeText(caption)}</figcaption></figure>`
   );
@@ -175,7 +200,10 @@ export function samplePairs(
   }</div>`;
 }
 
+/** Lists and objects as `a, b` and `name value, name value`. */
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return "–";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return value.map(valueText).join(", ");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value).map(([name, part]) => `${name} ${valueText(part)}`).join(", ");
 }

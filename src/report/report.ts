@@ -12,7 +12,7 @@ import { writeFileAtomic } from "../run/atomic.ts";
 import { comparisonPage } from "./comparison_report.ts";
 import { type Page, renderPage } from "./page.ts";
 import { trainingPage } from "./training_report.ts";
-import { varianceFigures, variancePage } from "./variance_report.ts";
+import { variancePage } from "./variance_report.ts";
 
 /** What {@linkcode writeReport} wrote. */
 export interface WrittenReport {
@@ -23,13 +23,15 @@ export interface WrittenReport {
 }
 
 /**
- * Writes `report.html` into a folder of results; a study's figures also as `figures/*.svg`.
+ * Writes `report.html` into a folder of results, and its figures once more as `figures/*.svg`.
  *
  * @param dir Folder of a training run, a comparison or a variance study.
  * @throws {Deno.errors.NotFound} If it is none of them.
  */
 export async function writeReport(dir: string): Promise<WrittenReport> {
-  const html = renderPage(await pageOf(dir));
+  const page = await pageOf(dir);
+  await writeFigures(join(dir, "figures"), page);
+  const html = renderPage(page);
   const path = join(dir, "report.html");
   await writeFileAtomic(path, html);
   return { path, bytes: new TextEncoder().encode(html).length };
@@ -37,9 +39,7 @@ export async function writeReport(dir: string): Promise<WrittenReport> {
 
 async function pageOf(dir: string): Promise<Page> {
   if (await fileExists(join(dir, "variance.json"))) {
-    const report = await readVariance(join(dir, "variance.json"));
-    await writeFigures(dir, report);
-    return await variancePage(report);
+    return await variancePage(await readVariance(join(dir, "variance.json")));
   }
   if (await fileExists(join(dir, "compare.json"))) {
     return await comparisonPage(dir, await readRuns(join(dir, "runs")));
@@ -59,11 +59,10 @@ async function readVariance(path: string): Promise<VarianceReport> {
   ) as VarianceReport;
 }
 
-async function writeFigures(dir: string, report: VarianceReport): Promise<void> {
-  const folder = join(dir, "figures");
-  await Deno.mkdir(folder, { recursive: true });
-  for (const [name, { svg }] of await varianceFigures(report)) {
-    await writeFileAtomic(join(folder, `${name}.svg`), svg + "\n");
+async function writeFigures(dir: string, { sections }: Page): Promise<void> {
+  await Deno.mkdir(dir, { recursive: true });
+  for (const { name, svg } of sections.flatMap(({ figures = [] }) => figures)) {
+    await writeFileAtomic(join(dir, `${name}.svg`), svg + "\n");
   }
 }
 

@@ -11,7 +11,7 @@ import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_direct
 import { chart, type LinePoint, lines } from "./chart.ts";
 import {
   facts,
-  figures,
+  type Figure,
   type Page,
   paragraph,
   samplePairs,
@@ -36,9 +36,14 @@ export async function trainingPage(dir: string): Promise<Page> {
   const steps = metrics.filter((record) => typeof record["reward/mean"] === "number");
   const evaluations = evaluationsOf(metrics, config.task);
   const last = metrics.at(-1)?.[STEP] ?? 0;
+  const drawn = await curves(config, steps, evaluations);
   const sections: Section[] = [
     { title: "Result", body: resultOf(evaluations, steps) },
-    { title: "Curves", body: await curves(config, steps, evaluations) },
+    {
+      title: "Curves",
+      body: drawn.length > 0 ? "" : paragraph("No step has been made."),
+      figures: drawn,
+    },
   ];
   const samples = await completions(dir);
   if (samples) sections.push({ title: "Completions, first and last step", body: samples });
@@ -138,7 +143,7 @@ async function curves(
   { options }: RunConfig,
   steps: readonly MetricsRecord[],
   evaluations: readonly EvaluationAt[],
-): Promise<string> {
+): Promise<Figure[]> {
   const { promptsPerStep = 1, numGenerations = 1, maxGradNorm, maxCompletionLength } = Object
     .fromEntries(entries(options)) as Record<string, number | undefined>;
   const samples = promptsPerStep * numGenerations;
@@ -148,7 +153,7 @@ async function curves(
   };
   const each = (name: string, series: string): LinePoint[] =>
     steps.map((s) => ({ x: s[STEP], y: number(s, name), series }));
-  const list: { svg: string; caption: string }[] = [];
+  const list: Figure[] = [];
   const draw = async (
     points: readonly LinePoint[],
     options: Parameters<typeof lines>[1],
@@ -156,6 +161,7 @@ async function curves(
   ) => {
     if (points.every(({ y }) => !Number.isFinite(y))) return;
     list.push({
+      name: options.title.toLowerCase().replaceAll(/[ -]/g, "_"),
       svg: await chart(lines(points, options), `${options.title}. ${caption}`),
       caption,
     });
@@ -224,7 +230,7 @@ async function curves(
     { title: "Lost to learning", x: "step", y: "share", domain: [0, 1] },
     "Groups whose rewards are all equal teach nothing; responses at the length limit have no end.",
   );
-  return list.length > 0 ? figures(list) : paragraph("No step has been made.");
+  return list;
 }
 
 /** Completions of the first and the last step, if the run kept any. */

@@ -9,16 +9,13 @@ import { deltaLId } from "../lab/aggregation_rules.ts";
 import type { Interval } from "../lab/statistics.ts";
 import { significant, tableRules, type VarianceReport } from "../lab/variance_text.ts";
 import { chart, type ChartSpec, COLOURS, dots } from "./chart.ts";
-import { facts, figures, type Page, paragraph, settings, table } from "./page.ts";
+import { facts, type Figure, type Page, paragraph, settings, table } from "./page.ts";
 
-/** Figures of a study by name. */
-export async function varianceFigures(
-  report: VarianceReport,
-): Promise<Map<string, { svg: string; caption: string }>> {
+async function varianceFigures(report: VarianceReport): Promise<Figure[]> {
   const { profile, parameters, noise } = report.study;
-  const drawn = new Map<string, { svg: string; caption: string }>();
+  const drawn: Figure[] = [];
   const draw = async (name: string, spec: ChartSpec, caption: string) => {
-    drawn.set(name, { svg: await chart(spec, caption), caption });
+    drawn.push({ name, svg: await chart(spec, caption), caption });
   };
   await draw(
     "variance_by_length",
@@ -231,7 +228,7 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
           ["mean reward", responses.meanReward.toFixed(3)],
         ]),
       },
-      { title: "Figures", body: figures([...drawn.values()]) },
+      { title: "Figures", body: "", figures: drawn },
       {
         title: "By aggregation rule",
         body: paragraph(

@@ -19,6 +19,7 @@ import {
 } from "../../src/lab/comparison_run.ts";
 import { PRESETS } from "../../src/lab/comparison_presets.ts";
 import { comparisonTables } from "../../src/lab/comparison_table.ts";
+import { comparisonOverview } from "../../src/lab/comparison_overview.ts";
 import { comparisonMarkdown } from "../../src/lab/comparison_text.ts";
 import { provenance } from "../../src/lab/provenance.ts";
 import { Policy } from "../../src/model/policy.ts";
@@ -142,6 +143,38 @@ Deno.test("the table: intervals over seeds, differences seed by seed, nothing le
   for (const part of ["| GRPO | 3 (1 failed) |", "+0.030 [−0.036, +0.096]", "6.0 (3/3)"]) {
     assert(text.includes(part), `${part} in\n${text}`);
   }
+});
+
+Deno.test("the overview: every cell at its own rate, and which differences are clear", () => {
+  const specs = [
+    ...runSpecs([{ ...BLOCK, seeds: 3, learningRates: [1, 2] }]),
+    ...runSpecs([{
+      ...BLOCK,
+      cell: { ...CELL, maxCompletionLength: 3 },
+      seeds: 3,
+      learningRates: [1],
+    }]),
+  ];
+  const [worse, same] = [[0.4, 0.51, 0.59], [0.52, 0.58, 0.7]];
+  const runs = specs.map((spec) => {
+    const like = spec.cell.maxCompletionLength === 3 ? same : worse;
+    const own = [0.5, 0.6, 0.7][spec.seed - 1]!;
+    return record(spec, spec.arm?.id === "grpo" ? like[spec.seed - 1]! : own);
+  });
+  const [results, accuracy, reward, ...others] = comparisonOverview(comparisonTables(runs));
+  assertEquals(others, []);
+  assertEquals(results!.head.length, 3, "the other learning rate is no column");
+  assertEquals(results!.rows.map(([method]) => method!.text), ["warm start", "ΔL α = 1", "GRPO"]);
+  assertEquals(accuracy!.rows.length, 1);
+  // −0.1, −0.09, −0.11 and 0.02, −0.02, 0.
+  const [, first, second] = accuracy!.rows[0]!;
+  assertEquals(first, { text: "−0.100 [−0.125, −0.075]", clear: true });
+  assertEquals(second, { text: "+0.000 [−0.050, +0.050]", clear: false });
+  assert(accuracy!.about.includes("as 1 of 2 do"), accuracy!.about);
+  // One of eight steps has the accuracy for its reward.
+  assertEquals(reward!.rows[0]![1], { text: "−0.012 [−0.016, −0.009]", clear: true });
+  const text = comparisonMarkdown(comparisonTables(runs));
+  assert(text.includes("| GRPO | **−0.100 [−0.125, −0.075]** | +0.000 [−0.050, +0.050] |"), text);
 });
 
 Deno.test("runs from different weights, or that never reach the target, are said to be so", () => {

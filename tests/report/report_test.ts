@@ -207,6 +207,14 @@ Deno.test("the report of a comparison shows every method with its difference, an
     assertSelfContained(html);
     for (const { title } of ARMS) assertStringIncludes(html, escapeText(title));
     assertStringIncludes(html, `${records.length} runs in`);
+    assertStringIncludes(html, "lossAggregation deltaL, lossAlpha 0.5");
+    const figures = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
+    assertEquals(figures.map((name) => name.replace(/^.*-/, "")), [
+      "difference_accuracy.svg",
+      "difference_lateReward.svg",
+      "difference_meanReward.svg",
+      "reward_mean.svg",
+    ]);
     assertStringIncludes(html, "3 (1 stopped early)");
     assertStringIncludes(html, "012345");
     const markdown = await Deno.readTextFile(join(dir, "compare.md"));
