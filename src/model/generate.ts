@@ -112,6 +112,8 @@ export class Generator {
   readonly #results: Readback;
   readonly #stepsPerSubmit: number;
   readonly #shared: Tensor[] = [];
+  /** Keys that the active rows attend to in a step of the chunk being decoded, on average. */
+  #attended = 0;
   #request: GenerationRequest | undefined;
   #samples: Readback | undefined;
   #busy = false;
@@ -211,7 +213,7 @@ export class Generator {
         cache: plan.input([B, heads.keyValueHeads, M, 2, heads.headDim], "cache"),
         lengths,
         finished,
-      }, heads));
+      }, { ...heads, attended: () => this.#attended }));
     this.#recordSampling(plan, head(plan, parameters, hidden), this.#rows);
   }
 
@@ -312,6 +314,10 @@ export class Generator {
     for (let done = 1;;) {
       const times = Math.min(this.#stepsPerSubmit, maxCompletionLength - done);
       if (times > 0) work.push({ plan: this.#decode, times });
+      this.#attended = active.reduce(
+        (keys, b) => keys + prompts[promptOf[b]!]!.length + done + (times - 1) / 2,
+        0,
+      );
       const last = done + times >= maxCompletionLength;
       submit(gpu, work, last ? undefined : this.#finished);
       done += times;

@@ -65,6 +65,7 @@ export class PackedInputs {
       segments: ids([maxTokens, 5], "segments"),
       tiles: ids([maxTokens, 2], "tiles"),
       tileCount: dim("tiles"),
+      pairs: new Dim("pairs", maxTokens * (maxTokens + 1) / 2),
     };
     this.embedding = {
       order: ids([this.tokenCount], "embedding.order"),
@@ -94,6 +95,8 @@ export class PackedInputs {
     this.responses.value = packed.itemRanges.length / 2;
     this.prompts.value = packed.lastPromptRows.length;
     this.layout.tileCount.value = packed.tiles.length / 2;
+    // A token attends to every position up to its own.
+    this.layout.pairs.value = packed.positions.reduce((n, position) => n + position + 1, 0);
     const { gpu } = this.#plan;
     if (this.#isRead(this.embedding.order)) {
       const { order, pieces, runs } = embeddingIndex(packed.tokens);

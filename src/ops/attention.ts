@@ -20,7 +20,7 @@ import rowsOf from "../../kernels/attention/rows_of.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
@@ -88,7 +88,7 @@ export function attention(
   options: AttentionOptions,
 ): Tensor {
   const { heads, keyValueHeads, headDim, name = "attention" } = options;
-  const { segments, tiles, tileCount } = layout;
+  const { segments, tiles, tileCount, pairs } = layout;
   checkHeads("attention", qkv, options);
   if (segments.dtype !== "u32" || segments.capacity % SEGMENT_STRIDE !== 0) {
     throw new RangeError(
@@ -128,7 +128,14 @@ export function attention(
     scale: 1 / Math.sqrt(headDim),
     accumulate: 0,
   };
-  const out = plan.empty([tokens, heads * headDim], name);
+  const width = heads * headDim;
+  // Each product of a query and a key, or of a weight and a value, over all heads; the rows read and written.
+  const cost = (products: number, rowBytes: number) => ({
+    flops: () => 2 * products * pairs.value * width,
+    bytes: () => sizeNow(tokens) * rowBytes,
+  });
+  const keyWidth = keyValueHeads * headDim;
+  const out = plan.empty([tokens, width], name);
   const lse = plan.empty([tokens, heads], `${name}.lse`);
   plan.dispatch({
     kernel: kernel("forward"),
@@ -136,6 +143,7 @@ export function attention(
     bindings: { ...table, qkv, out, lse },
     params,
     workgroups: () => tileCount.value * heads,
+    cost: cost(2, 4 * (2 * width + 2 * keyWidth)),
   });
 
   plan.onBackward([qkv], [out], () => {
@@ -150,6 +158,7 @@ export function attention(
         bindings: { ...table, qkv, saved_out: out, saved_lse: lse, dout, row_dot: rowDot, dqkv },
         params: backwardParams,
         workgroups: () => tileCount.value * heads,
+        cost: cost(3, 4 * (4 * width + 2 * keyWidth)),
       });
       plan.dispatch({
         kernel: kernel("backward_key"),
@@ -157,6 +166,7 @@ export function attention(
         bindings: { ...table, qkv, saved_lse: lse, dout, saved_row_dot: rowDot, dqkv },
         params: backwardParams,
         workgroups: () => tileCount.value * keyValueHeads,
+        cost: cost(4, 4 * (2 * width + 4 * keyWidth)),
       });
     });
   });

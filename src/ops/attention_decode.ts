@@ -48,6 +48,8 @@ export interface AttentionDecodeOptions extends HeadLayout {
    * `"rows"` on software adapters. The choice must not depend on the batch: results differ in their last bits.
    */
   lanes?: "keys" | "rows";
+  /** Keys that the rows attend to, summed over the rows: for profiles, which say nothing of arithmetic without. */
+  attended?: () => number;
   /** Name of the output below the current scope. Default `"attention"`. */
   name?: string;
 }
@@ -70,7 +72,7 @@ export function attentionDecode(
   options: AttentionDecodeOptions,
 ): Tensor {
   const { qkv, slots, promptQkv, promptRanges, cache, lengths, finished } = inputs;
-  const { heads, keyValueHeads, headDim, theta, name = "attention" } = options;
+  const { heads, keyValueHeads, headDim, theta, attended, name = "attention" } = options;
   checkHeads("attentionDecode", qkv, options);
   checkHeads("attentionDecode", promptQkv, options);
   const rows: Size = qkv.shape[0]!;
@@ -140,6 +142,13 @@ export function attentionDecode(
       scale: 1 / Math.sqrt(headDim),
     },
     workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,
+    ...attended && {
+      cost: {
+        flops: () => 4 * attended() * heads * headDim,
+        bytes: () =>
+          8 * (attended() * keyValueHeads + sizeNow(rows) * (heads + keyValueHeads)) * headDim,
+      },
+    },
   });
   return out;
 }

@@ -27,6 +27,8 @@ export interface PackedLayout {
   tiles: Tensor;
   /** Tiles in use. */
   tileCount: Dim;
+  /** Pairs of a query and a key that it attends to, for profiles. */
+  pairs: Dim;
   /** (T) u32: distance of each token from the start of its prompt. */
   positions: Tensor;
 }

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Gpu } from "../../src/gpu/device.ts";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { Profiler } from "../../src/gpu/profile.ts";
 import { type GenerationRequest, Generator } from "../../src/model/generate.ts";
 import type { Policy } from "../../src/model/policy.ts";
+import { headsOf } from "../../src/model/transformer.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
@@ -100,6 +102,35 @@ Deno.test("a generator serves smaller batches as one made for them would", async
           assert(first.completions.every((c) => c.length <= 7));
         })),
   );
+});
+
+Deno.test("a profile of generation states attention's arithmetic", async () => {
+  const gpu = await openGpu();
+  if (!gpu.adapter.timestamps) return await gpu.close();
+  await withPolicy(gpu, (policy) =>
+    withGenerator(policy, 3, async (generator) => {
+      const profiler = gpu.profiler = new Profiler(gpu);
+      try {
+        await generator.run({ ...REQUEST, eosTokenIds: [] });
+        await profiler.collect();
+      } finally {
+        gpu.profiler = undefined;
+        profiler.destroy();
+      }
+      const { heads, headDim } = headsOf(policy.parameters);
+      const flops = (path: string) =>
+        [...profiler.entries.values()].find((e) => `${e.plan}: ${e.label}`.endsWith(path))?.flops;
+      const prompts = REQUEST.prompts.map((ids) => ids.length);
+      const prefill = prompts.reduce((n, p) => n + p * (p + 1) / 2, 0);
+      let decode = 0;
+      for (const p of prompts) {
+        // The last token of a completion is never decoded.
+        for (let t = 1; t < M; t++) decode += REQUEST.numGenerations * (p + t);
+      }
+      assertEquals(flops("attention.forward"), 4 * heads * headDim * prefill);
+      assertEquals(flops("attention.decode"), 4 * heads * headDim * decode);
+    }));
+  await gpu.close();
 });
 
 Deno.test("a generator refuses more than it was made for", async (t) => {

@@ -47,6 +47,7 @@ function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): 
         tiles: tiles!,
         positions: positions!,
         tileCount: new Dim("tiles", tiles!.capacity / 2),
+        pairs: new Dim("pairs", tokens * tokens),
       };
       return { out: attention(plan, qkv!, layout, heads) };
     },
@@ -193,6 +194,7 @@ Deno.test("attention() refuses shapes that do not fit", async (t) => {
       tiles: u32(1, 2),
       positions: u32(3),
       tileCount: new Dim("tiles", 1),
+      pairs: new Dim("pairs", 6),
     };
     const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
     const refuses = (width: number, changed: Partial<typeof layout>, message: string) =>
