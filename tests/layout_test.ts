@@ -25,7 +25,7 @@ const HEIGHT: Readonly<Record<string, number>> = {
   cli: 7,
 };
 
-/** Folders that hold no source of ours: git's own, run results, installed packages. */
+/** Names that hold no source of ours: git's own, run results, installed packages. */
 const SKIPPED = new Set([".git", "runs", "node_modules"]);
 
 /** Paths of all files below `folder` (from the root, with `/`), sorted; none if it does not exist. */
@@ -33,8 +33,9 @@ function filesBelow(folder: string): string[] {
   const found: string[] = [];
   const visit = (path: string) => {
     for (const entry of Deno.readDirSync(new URL(path, ROOT))) {
+      if (SKIPPED.has(entry.name)) continue; // .git is a file in a worktree
       if (entry.isFile) found.push(path + entry.name);
-      if (entry.isDirectory && !SKIPPED.has(entry.name)) visit(`${path}${entry.name}/`);
+      if (entry.isDirectory) visit(`${path}${entry.name}/`);
     }
   };
   try {
