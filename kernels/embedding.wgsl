@@ -1,5 +1,6 @@
 // Table look-up: y[t] = table[tokens[t]], and its gradient without scattered additions.
-// table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read as vec4.
+// table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read in fours.
+// prelude/stored_*.wgsl is appended, for the table.
 // For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
 // lists the run of pieces of every id, so that each sum has one fixed order.
 // forward, forward_rows: one team per token. backward_pieces, backward_runs: one lane per four columns of a piece or run.
@@ -14,7 +15,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> table: array<vec4f>;
+@group(0) @binding(1) var<storage, read> table: array<StoredFour>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
@@ -28,7 +29,7 @@ fn forward(
     if (row >= params.rows) { return; }
     let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
     for (var c = lane; c < params.columns; c += LANES) {
-        y[row * params.columns + c] = table[begin + c];
+        y[row * params.columns + c] = four_of(table[begin + c]);
     }
 }
 
@@ -45,7 +46,7 @@ fn forward_rows(
     if (row >= params.rows) { return; }
     let begin = min(tokens[rows_of[row]], params.vocabulary - 1u) * params.columns;
     for (var c = lane; c < params.columns; c += LANES) {
-        y[row * params.columns + c] = table[begin + c];
+        y[row * params.columns + c] = four_of(table[begin + c]);
     }
 }
 

@@ -1,5 +1,5 @@
 // out[M, N] = a[M, K] · b[K, N]: the gradient of a linear layer's input, with b its weight. For devices with subgroups of
-// at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. K is a multiple of 4, N of 8, M is arbitrary.
+// at least 8 lanes; rows.wgsl, eight_*.wgsl and weights_*.wgsl are appended. K is a multiple of 4, N of 8, M is arbitrary.
 // rows<R>: one workgroup per tile of R x 64 outputs, eight columns to a lane.
 
 struct Params {
@@ -10,7 +10,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<Eight>;
+@group(0) @binding(2) var<storage, read> b: array<Weights>;
 @group(0) @binding(3) var<storage, read_write> out: array<Eight>;
 
 override ACCUMULATE: bool = false;   // add to out
@@ -32,8 +32,8 @@ fn load_parts(i: u32, stride: u32) -> Parts {
     let b2 = b[i + 2u * stride];
     let b3 = b[i + 3u * stride];
     return Parts(
-        mat4x4f(even(b0), even(b1), even(b2), even(b3)),
-        mat4x4f(odd(b0), odd(b1), odd(b2), odd(b3)),
+        mat4x4f(even_weights(b0), even_weights(b1), even_weights(b2), even_weights(b3)),
+        mat4x4f(odd_weights(b0), odd_weights(b1), odd_weights(b2), odd_weights(b3)),
     );
 }
 

@@ -1,5 +1,6 @@
 // out[M, N] = a[M, K] · b[N, K]ᵀ (+ bias[N]): a linear layer with its weight b as Hugging Face stores it. For devices with
-// subgroups of at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. K is a multiple of 8, N of 4, M is arbitrary.
+// subgroups of at least 8 lanes; rows.wgsl, eight_*.wgsl and weights_*.wgsl are appended. K is a multiple of 8, N of 4, M is
+// arbitrary.
 // rows<R>: one workgroup per tile of R x 32 outputs, four columns to a lane.
 
 struct Params {
@@ -10,7 +11,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Eight>;
-@group(0) @binding(2) var<storage, read> b: array<Eight>;
+@group(0) @binding(2) var<storage, read> b: array<Weights>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
@@ -39,8 +40,8 @@ fn load_parts(i: u32, stride: u32) -> Parts {
     let w2 = b[i + 2u * stride];
     let w3 = b[i + 3u * stride];
     return Parts(
-        transpose(mat4x4f(even(w0), even(w1), even(w2), even(w3))),
-        transpose(mat4x4f(odd(w0), odd(w1), odd(w2), odd(w3))),
+        transpose(mat4x4f(even_weights(w0), even_weights(w1), even_weights(w2), even_weights(w3))),
+        transpose(mat4x4f(odd_weights(w0), odd_weights(w1), odd_weights(w2), odd_weights(w3))),
     );
 }
 

@@ -1,4 +1,5 @@
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element, on any device.
+// prelude/stored_*.wgsl is appended, for b.
 // One workgroup of 64 invocations per tile of 32 x 32 outputs, 4 x 4 to each invocation: rows next to each other, columns
 // eight apart, so that neighbours load neighbouring columns. The sum runs over the inner size in ascending order.
 
@@ -14,12 +15,16 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 override ACCUMULATE: bool = false;   // add to out
 override BIAS: bool = false;         // sums begin with bias
+
+fn weight(i: u32) -> f32 {
+    return one_of(b[i / PER_STORED], i);
+}
 
 fn put(row: u32, column: u32, sum: f32) {
     if (row < params.rows && column < params.columns) {
@@ -59,7 +64,7 @@ fn tile32(
     var i = from_row * params.a_row;
     var j = from_column * params.b_column;
     for (var k = 0u; k < params.inner; k++) {
-        let part = vec4f(b[j.x], b[j.y], b[j.z], b[j.w]);
+        let part = vec4f(weight(j.x), weight(j.y), weight(j.z), weight(j.w));
         s0 += a[i.x] * part;
         s1 += a[i.y] * part;
         s2 += a[i.z] * part;

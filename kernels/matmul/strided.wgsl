@@ -1,5 +1,5 @@
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element. For devices with
-// subgroups of at least 8 lanes; rows.wgsl is appended.
+// subgroups of at least 8 lanes; rows.wgsl and prelude/stored_*.wgsl (for b) are appended.
 // rows<R>: one workgroup per tile of R x 32 outputs.
 
 struct Params {
@@ -14,12 +14,16 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 override ACCUMULATE: bool = false;   // add to out
 override BIAS: bool = false;         // sums begin with bias
+
+fn weight(i: u32) -> f32 {
+    return one_of(b[i / PER_STORED], i);
+}
 
 fn put(at: Place, row: u32, sum: vec4f) {
     if (row < params.rows) {
@@ -84,7 +88,7 @@ fn load_parts(columns: vec4u, step: u32) -> mat4x4f {
 
 fn load_part(columns: vec4u, step: u32) -> vec4f {
     let i = columns * params.b_column + min(step, params.inner - 1u) * params.b_inner;
-    return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
+    return vec4f(weight(i.x), weight(i.y), weight(i.z), weight(i.w));
 }
 
 @compute @workgroup_size(8)

@@ -10,7 +10,7 @@
 import { dryDevice } from "./dry_device.ts";
 import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 import type { Profiler } from "./profile.ts";
-import { type DType, type Size, Tensor } from "./tensor.ts";
+import { bytesOf, type DType, LARGEST_HALF, type Size, Tensor } from "./tensor.ts";
 
 /** What an adapter says of itself, and the features this engine makes use of. */
 export interface AdapterSummary {
@@ -299,9 +299,9 @@ export class Gpu {
    * Writes host values to the start of a tensor.
    *
    * @param tensor The destination; must have memory.
-   * @param values At most as many values as the tensor holds.
+   * @param values At most as many values as the tensor holds. `f16` rounds them to the nearest, ties to even.
    * @param elementOffset Where in the tensor to begin. Default 0.
-   * @throws {RangeError} If the values do not fit.
+   * @throws {RangeError} If the values do not fit, or `f16` would make one of them infinite.
    */
   write(tensor: Tensor, values: ArrayLike<number>, elementOffset = 0): void {
     this.check();
@@ -311,16 +311,17 @@ export class Gpu {
       );
     }
     if (values.length === 0) return;
-    const ArrayType = tensor.dtype === "f32"
-      ? Float32Array
-      : tensor.dtype === "u32"
-      ? Uint32Array
-      : Int32Array;
-    const data = values instanceof ArrayType ? values : ArrayType.from(values);
+    const { dtype } = tensor;
+    const ArrayType = dtype === "f32" ? Float32Array : dtype === "u32" ? Uint32Array : Int32Array;
+    const data = dtype === "f16"
+      ? toHalves(tensor, values, elementOffset)
+      : values instanceof ArrayType
+      ? values
+      : ArrayType.from(values);
     const { buffer, offset } = tensor.storage;
     this.device.queue.writeBuffer(
       buffer,
-      offset + elementOffset * 4,
+      offset + bytesOf(elementOffset, dtype),
       data.buffer as ArrayBuffer,
       data.byteOffset,
       data.byteLength,
@@ -381,6 +382,31 @@ export class Gpu {
     this.device.destroy();
     await this.device.lost;
   }
+}
+
+/** Values as halves, in whole words. */
+function toHalves(
+  { name, capacity }: Tensor,
+  values: ArrayLike<number>,
+  elementOffset: number,
+): Float16Array<ArrayBuffer> {
+  const end = elementOffset + values.length;
+  if (elementOffset % 2 !== 0 || (end % 2 !== 0 && end !== capacity)) {
+    throw new RangeError(
+      `Cannot write values ${elementOffset} to ${end} of ${name}: f16 is written two at a time`,
+    );
+  }
+  const halves = new Float16Array(Math.ceil(values.length / 2) * 2);
+  for (let i = 0; i < values.length; i++) {
+    if (Math.abs(values[i]!) > LARGEST_HALF) {
+      throw new RangeError(
+        `Cannot store ${values[i]} at ${elementOffset + i} of ${name}: f16 holds numbers from ` +
+          `-${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
+      );
+    }
+    halves[i] = values[i]!;
+  }
+  return halves;
 }
 
 /**

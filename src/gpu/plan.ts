@@ -216,7 +216,7 @@ export class Plan {
       }
       return write(existing, true);
     }
-    const dx = new Tensor(x.shape, x.dtype, `${x.name}.grad`);
+    const dx = new Tensor(x.shape, "f32", `${x.name}.grad`);
     this.#virtual.add(dx);
     this.#gradients.set(x, dx);
     write(dx, false);

@@ -7,7 +7,7 @@
 
 import type { Gpu } from "./device.ts";
 import type { Plan } from "./plan.ts";
-import type { Tensor } from "./tensor.ts";
+import { bytesOf, type DType, type Tensor } from "./tensor.ts";
 
 /** One thing to do in a submit. */
 export type Work =
@@ -19,7 +19,7 @@ export type Work =
   /** Copy a tensor's values into another of the same size, in another buffer. */
   | { readonly copy: Tensor; readonly to: Tensor };
 
-/** A typed copy of a tensor's values. */
+/** A typed copy of a tensor's values; those of `f16` come as float32. */
 export type HostArray =
   | Float32Array<ArrayBuffer>
   | Uint32Array<ArrayBuffer>
@@ -54,7 +54,7 @@ export class Readback {
     let at = 0;
     for (const tensor of this.tensors) {
       const { buffer, offset } = tensor.storage;
-      const bytes = tensor.length * 4;
+      const bytes = bytesOf(tensor.length, tensor.dtype);
       if (bytes > 0) encoder.copyBufferToBuffer(buffer, offset, this.#staging, at, bytes);
       at += bytes;
     }
@@ -62,7 +62,7 @@ export class Readback {
 
   /** Waits for the copies and returns one typed array per tensor. */
   async take(): Promise<HostArray[]> {
-    const bytes = this.tensors.reduce((n, t) => n + t.length * 4, 0);
+    const bytes = this.tensors.reduce((n, t) => n + bytesOf(t.length, t.dtype), 0);
     const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
     if (this.#gpu.mapsSynchronously) this.#gpu.background(pending);
     else await pending;
@@ -71,14 +71,11 @@ export class Readback {
     await this.#gpu.yieldNowAndThen();
     this.#gpu.counters.bytesFromGpu += bytes;
     let at = 0;
-    return this.tensors.map((tensor) => {
-      const ArrayType = tensor.dtype === "f32"
-        ? Float32Array
-        : tensor.dtype === "u32"
-        ? Uint32Array
-        : Int32Array;
-      const array = new ArrayType(copy, at, tensor.length);
-      at += tensor.length * 4;
+    return this.tensors.map(({ dtype, length }) => {
+      const array = dtype === "f16"
+        ? Float32Array.from(new Float16Array(copy, at, length))
+        : new (hostArrayType(dtype))(copy, at, length);
+      at += bytesOf(length, dtype);
       return array;
     });
   }
@@ -87,6 +84,10 @@ export class Readback {
   destroy(): void {
     this.#gpu.destroyBuffer(this.#staging);
   }
+}
+
+function hostArrayType(dtype: DType) {
+  return dtype === "u32" ? Uint32Array : dtype === "i32" ? Int32Array : Float32Array;
 }
 
 /**
@@ -109,18 +110,20 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
     if ("clear" in item) {
       endPass();
       const { buffer, offset } = item.clear.storage;
-      encoder.clearBuffer(buffer, offset, item.clear.length * 4);
+      encoder.clearBuffer(buffer, offset, bytesOf(item.clear.length, item.clear.dtype));
       continue;
     }
     if ("copy" in item) {
       endPass();
       const [from, to] = [item.copy.storage, item.to.storage];
-      if (item.copy.length !== item.to.length) {
+      const { length, dtype } = item.copy;
+      if (length !== item.to.length || dtype !== item.to.dtype) {
         throw new RangeError(
-          `Cannot copy ${item.copy.name} of ${item.copy.length} values to ${item.to.name} of ${item.to.length}`,
+          `Cannot copy ${item.copy.name} of ${length} values to ${item.to.name} of ${item.to.length} ` +
+            `(${dtype} to ${item.to.dtype})`,
         );
       }
-      const bytes = item.copy.length * 4;
+      const bytes = bytesOf(length, dtype);
       encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
       continue;
     }
@@ -162,11 +165,7 @@ export async function readTensor(
 ): Promise<HostArray> {
   const { length } = tensor;
   if (length <= pieceLength) return await readPiece(gpu, tensor);
-  const all = tensor.dtype === "f32"
-    ? new Float32Array(length)
-    : tensor.dtype === "u32"
-    ? new Uint32Array(length)
-    : new Int32Array(length);
+  const all = new (hostArrayType(tensor.dtype))(length);
   for (let elementOffset = 0; elementOffset < length; elementOffset += pieceLength) {
     const piece = tensor.view([Math.min(pieceLength, length - elementOffset)], { elementOffset });
     all.set(await readPiece(gpu, piece), elementOffset);
@@ -223,7 +222,7 @@ export async function locateNonFinite(gpu: Gpu, plan: Plan): Promise<NonFinite |
     gpu.device.queue.submit([encoder.finish()]);
     for (const binding of command.kernel.bindings) {
       const tensor = command.bindings[binding.name]!;
-      if (!binding.writes || tensor.dtype !== "f32") continue;
+      if (!binding.writes || !["f32", "f16"].includes(tensor.dtype)) continue;
       const values = await readTensor(gpu, tensor);
       const index = values.findIndex((v) => !Number.isFinite(v));
       if (index >= 0) {

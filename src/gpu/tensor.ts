@@ -7,8 +7,21 @@
  * @module
  */
 
-/** Element types of a tensor; each is four bytes. */
-export type DType = "f32" | "u32" | "i32";
+/** Element types of a tensor. Two `f16` share a word; kernels compute in float32 whatever is stored. */
+export type DType = "f32" | "f16" | "u32" | "i32";
+
+/** Bytes of one element. */
+export function bytesPerElement(dtype: DType): number {
+  return dtype === "f16" ? 2 : 4;
+}
+
+/** Bytes of so many elements, in whole words. */
+export function bytesOf(elements: number, dtype: DType): number {
+  return Math.ceil(elements * bytesPerElement(dtype) / 4) * 4;
+}
+
+/** The largest magnitude that `f16` holds. */
+export const LARGEST_HALF = 65504;
 
 /**
  * A size that is known only when a plan runs, up to a capacity that memory is planned for.
@@ -150,7 +163,7 @@ export class Tensor {
 
   /** Bytes memory is planned for. */
   get byteLength(): number {
-    return this.capacity * 4;
+    return bytesOf(this.capacity, this.dtype);
   }
 
   /** Whether the memory exists yet. */
@@ -186,7 +199,7 @@ export class Tensor {
     const elementOffset = options.elementOffset ?? 0;
     const view = new Tensor(shape, this.dtype, options.name ?? this.name, {
       tensor: this,
-      byteOffset: elementOffset * 4,
+      byteOffset: elementOffset * bytesPerElement(this.dtype),
     });
     if (elementOffset + view.capacity > this.capacity) {
       throw new RangeError(

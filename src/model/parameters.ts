@@ -4,13 +4,16 @@
  * Matrices that are multiplied with the same input lie next to each other, so that q, k and v are one product, and gate
  * and up another. Their Hugging Face tensors are plain sub-ranges.
  *
+ * With f16 there is a rounded copy beside the values, laid out like them, and the matrices are views of that: what
+ * multiplies reads half the bytes, while the optimizer adds small steps to the float32 values.
+ *
  * @module
  */
 
 import type { Gpu } from "../gpu/device.ts";
 import { Random } from "../gpu/random.ts";
-import { readTensor } from "../gpu/submit.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { readTensor, type Work } from "../gpu/submit.ts";
+import { LARGEST_HALF, type Tensor } from "../gpu/tensor.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
 
 /** Weights of one decoder layer; matrices are [out, in]. */
@@ -41,11 +44,17 @@ export interface ParameterRange {
   readonly length: number;
 }
 
+/** How a policy's matrices and its cache of keys and values are stored; everything is computed in float32. */
+export type StoredDType = "f32" | "f16";
+
+/** What a {@linkcode StoredDType} may be. */
+export const STORED_DTYPES: readonly StoredDType[] = ["f32", "f16"];
+
 /** Stream number of parameter initialisation among the uses of a seed. */
 const INITIALISATION = 1;
 
 /** Blocks begin at multiples of this many elements, because bindings begin at multiples of 256 bytes. */
-const ALIGNMENT = 64;
+const ALIGNMENT: Readonly<Record<StoredDType, number>> = { f32: 64, f16: 128 };
 
 /** Sub-paths that lie next to each other in memory, in this order. */
 const FUSED: readonly (readonly string[])[] = [
@@ -58,8 +67,12 @@ const FUSED: readonly (readonly string[])[] = [
 export class Parameters {
   /** What they belong to. */
   readonly config: PolicyConfig;
-  /** All values, flat (n). */
+  /** How the matrices are stored. */
+  readonly dtype: StoredDType;
+  /** All values, flat (n) f32. */
   readonly values: Tensor;
+  /** The values rounded to f16, flat (n), where matrices are stored so. */
+  readonly halves: Tensor | undefined;
   /** (V, C). */
   readonly embedding: Tensor;
   /** Per layer. */
@@ -71,7 +84,7 @@ export class Parameters {
 
   readonly #gpu: Gpu;
   readonly #ranges = new Map<string, ParameterRange>();
-  readonly #blocks: Tensor[] = [];
+  readonly #blocks: { readonly tensor: Tensor; readonly offset: number }[] = [];
   #gradients: Tensor | undefined;
 
   /**
@@ -79,14 +92,22 @@ export class Parameters {
    *
    * @param gpu The device.
    * @param config A complete configuration.
+   * @param dtype How matrices are stored. Default `"f32"`.
    */
-  constructor(gpu: Gpu, config: PolicyConfig) {
+  constructor(gpu: Gpu, config: PolicyConfig, dtype: StoredDType = "f32") {
+    if (!STORED_DTYPES.includes(dtype)) {
+      throw new RangeError(
+        `dtype must be one of ${STORED_DTYPES.join(", ")}: current value is ${dtype}`,
+      );
+    }
     this.#gpu = gpu;
     this.config = config;
+    this.dtype = dtype;
+    const alignment = ALIGNMENT[dtype];
     const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
     let length = 0;
     const place = (names: readonly string[]): { offset: number; shape: number[] } => {
-      const offset = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+      const offset = Math.ceil(length / alignment) * alignment;
       length = offset;
       let rows = 0;
       for (const name of names) {
@@ -109,11 +130,16 @@ export class Parameters {
       const fused = FUSED.find((list) => list[0] === name.slice(prefix.length));
       blocks.set(name, place(fused ? fused.map((part) => prefix + part) : [name]));
     }
-    this.values = gpu.tensor([Math.ceil(length / ALIGNMENT) * ALIGNMENT], { name: "parameters" });
+    const shape = [Math.ceil(length / alignment) * alignment];
+    this.values = gpu.tensor(shape, { name: "parameters" });
+    this.halves = dtype === "f16"
+      ? gpu.tensor(shape, { dtype, name: "parameters in f16" })
+      : undefined;
     const block = (name: string): Tensor => {
       const { offset, shape } = blocks.get(name)!;
-      const tensor = this.values.view(shape, { elementOffset: offset, name });
-      this.#blocks.push(tensor);
+      const stored = shape.length === 2 && this.halves ? this.halves : this.values;
+      const tensor = stored.view(shape, { elementOffset: offset, name });
+      this.#blocks.push({ tensor, offset });
       return tensor;
     };
     this.embedding = block("model.embed_tokens.weight");
@@ -142,10 +168,10 @@ export class Parameters {
   get gradients(): Tensor {
     if (!this.#gradients) {
       this.#gradients = this.#gpu.tensor([this.values.capacity], { name: "gradients" });
-      for (const block of this.#blocks) {
-        block.grad = this.#gradients.view(block.shape, {
-          elementOffset: block.rootOffset / 4,
-          name: `${block.name}.grad`,
+      for (const { tensor, offset } of this.#blocks) {
+        tensor.grad = this.#gradients.view(tensor.shape, {
+          elementOffset: offset,
+          name: `${tensor.name}.grad`,
         });
       }
     }
@@ -181,7 +207,8 @@ export class Parameters {
   /**
    * Writes one parameter.
    *
-   * @throws {RangeError} If there is no parameter of that name, or the number of values differs.
+   * @throws {RangeError} If there is no parameter of that name, the number of values differs, or one is beyond what f16
+   * holds where the matrices are stored so.
    */
   write(name: string, values: Float32Array): void {
     const range = this.range(name);
@@ -190,7 +217,26 @@ export class Parameters {
         `Parameter ${name} has ${range.length} values [${range.shape}]: got ${values.length}`,
       );
     }
+    if (this.halves && range.shape.length === 2) {
+      const outside = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
+      if (outside >= 0) {
+        throw new RangeError(
+          `${name} has ${
+            values[outside]
+          } at ${outside}, and f16 holds numbers from -${LARGEST_HALF} ` +
+            `to ${LARGEST_HALF}: use dtype f32`,
+        );
+      }
+      this.#gpu.write(this.halves, values, range.offset);
+    }
     this.#gpu.write(this.values, values, range.offset);
+  }
+
+  /** What makes these values those of another policy of the same shape and dtype. */
+  copyFrom(other: Parameters): Work[] {
+    const copies: Work[] = [{ copy: other.values, to: this.values }];
+    if (other.halves && this.halves) copies.push({ copy: other.halves, to: this.halves });
+    return copies;
   }
 
   /**
@@ -225,6 +271,7 @@ export class Parameters {
   /** Releases the memory. */
   destroy(): void {
     this.#gpu.destroyTensor(this.values);
+    if (this.halves) this.#gpu.destroyTensor(this.halves);
     if (this.#gradients) this.#gpu.destroyTensor(this.#gradients);
   }
 }

@@ -21,12 +21,22 @@ import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf
 import { checkDeviceLimits } from "./limits.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { PromptGroup } from "./packing.ts";
-import { Parameters } from "./parameters.ts";
+import { Parameters, type StoredDType } from "./parameters.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 import { encode, head } from "./transformer.ts";
 
 /** Bytes written to the device before their copies are flushed. */
 const FLUSH_BYTES = 2 ** 26;
+
+/** How a policy is kept on the device. */
+export interface PolicyStorageOptions {
+  /**
+   * How matrices and the cache of keys and values are stored. `"f16"` halves what products and decoding read, and needs
+   * no feature of the device; everything is computed in float32, and training keeps float32 weights beside them, which
+   * are what is saved. Default `"f32"`.
+   */
+  dtype?: StoredDType;
+}
 
 /** Options of {@linkcode Policy.generate}. */
 export interface GenerateOptions {
@@ -73,13 +83,14 @@ export class Policy {
   private constructor(
     gpu: Gpu,
     config: PolicyConfig,
+    { dtype }: PolicyStorageOptions,
     tokenizerFiles: TokenizerFiles = new Map(),
   ) {
     checkDeviceLimits(gpu, config);
     this.gpu = gpu;
     this.tokenizerFiles = tokenizerFiles;
     this.config = config;
-    this.parameters = new Parameters(gpu, config);
+    this.parameters = new Parameters(gpu, config, dtype);
   }
 
   /**
@@ -87,11 +98,15 @@ export class Policy {
    *
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
-   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0.
+   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. `dtype` they are stored in.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
-  static create(gpu: Gpu, config: PolicyConfigOptions, options: { seed?: number } = {}): Policy {
-    const policy = new Policy(gpu, resolveConfig(config));
+  static create(
+    gpu: Gpu,
+    config: PolicyConfigOptions,
+    options: PolicyStorageOptions & { seed?: number } = {},
+  ): Policy {
+    const policy = new Policy(gpu, resolveConfig(config), options);
     policy.parameters.initialise(options.seed ?? 0);
     return policy;
   }
@@ -101,10 +116,15 @@ export class Policy {
    *
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
+   * @param options `dtype` the weights are stored in.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
-  static zeros(gpu: Gpu, config: PolicyConfigOptions): Policy {
-    return new Policy(gpu, resolveConfig(config));
+  static zeros(
+    gpu: Gpu,
+    config: PolicyConfigOptions,
+    options: PolicyStorageOptions = {},
+  ): Policy {
+    return new Policy(gpu, resolveConfig(config), options);
   }
 
   /**
@@ -112,12 +132,14 @@ export class Policy {
    *
    * @param gpu The device.
    * @param dir The folder.
+   * @param options `dtype` the weights are stored in on the device, whatever the folder has.
    * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
-   * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then.
+   * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then. If a weight is
+   * beyond what f16 holds.
    */
-  static async load(gpu: Gpu, dir: string): Promise<Policy> {
+  static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
     using checkpoint = await loadCheckpoint(dir);
-    const policy = new Policy(gpu, checkpoint.config, await readTokenizerFiles(dir));
+    const policy = new Policy(gpu, checkpoint.config, options, await readTokenizerFiles(dir));
     try {
       let pending = 0;
       for (const name of checkpoint.names) {
@@ -146,6 +168,11 @@ export class Policy {
   async save(dir: string, options: SaveCheckpointOptions = {}): Promise<void> {
     await saveCheckpoint(dir, this.config, await this.parameters.read(), options);
     await writeTokenizerFiles(dir, this.tokenizerFiles);
+  }
+
+  /** How matrices and the cache are stored. */
+  get dtype(): StoredDType {
+    return this.parameters.dtype;
   }
 
   /** The ids that end a completion by the configuration; may be empty. */

@@ -6,8 +6,15 @@
 
 import code from "../../kernels/embedding.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
-import { type Dim, formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { teamKernel, teamLanes } from "./prelude.ts";
+import {
+  bytesPerElement,
+  type Dim,
+  formatShape,
+  sizeLimit,
+  sizeNow,
+  type Tensor,
+} from "../gpu/tensor.ts";
+import { teamKernel, teamLanes, withStored } from "./prelude.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
 const PIECE = 128;
@@ -73,7 +80,7 @@ export function embeddingIndex(
  * Ids must be below V: the kernel reads the last row for others, it does not report them.
  *
  * @param plan Where to record.
- * @param table (V, C), C a multiple of 4.
+ * @param table (V, C), C a multiple of 4; f32 or f16.
  * @param tokens Ids, u32 (T).
  * @param index The tokens sorted by id; needed where the table wants a gradient.
  * @param options `name` of the output below the current scope, `"embedding"` by default; `rows`, u32 (R), to look up
@@ -105,7 +112,8 @@ export function embedding(
   const { gpu } = plan;
   const rows = (rowsOf ?? tokens).shape[0]!;
   const columns = width / 4;
-  const kernel = (entryPoint: string) => teamKernel(gpu, { name: "embedding", code, entryPoint });
+  const kernel = (entryPoint: string) =>
+    teamKernel(gpu, withStored({ name: "embedding", code, entryPoint }, table));
   const params = {
     rows,
     columns,
@@ -120,7 +128,7 @@ export function embedding(
     bindings: { table, tokens, y, ...(rowsOf ? { rows_of: rowsOf } : {}) },
     params,
     workgroups: rows,
-    cost: { bytes: () => sizeNow(rows) * width * 8 },
+    cost: { bytes: () => sizeNow(rows) * width * (4 + bytesPerElement(table.dtype)) },
   });
 
   if (rowsOf) return y;

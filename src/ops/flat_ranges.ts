@@ -7,8 +7,8 @@
 import type { Plan } from "../gpu/plan.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
-/** Ranges begin at multiples of this many four-byte elements, the largest alignment WebGPU may ask for. */
-const ALIGNMENT = 64;
+/** Ranges begin at multiples of this many elements: for those of two bytes the largest alignment WebGPU may ask for. */
+const ALIGNMENT = 128;
 
 /** Options of ops over flat arrays that may be larger than the device can bind. */
 export interface FlatOptions {
@@ -30,7 +30,7 @@ export interface FlatRange {
  * @param plan Decides the device's limit.
  * @param length Elements of four bytes.
  * @param options `maxBindingBytes`, to stay below the device's limit.
- * @throws {RangeError} If not even 64 elements may be bound.
+ * @throws {RangeError} If not even 128 elements may be bound.
  */
 export function flatRanges(plan: Plan, length: number, options: FlatOptions = {}): FlatRange[] {
   const bytes = options.maxBindingBytes ?? plan.gpu.device.limits.maxStorageBufferBindingSize;

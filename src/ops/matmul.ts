@@ -15,25 +15,51 @@ import splitSum from "../../kernels/matmul/split_sum.wgsl" with { type: "text" }
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
 import tiled from "../../kernels/matmul/tiled.wgsl" with { type: "text" };
 import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
+import weightsF16U32 from "../../kernels/matmul/weights_f16_u32.wgsl" with { type: "text" };
+import weightsF16U64 from "../../kernels/matmul/weights_f16_u64.wgsl" with { type: "text" };
+import weightsF32 from "../../kernels/matmul/weights_f32.wgsl" with { type: "text" };
 import type { AdapterSummary } from "../gpu/device.ts";
+import type { KernelDescriptor } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import {
+  bytesPerElement,
+  type DType,
+  formatShape,
+  type Size,
+  sizeLimit,
+  sizeNow,
+  type Tensor,
+} from "../gpu/tensor.ts";
 import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
+import { withStored } from "./prelude.ts";
 
-/** Source of a kernel file with the snippets it needs. */
-function source(file: Variant["file"] | "split_sum", adapter: AdapterSummary): string {
-  const eight = adapter.isFallback && adapter.int64 ? eightU64 : eightF32;
+/** Name and source of a kernel file with the snippets it needs; `b` is what it reads in f32 or f16. */
+function source(
+  file: Variant["file"] | "split_sum",
+  entryPoint: string,
+  adapter: AdapterSummary,
+  b: Tensor,
+): KernelDescriptor {
+  const wide = adapter.isFallback && adapter.int64;
+  const eight = wide ? eightU64 : eightF32;
+  const name = `matmul/${file}`;
   switch (file) {
     case "split_sum":
-      return `${splitSum}\n${eight}`;
+      return { name, code: `${splitSum}\n${eight}`, entryPoint };
     case "plain":
-      return plain;
+      return withStored({ name, code: plain, entryPoint }, b);
     case "tiled":
-      return tiled;
+      return withStored({ name, code: tiled, entryPoint }, b);
     case "strided":
-      return `${strided}\n${rows}`;
-    default:
-      return `${{ nn, nt, tn }[file]}\n${rows}\n${eight}`;
+      return withStored({ name, code: `${strided}\n${rows}`, entryPoint }, b);
+    case "tn":
+      return { name, code: `${tn}\n${rows}\n${eight}`, entryPoint };
+    default: {
+      const half = b.dtype === "f16";
+      const weights = !half ? weightsF32 : wide ? weightsF16U64 : weightsF16U32;
+      const code = `${{ nn, nt }[file]}\n${rows}\n${eight}\n${weights}`;
+      return { name: half ? `${name}_f16` : name, code, entryPoint };
+    }
   }
 }
 
@@ -67,7 +93,7 @@ export interface MatmulOptions {
  *
  * @param plan Where to record.
  * @param x (M, K); M may vary between runs.
- * @param weight (N, K), as Hugging Face stores it.
+ * @param weight (N, K), as Hugging Face stores it; f32, or f16, whose gradient is f32.
  * @param options `bias` (N), and a `name`.
  * @returns y (M, N).
  * @throws {RangeError} If the shapes do not fit.
@@ -207,9 +233,7 @@ function product(plan: Plan, label: string, operands: Product): void {
     : out;
   plan.dispatch({
     kernel: plan.gpu.kernel({
-      name: `matmul/${file}`,
-      code: source(file, adapter),
-      entryPoint,
+      ...source(file, entryPoint, adapter, b),
       constants: {
         ACCUMULATE: accumulate && !splitInner,
         ...(takesBias ? { BIAS: bias !== undefined } : {}),
@@ -224,16 +248,14 @@ function product(plan: Plan, label: string, operands: Product): void {
       Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits(),
     cost: {
       flops: () => 2 * sizeNow(m) * sizeNow(n) * sizeNow(k),
-      bytes: () => 4 * (a.length + b.length + out.length * splits()),
+      bytes: () => 4 * (a.length + out.length * splits()) + bytesPerElement(b.dtype) * b.length,
     },
   });
   if (!splitInner) return;
   const size = () => sizeNow(m) * sizeNow(n) / 8;
   plan.dispatch({
     kernel: plan.gpu.kernel({
-      name: "matmul/split_sum",
-      code: source("split_sum", adapter),
-      entryPoint: "sum_splits",
+      ...source("split_sum", "sum_splits", adapter, target),
       constants: { ACCUMULATE: accumulate },
     }),
     label: `${label}_sum`,
@@ -258,15 +280,19 @@ function checkShapes(
   bias?: Tensor,
 ): void {
   const [k, n] = [b.shape[transposeB ? 1 : 0], b.shape[transposeB ? 0 : 1]];
+  // The weight of a linear layer may be f16: the kernels that multiply by it or by its transpose read both.
+  const dtypes = (t: Tensor): DType[] =>
+    t === b && transposeB && !transposeA ? ["f32", "f16"] : ["f32"];
   const fits = a.shape.length === 2 && b.shape.length === 2 &&
     a.shape[transposeA ? 0 : 1] === k && (!bias || bias.capacity === sizeLimit(n!)) &&
-    [a, b, bias].every((t) => !t || (t.dtype === "f32" && t.capacity > 0));
+    [a, b, bias].every((t) => !t || (dtypes(t).includes(t.dtype) && t.capacity > 0));
   if (fits) return;
   throw new RangeError(
     `${path} multiplies (${transposeA ? "K, M" : "M, K"}) by (${
       transposeB ? "N, K" : "K, N"
     }), f32 and not empty${bias ? ", and adds (N)" : ""}: got ${
-      [a, b, bias].filter((t) => t !== undefined).map((t) => formatShape(t.shape)).join(", ")
+      [a, b, bias].filter((t) => t !== undefined)
+        .map((t) => `${formatShape(t.shape)}${t.dtype === "f32" ? "" : ` ${t.dtype}`}`).join(", ")
     }`,
   );
 }

@@ -5,11 +5,15 @@
  * @module
  */
 
+import halves from "../../kernels/prelude/halves.wgsl" with { type: "text" };
+import storedF16 from "../../kernels/prelude/stored_f16.wgsl" with { type: "text" };
+import storedF32 from "../../kernels/prelude/stored_f32.wgsl" with { type: "text" };
 import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
 import teamSubgroup from "../../kernels/prelude/team_subgroup.wgsl" with { type: "text" };
 import threefry from "../../kernels/prelude/threefry.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 
 /** Lanes per team where subgroups are not available. */
 const SHARED_LANES = 64;
@@ -49,6 +53,24 @@ export function isNarrow(gpu: Gpu): boolean {
 export function elementwiseConstants(gpu: Gpu): { LANES: number; CHUNK: number } {
   const lanes = teamLanes(gpu);
   return { LANES: lanes, CHUNK: lanes * (isNarrow(gpu) ? 16 : 4) };
+}
+
+/**
+ * Lets a kernel read a tensor of float32 or float16, through `Stored` or `StoredFour`.
+ *
+ * @param descriptor The kernel.
+ * @param tensor What it reads that way.
+ */
+export function withStored(descriptor: KernelDescriptor, { dtype }: Tensor): KernelDescriptor {
+  const { name, code } = descriptor;
+  return dtype === "f16"
+    ? { ...descriptor, name: `${name}_f16`, code: `${code}\n${storedF16}` }
+    : { ...descriptor, code: `${code}\n${storedF32}` };
+}
+
+/** Gives a kernel `half_bits` and `halves_of`, which round to float16. */
+export function withHalves(descriptor: KernelDescriptor): KernelDescriptor {
+  return { ...descriptor, code: `${descriptor.code}\n${halves}` };
 }
 
 /**

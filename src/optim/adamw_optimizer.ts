@@ -9,6 +9,7 @@ import { Plan } from "../gpu/plan.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { adamw } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
+import { toHalf } from "../ops/to_half.ts";
 
 /** Hyper-parameters of {@linkcode AdamW}; may be changed between steps. */
 export interface AdamWOptions {
@@ -47,7 +48,13 @@ export class AdamW {
 
   readonly #gpu: Gpu;
 
-  private constructor(gpu: Gpu, parameters: Tensor, gradients: Tensor, options: AdamWOptions) {
+  private constructor(
+    gpu: Gpu,
+    parameters: Tensor,
+    gradients: Tensor,
+    options: AdamWOptions,
+    halves: Tensor | undefined,
+  ) {
     this.#gpu = gpu;
     this.options = {
       beta1: 0.9,
@@ -78,6 +85,7 @@ export class AdamW {
       maxGradNorm: () => this.options.maxGradNorm,
       step: next,
     });
+    if (halves) toHalf(this.plan, parameters, halves);
   }
 
   /**
@@ -87,14 +95,16 @@ export class AdamW {
    * @param parameters All values, flat (n).
    * @param gradients All gradients, flat (n).
    * @param options Hyper-parameters.
+   * @param halves A copy of the values in f16 (n) that every step brings up to date.
    */
   static async create(
     gpu: Gpu,
     parameters: Tensor,
     gradients: Tensor,
     options: AdamWOptions,
+    halves?: Tensor,
   ): Promise<AdamW> {
-    const optimizer = new AdamW(gpu, parameters, gradients, options);
+    const optimizer = new AdamW(gpu, parameters, gradients, options, halves);
     await optimizer.plan.compile();
     return optimizer;
   }

@@ -47,7 +47,7 @@ export class Reference {
     const { gpu, config } = policy;
     this.#policy = policy;
     this.#maxTokens = options.maxTokens;
-    this.parameters = new Parameters(gpu, config);
+    this.parameters = new Parameters(gpu, config, policy.dtype);
     const [B, M] = oldLogProbs.shape.map(sizeLimit) as [number, number];
     this.logProbs = gpu.tensor([B, M], { name: "ref_log_probs" });
 
@@ -92,7 +92,7 @@ export class Reference {
   /** Takes over the policy's weights as they are now. */
   synchronise(): void {
     const { gpu, parameters } = this.#policy;
-    submit(gpu, [{ copy: parameters.values, to: this.parameters.values }]);
+    submit(gpu, this.parameters.copyFrom(parameters));
   }
 
   /**

@@ -137,6 +137,7 @@ export class Trainer {
         weightDecay: resolved.weightDecay,
         maxGradNorm: resolved.maxGradNorm,
       },
+      policy.parameters.halves,
     );
     const sampler = new BatchSampler(policy.gpu, generator, task, resolved);
     const { oldLogProbs } = sampler;

@@ -115,11 +115,14 @@ export class WarmStart {
       task.maxPromptLength + task.maxCompletionLength,
     );
     const B = resolved.batchSize;
-    const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
-      learningRate: resolved.learningRate,
-      beta2: 0.99,
-      weightDecay: resolved.weightDecay,
-    });
+    const { learningRate, weightDecay } = resolved;
+    const optimizer = await AdamW.create(
+      gpu,
+      parameters.values,
+      parameters.gradients,
+      { learningRate, beta2: 0.99, weightDecay },
+      parameters.halves,
+    );
     const weights = gpu.tensor([B], { name: "warm_start.weights" });
     const advantages = gpu.tensor([B], {
       data: new Float32Array(B).fill(1),

@@ -133,7 +133,10 @@ export async function restoreTrainer(dir: string, trainer: Checkpointable): Prom
     policy.parameters.write(name, await checkpoint.readFloat32(name));
     for (const { file, tensors } of extra) {
       for (const [prefix, tensor] of tensors) {
-        policy.parameters.writeInto(tensor, name, await file.readFloat32(prefix + name));
+        const values = await file.readFloat32(prefix + name);
+        const reference = trainer.reference?.parameters;
+        if (tensor === reference?.values) reference.write(name, values);
+        else policy.parameters.writeInto(tensor, name, values);
       }
     }
   }

@@ -30,8 +30,8 @@ Deno.test("a submit copies and clears tensors and views in order", async () => {
 
 Deno.test("readTensor() reads long tensors piece by piece", async () => {
   const gpu = await openGpu();
-  for (const dtype of ["f32", "u32", "i32"] as const) {
-    const data = Array.from({ length: 1001 }, (_, i) => i * 3);
+  for (const dtype of ["f32", "f16", "u32", "i32"] as const) {
+    const data = Array.from({ length: 1001 }, (_, i) => i * 2);
     const rows = new Dim("rows", 1001);
     const tensor = gpu.tensor([rows], { data, dtype });
     const created = gpu.counters.buffersCreated;
@@ -43,5 +43,36 @@ Deno.test("readTensor() reads long tensors piece by piece", async () => {
     rows.value = 300;
     assertEquals([...await readTensor(gpu, tensor, { pieceLength: 256 })], data.slice(0, 300));
   }
+  await gpu.close();
+});
+
+Deno.test("tensors of halves are written, copied, cleared and read, odd lengths too", async () => {
+  const gpu = await openGpu();
+  const values = [0, 1, -2.5, 65504, -65504, 2 ** -14, 2 ** -24, 1 + 2 ** -11, 1 + 3 * 2 ** -11];
+  const rounded = [...Float16Array.from(values)];
+  const from = gpu.tensor([9], { data: values, dtype: "f16" });
+  assertEquals(from.byteLength, 20);
+  assertEquals([...await readTensor(gpu, from)], rounded);
+  const to = gpu.tensor([9], { dtype: "f16" });
+  submit(gpu, [{ copy: from, to }, { clear: from }]);
+  assertEquals([...await readTensor(gpu, to)], rounded);
+  assertEquals([...await readTensor(gpu, from)], new Array(9).fill(0));
+  gpu.write(to, [7, 8, 9], 6);
+  assertEquals([...await readTensor(gpu, to)], [...rounded.slice(0, 6), 7, 8, 9]);
+
+  for (const value of [65505, -7e4, Infinity]) {
+    assertThrows(
+      () => gpu.write(to, [1, value]),
+      RangeError,
+      `Cannot store ${value} at 1 of tensor: f16 holds numbers from -65504 to 65504`,
+    );
+  }
+  assertThrows(() => gpu.write(to, [1], 3), RangeError, "two at a time");
+  assertThrows(() => gpu.write(to, [1], 2), RangeError, "two at a time");
+  assertThrows(
+    () => submit(gpu, [{ copy: to, to: gpu.tensor([9]) }]),
+    RangeError,
+    "f16 to f32",
+  );
   await gpu.close();
 });

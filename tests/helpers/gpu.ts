@@ -66,8 +66,9 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
   const tensors: Record<string, Tensor> = {};
   for (const [name, { shape, data, dtype = "f32", parameter }] of Object.entries(op.inputs)) {
     const tensor = gpu.tensor(shape, { data, dtype, name });
+    const isFloat = dtype === "f32" || dtype === "f16";
     if (parameter) tensor.grad = gpu.tensor(shape, { name: `${name}.grad` });
-    else if (dtype === "f32" && !op.withoutGradient?.includes(name)) plan.requireGradient(tensor);
+    else if (isFloat && !op.withoutGradient?.includes(name)) plan.requireGradient(tensor);
     tensors[name] = tensor;
   }
   const outputs = op.build(plan, tensors);
@@ -97,11 +98,13 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
   return result;
 }
 
-/** Checks an op's outputs against float64, and every gradient against central differences of the float64 version. */
+/** Checks an op's outputs against float64, fed with f16 inputs as they are rounded, and every gradient against central differences of the float64 version. */
 export async function checkOp(gpu: Gpu, label: string, op: OpCase): Promise<OpResult> {
   const { outputs, gradients } = await runOp(gpu, op);
   const inputs: Record<string, Float64Array> = {};
-  for (const [name, { data }] of Object.entries(op.inputs)) inputs[name] = Float64Array.from(data);
+  for (const [name, { data, dtype }] of Object.entries(op.inputs)) {
+    inputs[name] = Float64Array.from(dtype === "f16" ? Float16Array.from(data) : data);
+  }
   const expected = op.reference(inputs);
   for (const [name, values] of Object.entries(expected)) {
     assertClose(outputs[name]!, values, {

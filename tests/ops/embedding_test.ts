@@ -36,13 +36,14 @@ Deno.test("embedding() matches float64, forward and gradient", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const cases = [[1, 1, 4], [3, 7, 64], [65, 5, 36], [257, 2, 260], [600, 40, 8]] as const;
     for (const [count, vocabulary, channels] of cases) {
-      for (const parameter of [false, true]) {
+      for (const [parameter, dtype] of [[false, "f32"], [true, "f32"], [true, "f16"]] as const) {
         const tokens = randomIntegers(1, count, vocabulary);
-        await checkOp(gpu, `${count} of ${vocabulary} x ${channels}`, {
+        await checkOp(gpu, `${count} of ${vocabulary} x ${channels} ${dtype}`, {
           inputs: {
             table: {
               shape: [vocabulary, channels],
               data: randomArray(2, vocabulary * channels),
+              dtype,
               parameter,
             },
             tokens: { shape: [count], data: tokens, dtype: "u32" },
@@ -83,21 +84,25 @@ Deno.test("embedding() gives every row of the table its whole gradient", async (
 
 Deno.test("embedding() looks tokens up through rows", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    const table = randomArray(1, 7 * 12);
     const tokens = [3, 0, 6, 2, 5];
     const rows = [4, 4, 0, 2, 1, 3, 0, 2, 1];
-    const { outputs } = await runOp(gpu, {
-      inputs: {
-        table: { shape: [7, 12], data: table },
-        tokens: { shape: [5], data: tokens, dtype: "u32" },
-        rows: { shape: [9], data: rows, dtype: "u32" },
-      },
-      build: (plan, inputs) => ({
-        y: embedding(plan, inputs.table!, inputs.tokens!, undefined, { rows: inputs.rows! }),
-      }),
-      reference: () => ({}),
-    });
-    assertEquals(outputs.y, Float32Array.from(reference(rows.map((r) => tokens[r]!), table, 12)));
+    for (const dtype of ["f32", "f16"] as const) {
+      const data = randomArray(1, 7 * 12);
+      const { outputs } = await runOp(gpu, {
+        inputs: {
+          table: { shape: [7, 12], data, dtype },
+          tokens: { shape: [5], data: tokens, dtype: "u32" },
+          rows: { shape: [9], data: rows, dtype: "u32" },
+        },
+        build: (plan, inputs) => ({
+          y: embedding(plan, inputs.table!, inputs.tokens!, undefined, { rows: inputs.rows! }),
+        }),
+        reference: () => ({}),
+      });
+      const table = dtype === "f16" ? Float16Array.from(data) : data;
+      const expected = reference(rows.map((r) => tokens[r]!), table, 12);
+      assertEquals(outputs.y, Float32Array.from(expected));
+    }
   });
 });
 

@@ -123,6 +123,37 @@ Deno.test("linear() with a bias matches float64, forward and gradients", async (
   });
 });
 
+Deno.test("linear() with a weight in f16 matches float64, forward and gradients", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [m, n, k] of SIZES) {
+      const [x, stored, dout] = [[1, m * k], [2, k * n], [3, m * n]].map(([seed, size]) =>
+        randomArray(seed!, size!)
+      );
+      const { outputs, gradients } = await runOp(gpu, {
+        inputs: {
+          x: { shape: [m, k], data: x! },
+          weight: { shape: [n, k], data: stored!, dtype: "f16", parameter: true },
+        },
+        build: (plan, { x, weight }) => ({ y: linear(plan, x!, weight!) }),
+        reference: () => ({}),
+        outputGradients: { y: dout! },
+      });
+      const weight = Float64Array.from(Float16Array.from(stored!));
+      const expected = {
+        y: reference(x!, weight, { m, n, k, transB: true }),
+        x: reference(dout!, weight, { m, n: k, k: n }),
+        weight: reference(dout!, x!, { m: n, n: k, k: m, transA: true }),
+      };
+      for (const [name, values] of Object.entries({ ...outputs, ...gradients })) {
+        assertClose(values, expected[name as keyof typeof expected], {
+          tolerance: 1e-5,
+          label: `${m} x ${n} x ${k}: ${name}`,
+        });
+      }
+    }
+  });
+});
+
 /** A linear layer over `capacity` rows, and what it needs to be run by hand. */
 function linearPlan(gpu: Gpu, capacity: number, n: number, k: number) {
   const rows = new Dim("T", capacity);
@@ -239,6 +270,13 @@ Deno.test("a product refuses operands that do not fit", async (t) => {
       () => matmul(plan, a, gpu.tensor([3, 4], { dtype: "u32" })),
       RangeError,
       "f32",
+    );
+    const half = gpu.tensor([4, 3], { dtype: "f16" });
+    assertThrows(() => linear(plan, half, a), RangeError, "got [4, 3] f16, [2, 3]");
+    assertThrows(
+      () => matmul(plan, a, gpu.tensor([3, 4], { dtype: "f16" })),
+      RangeError,
+      "got [2, 3], [3, 4] f16",
     );
     return Promise.resolve();
   });

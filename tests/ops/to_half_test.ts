@@ -1,0 +1,94 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { columnsToHalf, toHalf, type ToHalfOptions } from "../../src/ops/to_half.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomArray } from "../helpers/random.ts";
+
+async function rounded(gpu: Gpu, data: Float32Array, options?: ToHalfOptions): Promise<number[]> {
+  const plan = new Plan(gpu, "test");
+  const y = gpu.tensor([data.length], { dtype: "f16" });
+  toHalf(plan, gpu.tensor([data.length], { data }), y, options);
+  await plan.compile();
+  submit(gpu, [plan]);
+  plan.destroy();
+  return [...await readTensor(gpu, y)];
+}
+
+/** Every half, and the float32 numbers halfway to the next one and beside that. */
+function everyBoundary(): Float32Array {
+  const halves = new Float16Array(Uint16Array.from({ length: 0x7c00 }, (_, i) => i).buffer);
+  const values: number[] = [];
+  for (let i = 0; i + 1 < halves.length; i++) {
+    const middle = Math.fround((halves[i]! + halves[i + 1]!) / 2);
+    const [bits] = new Uint32Array(Float32Array.of(middle).buffer);
+    const beside = new Float32Array(Uint32Array.of(bits! - 1, bits! + 1).buffer);
+    values.push(halves[i]!, -middle, beside[0]!, -beside[1]!);
+  }
+  return Float32Array.from(values);
+}
+
+Deno.test("toHalf() rounds to nearest, ties to even, over the whole range", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const data of [everyBoundary(), ...[4, 64, 260].map((n) => randomArray(n, n))]) {
+      assertEquals(await rounded(gpu, data), [...Float16Array.from(data)]);
+    }
+  });
+});
+
+Deno.test("toHalf() keeps finite what is finite, and hides nothing that is not", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const data = [65504, 65519, 65520, -65536, 3e38, -3e38, 1e-40, -0];
+    const expected = [65504, 65504, 65504, -65504, 65504, -65504, 0, -0];
+    assertEquals(await rounded(gpu, Float32Array.from(data)), expected);
+    const wild = [Infinity, -Infinity, NaN, -NaN];
+    assertEquals(await rounded(gpu, Float32Array.from(wild)), wild);
+  });
+});
+
+Deno.test("toHalf() splits what cannot be bound at once", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const data = randomArray(1, 20_004);
+    for (const maxBindingBytes of [512, 1000, 80_000]) {
+      assertEquals(await rounded(gpu, data, { maxBindingBytes }), [...Float16Array.from(data)]);
+    }
+  });
+});
+
+Deno.test("columnsToHalf() takes columns of the rows in use", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [count, columns, first, width] of [[1, 4, 0, 4], [65, 24, 8, 16], [257, 12, 4, 4]]) {
+      const rows = new Dim("rows", count! + 3);
+      rows.value = count!;
+      const data = randomArray(1, count! * columns!);
+      const plan = new Plan(gpu, "test");
+      const x = gpu.tensor([rows, columns!], { data });
+      const y = plan.keep(columnsToHalf(plan, x, { first: first!, width: width! }));
+      await plan.compile();
+      submit(gpu, [plan]);
+      const expected = Array.from({ length: count! * width! }, (_, i) => {
+        const at = Math.floor(i / width!) * columns! + first! + i % width!;
+        return Math.f16round(data[at]!);
+      });
+      assertEquals([...await readTensor(gpu, y)], expected);
+      plan.destroy();
+    }
+  });
+});
+
+Deno.test("rounding to halves refuses what it cannot do", async (t) => {
+  await onEveryDevice(t, (gpu) => {
+    const plan = new Plan(gpu, "p");
+    const halves = (n: number) => gpu.tensor([n], { dtype: "f16" });
+    assertThrows(() => toHalf(plan, gpu.tensor([6]), halves(6)), RangeError, "multiple of 4");
+    assertThrows(() => toHalf(plan, gpu.tensor([8]), halves(4)), RangeError, "[8] f32 and [4] f16");
+    assertThrows(() => toHalf(plan, gpu.tensor([8]), gpu.tensor([8])), RangeError, "y (n) f16");
+    const x = gpu.tensor([3, 8]);
+    for (const [first, width] of [[0, 12], [4, 8], [2, 4], [0, 6], [-4, 4]] as const) {
+      assertThrows(() => columnsToHalf(plan, x, { first, width }), RangeError, "columns within C");
+    }
+    return Promise.resolve();
+  });
+});
