@@ -1,0 +1,226 @@
+/** Policies whose matrices are stored in f16, beside the same policies in f32. */
+
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { PolicyConfig } from "../../src/model/config.ts";
+import { PackedInputs } from "../../src/model/packed_inputs.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { encode, head } from "../../src/model/transformer.ts";
+import { logProb } from "../../src/ops/log_prob.ts";
+import { AdamW } from "../../src/optim/adamw_optimizer.ts";
+import {
+  handmadeConfigJson,
+  makeTensors,
+  tinyConfig,
+  writeCheckpoint,
+} from "../fixtures/make_checkpoints.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { onEveryDevice } from "../helpers/gpu.ts";
+import { randomArray } from "../helpers/random.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+import { type TransformerConfig, transformerRows } from "../reference/transformer.ts";
+
+const FAMILIES: Readonly<Record<string, Partial<PolicyConfig>>> = {
+  "Qwen2, tied head": { modelType: "qwen2", headDim: 4 },
+  "Llama, head of its own": {
+    modelType: "llama",
+    attentionBias: false,
+    tieWordEmbeddings: false,
+    headDim: 8,
+  },
+};
+
+const SIZES = { hiddenSize: 16, intermediateSize: 24, numAttentionHeads: 4, numKeyValueHeads: 2 };
+const TOKENS = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 0, 9, 9, 3, 2, 1, 5, 4]];
+
+/** Weights that no half holds exactly, by their Hugging Face names. */
+function awkwardTensors(config: PolicyConfig): Map<string, Float32Array<ArrayBuffer>> {
+  let seed = 0;
+  return new Map(
+    [...makeTensors(config)].map(([name, { length }]) => {
+      const values = randomArray(++seed, length, 0.3);
+      return [name, name.endsWith("norm.weight") ? values.map((v) => 1 + v) : values];
+    }),
+  );
+}
+
+/** The weights as a policy in f16 uses them: matrices rounded, norms and biases as they are. */
+function asStored(tensors: Map<string, Float32Array<ArrayBuffer>>) {
+  const isMatrix = (name: string) => /(proj|embed_tokens|lm_head)\.weight$/.test(name);
+  return new Map(
+    [...tensors].map(([name, values]) =>
+      [name, isMatrix(name) ? Float32Array.from(Float16Array.from(values)) : values] as const
+    ),
+  );
+}
+
+Deno.test("a policy in f16 computes what float64 computes from the rounded matrices", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const [family, changes] of Object.entries(FAMILIES)) {
+      const config = tinyConfig({ ...SIZES, ...changes });
+      const json = handmadeConfigJson(config) as unknown as TransformerConfig;
+      const tensors = awkwardTensors(config);
+      await inTempDir(async (dir) => {
+        await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
+        const policy = await Policy.load(gpu, dir, { dtype: "f16" });
+        assertEquals(policy.dtype, "f16");
+        assertClose(await policy.logits(TOKENS), transformerRows(json, asStored(tensors), TOKENS), {
+          tolerance: 2e-5,
+          label: family,
+        });
+        // What is kept and saved is not rounded.
+        assertEquals(await policy.parameters.read(), tensors);
+        policy.destroy();
+      });
+    }
+  });
+});
+
+/** The gradient of one token's log-probability, laid out like the parameters. */
+async function gradientOf(policy: Policy, prompt: number[], token: number): Promise<Float32Array> {
+  const { gpu, parameters } = policy;
+  submit(gpu, [{ clear: parameters.gradients }]);
+  const plan = new Plan(gpu, "gradient", { gradients: true });
+  const inputs = new PackedInputs(plan, prompt.length + 1);
+  const logits = head(plan, parameters, encode(plan, parameters, inputs));
+  const { logProbs } = logProb(plan, logits, inputs, { temperature: 1 });
+  plan.shareGradient(logProbs, gpu.tensor([logProbs.capacity], { data: [1] }));
+  plan.backward();
+  await plan.compile();
+  inputs.upload([{ prompt, responses: [{ sequence: 0, tokens: [token] }] }]);
+  submit(gpu, [plan]);
+  const gradient = await readTensor(gpu, parameters.gradients) as Float32Array;
+  plan.destroy();
+  return gradient;
+}
+
+Deno.test("log-probabilities in f16 are off by no more than the rounding of weights explains", async () => {
+  const gpu = await openGpu();
+  const config = tinyConfig({ ...SIZES, headDim: 4 });
+  const tensors = awkwardTensors(config);
+  const make = (dtype: "f32" | "f16") => {
+    const policy = Policy.zeros(gpu, config, { dtype });
+    for (const [name, values] of tensors) policy.parameters.write(name, values);
+    return policy;
+  };
+  const [full, half] = [make("f32"), make("f16")];
+  for (const [b, tokens] of TOKENS.entries()) {
+    for (const length of [1, 4, 8]) {
+      const prompt = tokens.slice(0, length);
+      const [[exact], [stored]] = [
+        (await full.score([prompt], [[tokens[length]!]]))[0]!,
+        (await half.score([prompt], [[tokens[length]!]]))[0]!,
+      ];
+      const gradient = await gradientOf(full, prompt, tokens[length]!);
+      let explained = 0;
+      let bound = 0;
+      const rounded = asStored(tensors);
+      for (const [name, values] of tensors) {
+        const { offset } = full.parameters.range(name);
+        const after = rounded.get(name)!;
+        for (const [i, value] of values.entries()) {
+          explained += gradient[offset + i]! * (after[i]! - value);
+          bound += Math.abs(gradient[offset + i]! * value) * 2 ** -11;
+        }
+      }
+      const where = `sequence ${b} after ${length}: ${exact} in f32, ${stored} in f16`;
+      const difference = stored! - exact!;
+      assert(difference !== 0, `${where}: nothing was rounded`);
+      // What is left is of second order in the rounding, and float32's own.
+      const rest = 2 ** -11 * bound * 32 + 4e-6;
+      assert(Math.abs(difference) <= bound + rest, `${where}, allowed ${bound}`);
+      assertAlmostEquals(difference, explained, rest, where);
+    }
+  }
+  full.destroy();
+  half.destroy();
+  await gpu.close();
+});
+
+Deno.test("f16 needs no feature of the device: without shader-f16 the bits are the same", async () => {
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const logitsOn = async (gpu: Gpu) => {
+    const policy = Policy.create(gpu, tinyConfig(SIZES), { seed: 5, dtype: "f16" });
+    const logits = await policy.logits(TOKENS);
+    policy.destroy();
+    await gpu.close();
+    return logits;
+  };
+  const device = await adapter.requestDevice();
+  const without = await openGpu({ device });
+  assertEquals(without.adapter.f16, false);
+  const plain = await logitsOn(without);
+  device.destroy();
+  const withFeature = await openGpu({ disableSubgroups: true });
+  Object.defineProperty(withFeature, "adapter", {
+    value: { ...withFeature.adapter, isFallback: without.adapter.isFallback, int64: false },
+  });
+  assertEquals(plain, await logitsOn(withFeature));
+});
+
+Deno.test("weights beyond what f16 holds are refused when written and held back when learnt", async () => {
+  const gpu = await openGpu();
+  const config = tinyConfig(SIZES);
+  const policy = Policy.create(gpu, config, { dtype: "f16" });
+  const name = "model.layers.0.mlp.up_proj.weight";
+  const values = new Float32Array(policy.parameters.range(name).length);
+  values[5] = -65505;
+  assertThrows(
+    () => policy.parameters.write(name, values),
+    RangeError,
+    `${name} has -65505 at 5, and f16 holds numbers from -65504 to 65504: use dtype f32`,
+  );
+  // Norms and biases stay in f32.
+  const norm = new Float32Array(config.hiddenSize).fill(1e5);
+  policy.parameters.write("model.norm.weight", norm);
+  await inTempDir(async (dir) => {
+    const tensors = awkwardTensors(config);
+    tensors.get(name)![3] = 1e5;
+    await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
+    const allocated = gpu.counters.bytesAllocated;
+    await assertRejects(() => Policy.load(gpu, dir, { dtype: "f16" }), RangeError, "use dtype f32");
+    assertEquals(gpu.counters.bytesAllocated, allocated);
+    (await Policy.load(gpu, dir)).destroy();
+  });
+
+  values[5] = -65500;
+  policy.parameters.write(name, values);
+  const { parameters } = policy;
+  const optimizer = await AdamW.create(
+    gpu,
+    parameters.values,
+    parameters.gradients,
+    { learningRate: 100 },
+    parameters.halves,
+  );
+  gpu.write(parameters.gradients, new Float32Array(parameters.gradients.capacity).fill(1));
+  submit(gpu, [optimizer.plan]);
+  const { offset } = parameters.range(name);
+  const [learnt] = await readTensor(
+    gpu,
+    parameters.values.view([1], { elementOffset: offset + 5 }),
+  );
+  assertAlmostEquals(learnt!, -65600, 1);
+  const stored = await readTensor(gpu, parameters.halves!);
+  assertEquals(stored[offset + 5], -65504);
+  // Everything else is the rounded value, gradients of any size or none.
+  const all = await readTensor(gpu, parameters.values);
+  const expected = Float16Array.from(all, (v) => Math.min(Math.max(v, -65504), 65504));
+  assertEquals([...stored], [...expected]);
+  optimizer.destroy();
+  policy.destroy();
+  await gpu.close();
+});
+
+Deno.test("a dtype that does not exist is refused", async () => {
+  const gpu = await openGpu();
+  assertThrows(
+    () => Policy.zeros(gpu, tinyConfig(), { dtype: "bf16" as "f16" }),
+    RangeError,
+    "dtype must be one of f32, f16: current value is bf16",
+  );
+  assertEquals(gpu.counters.bytesAllocated, 0);
+  await gpu.close();
+});
