@@ -165,8 +165,18 @@ export {
 } from "./src/model/hf_checkpoint.ts";
 export { PackedInputs } from "./src/model/packed_inputs.ts";
 export { type PackedBatch, type PromptGroup } from "./src/model/packing.ts";
-export { type LayerParameters, type ParameterRange, Parameters } from "./src/model/parameters.ts";
-export { type GenerateOptions, type Generation, Policy } from "./src/model/policy.ts";
+export {
+  type LayerParameters,
+  type ParameterRange,
+  Parameters,
+  type StoredDType,
+} from "./src/model/parameters.ts";
+export {
+  type GenerateOptions,
+  type Generation,
+  Policy,
+  type PolicyStorageOptions,
+} from "./src/model/policy.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -13,6 +13,7 @@ import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
+import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { bold, dim } from "./style.ts";
@@ -30,6 +31,7 @@ const FLAGS = {
     "the task's",
   ),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  dtype: DTYPE_FLAG,
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
@@ -58,10 +60,10 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   if (help) return printHelp(HELP);
   const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
   const { numGenerations, temperature, maxCompletionLength } = values;
-  const { evalPrompts: prompts = 128, seed = 42 } = values;
+  const { evalPrompts: prompts = 128, seed = 42, dtype = "f32" } = values;
   return await withGpu(async (gpu) => {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
-    const policy = await Policy.load(gpu, dir);
+    const policy = await Policy.load(gpu, dir, { dtype });
     profile?.begin();
     const evaluation = await evaluate(policy, task, {
       prompts,
@@ -74,7 +76,9 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
     await profile?.collect();
     if (profile) console.error(profile.format());
     if (values.json) {
-      console.log(JSON.stringify({ checkpoint: dir, task: task.name, seed, ...evaluation }));
+      console.log(
+        JSON.stringify({ checkpoint: dir, task: task.name, seed, dtype, ...evaluation }),
+      );
       return 0;
     }
     console.log([
@@ -84,7 +88,10 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
         [{ title: "", figures: evaluationMetrics(task, evaluation) }],
         evaluation.numGenerations,
       ),
-      dim(`on ${prompts} prompts that training never sees, seed ${seed}`),
+      dim(
+        `on ${prompts} prompts that training never sees, seed ${seed}` +
+          (dtype === "f32" ? "" : `, stored in ${dtype}`),
+      ),
     ].join("\n"));
     return 0;
   });

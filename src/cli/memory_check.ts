@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
+import type { PolicyStorageOptions } from "../model/policy.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";
 import type { Task } from "../rl/task.ts";
@@ -18,6 +19,7 @@ import type { TrainOptions } from "../rl/train_options.ts";
  * @param dir Folder of the policy.
  * @param task The task.
  * @param options The run's settings.
+ * @param storage How the policy is stored.
  * @returns A line that states the memory.
  * @throws {RangeError} If a tensor is beyond the device's limits, or there is no room; with the numbers.
  */
@@ -26,9 +28,10 @@ export async function checkMemory(
   dir: string,
   task: Task,
   options: TrainOptions,
+  storage: PolicyStorageOptions,
 ): Promise<string> {
   using checkpoint = await loadCheckpoint(dir);
-  return await checkMemoryOf(gpu, checkpoint.config, task, options);
+  return await checkMemoryOf(gpu, checkpoint.config, task, options, storage);
 }
 
 /**
@@ -38,6 +41,7 @@ export async function checkMemory(
  * @param config The policy's.
  * @param task The task.
  * @param options The run's settings.
+ * @param storage How the policy is stored.
  * @returns A line that states the memory.
  * @throws {RangeError} As {@linkcode checkMemory} does, or if the settings do not fit together.
  */
@@ -46,8 +50,9 @@ export async function checkMemoryOf(
   config: PolicyConfig,
   task: Task,
   options: TrainOptions,
+  storage: PolicyStorageOptions,
 ): Promise<string> {
-  const plan = await planMemory(gpu, config, task, options);
+  const plan = await planMemory(gpu, config, task, options, storage);
   await requireMemory(gpu, plan);
   return `needs ${describeMemory(plan)}`;
 }

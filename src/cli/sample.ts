@@ -17,6 +17,7 @@ import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
+import { DTYPE_FLAG } from "./train_flags.ts";
 
 /** Stands for the prompts that come from standard input. */
 const STANDARD_INPUT = "-";
@@ -43,6 +44,7 @@ const FLAGS = {
     "the task's",
   ),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of problems and sampling.", 42),
+  dtype: DTYPE_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
@@ -90,7 +92,7 @@ export async function sample(args: readonly string[]): Promise<number> {
     ? undefined
     : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
-    const policy = await Policy.load(gpu, dir);
+    const policy = await Policy.load(gpu, dir, { dtype: values.dtype ?? "f32" });
     const session = { policy, task, numGenerations, maxCompletionLength, temperature, seed };
     try {
       if (given) {

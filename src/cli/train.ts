@@ -111,23 +111,25 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
 async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefined> {
   const { settings, output, totals } = session;
   const say = (text: string) => output.quiet || console.log(text);
-  const where = `on ${gpu.adapter.description}`;
+  const { dtype } = settings;
+  const storage = { dtype };
+  const where = `${dtype === "f32" ? "" : `stored in ${dtype}, `}on ${gpu.adapter.description}`;
   if (settings.kind === "resumed") {
     say(`resuming ${settings.dir} after step ${settings.state.completedSteps}, ${where}`);
-    await checkMemory(gpu, settings.checkpoint, settings.task, settings.options);
-    return await Policy.load(gpu, settings.checkpoint);
+    await checkMemory(gpu, settings.checkpoint, settings.task, settings.options, storage);
+    return await Policy.load(gpu, settings.checkpoint, storage);
   }
   const { source, task } = settings;
   if (source.kind === "folder") {
     say(`training the policy of ${source.dir} on ${task.name}, ${where}`);
-    say(dim(await checkMemory(gpu, source.dir, task, settings.options)));
-    return await Policy.load(gpu, source.dir);
+    say(dim(await checkMemory(gpu, source.dir, task, settings.options, storage)));
+    return await Policy.load(gpu, source.dir, storage);
   }
   // Before the warm start, which takes its time.
   await checkRoom(gpu, source.kind === "random" ? source.config : source.recipe.policy, settings);
   if (source.kind === "random") {
     say(`training a policy with random weights on ${task.name}, ${where}`);
-    return Policy.create(gpu, source.config, { seed: source.seed });
+    return Policy.create(gpu, source.config, { seed: source.seed, dtype });
   }
   const { recipe } = source;
   say(
@@ -138,13 +140,17 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   if (warm === undefined) return undefined;
   totals.spend("warm start", warm.seconds);
   say(dim(`warm start ${warm.cached ? "found" : "made"}: ${warm.dir}`));
-  return warm.policy;
+  if (dtype === "f32") return warm.policy;
+  // Warm starts are made in f32, so that runs in either begin with the same weights.
+  warm.policy.destroy();
+  return await Policy.load(gpu, warm.dir, storage);
 }
 
 /** Refuses a policy of flags that do not go together, or that there is no room for. */
 async function checkRoom(gpu: Gpu, config: PolicyConfig, settings: NewRun): Promise<void> {
   try {
-    await checkMemoryOf(gpu, config, settings.task, settings.options);
+    const { task, options, dtype } = settings;
+    await checkMemoryOf(gpu, config, task, options, { dtype });
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
@@ -195,6 +201,7 @@ function runConfig(
     task: task.name,
     seed: options.seed,
     options,
+    dtype: policy.dtype,
     policy: policy.config,
     saveSteps,
     logCompletions,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import { parseLossAggregation } from "../rl/aggregation.ts";
 import {
   CHOICES,
@@ -231,8 +232,16 @@ export const OPTION_FLAGS = {
   ...EVALUATION_FLAGS,
 };
 
+/** How a policy is kept on the device. */
+export const DTYPE_FLAG: Flag<StoredDType> = choiceFlag(
+  STORED_DTYPES,
+  "How weights and cache are stored on the device; everything is computed in float32.",
+  "f32",
+);
+
 const POLICY_FLAGS = {
   policy: textFlag("dir", "Hugging Face folder to begin from, instead of a warm start."),
+  dtype: DTYPE_FLAG,
   ...SIZE_FLAGS,
 };
 

@@ -5,6 +5,7 @@
  */
 
 import type { PolicyConfig } from "../model/config.ts";
+import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../rl/task.ts";
 import {
   type ResolvedTrainOptions,
@@ -21,6 +22,7 @@ import {
 } from "../run/run_directory.ts";
 import { RunLock } from "../run/run_lock.ts";
 import {
+  checkDType,
   checkResumable,
   readTrainerState,
   TRAINER_STATE,
@@ -50,6 +52,8 @@ interface CommonSettings {
   readonly task: Task;
   /** Every setting of the trainer. */
   readonly options: ResolvedTrainOptions;
+  /** How the policy is stored. */
+  readonly dtype: StoredDType;
   /** Steps between checkpoints; 0 for the end only. */
   readonly saveSteps: number;
   /** Completions kept of each step. */
@@ -133,6 +137,7 @@ async function newRun(values: Values): Promise<NewRun> {
     kind: "new",
     task,
     options,
+    dtype: values.dtype ?? "f32",
     source,
     out: values.out,
     saveSteps: values.saveSteps ?? SAVE_STEPS,
@@ -202,8 +207,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${checkpoint}/${TRAINER_STATE} is damaged: ${message}`, { cause: error });
   }
   const options = resolve({ ...state.options, ...givenOptions(values) }, task);
+  const { dtype = state.dtype ?? "f32" } = values;
   try {
     checkResumable(checkpoint, state, task, options);
+    checkDType(checkpoint, state, dtype);
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
@@ -214,6 +221,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     kind: "resumed",
     task,
     options,
+    dtype,
     dir,
     lock,
     checkpoint,

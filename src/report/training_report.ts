@@ -47,10 +47,11 @@ export async function trainingPage(dir: string): Promise<Page> {
   ];
   const samples = await completions(dir);
   if (samples) sections.push({ title: "Completions, first and last step", body: samples });
-  const { task: _task, options, policy, adapter, versions, ...rest } = config;
+  const { task: _task, options, policy, dtype, adapter, versions, ...rest } = config;
+  const stored: [string, unknown][] = dtype === undefined ? [] : [["dtype", dtype]];
   sections.push(
     { title: "Settings", body: settings(entries(options)) },
-    { title: "Policy", body: settings(entries(policy)) },
+    { title: "Policy", body: settings([...entries(policy), ...stored]) },
     {
       title: "What it ran on",
       body: settings([...entries(rest), ...entries(adapter), ...entries(versions)]),

@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
-import { Policy } from "../model/policy.ts";
+import { Policy, type PolicyStorageOptions } from "../model/policy.ts";
 import type { Task } from "./task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import { Trainer } from "./trainer.ts";
@@ -15,7 +15,7 @@ import { Trainer } from "./trainer.ts";
 export interface MemoryPlan {
   /** Bytes in all. */
   readonly total: number;
-  /** Bytes of the parameters. */
+  /** Bytes of the parameters, of those in f16 too. */
   readonly parameters: number;
   /** Bytes of their gradients and of AdamW's moments. */
   readonly optimizer: number;
@@ -32,6 +32,7 @@ export interface MemoryPlan {
  * @param config The policy.
  * @param task The task.
  * @param options The run's settings.
+ * @param storage How the policy is stored.
  * @throws {RangeError} If a setting is out of range, or a tensor beyond the device's limits; the message names it.
  *
  * @example
@@ -53,10 +54,12 @@ export async function planMemory(
   config: PolicyConfigOptions,
   task: Task,
   options: TrainOptions,
+  storage: PolicyStorageOptions = {},
 ): Promise<MemoryPlan> {
   const dry = gpu.rehearsal();
-  const policy = Policy.zeros(dry, config);
+  const policy = Policy.zeros(dry, config, storage);
   const parameters = dry.counters.bytesAllocated;
+  const optimizer = 3 * policy.parameters.values.byteLength;
   await Trainer.create(policy, task, options);
   const { peakBytesAllocated: total } = dry.counters;
   const { buffers } = dry;
@@ -64,8 +67,8 @@ export async function planMemory(
   return {
     total,
     parameters,
-    optimizer: 3 * parameters,
-    work: total - 4 * parameters,
+    optimizer,
+    work: total - parameters - optimizer,
     buffers,
   };
 }

@@ -22,6 +22,7 @@ import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { replaceDirectoryAtomic } from "./atomic.ts";
 import { taskFingerprint } from "./fingerprint.ts";
 import {
+  checkDType,
   checkResumable,
   readTrainerState,
   type TrainerState,
@@ -67,6 +68,7 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
       optimizerSteps: optimizer.stepCount,
       task: { name: task.name, fingerprint: taskFingerprint(task) },
       options: trainer.options,
+      dtype: policy.dtype,
       adapter: policy.gpu.adapter.description,
     });
   });
@@ -111,15 +113,16 @@ function flatShapes({ config }: Policy, tensors: FlatTensors): Map<string, reado
  * Puts a checkpoint back into a trainer, which then goes on bit by bit as the one that was saved.
  *
  * @param dir The folder.
- * @param trainer Made for the same task with the same settings and a policy of the same shape; its
- * weights, moments and counters are replaced.
- * @throws {RangeError} Naming what differs: the task, a setting or the shape of the policy.
+ * @param trainer Made for the same task with the same settings and a policy of the same shape and
+ * dtype; its weights, moments and counters are replaced.
+ * @throws {RangeError} Naming what differs: the task, a setting, the shape or dtype of the policy.
  * @throws {Error} If the checkpoint is damaged, see {@linkcode readTrainerState}.
  */
 export async function restoreTrainer(dir: string, trainer: Checkpointable): Promise<TrainerState> {
   const state = await readTrainerState(dir);
   checkResumable(dir, state, trainer.task, trainer.options);
   const { policy, optimizer } = trainer;
+  checkDType(dir, state, policy.dtype);
   using checkpoint = await loadCheckpoint(dir);
   checkShape(dir, checkpoint.config, policy.config);
   using open = new DisposableStack();

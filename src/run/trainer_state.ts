@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { fileExists, isJsonObject, readJsonObject } from "../model/json_file.ts";
+import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import type { Task } from "../rl/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { writeFileAtomic } from "./atomic.ts";
@@ -22,6 +23,8 @@ export interface TrainerState {
   readonly options: ResolvedTrainOptions;
   /** SHA-256 of each other file of the folder, by name. */
   readonly files: Readonly<Record<string, string>>;
+  /** How the policy's matrices are stored on the device; float32 where it is not said. */
+  readonly dtype?: StoredDType;
   /** The adapter that computed it. */
   readonly adapter: string;
   /** The version of this package that wrote it. */
@@ -123,6 +126,11 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
     "files",
     "a digest of each file",
   );
+  need(
+    json.dtype === undefined || STORED_DTYPES.includes(json.dtype as StoredDType),
+    "dtype",
+    `one of ${STORED_DTYPES.join(", ")}`,
+  );
   need(typeof json.adapter === "string", "adapter", "a text");
   need(typeof json.version === "string", "version", "a text");
   // Settings are compared one by one with those of the run that resumes.
@@ -163,6 +171,20 @@ export function checkResumable(
         "they were, or begin a new run from its weights",
     );
   }
+}
+
+/**
+ * Refuses to resume a checkpoint with matrices stored in another way, which would change what is sampled.
+ *
+ * @throws {RangeError} If `dtype` is not the checkpoint's.
+ */
+export function checkDType(dir: string, state: TrainerState, dtype: StoredDType): void {
+  const { dtype: saved = "f32" } = state;
+  if (dtype === saved) return;
+  throw new RangeError(
+    `${dir} cannot be resumed with other settings: dtype is ${dtype} and was ${saved}. Leave it as ` +
+      "it was, or begin a new run from its weights",
+  );
 }
 
 /** The settings that differ from those of a checkpoint, by name. */

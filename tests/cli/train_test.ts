@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import { type CommandResult, interruptAt, pipeCommand, runCommand } from "../helpers/cli.ts";
@@ -114,6 +120,31 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
           await checkpointOf(join(dir, straight)),
         );
       },
+    });
+
+    await t.step("a run in f16 resumes in f16, bit by bit, and in nothing else", async () => {
+      const [straight, resumed] = [join("runs", "straight-f16"), join("runs", "resumed-f16")];
+      const begin = (out: string, steps: number) =>
+        runCommand(dir, "train", ...TINY, "--dtype=f16", `--max-steps=${steps}`, "--out", out);
+      const { stdout } = succeeded(await begin(straight, 3));
+      assertMatch(stdout, /^training .+ on parity, stored in f16, on .+\nwarm start found/);
+      assertMatch(
+        await Deno.readTextFile(join(dir, straight, "report.html")),
+        /dtype<\/[^>]+>\s*<[^>]+>f16</,
+      );
+      succeeded(await begin(resumed, 1));
+      const other = await runCommand(dir, "train", "--resume", resumed, "--dtype=f32");
+      assertEquals(other.code, 2);
+      assertMatch(other.stderr, /dtype is f32 and was f16/);
+      succeeded(await runCommand(dir, "train", "--resume", resumed, "--max-steps=3"));
+      const expected = await checkpointOf(join(dir, straight));
+      assertEquals(await checkpointOf(join(dir, resumed)), expected);
+      const weights = expected.get("model.safetensors");
+      assertNotEquals((await checkpointOf(whole)).get("model.safetensors"), weights);
+      const scored = succeeded(
+        await runCommand(dir, "eval", "--checkpoint", straight, "--dtype=f16", "--json"),
+      );
+      assertEquals(JSON.parse(scored.stdout).dtype, "f16");
     });
 
     await t.step("eval gives what train reported", async () => {

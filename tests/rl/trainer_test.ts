@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { STORED_DTYPES, type StoredDType } from "../../src/model/parameters.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
@@ -22,10 +23,10 @@ async function withTrainer<R>(
   gpu: Gpu,
   options: Partial<TrainOptions>,
   body: (trainer: Trainer) => Promise<R>,
-  setup: { task?: Task; policySeed?: number } = {},
+  setup: { task?: Task; policySeed?: number; dtype?: StoredDType } = {},
 ): Promise<R> {
   const task = setup.task ?? tinyTask();
-  const policy = tinyPolicy(gpu, task, setup.policySeed);
+  const policy = tinyPolicy(gpu, task, setup.policySeed, setup.dtype);
   try {
     const trainer = await Trainer.create(policy, task, { ...SMALL, ...options });
     try {
@@ -70,27 +71,29 @@ function reproducible({ metrics }: StepReport): Record<string, number> {
   );
 }
 
-Deno.test("training makes the reward rise", async () => {
-  await withGpu((gpu) =>
-    withTrainer(gpu, {}, async (trainer) => {
-      const before = await trainer.evaluate();
-      const reports = await run(trainer, 20);
-      const after = await trainer.evaluate();
-      assert(before.meanAtN < 0.2, `mean@8 before: ${before.meanAtN}`);
-      assert(after.meanAtN > 0.9, `mean@8 after: ${after.meanAtN}`);
-      assertEquals(reports.map((r) => r.step), Array.from({ length: 20 }, (_, i) => i + 1));
-      assertEquals(trainer.optimizer.stepCount, 20);
-      for (const { metrics } of reports) {
-        for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
-        // As sampled; the update leaves out prompts without a signal.
-        assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
-        // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
-        assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
-        assertEquals(metrics["actor/clipfrac"], 0);
-      }
-    })
-  );
-});
+for (const dtype of STORED_DTYPES) {
+  Deno.test(`training makes the reward rise, stored in ${dtype}`, async () => {
+    await withGpu((gpu) =>
+      withTrainer(gpu, {}, async (trainer) => {
+        const before = await trainer.evaluate();
+        const reports = await run(trainer, 20);
+        const after = await trainer.evaluate();
+        assert(before.meanAtN < 0.2, `mean@8 before: ${before.meanAtN}`);
+        assert(after.meanAtN > 0.9, `mean@8 after: ${after.meanAtN}`);
+        assertEquals(reports.map((r) => r.step), Array.from({ length: 20 }, (_, i) => i + 1));
+        assertEquals(trainer.optimizer.stepCount, 20);
+        for (const { metrics } of reports) {
+          for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
+          // As sampled; the update leaves out prompts without a signal.
+          assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
+          // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
+          assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
+          assertEquals(metrics["actor/clipfrac"], 0);
+        }
+      }, { dtype })
+    );
+  });
+}
 
 Deno.test("the same seed gives the same bytes, another seed others", async () => {
   await withGpu(async (gpu) => {

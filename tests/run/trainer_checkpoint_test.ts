@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { join } from "node:path";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
+import type { StoredDType } from "../../src/model/parameters.ts";
 import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/rl/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
@@ -42,14 +43,15 @@ const FILES = [
 async function withTrainer<T>(
   gpu: Gpu,
   use: (trainer: Trainer) => Promise<T>,
-  { options = {}, shape = {}, task = TASK, seed = 7 }: {
+  { options = {}, shape = {}, task = TASK, seed = 7, dtype = "f32" }: {
     options?: Partial<TrainOptions>;
     shape?: Partial<PolicyConfigOptions>;
     task?: Task;
     seed?: number;
+    dtype?: StoredDType;
   } = {},
 ): Promise<T> {
-  const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed });
+  const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed, dtype });
   const trainer = await Trainer.create(policy, task, { ...OPTIONS, ...options });
   try {
     return await use(trainer);
@@ -75,8 +77,8 @@ Deno.test("checkpoints of a trainer", async (t) => {
   const step = (name: string, test: (dir: string) => Promise<void>) =>
     t.step(name, () => inTempDir(test));
 
-  for (const beta of [0, 0.1]) {
-    const what = beta === 0 ? "without a reference policy" : "with a reference policy";
+  for (const [beta, dtype] of [[0, "f32"], [0.1, "f32"], [0.1, "f16"]] as const) {
+    const what = `${beta === 0 ? "without" : "with"} a reference policy, in ${dtype}`;
     await step(`4 steps are 2 steps, a checkpoint and 2 steps, ${what}`, async (dir) => {
       const [half, whole, resumed] = ["half", "whole", "resumed"].map((name) => join(dir, name));
       const options = { beta };
@@ -85,7 +87,7 @@ Deno.test("checkpoints of a trainer", async (t) => {
         await saveTrainerCheckpoint(half!, trainer);
         await train(trainer, 2);
         await saveTrainerCheckpoint(whole!, trainer);
-      }, { options });
+      }, { options, dtype });
       await withTrainer(gpu, async (trainer) => {
         // What the trainer was before must not matter.
         await train(trainer, 1);
@@ -95,7 +97,7 @@ Deno.test("checkpoints of a trainer", async (t) => {
         assert(state.optimizerSteps > 0);
         await train(trainer, 2);
         await saveTrainerCheckpoint(resumed!, trainer);
-      }, { options, seed: 8 });
+      }, { options, dtype, seed: 8 });
       const expected = await bytesOf(whole!);
       assertEquals("reference.safetensors" in expected, beta > 0);
       assertEquals(await bytesOf(resumed!), expected);
@@ -144,6 +146,19 @@ Deno.test("checkpoints of a trainer", async (t) => {
       assertEquals(Object.keys(changed).sort(), Object.keys(options).sort());
       assertEquals(changed.learningRate, { from: 1e-2, to: 1e-3 });
     }, { options });
+  });
+
+  await step("a checkpoint of matrices stored in another way is refused", async (dir) => {
+    const path = join(dir, "checkpoint");
+    const refused = (dtype: StoredDType, message: string) =>
+      withTrainer(gpu, async (trainer) => {
+        await assertRejects(() => restoreTrainer(path, trainer), RangeError, message);
+      }, { dtype });
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer), { dtype: "f16" });
+    assertEquals((await readTrainerState(path)).dtype, "f16");
+    await refused("f32", "dtype is f32 and was f16");
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
+    await refused("f16", "dtype is f16 and was f32");
   });
 
   await step("a checkpoint of something else is refused by name and reason", async (dir) => {
