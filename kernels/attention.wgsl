@@ -1,7 +1,7 @@
 // Causal grouped-query attention over packed segments that share prompt prefixes (FlashAttention-2, arXiv 2307.08691):
 //   out = softmax(q k^T / sqrt(D)) v, with scores never stored; the log-sum-exp of each row is.
 // qkv (T, (H + 2J) D); out, dout (T, H D); lse, row_dot (T, H). Segments and tiles: see src/ops/packed_layout.ts. A row is read in pieces of
-// four or eight numbers, see attention/pieces_*.
+// four or eight numbers, see prelude/pieces_*.
 // This file is what the passes attention/forward, /backward_query and /backward_key have in common. In each a workgroup
 // is a tile of tokens and a head, and a lane is one token; the rows of the other side are walked through in blocks, and
 // reach all lanes through the *_rows functions of attention/shuffle or attention/direct.

@@ -5,7 +5,7 @@
 // Its rotated key and its value go to cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone.
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
 // have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
-// or eight numbers, see attention/pieces_*; loops over a head are in attention/each; softmax is online as in
+// or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in
 // attention/forward, in units of log 2.
 
 struct Params {

@@ -1,5 +1,5 @@
 // Eight neighbouring values as two loads, for devices without 64-bit integers. Values are split into those of even and of
-// odd index. Appended to the kernels; eight_u64 is the other way.
+// odd index. Appended to the kernels; prelude/eight_u64 is the other way.
 
 alias Eight = mat2x4f;
 

@@ -14,14 +14,13 @@ import each4 from "../../kernels/attention/each_4.wgsl" with { type: "text" };
 import each16 from "../../kernels/attention/each_16.wgsl" with { type: "text" };
 import each32 from "../../kernels/attention/each_32.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
-import piecesF32 from "../../kernels/attention/pieces_f32.wgsl" with { type: "text" };
-import piecesU64 from "../../kernels/attention/pieces_u64.wgsl" with { type: "text" };
 import rowsOf from "../../kernels/attention/rows_of.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
+import { widestPieces } from "./prelude.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
 /**
@@ -35,14 +34,13 @@ export function headPieces(
   gpu: Gpu,
   headDim: number,
 ): { name: string; count: number; code: string } {
-  const { isFallback, int64, subgroupSize } = gpu.adapter;
-  const wide = isFallback && int64 && subgroupSize !== 0 && headDim % 8 === 0;
-  const count = headDim / (wide ? 8 : 4);
+  const pieces = widestPieces(gpu, headDim);
+  const count = headDim / pieces.size;
   const calls = count <= 4 ? each4 : count <= 16 ? each16 : each32;
   return {
-    name: wide ? "u64" : "f32",
+    name: pieces.name,
     count,
-    code: [wide ? piecesU64 : piecesF32, each, calls, block].join("\n"),
+    code: [pieces.code, each, calls, block].join("\n"),
   };
 }
 

@@ -6,7 +6,6 @@
 
 import biasGradient from "../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
 import eightF32 from "../../kernels/matmul/eight_f32.wgsl" with { type: "text" };
-import eightU64 from "../../kernels/matmul/eight_u64.wgsl" with { type: "text" };
 import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
@@ -31,7 +30,7 @@ import {
   type Tensor,
 } from "../gpu/tensor.ts";
 import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
-import { withStored } from "./prelude.ts";
+import { eightU64, withStored } from "./prelude.ts";
 
 /** Name and source of a kernel file with the snippets it needs; `b` is what it reads in f32 or f16. */
 function source(

@@ -5,7 +5,11 @@
  * @module
  */
 
+import eight from "../../kernels/prelude/eight_u64.wgsl" with { type: "text" };
 import halves from "../../kernels/prelude/halves.wgsl" with { type: "text" };
+import piecesF32 from "../../kernels/prelude/pieces_f32.wgsl" with { type: "text" };
+import piecesOne from "../../kernels/prelude/pieces_one.wgsl" with { type: "text" };
+import piecesU64 from "../../kernels/prelude/pieces_u64.wgsl" with { type: "text" };
 import storedF16 from "../../kernels/prelude/stored_f16.wgsl" with { type: "text" };
 import storedF32 from "../../kernels/prelude/stored_f32.wgsl" with { type: "text" };
 import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
@@ -44,6 +48,35 @@ export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
  */
 export function isNarrow(gpu: Gpu): boolean {
   return teamLanes(gpu) <= 16;
+}
+
+/** WGSL of `Eight`: eight values as four 64-bit integers. */
+export const eightU64: string = eight;
+
+/** How much of memory a kernel takes in one load. */
+export interface Pieces {
+  /** Tells kernels apart that differ in this alone. */
+  readonly name: "u64" | "f32" | "one";
+  /** Numbers per piece. */
+  readonly size: 8 | 4 | 1;
+  /** WGSL of `Piece`, its parts, and what goes with them. */
+  readonly code: string;
+}
+
+const EIGHTS: Pieces = { name: "u64", size: 8, code: `${eightU64}\n${piecesU64}` };
+const FOURS: Pieces = { name: "f32", size: 4, code: piecesF32 };
+const ONES: Pieces = { name: "one", size: 1, code: piecesOne };
+
+/**
+ * The largest pieces that are worth loading on this device.
+ *
+ * @param gpu The device.
+ * @param multiple Sizes and offsets are multiples of this.
+ */
+export function widestPieces(gpu: Gpu, multiple: number): Pieces {
+  const { isFallback, int64, subgroupSize } = gpu.adapter;
+  if (isFallback && int64 && subgroupSize !== 0 && multiple % 8 === 0) return EIGHTS;
+  return multiple % 4 === 0 ? FOURS : ONES;
 }
 
 /**

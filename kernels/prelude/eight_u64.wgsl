@@ -1,5 +1,6 @@
 // Eight neighbouring values as one load, for devices with 64-bit integers: a software device pays per lane and component,
-// not per byte. Values are split into those of even and of odd index. Appended to the kernels; eight_f32 is the other way.
+// not per byte. Values are split into those of even and of odd index. matmul/eight_f32 is the other way for products,
+// pieces_f32 and pieces_one for what merely passes over memory.
 
 alias Eight = vec4<u64>;
 

@@ -1,0 +1,27 @@
+// A piece is what one load brings: here four neighbouring numbers, which are its one part. Even and odd are the same, and
+// where both are asked for, the odd one is not looked at. pieces_u64 and pieces_one are the other ways.
+
+alias Piece = vec4f;
+alias Part = vec4f;
+
+const PARTS = 1u;
+
+fn even(piece: Piece) -> Part { return piece; }
+
+fn odd(piece: Piece) -> Part { return piece; }
+
+fn join(even: Part, odd: Part) -> Piece { return even; }
+
+fn sum_parts(even: Part, odd: Part) -> Part { return even; }
+
+fn max_parts(even: Part, odd: Part) -> Part { return even; }
+
+fn sum_part(part: Part) -> f32 { return (part.x + part.y) + (part.z + part.w); }
+
+fn max_part(part: Part) -> f32 { return max(max(part.x, part.y), max(part.z, part.w)); }
+
+alias PieceBits = vec4u;
+
+fn even_bits(bits: PieceBits) -> vec4u { return bits; }
+
+fn odd_bits(bits: PieceBits) -> vec4u { return bits; }

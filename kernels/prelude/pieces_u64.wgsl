@@ -1,0 +1,21 @@
+// A piece is what one load brings: here eight neighbouring numbers, see eight_u64. It has two parts, the numbers of even
+// and of odd index. pieces_f32 and pieces_one are the other ways.
+
+alias Piece = Eight;
+alias Part = vec4f;
+
+const PARTS = 2u;
+
+fn sum_parts(even: Part, odd: Part) -> Part { return even + odd; }
+
+fn max_parts(even: Part, odd: Part) -> Part { return max(even, odd); }
+
+fn sum_part(part: Part) -> f32 { return (part.x + part.y) + (part.z + part.w); }
+
+fn max_part(part: Part) -> f32 { return max(max(part.x, part.y), max(part.z, part.w)); }
+
+alias PieceBits = vec4<u64>;
+
+fn even_bits(bits: PieceBits) -> vec4u { return vec4u(bits); }
+
+fn odd_bits(bits: PieceBits) -> vec4u { return vec4u(bits >> vec4u(32u)); }
