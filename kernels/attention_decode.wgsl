@@ -6,7 +6,7 @@
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
 // have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
 // or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in
-// attention/forward, in units of log 2.
+// attention/forward, in units of log 2. New tokens are rotated by rope/pieces.
 
 struct Params {
     rows: u32,         // A
@@ -28,7 +28,7 @@ const MAX_SHARE = 4u;
 @group(0) @binding(4) var<storage, read> prompt_ranges: array<u32>;
 @group(0) @binding(5) var<storage, read> lengths: array<u32>;
 @group(0) @binding(6) var<storage, read> finished: array<u32>;
-@group(0) @binding(7) var<storage, read> frequencies: array<PieceBits>;   // (D), see rope/turn.wgsl
+@group(0) @binding(7) var<storage, read> frequencies: array<PieceBits>;   // (D), see rope/turn
 @group(0) @binding(8) var<storage, read_write> cache: array<Piece>;
 @group(0) @binding(9) var<storage, read_write> out: array<Piece>;
 
@@ -53,47 +53,14 @@ var<private> shrink: vec4f;
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> total: array<vec4f, MAX_VECS>;
 
-// How the parts of the piece at hand are rotated; sines are negative in the first half of a head.
-var<private> cosine_even: vec4f;
-var<private> cosine_odd: vec4f;
-var<private> sine_even: vec4f;
-var<private> sine_odd: vec4f;
-
-fn turns(fractions: vec4u) -> mat4x2f {
-    return mat4x2f(turn(fractions.x), turn(fractions.y), turn(fractions.z), turn(fractions.w));
-}
-
-// Prepares for rotating piece c of any head.
-fn set_angles(c: u32) {
-    let bits = frequencies[c];
-    let sign = select(vec4f(1.0), vec4f(-1.0), 2u * (4u * c + LOW) < vec4u(4u * HEAD_PIECES));
-    let x = turns(position * even_bits(bits));
-    cosine_even = vec4f(x[0].x, x[1].x, x[2].x, x[3].x);
-    sine_even = vec4f(x[0].y, x[1].y, x[2].y, x[3].y) * sign;
-    if (PARTS > 1u) {
-        let y = turns(position * odd_bits(bits));
-        cosine_odd = vec4f(y[0].x, y[1].x, y[2].x, y[3].x);
-        sine_odd = vec4f(y[0].y, y[1].y, y[2].y, y[3].y) * sign;
-    }
-}
-
-// Piece c of the head that begins at `head`, rotated.
+// Piece c of the head that begins at `head`, rotated by what set_angles was given.
 fn rotated(head: u32, c: u32) -> Piece {
     let own = qkv[head + c];
-    // The partner of each dimension is D/2 away; for odd HEAD_PIECES it straddles two pieces.
-    let middle = (HEAD_PIECES + 1u) / 2u;
-    let i = select(c + HEAD_PIECES / 2u, c - middle, c >= middle);
-    let other = qkv[head + i];
-    var partner_even = even(other);
-    var partner_odd = odd(other);
-    if (HEAD_PIECES % 2u == 1u) {
-        let next = qkv[head + select(i + 1u, 0u, i + 1u == HEAD_PIECES)];
-        partner_even = vec4f(partner_even.zw, even(next).xy);
-        partner_odd = vec4f(partner_odd.zw, odd(next).xy);
-    }
+    let other = qkv[head + partner(c)];
+    let next = qkv[head + partner_next(c)];
     return join(
-        even(own) * cosine_even + partner_even * sine_even,
-        odd(own) * cosine_odd + partner_odd * sine_odd,
+        even(own) * cosine_even + partners(even(other), even(next)) * sine_even,
+        odd(own) * cosine_odd + partners(odd(other), odd(next)) * sine_odd,
     );
 }
 

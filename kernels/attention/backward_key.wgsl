@@ -1,17 +1,13 @@
 // Attention, gradients of the keys and values, with p recomputed from the saved log-sum-exp:
 //   dv = sum over queries of p dout;  ds = p (dout . v - row_dot);  dk = sum over queries of ds q / sqrt(D)
 // A workgroup is a tile of key tokens and a key/value head, a lane is one key that walks over the queries that see it, of
-// all query heads of its group in turn. Writes the keys' and values' parts of dqkv (T, (H + 2J) D).
-
-@group(0) @binding(7) var<storage, read_write> dqkv: array<Piece>;
+// all query heads of its group in turn. Writes the keys' and values' parts of dqkv (T, (H + 2J) D), see attention/slopes.
 
 var<private> k: array<vec4f, MAX_VECS>;
 var<private> v: array<vec4f, MAX_VECS>;
-var<private> dk: array<vec4f, MAX_VECS>;
 var<private> dv: array<vec4f, MAX_VECS>;
 var<private> held_q: array<vec4f, MAX_VECS>;
 var<private> held_dout: array<vec4f, MAX_VECS>;
-var<private> own: u32;           // where k and dk begin
 var<private> values: u32;        // from a key to its value
 var<private> mine: u32;          // where the query begins that this lane holds for the block
 var<private> mine_dout: u32;
@@ -27,7 +23,7 @@ var<private> ds_high: vec4f;
 fn start(i: u32, key: vec4f, value: vec4f) {
     k[i] = key * (params.scale * LOG2E);
     v[i] = value;
-    dk[i] = vec4f();
+    slopes[i] = vec4f();
     dv[i] = vec4f();
 }
 
@@ -43,23 +39,14 @@ fn add_score(i: u32, query: vec4f, slope: vec4f, c: u32) {
 }
 
 fn add_slope(i: u32, c: u32) {
-    var key_sum = dk[i] + qkv_rows(held_q[i], 0u, low + c) * ds_low;
+    var key_sum = slopes[i] + qkv_rows(held_q[i], 0u, low + c) * ds_low;
     var value_sum = dv[i] + dout_rows(held_dout[i], 0u, low_dout + c) * p_low;
     if (BLOCK > 4u) {
         key_sum += qkv_rows(held_q[i], 4u, high + c) * ds_high;
         value_sum += dout_rows(held_dout[i], 4u, high_dout + c) * p_high;
     }
-    dk[i] = key_sum;
+    slopes[i] = key_sum;
     dv[i] = value_sum;
-}
-
-fn write_sum(at: u32, even_sum: vec4f, odd_sum: vec4f) {
-    if (params.accumulate != 0u) {
-        let before = dqkv[at];
-        dqkv[at] = join(even(before) + even_sum, odd(before) + odd_sum);
-    } else {
-        dqkv[at] = join(even_sum, odd_sum);
-    }
 }
 
 fn visit(phase: u32, c: u32) {
@@ -83,7 +70,7 @@ fn visit(phase: u32, c: u32) {
             if (PARTS > 1u) { add_slope(j, c); }
         }
         default: {
-            write_sum(own + c, dk[i] * params.scale, dk[j] * params.scale);
+            write_slopes(c);
             write_sum(own + values + c, dv[i], dv[j]);
         }
     }
@@ -103,6 +90,7 @@ fn backward_key(
     let group = params.heads / params.key_heads;
     let token = min(tile.first + lane, tile.end - 1u);
 
+    position = token - tile.start + tile.prefix;
     own = token * row + (params.heads + key_head) * HEAD_PIECES;
     values = params.key_heads * HEAD_PIECES;
     each(START);

@@ -1,16 +1,14 @@
 // Attention, gradient of the queries, with p recomputed from the saved log-sum-exp:
 //   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
-// Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), and row_dot (T, H).
+// Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), see attention/slopes,
+// and row_dot (T, H).
 
 @group(0) @binding(7) var<storage, read> saved_out: array<Piece>;
 @group(0) @binding(8) var<storage, read_write> row_dot: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dqkv: array<Piece>;
 
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> d: array<vec4f, MAX_VECS>;
-var<private> dq: array<vec4f, MAX_VECS>;
 var<private> held_keys: array<vec4f, MAX_VECS>;
-var<private> own: u32;         // where q and dq begin
 var<private> own_out: u32;     // where out and dout begin
 var<private> mine: u32;        // where the key begins that this lane holds for the block
 var<private> low: vec4u;       // where the keys of the block begin
@@ -25,7 +23,7 @@ var<private> along: vec4f;     // row_dot in four parts
 fn start(i: u32, query: vec4f, slope: vec4f, result: vec4f) {
     q[i] = query * (params.scale * LOG2E);
     d[i] = slope;
-    dq[i] = vec4f();
+    slopes[i] = vec4f();
     along += slope * result;
 }
 
@@ -40,18 +38,9 @@ fn add_score(i: u32, key: vec4f, value: vec4f, c: u32) {
 }
 
 fn add_slope(i: u32, c: u32) {
-    var sum = dq[i] + qkv_rows(held_keys[i], 0u, low + c) * ds_low;
+    var sum = slopes[i] + qkv_rows(held_keys[i], 0u, low + c) * ds_low;
     if (BLOCK > 4u) { sum += qkv_rows(held_keys[i], 4u, high + c) * ds_high; }
-    dq[i] = sum;
-}
-
-fn write_sum(at: u32, even_sum: vec4f, odd_sum: vec4f) {
-    if (params.accumulate != 0u) {
-        let before = dqkv[at];
-        dqkv[at] = join(even(before) + even_sum, odd(before) + odd_sum);
-    } else {
-        dqkv[at] = join(even_sum, odd_sum);
-    }
+    slopes[i] = sum;
 }
 
 fn visit(phase: u32, c: u32) {
@@ -76,7 +65,7 @@ fn visit(phase: u32, c: u32) {
             if (PARTS > 1u) { add_slope(j, c); }
         }
         default: {
-            write_sum(own + c, dq[i] * params.scale, dq[j] * params.scale);
+            write_slopes(c);
         }
     }
 }
@@ -94,7 +83,7 @@ fn backward_query(
     let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
     let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PIECES;
     let token = min(tile.first + lane, tile.end - 1u);
-    let position = token - tile.start + tile.prefix;
+    position = token - tile.start + tile.prefix;
     let keys = tile.end - tile.start + tile.prefix;
     let query = token * params.heads + head;
 

@@ -23,7 +23,7 @@ fn give_piece(row: u32, c: u32, piece: Piece) {
 // Rotates LANES pieces of the new token, one per lane, and appends them to the cache.
 fn prepare(c: u32) {
     let i = min(c + lane, HEAD_PIECES - 1u);
-    set_angles(i);
+    set_angles(position, i);
     let key = rotated(key_at, i);
     let value = qkv[key_at + values + i];
     if (appends && c + lane < HEAD_PIECES) {

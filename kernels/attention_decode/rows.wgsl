@@ -17,7 +17,7 @@ fn start_head(h: u32, c: u32, query: Piece, value: Piece) {
 }
 
 fn start(c: u32) {
-    set_angles(c);
+    set_angles(position, c);
     let key = rotated(key_at, c);
     let value = qkv[key_at + values + c];
     if (living) {

@@ -12,7 +12,6 @@ import { attention } from "../ops/attention.ts";
 import { embedding } from "../ops/embedding.ts";
 import { linear } from "../ops/matmul.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
-import { rope } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import type { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
@@ -113,7 +112,7 @@ export interface AttentionHeads {
  * @param plan Where to record.
  * @param parameters The policy.
  * @param inputs The packed batch.
- * @param keep Called with each layer's q, k and v after the rotary embedding, for those who need them later.
+ * @param keep Called with each layer's q, k and v, which attention rotates in place, for those who need them later.
  * @returns Hidden states (T, C).
  */
 export function encode(
@@ -126,8 +125,7 @@ export function encode(
   const { tokens, embedding: index, layout } = inputs;
   const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
   return decoder(plan, parameters, embedded, (qkv, layer) => {
-    const rotated = rope(plan, qkv, layout.positions, heads);
-    keep?.(rotated, layer);
-    return attention(plan, rotated, layout, heads);
+    keep?.(qkv, layer);
+    return attention(plan, qkv, layout, heads);
   });
 }

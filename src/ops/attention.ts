@@ -16,12 +16,13 @@ import each32 from "../../kernels/attention/each_32.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import rowsOf from "../../kernels/attention/rows_of.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
+import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { widestPieces } from "./prelude.ts";
-import { checkHeads, type HeadLayout } from "./rope.ts";
+import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
 
 /**
  * How kernels read a head and keep it in registers.
@@ -50,8 +51,8 @@ export const rowsOfCode: string = rowsOf;
 /** The passes by their entry points. */
 const PASSES = {
   forward: forwardCode,
-  backward_query: backwardQueryCode,
-  backward_key: backwardKeyCode,
+  backward_query: `${backwardQueryCode}\n${slopesCode}\n${rotatePiecesCode}`,
+  backward_key: `${backwardKeyCode}\n${slopesCode}\n${rotatePiecesCode}`,
 };
 
 /** Whether subgroups are so narrow that passing rows around beats loading them on every lane. */
@@ -61,6 +62,11 @@ export function passesRows(gpu: Gpu): boolean {
 
 /** Options of {@linkcode attention}. */
 export interface AttentionOptions extends HeadLayout {
+  /**
+   * Base of the rotary embedding's frequencies: queries and keys are rotated by their positions first, in place, and
+   * gradients are those of `qkv` before. Default: they stay as they are.
+   */
+  theta?: number;
   /** Name of the output below the current scope. Default `"attention"`. */
   name?: string;
 }
@@ -72,9 +78,9 @@ export interface AttentionOptions extends HeadLayout {
  * key/value head `floor(h J / H)`. Scores are never stored, and the work follows the real lengths.
  *
  * @param plan Where to record.
- * @param qkv (T, (H + 2J) D): queries, keys, values; positions already applied.
- * @param layout Segments and tiles of `attentionTile(plan.gpu)` tokens.
- * @param options Heads.
+ * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if there is a theta.
+ * @param layout Segments, positions, and tiles of `attentionTile(plan.gpu)` tokens.
+ * @param options Heads and theta.
  * @returns (T, H D).
  * @throws {RangeError} If the shapes do not fit.
  * @see {@link https://arxiv.org/abs/2307.08691}
@@ -85,7 +91,7 @@ export function attention(
   layout: PackedLayout,
   options: AttentionOptions,
 ): Tensor {
-  const { heads, keyValueHeads, headDim, name = "attention" } = options;
+  const { heads, keyValueHeads, headDim, theta, name = "attention" } = options;
   const { segments, tiles, tileCount, pairs } = layout;
   checkHeads("attention", qkv, options);
   if (segments.dtype !== "u32" || segments.capacity % SEGMENT_STRIDE !== 0) {
@@ -107,7 +113,7 @@ export function attention(
   const passes = passesRows(gpu);
   const pieces = headPieces(gpu, headDim);
   const lanes = passes ? `${shuffleCode}\n${rowsOfCode}` : directCode;
-  const kernel = (entryPoint: keyof typeof PASSES) =>
+  const kernel = (entryPoint: keyof typeof PASSES, constants: Record<string, boolean> = {}) =>
     gpu.kernel({
       name: `attention/${passes ? "shuffle" : "direct"}_${pieces.name}`,
       code: [PASSES[entryPoint], commonCode, pieces.code, lanes].join("\n"),
@@ -116,6 +122,7 @@ export function attention(
         TILE: attentionTile(gpu),
         BLOCK: passes && gpu.adapter.subgroupSize > 4 ? 8 : 4,
         HEAD_PIECES: pieces.count,
+        ...constants,
       },
     });
   const table = { segments, tiles };
@@ -126,6 +133,7 @@ export function attention(
     scale: 1 / Math.sqrt(headDim),
     accumulate: 0,
   };
+  if (theta !== undefined) rotate(plan, qkv, layout.positions, { ...options, theta, name: "rope" });
   const width = heads * headDim;
   // Each product of a query and a key, or of a weight and a value, over all heads; the rows read and written.
   const cost = (products: number, rowBytes: number) => ({
@@ -150,18 +158,22 @@ export function attention(
     const rowDot = plan.empty([tokens, heads], `${name}.row_dot`);
     plan.intoGradient(qkv, (dqkv, accumulate) => {
       const backwardParams = { ...params, accumulate: accumulate ? 1 : 0 };
+      const rotated = { ROTATED: theta !== undefined };
+      // Without a rotation there are no frequencies to read; any other input may stand there.
+      const frequencies = theta === undefined ? qkv : ropeFrequencies(gpu, headDim, theta);
+      const inputs = { ...table, frequencies, qkv, saved_lse: lse, dout };
       plan.dispatch({
-        kernel: kernel("backward_query"),
+        kernel: kernel("backward_query", rotated),
         label: `${name}.backward_query`,
-        bindings: { ...table, qkv, saved_out: out, saved_lse: lse, dout, row_dot: rowDot, dqkv },
+        bindings: { ...inputs, saved_out: out, row_dot: rowDot, dqkv },
         params: backwardParams,
         workgroups: () => tileCount.value * heads,
         cost: cost(3, 4 * (4 * width + 2 * keyWidth)),
       });
       plan.dispatch({
-        kernel: kernel("backward_key"),
+        kernel: kernel("backward_key", rotated),
         label: `${name}.backward_key`,
-        bindings: { ...table, qkv, saved_lse: lse, dout, saved_row_dot: rowDot, dqkv },
+        bindings: { ...inputs, saved_row_dot: rowDot, dqkv },
         params: backwardParams,
         workgroups: () => tileCount.value * keyValueHeads,
         cost: cost(4, 4 * (2 * width + 4 * keyWidth)),

@@ -13,7 +13,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { headPieces, passesRows, rowsOfCode } from "./attention.ts";
 import { teamKernel, teamLanes } from "./prelude.ts";
-import { checkHeads, type HeadLayout, ropeFrequencies, ropeTurnCode } from "./rope.ts";
+import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
 const QUERY_VECS = 16;
@@ -118,7 +118,7 @@ export function attentionDecode(
   plan.dispatch({
     kernel: teamKernel(gpu, {
       name: `attention_decode/${lanes}_${pieces.name}`,
-      code: [...variant, commonCode, pieces.code, ropeTurnCode].join("\n"),
+      code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
       entryPoint: "decode",
       constants: { HEAD_PIECES: pieces.count, SHARE: share },
     }),

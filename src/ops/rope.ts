@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/rope.wgsl" with { type: "text" };
+import piecesCode from "../../kernels/rope/pieces.wgsl" with { type: "text" };
 import turnCode from "../../kernels/rope/turn.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
@@ -30,8 +31,8 @@ export interface RopeOptions extends HeadLayout {
   name?: string;
 }
 
-/** WGSL of `turn(fraction)`, for kernels that rotate on the way. */
-export const ropeTurnCode: string = turnCode;
+/** WGSL for kernels that read heads in pieces and rotate them on the way. */
+export const rotatePiecesCode: string = `${piecesCode}\n${turnCode}`;
 
 const tables = new WeakMap<Gpu, Map<string, Tensor>>();
 
@@ -97,6 +98,53 @@ export function checkHeads(op: string, qkv: Tensor, layout: HeadLayout): void {
 }
 
 /**
+ * Records the rotation of queries and keys by their positions, in place, and no gradient rule.
+ *
+ * @param plan Where to record.
+ * @param qkv (T, (H + 2J) D), overwritten.
+ * @param positions (T) u32.
+ * @param options Heads, theta, and whether to turn backwards.
+ * @throws {RangeError} If the shapes do not fit.
+ */
+export function rotate(
+  plan: Plan,
+  qkv: Tensor,
+  positions: Tensor,
+  options: RopeOptions & { inverse?: boolean },
+): void {
+  const { heads, keyValueHeads, headDim, theta, name = "rope", inverse = false } = options;
+  checkHeads("rope", qkv, options);
+  const tokens: Size = qkv.shape[0]!;
+  if (positions.dtype !== "u32" || positions.capacity < sizeLimit(tokens)) {
+    throw new RangeError(
+      `rope needs positions (T) u32 for T = ${sizeLimit(tokens)}: got ${
+        formatShape(positions.shape)
+      } ${positions.dtype}`,
+    );
+  }
+  const { gpu } = plan;
+  plan.dispatch({
+    kernel: gpu.kernel({
+      name: "rope",
+      code: `${code}\n${turnCode}`,
+      entryPoint: "rotate",
+      constants: { LANES },
+    }),
+    label: `${name}.${inverse ? "backward" : "forward"}`,
+    bindings: { positions, frequencies: ropeFrequencies(gpu, headDim, theta), qkv },
+    params: {
+      tokens,
+      heads: heads + keyValueHeads,
+      row: (heads + 2 * keyValueHeads) * headDim / 2,
+      quarter: headDim / 4,
+      inverse: inverse ? 1 : 0,
+    },
+    workgroups: () => Math.ceil(sizeNow(tokens) * (headDim / 4) / LANES),
+    cost: { bytes: () => sizeNow(tokens) * (heads + keyValueHeads) * headDim * 8 },
+  });
+}
+
+/**
  * Rotates queries and keys by their positions, in place.
  *
  * Dimension d < D/2 of a head is paired with d + D/2 and turned by `position * theta^(-2d/D)`, as in Hugging Face's
@@ -111,46 +159,14 @@ export function checkHeads(op: string, qkv: Tensor, layout: HeadLayout): void {
  * @see {@link https://arxiv.org/abs/2104.09864}
  */
 export function rope(plan: Plan, qkv: Tensor, positions: Tensor, options: RopeOptions): Tensor {
-  const { heads, keyValueHeads, headDim, theta, name = "rope" } = options;
-  checkHeads("rope", qkv, options);
-  const tokens: Size = qkv.shape[0]!;
-  if (positions.dtype !== "u32" || positions.capacity < sizeLimit(tokens)) {
-    throw new RangeError(
-      `rope needs positions (T) u32 for T = ${sizeLimit(tokens)}: got ${
-        formatShape(positions.shape)
-      } ${positions.dtype}`,
-    );
-  }
-  const frequencies = ropeFrequencies(plan.gpu, headDim, theta);
-  const kernel = plan.gpu.kernel({
-    name: "rope",
-    code: `${code}\n${turnCode}`,
-    entryPoint: "rotate",
-    constants: { LANES },
-  });
-  const rotate = (x: Tensor, inverse: boolean) =>
-    plan.dispatch({
-      kernel,
-      label: `${name}.${inverse ? "backward" : "forward"}`,
-      bindings: { positions, frequencies, qkv: x },
-      params: {
-        tokens,
-        heads: heads + keyValueHeads,
-        row: (heads + 2 * keyValueHeads) * headDim / 2,
-        quarter: headDim / 4,
-        inverse: inverse ? 1 : 0,
-      },
-      workgroups: () => Math.ceil(sizeNow(tokens) * (headDim / 4) / LANES),
-      cost: { bytes: () => sizeNow(tokens) * (heads + keyValueHeads) * headDim * 8 },
-    });
-
+  const { name = "rope" } = options;
   const rotated = qkv.view(qkv.shape, { name: plan.path(name) });
-  rotate(rotated, false);
+  rotate(plan, rotated, positions, options);
   plan.onBackward([qkv], [rotated], () => {
     const gradient = plan.gradientOf(rotated);
     if (!gradient) throw new TypeError(`${plan.path(name)}: the rotated output is not used`);
     // A rotation's transpose is its inverse; the gradient of the view becomes that of qkv, in place too.
-    rotate(gradient, true);
+    rotate(plan, gradient.view(qkv.shape), positions, { ...options, inverse: true });
     plan.shareGradient(qkv, gradient);
   });
   return rotated;

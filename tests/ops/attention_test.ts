@@ -5,14 +5,17 @@ import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { attentionTile, packTiles, SEGMENT_STRIDE } from "../../src/ops/packed_layout.ts";
 import { checkOp, onEveryDevice, type OpCase, runOp } from "../helpers/gpu.ts";
+import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { attention as reference } from "../reference/attention.ts";
+import { rope as rotatedRows } from "../reference/rope.ts";
 import { packSegments, type PromptGroup, segmentPositions } from "../reference/segments.ts";
 
 interface Heads {
   heads: number;
   keyValueHeads: number;
   headDim: number;
+  theta?: number;
 }
 
 const widthOf = ({ heads, keyValueHeads, headDim }: Heads) => (heads + 2 * keyValueHeads) * headDim;
@@ -52,9 +55,15 @@ function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): 
       return { out: attention(plan, qkv!, layout, heads) };
     },
     reference: ({ qkv }) => {
+      const turned = (from: number, to: number) => {
+        const x = columns(qkv!, width, from, to);
+        const { headDim, theta } = heads;
+        if (theta === undefined) return x;
+        return rotatedRows(x, positions, { heads: (to - from) / headDim, headDim, theta });
+      };
       const { out } = reference(
-        columns(qkv!, width, 0, q),
-        columns(qkv!, width, q, k),
+        turned(0, q),
+        turned(q, k),
         columns(qkv!, width, k, width),
         {
           queryHeads: heads.heads,
@@ -99,6 +108,37 @@ for (const [label, groups, heads] of CASES) {
     });
   });
 }
+
+for (const headDim of [4, 12, 16, 24, 32]) {
+  const label = `heads of ${headDim}`;
+  Deno.test(`attention() with a theta rotates, and turns gradients back: ${label}`, async (t) => {
+    await onEveryDevice(t, async (gpu) => {
+      const heads = { heads: 4, keyValueHeads: 2, headDim, theta: 500 };
+      const groups = [group(1, 1), group(5, 3, 9)];
+      const op = attentionCase(gpu, groups, heads);
+      await checkOp(gpu, label, { ...op, coordinates: 97 });
+    });
+  });
+}
+
+Deno.test("attention() with a theta adds to a gradient that is there already", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const heads = { heads: 2, keyValueHeads: 1, headDim: 12, theta: 10000 };
+    const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
+    const fresh = await runOp(gpu, op);
+    const begun = randomArray(9, op.inputs.qkv!.data.length);
+    const { gradients } = await runOp(gpu, {
+      ...op,
+      build: (plan, tensors) => {
+        const grad = gpu.tensor(tensors.qkv!.shape, { data: begun });
+        tensors.qkv!.grad = grad;
+        return op.build(plan, tensors);
+      },
+    });
+    const sum = Float64Array.from(begun, (x, i) => x + fresh.gradients.qkv![i]!);
+    assertClose(gradients.qkv!, sum, { tolerance: 1e-6, label: "gradient" });
+  });
+});
 
 Deno.test("attention() takes heads of up to 128", async (t) => {
   await onEveryDevice(t, async (gpu) => {
