@@ -63,6 +63,8 @@ export {
   type AdapterSummary,
   Gpu,
   type GpuCounters,
+  type KernelChoice,
+  type KernelChoices,
   openGpu,
   type OpenGpuOptions,
 } from "./src/gpu/device.ts";

@@ -13,7 +13,7 @@ import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
-import { RUNS } from "./train_settings.ts";
+import { RUNS } from "./runs.ts";
 
 /** The flag that names a checkpoint. */
 export const CHECKPOINT_FLAG: Flag<string> = textFlag(

@@ -16,15 +16,16 @@ import { Policy } from "../model/policy.ts";
 import { digestFile } from "../run/fingerprint.ts";
 import { taskByName } from "../tasks/mod.ts";
 import { choiceFlag, type Flag, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";
-import { withGpu } from "./gpu.ts";
+import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { dim, duration } from "./style.ts";
-import { RUNS, warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy, warmStartDirectory } from "./warm_policy.ts";
+import { RUNS } from "./runs.ts";
+import { warmStartRecipe } from "./train_settings.ts";
+import { warmPolicy, warmStartDirectory, withKernels } from "./warm_policy.ts";
 
 const presetNames = Object.keys(PRESETS) as PresetName[];
 
@@ -63,6 +64,7 @@ const FLAGS = {
   seeds: numberFlag({ min: 1, max: 1000, integer: true }, "Seeds of every method.", "the preset's"),
   list: switchFlag("Print the runs, with those that are finished, and make none."),
   table: switchFlag("Make the table of the runs that are finished, and no run."),
+  tuned: TUNED_FLAG,
   quiet: switchFlag("Print no progress, only the table."),
   verbose: switchFlag("Print where in the code an error arose."),
 };
@@ -104,7 +106,10 @@ export async function compare(args: readonly string[]): Promise<number> {
     using interrupt = new Interrupt(() =>
       output.write("\nstopping after this step; Ctrl-C again stops at once\n")
     );
-    const done = await withGpu((gpu) => runAll(gpu, dir, mine, { output, interrupt }));
+    const done = await withGpu(
+      (gpu) => runAll(gpu, dir, mine, { output, interrupt }),
+      values,
+    );
     if (!done) return INTERRUPTED;
   }
   const runs = await finished(dir, specs);
@@ -197,10 +202,10 @@ async function makeRun(
 /** The folder of a specification's warm start, made if it is missing; `undefined` if that was interrupted. */
 async function warmStart(gpu: Gpu, { cell }: RunSpec, tools: Tools): Promise<string | undefined> {
   const task = taskByName(cell.task);
-  const recipe = {
+  const recipe = await withKernels(gpu, {
     ...warmStartRecipe({}, task, newPolicyConfig(task, cell.policy), WARM_START_SEED),
     ...cell.warmStart,
-  };
+  });
   const dir = warmStartDirectory(recipe);
   await Deno.mkdir(dirname(dir), { recursive: true });
   // Shards that begin together wait for the one that makes it.

@@ -12,7 +12,7 @@ import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
-import { withGpu } from "./gpu.ts";
+import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -34,6 +34,7 @@ const FLAGS = {
   dtype: DTYPE_FLAG,
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,
+  tuned: TUNED_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
@@ -94,5 +95,5 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       ),
     ].join("\n"));
     return 0;
-  });
+  }, values);
 }

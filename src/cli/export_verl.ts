@@ -15,7 +15,7 @@ import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { wrap } from "./style.ts";
 import { OPTION_FLAGS } from "./train_flags.ts";
-import { RUNS } from "./train_settings.ts";
+import { RUNS } from "./runs.ts";
 
 const EXPORT_FLAGS = {
   checkpoint: CHECKPOINT_FLAG,

@@ -4,7 +4,33 @@
  * @module
  */
 
-import { type Gpu, openGpu } from "../gpu/device.ts";
+import { join } from "node:path";
+import { type Gpu, type KernelChoices, openGpu } from "../gpu/device.ts";
+import { readTuned } from "../run/tuned_kernels.ts";
+import { type Flag, switchFlag } from "./args.ts";
+import { RUNS } from "./runs.ts";
+import { count } from "./style.ts";
+
+/** Folder that tuned kernels are kept in. */
+export const TUNED: string = join(RUNS, "tuned");
+
+/** The flag of commands that compute with the kernels found by `tune`. */
+export const TUNED_FLAG: Flag<boolean> = {
+  ...switchFlag(
+    "Use the kernels that `tune` found fastest here; --no-tuned for the built-in ones.",
+  ),
+  default: "on",
+};
+
+/** Which kernels a command computes with. */
+export interface KernelSource {
+  /** Whether those that `tune` found are used. Default `true`. */
+  readonly tuned?: boolean | undefined;
+  /** These, whatever was tuned since. */
+  readonly kernels?: KernelChoices | undefined;
+  /** Whether to be silent about kernels that are used. Default `false`. */
+  readonly quiet?: boolean | undefined;
+}
 
 /** What libwayland, which Mesa loads, complains about twice per process where it is unset. */
 const RUNTIME_DIR = "XDG_RUNTIME_DIR";
@@ -22,12 +48,35 @@ function silenceWayland(): void {
  *
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
-export async function withGpu<T>(use: (gpu: Gpu) => Promise<T>): Promise<T> {
+export async function withGpu<T>(
+  use: (gpu: Gpu) => Promise<T>,
+  source: KernelSource = {},
+): Promise<T> {
   silenceWayland();
   const gpu = await openGpu();
   try {
+    gpu.kernels = source.kernels ?? (source.tuned === false ? {} : await tunedKernels(gpu, source));
     return await use(gpu);
   } finally {
     await gpu.close();
+  }
+}
+
+/** The kernels kept for a device; a file that cannot be used is no reason to stop. */
+async function tunedKernels(gpu: Gpu, { quiet }: KernelSource): Promise<KernelChoices> {
+  try {
+    const found = await readTuned(TUNED, gpu);
+    if (found === undefined) return {};
+    const number = Object.keys(found.kernels).length;
+    if (number > 0 && !quiet) {
+      console.error(`${count(number, "tuned kernel")} from ${found.path}; --no-tuned for none`);
+    }
+    return found.kernels;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(
+      `${message}: the built-in kernels are used instead; deno task tune measures anew`,
+    );
+    return {};
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The command line: `train`, `warm-start`, `eval`, `sample`, `probe`, `variance`, `compare`,
- * `report` and `completions`.
+ * `tune`, `report` and `completions`.
  *
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
@@ -20,6 +20,7 @@ import { HELP as REPORT, report } from "./report.ts";
 import { HELP as SAMPLE, sample } from "./sample.ts";
 import { bold } from "./style.ts";
 import { HELP as TRAIN, train } from "./train.ts";
+import { HELP as TUNE, tune } from "./tune.ts";
 import { HELP as VARIANCE, varianceCommand } from "./variance.ts";
 import { HELP as WARM_START, warmStart } from "./warm_start.ts";
 
@@ -59,6 +60,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     run: compare,
     help: COMPARE,
     about: "Train with every method of the paper and tabulate",
+  }],
+  ["tune", {
+    run: tune,
+    help: TUNE,
+    about: "Measure which kernels are the fastest on this device",
   }],
   ["report", {
     run: report,

@@ -9,7 +9,7 @@ import { NUMBER_RULES } from "../rl/train_options.ts";
 import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
-import { withGpu } from "./gpu.ts";
+import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
@@ -30,6 +30,7 @@ const PROBE_FLAGS = {
   ),
   temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", 1),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  tuned: TUNED_FLAG,
   json: switchFlag("Print one JSON object."),
   quiet: switchFlag("Print no progress."),
   verbose: switchFlag("Print where in the code an error arose."),
@@ -93,7 +94,7 @@ export async function probeCommand(args: readonly string[]): Promise<number> {
         : [bold(`${task.name}: ${checkpoint}`), ...formatProbe(report)].join("\n"),
     );
     return 0;
-  });
+  }, values);
 }
 
 /** The report as lines. */

@@ -9,7 +9,7 @@ import { latestRun } from "../run/run_directory.ts";
 import { UsageError } from "./args.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { byteSize } from "./style.ts";
-import { RUNS } from "./train_settings.ts";
+import { RUNS } from "./runs.ts";
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {

@@ -13,7 +13,7 @@ import { NUMBER_RULES } from "../rl/train_options.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
-import { withGpu } from "./gpu.ts";
+import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
@@ -45,6 +45,7 @@ const FLAGS = {
   ),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of problems and sampling.", 42),
   dtype: DTYPE_FLAG,
+  tuned: TUNED_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
@@ -112,7 +113,7 @@ export async function sample(args: readonly string[]): Promise<number> {
     } finally {
       policy.destroy();
     }
-  });
+  }, values);
 }
 
 /** A prompt, with the problem behind it where there is one. */

@@ -28,8 +28,9 @@ import { dim, short } from "./style.ts";
 import { formatSummary } from "./summary.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
-import { type NewRun, RUNS, type TrainSettings, trainSettings } from "./train_settings.ts";
-import { warmPolicy } from "./warm_policy.ts";
+import { RUNS } from "./runs.ts";
+import { type NewRun, type TrainSettings, trainSettings } from "./train_settings.ts";
+import { warmPolicy, withKernels } from "./warm_policy.ts";
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
@@ -76,7 +77,11 @@ export async function train(args: readonly string[]): Promise<number> {
   const totals = new Totals();
   const session: Session = { settings, output, interrupt, totals, live, profile, report };
   try {
-    const code = await withGpu((gpu) => trainOn(gpu, session));
+    const code = await withGpu((gpu) => trainOn(gpu, session), {
+      ...values,
+      // The bits of a run depend on its kernels, whatever was tuned since it began.
+      ...(settings.kind === "resumed" ? { kernels: settings.kernels } : {}),
+    });
     live?.feed.end(code === INTERRUPTED ? "stopped" : "done");
     return code;
   } catch (error) {
@@ -131,7 +136,7 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
     say(`training a policy with random weights on ${task.name}, ${where}`);
     return Policy.create(gpu, source.config, { seed: source.seed, dtype });
   }
-  const { recipe } = source;
+  const recipe = await withKernels(gpu, source.recipe);
   say(
     `training a policy of ${short(countParameters(recipe.policy))} parameters on ${task.name}, ` +
       where,
@@ -207,6 +212,7 @@ function runConfig(
     logCompletions,
     ...more,
     adapter: policy.gpu.adapter,
+    ...(Object.keys(policy.gpu.kernels).length > 0 ? { kernels: policy.gpu.kernels } : {}),
     versions: { deltal: VERSION, ...Deno.version },
   };
 }

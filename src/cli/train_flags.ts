@@ -23,6 +23,7 @@ import {
   textFlag,
 } from "./args.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { TUNED_FLAG } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
 
@@ -103,6 +104,7 @@ export const RUN_FLAGS = {
     alone: 8000,
   },
   profile: PROFILE_FLAG,
+  tuned: TUNED_FLAG,
   report: {
     ...switchFlag("Write report.html at the end; --no-report for none."),
     default: "on",

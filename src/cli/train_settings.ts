@@ -4,6 +4,8 @@
  * @module
  */
 
+import { join } from "node:path";
+import type { KernelChoices } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../rl/task.ts";
@@ -28,14 +30,13 @@ import {
   TRAINER_STATE,
   type TrainerState,
 } from "../run/trainer_state.ts";
+import { checkedKernels } from "../run/tuned_kernels.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { newPolicyConfig } from "./policy_size.ts";
+import { RUNS } from "./runs.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-
-/** Folder that runs and warm starts lie in. */
-export const RUNS = "runs";
 
 /** Where the policy of a new run comes from. */
 export type PolicySource =
@@ -80,6 +81,8 @@ export interface ResumedRun extends CommonSettings {
   readonly checkpoint: string;
   /** The right to write there. */
   readonly lock: RunLock;
+  /** The kernels it was begun with, where they are not the built-in choices. */
+  readonly kernels: KernelChoices;
   /** Its config.json as it was. */
   readonly config: RunConfig;
   /** State of its checkpoint. */
@@ -189,6 +192,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`there is no run${what} with a checkpoint below ${RUNS}: begin one first`);
   }
   const config = await readRunConfig(dir);
+  const kernels = checkedKernels(config.kernels ?? {}, join(dir, "config.json"));
   using held = new DisposableStack();
   const lock = held.use(RunLock.take(dir));
   const checkpoint = checkpointOf(dir);
@@ -225,6 +229,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     dir,
     lock,
     checkpoint,
+    kernels,
     config,
     state,
     saveSteps: values.saveSteps ?? recorded("saveSteps", SAVE_STEPS),

@@ -14,7 +14,7 @@ import { NUMBER_RULES } from "../rl/train_options.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { choiceFlag, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
-import { withGpu } from "./gpu.ts";
+import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
@@ -22,7 +22,7 @@ import { Progress, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { byteSize, dim } from "./style.ts";
 import { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-import { RUNS } from "./train_settings.ts";
+import { RUNS } from "./runs.ts";
 
 const STUDY_FLAGS = {
   task: choiceFlag(taskNames, "What to ask.", "countdown, or the checkpoint's"),
@@ -48,6 +48,7 @@ const STUDY_FLAGS = {
   ),
   seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
   out: textFlag("dir", "Folder of the results.", "runs/variance-<task>"),
+  tuned: TUNED_FLAG,
   quiet: switchFlag("Print no progress, only the tables."),
   verbose: switchFlag("Print where in the code an error arose."),
 };
@@ -145,5 +146,5 @@ export async function varianceCommand(args: readonly string[]): Promise<number> 
     console.log(varianceMarkdown(report));
     console.log(dim(`written to ${dir}: variance.json, variance.md, ${await reportAtEnd(dir)}`));
     return 0;
-  });
+  }, values);
 }

@@ -18,7 +18,7 @@ import {
 import type { Interrupt } from "./interrupt.ts";
 import { Progress, type ProgressOutput } from "./progress.ts";
 import { short } from "./style.ts";
-import { RUNS } from "./train_settings.ts";
+import { RUNS } from "./runs.ts";
 
 /** A policy and where it came from. */
 export interface WarmPolicy {
@@ -30,6 +30,26 @@ export interface WarmPolicy {
   readonly cached: boolean;
   /** Seconds it took to make; 0 where it was there. */
   readonly seconds: number;
+}
+
+/**
+ * A recipe with the tuned kernels that its warm start uses, on which its last bits depend.
+ *
+ * @param gpu The device; nothing is allocated on it.
+ * @param recipe The recipe.
+ */
+export async function withKernels(gpu: Gpu, recipe: WarmStartRecipe): Promise<WarmStartRecipe> {
+  if (Object.keys(gpu.kernels).length === 0) return recipe;
+  const dry = gpu.rehearsal();
+  await WarmStart.create(Policy.zeros(dry, recipe.policy), recipe.task, recipe);
+  const kernels = Object.fromEntries(
+    [...dry.choices]
+      .filter(([, { candidates, chosen }]) => chosen !== candidates[0])
+      .map(([operation, { chosen }]) => [operation, chosen] as const)
+      .sort(([a], [b]) => a < b ? -1 : 1),
+  );
+  await dry.close();
+  return Object.keys(kernels).length === 0 ? recipe : { ...recipe, kernels };
 }
 
 /** Where the warm start of a recipe is kept unless told otherwise. */

@@ -18,13 +18,14 @@ import { standardError } from "./progress.ts";
 import { duration, short } from "./style.ts";
 import { RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy, warmStartDirectory } from "./warm_policy.ts";
+import { warmPolicy, warmStartDirectory, withKernels } from "./warm_policy.ts";
 
-const { task, seed, out, quiet, verbose } = RUN_FLAGS;
+const { task, seed, out, tuned, quiet, verbose } = RUN_FLAGS;
 const FLAGS = {
   task,
   seed,
   out: { ...out, help: "Folder to keep it in.", default: "runs/warm-start/<settings>" },
+  tuned,
   quiet,
   verbose,
   ...WARM_START_FLAGS,
@@ -41,7 +42,7 @@ export const HELP: CommandHelp = {
   sections: [
     { title: "Warm start", flags: { task, seed, ...WARM_START_FLAGS, out: FLAGS.out } },
     { title: "Policy", flags: SIZE_FLAGS },
-    { title: "Output", flags: { quiet, verbose } },
+    { title: "Run", flags: { tuned, quiet, verbose } },
   ],
 };
 
@@ -56,8 +57,6 @@ export async function warmStart(args: readonly string[]): Promise<number> {
   const task = taskByName(values.task ?? "parity");
   const config = newPolicyConfig(task, values);
   const seed = values.seed ?? FLAGS.seed.default as number;
-  const recipe = warmStartRecipe(values, task, config, seed);
-  const dir = values.out ?? warmStartDirectory(recipe);
   const output = standardError(values.quiet);
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
@@ -69,6 +68,8 @@ export async function warmStart(args: readonly string[]): Promise<number> {
           `${task.name}, on ${gpu.adapter.description}`,
       );
     }
+    const recipe = await withKernels(gpu, warmStartRecipe(values, task, config, seed));
+    const dir = values.out ?? warmStartDirectory(recipe);
     const warm = await warmPolicy(gpu, recipe, { output, interrupt }, dir);
     if (warm === undefined) {
       output.write("the warm start is not finished: nothing is kept of it\n");
@@ -84,5 +85,5 @@ export async function warmStart(args: readonly string[]): Promise<number> {
       ].join("\n"),
     );
     return 0;
-  });
+  }, values);
 }

@@ -58,6 +58,19 @@ export interface OpenGpuOptions {
   powerPreference?: GPUPowerPreference;
   /** Leave subgroup operations unused even where the device has them. Default `false`. */
   disableSubgroups?: boolean;
+  /** Kernels to take instead of the built-in choices, see {@linkcode Gpu.kernels}. Default: none. */
+  kernels?: KernelChoices;
+}
+
+/** Names of kernels by the operations they are chosen for, as `deno task tune` finds them. */
+export type KernelChoices = Readonly<Record<string, string>>;
+
+/** An operation that has several kernels, and the one it was given. */
+export interface KernelChoice {
+  /** The kernels that compute it, the built-in choice first. */
+  readonly candidates: readonly string[];
+  /** The one taken. */
+  readonly chosen: string;
 }
 
 const NO_ADAPTER =
@@ -139,6 +152,13 @@ export class Gpu {
   readonly mapsSynchronously: boolean;
   /** When set, every dispatch is timed. */
   profiler: Profiler | undefined;
+  /**
+   * Kernels to take instead of the built-in choices, for what is recorded from now on. Names that an operation does not
+   * have are passed over.
+   */
+  kernels: KernelChoices;
+  /** Every operation with several kernels that was recorded on this device, by name. */
+  readonly choices: Map<string, KernelChoice> = new Map();
 
   #kernels = new Map<string, Kernel>();
   #buffers = new Set<GPUBuffer>();
@@ -153,8 +173,10 @@ export class Gpu {
     ownsDevice: boolean,
     adapter: AdapterSummary,
     mapsSynchronously: boolean,
+    kernels: KernelChoices,
   ) {
     this.device = device;
+    this.kernels = kernels;
     this.#ownsDevice = ownsDevice;
     this.adapter = adapter;
     this.mapsSynchronously = mapsSynchronously;
@@ -178,7 +200,7 @@ export class Gpu {
    * Wraps a device that already exists.
    *
    * @param device Any `GPUDevice`.
-   * @param options Only `disableSubgroups` matters here.
+   * @param options Only `disableSubgroups` and `kernels` matter here.
    * @param info What the adapter says of itself, where it is known.
    */
   static async fromDevice(
@@ -203,7 +225,8 @@ export class Gpu {
       int64: has(INT64),
       timestamps: has("timestamp-query"),
     };
-    return new Gpu(device, !options.device, adapter, await probeSynchronousMapping(device));
+    const synchronous = await probeSynchronousMapping(device);
+    return new Gpu(device, !options.device, adapter, synchronous, options.kernels ?? {});
   }
 
   /**
@@ -213,7 +236,7 @@ export class Gpu {
    * device's limits, before any memory is taken.
    */
   rehearsal(): Gpu {
-    return new Gpu(dryDevice(this.device), true, this.adapter, false);
+    return new Gpu(dryDevice(this.device), true, this.adapter, false, this.kernels);
   }
 
   /** The buffers alive now, the largest first. */
@@ -344,6 +367,19 @@ export class Gpu {
       this.#kernels.set(key, kernel);
     }
     return kernel;
+  }
+
+  /**
+   * Chooses one of the kernels that compute an operation: the one in {@linkcode Gpu.kernels}, or the first.
+   *
+   * @param operation Name of the operation with what decides between its kernels.
+   * @param candidates Names of its kernels, the built-in choice first.
+   */
+  choose(operation: string, candidates: readonly string[]): string {
+    const wanted = Object.hasOwn(this.kernels, operation) ? this.kernels[operation]! : undefined;
+    const chosen = candidates.find((candidate) => candidate === wanted) ?? candidates[0]!;
+    if (candidates.length > 1) this.choices.set(operation, { candidates, chosen });
+    return chosen;
   }
 
   /** Waits until everything submitted so far is done. */

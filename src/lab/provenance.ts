@@ -6,7 +6,7 @@
 
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { AdapterSummary, Gpu } from "../gpu/device.ts";
+import type { AdapterSummary, Gpu, KernelChoices } from "../gpu/device.ts";
 import { VERSION } from "../run/version.ts";
 
 /** What made a result. */
@@ -23,6 +23,8 @@ export interface Provenance {
   readonly processors: number;
   /** The GPU. */
   readonly adapter: AdapterSummary;
+  /** Kernels other than the built-in choices, by operation; left out where there are none. */
+  readonly kernels?: KernelChoices;
   /** When, in UTC. */
   readonly at: string;
 }
@@ -37,6 +39,7 @@ export async function provenance(gpu: Gpu): Promise<Provenance> {
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     processors: availableParallelism(),
     adapter: gpu.adapter,
+    ...(Object.keys(gpu.kernels).length > 0 ? { kernels: gpu.kernels } : {}),
     at: new Date().toISOString(),
   };
 }

@@ -21,28 +21,41 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
-import { widestPieces } from "./prelude.ts";
+import { type PieceKind, PIECES, widestPieces } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
+
+/**
+ * The pieces that a head may be read in on a device, the built-in choice first.
+ *
+ * @param gpu The device.
+ * @param headDim Head size D.
+ */
+export function pieceKinds(gpu: Gpu, headDim: number): readonly PieceKind[] {
+  const { int64, subgroupSize } = gpu.adapter;
+  const best = widestPieces(gpu, headDim).name;
+  const others: PieceKind[] = int64 && subgroupSize !== 0 && headDim % 8 === 0
+    ? ["u64", "f32"]
+    : ["f32"];
+  return [best, ...others.filter((kind) => kind !== best)];
+}
 
 /**
  * How kernels read a head and keep it in registers.
  *
- * @param gpu The device.
  * @param headDim Head size D.
- * @returns The kind of pieces, `HEAD_PIECES`, and the WGSL of `Piece`, `each` and what goes with them.
+ * @param kind What it is read in.
+ * @returns `HEAD_PIECES`, and the WGSL of `Piece`, `each` and what goes with them.
  */
-export function headPieces(
-  gpu: Gpu,
-  headDim: number,
-): { name: string; count: number; code: string } {
-  const pieces = widestPieces(gpu, headDim);
+export function headPieces(headDim: number, kind: PieceKind): { count: number; code: string } {
+  const pieces = PIECES[kind];
   const count = headDim / pieces.size;
   const calls = count <= 4 ? each4 : count <= 16 ? each16 : each32;
-  return {
-    name: pieces.name,
-    count,
-    code: [pieces.code, each, calls, block].join("\n"),
-  };
+  return { count, code: [pieces.code, each, calls, block].join("\n") };
+}
+
+/** The part of the name of an operation that decides between its kernels: `4/2x16` for H / J x D. */
+export function headsName({ heads, keyValueHeads, headDim }: HeadLayout): string {
+  return `${heads}/${keyValueHeads}x${headDim}`;
 }
 
 /** WGSL of `rows_of`, which passes rows between lanes. */
@@ -58,6 +71,18 @@ const PASSES = {
 /** Whether subgroups are so narrow that passing rows around beats loading them on every lane. */
 export function passesRows(gpu: Gpu): boolean {
   return [4, 8, 16].includes(gpu.adapter.subgroupSize);
+}
+
+/**
+ * The kernels of attention on a device, the built-in choice first: how lanes come by rows that all of them need, and what
+ * heads are read in.
+ */
+function variantsOf(gpu: Gpu, headDim: number): readonly string[] {
+  const direct = "direct_f32";
+  // Of a tile that is not a subgroup, lanes cannot pass anything to each other.
+  if (gpu.adapter.subgroupSize === 0) return [direct];
+  const shuffles = pieceKinds(gpu, headDim).map((kind) => `shuffle_${kind}`);
+  return passesRows(gpu) ? [...shuffles, direct] : [direct, ...shuffles];
 }
 
 /** Options of {@linkcode attention}. */
@@ -110,12 +135,14 @@ export function attention(
   }
   const tokens: Size = qkv.shape[0]!;
   const { gpu } = plan;
-  const passes = passesRows(gpu);
-  const pieces = headPieces(gpu, headDim);
+  const variant = gpu.choose(`attention ${headsName(options)}`, variantsOf(gpu, headDim));
+  const [how, kind] = variant.split("_") as [string, PieceKind];
+  const passes = how === "shuffle";
+  const pieces = headPieces(headDim, kind);
   const lanes = passes ? `${shuffleCode}\n${rowsOfCode}` : directCode;
   const kernel = (entryPoint: keyof typeof PASSES, constants: Record<string, boolean> = {}) =>
     gpu.kernel({
-      name: `attention/${passes ? "shuffle" : "direct"}_${pieces.name}`,
+      name: `attention/${variant}`,
       code: [PASSES[entryPoint], commonCode, pieces.code, lanes].join("\n"),
       entryPoint,
       constants: {

@@ -11,8 +11,8 @@ import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type:
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { headPieces, passesRows, rowsOfCode } from "./attention.ts";
-import { teamKernel, teamLanes } from "./prelude.ts";
+import { headPieces, headsName, passesRows, pieceKinds, rowsOfCode } from "./attention.ts";
+import { type PieceKind, teamKernel, teamLanes } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -45,7 +45,8 @@ export interface AttentionDecodeOptions extends HeadLayout {
   theta: number;
   /**
    * What the lanes of a workgroup share out: the keys of one row, or rows, which needs subgroups of one size. By default
-   * `"rows"` on software adapters. The choice must not depend on the batch: results differ in their last bits.
+   * `"rows"` on software adapters, or what {@linkcode Gpu.kernels} says. The choice must not depend on the batch: results
+   * differ in their last bits.
    */
   lanes?: "keys" | "rows";
   /** Keys that the rows attend to, summed over the rows: for profiles, which say nothing of arithmetic without. */
@@ -104,9 +105,20 @@ export function attentionDecode(
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
   const { gpu } = plan;
-  const pieces = headPieces(gpu, headDim);
-  const lanes = options.lanes ?? (passesRows(gpu) ? "rows" : "keys");
   const subgroups = gpu.adapter.subgroupSize !== 0;
+  const ways = options.lanes
+    ? [options.lanes]
+    : !subgroups
+    ? ["keys"]
+    : passesRows(gpu)
+    ? ["rows", "keys"]
+    : ["keys", "rows"];
+  const kernel = gpu.choose(
+    `attention_decode ${headsName(options)}`,
+    pieceKinds(gpu, headDim).flatMap((kind) => ways.map((way) => `${way}_${kind}`)),
+  );
+  const [lanes, kind] = kernel.split("_") as [string, PieceKind];
+  const pieces = headPieces(headDim, kind);
   if (lanes === "rows" && !subgroups) {
     throw new RangeError(`attentionDecode needs subgroups of one size for lanes: "rows"`);
   }
@@ -117,7 +129,7 @@ export function attentionDecode(
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
     kernel: teamKernel(gpu, {
-      name: `attention_decode/${lanes}_${pieces.name}`,
+      name: `attention_decode/${kernel}`,
       code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
       entryPoint: "decode",
       constants: { HEAD_PIECES: pieces.count, SHARE: share },

@@ -24,12 +24,12 @@ import {
   bytesPerElement,
   type DType,
   formatShape,
-  type Size,
   sizeLimit,
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { chooseVariant, type Layout, type Variant } from "./matmul_variants.ts";
+import { chosenVariant } from "./matmul_choice.ts";
+import type { Layout, Variant } from "./matmul_variants.ts";
 import { eightU64, withStored } from "./prelude.ts";
 
 /** Name and source of a kernel file with the snippets it needs; `b` is what it reads in f32 or f16. */
@@ -206,14 +206,8 @@ function product(plan: Plan, label: string, operands: Product): void {
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
   const { adapter } = plan.gpu;
-  const { file, entryPoint, tileRows, tileColumns, splitInner } = chooseVariant(adapter, layout, {
-    rows: sizeLimit(m),
-    columns: sizeLimit(n),
-    inner: sizeLimit(k),
-    rowsAlignment: alignment(m),
-    columnsAlignment: alignment(n),
-    innerAlignment: alignment(k),
-  });
+  const variant = chosenVariant(plan.gpu, layout, [m, n, k], b.dtype);
+  const { file, entryPoint, tileRows, tileColumns, splitInner } = variant;
   const takesBias = file !== "nn" && file !== "tn";
   const params: Record<string, Param> = { rows: m, columns: n, inner: k };
   if (file === "strided" || file === "plain") {
@@ -263,12 +257,6 @@ function product(plan: Plan, label: string, operands: Product): void {
     workgroups: () => Math.ceil(size() / SUM_LANES),
     cost: { bytes: () => 32 * size() * (splits() + 1) },
   });
-}
-
-/** The largest power of two, up to 8, that divides a size whatever its value. */
-function alignment(size: Size): number {
-  if (typeof size !== "number") return 1;
-  return [8, 4, 2].find((power) => size % power === 0) ?? 1;
 }
 
 function checkShapes(

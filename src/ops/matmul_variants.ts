@@ -103,6 +103,12 @@ const WANTED_WORKGROUPS = 256;
 /** A range of K shorter than this is not worth another workgroup and the second pass. */
 const SHORTEST_SPLIT = 128;
 
+/** Outputs along each edge of a tile of the graphics processors' kernel. */
+const TILED_EDGES = [64, 128] as const;
+
+/** Lengths of ranges of K that a measurement tries. */
+const SPLITS = [128, 256, 512, 1024, 2048];
+
 /**
  * Chooses the kernel for a product.
  *
@@ -116,9 +122,55 @@ export function chooseVariant(adapter: AdapterSummary, layout: Layout, size: Pro
   return adapter.subgroupSize >= 8 ? laneVariant(layout, size) : PLAIN;
 }
 
-function laneVariant(layout: Layout, size: ProductSize): Variant {
+/**
+ * The kernels that a measurement may choose between for a product, the built-in choice first.
+ *
+ * @param adapter The device.
+ * @param layout How the operands lie in memory.
+ * @param size Sizes.
+ */
+export function variantsOf(
+  adapter: AdapterSummary,
+  layout: Layout,
+  size: ProductSize,
+): readonly Variant[] {
+  const builtIn = chooseVariant(adapter, layout, size);
+  const { file } = builtIn;
+  const others: Variant[] = [];
+  if (file === "tiled") {
+    for (const edge of TILED_EDGES) others.push(...splitVariants(tiled(edge), layout, size));
+    if (layout !== "tn") others.push(PLAIN);
+  } else if (file !== "plain") {
+    const { tileColumns, tileCost } = laneKernel(layout, size);
+    for (const tileRows of Object.keys(tileCost).map(Number)) {
+      const variant = { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
+      others.push(...(file === "tn" ? splitVariants(variant, layout, size) : [variant]));
+    }
+  }
+  const name = variantName(builtIn);
+  return [builtIn, ...others.filter((variant) => variantName(variant) !== name)];
+}
+
+/** The name of a kernel among those of a product, such as `tn.rows32.split256`. */
+export function variantName({ file, entryPoint, splitInner }: Variant): string {
+  return `${file}.${entryPoint}${splitInner ? `.split${splitInner}` : ""}`;
+}
+
+/** A kernel with K whole, and cut into ranges of several lengths where the sum may be cut. */
+function splitVariants(variant: Variant, layout: Layout, size: ProductSize): Variant[] {
+  if (layout !== "tn") return [variant];
+  const fewest = size.inner * size.rows * size.columns / MAX_PARTIAL_FLOATS;
+  const steps = SPLITS.filter((split) => split >= fewest && split < size.inner);
+  return [variant, ...steps.map((splitInner) => ({ ...variant, splitInner }))];
+}
+
+function laneKernel(layout: Layout, size: ProductSize): LaneKernel {
   const aligned = LANE_KERNELS[layout];
-  const { file, tileColumns, tileCost } = aligned?.fits(size) ? aligned : STRIDED;
+  return aligned?.fits(size) ? aligned : STRIDED;
+}
+
+function laneVariant(layout: Layout, size: ProductSize): Variant {
+  const { file, tileColumns, tileCost } = laneKernel(layout, size);
   let best = Infinity;
   let tileRows = 0;
   for (const [rows, cost] of Object.entries(tileCost)) {
@@ -143,6 +195,10 @@ function withSplits(variant: Variant, size: ProductSize, steps: number): Variant
   return splitInner < size.inner ? { ...variant, splitInner } : variant;
 }
 
+function tiled(edge: typeof TILED_EDGES[number]): Variant {
+  return { file: "tiled", entryPoint: `tile${edge}`, tileRows: edge, tileColumns: edge };
+}
+
 function tiledVariant(layout: Layout, size: ProductSize): Variant {
   const { rows, columns, inner, rowsAlignment, columnsAlignment, innerAlignment } = size;
   const contiguous = [
@@ -153,12 +209,7 @@ function tiledVariant(layout: Layout, size: ProductSize): Variant {
   if (contiguous.some((alignment) => alignment < 4)) return PLAIN;
   const tiles = (edge: number) => Math.ceil(rows / edge) * Math.ceil(columns / edge);
   const edge = tiles(128) >= WANTED_WORKGROUPS ? 128 : 64;
-  const variant: Variant = {
-    file: "tiled",
-    entryPoint: `tile${edge}`,
-    tileRows: edge,
-    tileColumns: edge,
-  };
+  const variant = tiled(edge);
   // Only sums over tokens are split: a token's own outputs must not depend on how many others there are.
   if (layout !== "tn") return variant;
   const wanted = inner * tiles(edge) / WANTED_WORKGROUPS;

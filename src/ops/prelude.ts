@@ -53,19 +53,25 @@ export function isNarrow(gpu: Gpu): boolean {
 /** WGSL of `Eight`: eight values as four 64-bit integers. */
 export const eightU64: string = eight;
 
+/** What memory is read in: eight numbers as 64-bit integers, four, or one. */
+export type PieceKind = "u64" | "f32" | "one";
+
 /** How much of memory a kernel takes in one load. */
 export interface Pieces {
   /** Tells kernels apart that differ in this alone. */
-  readonly name: "u64" | "f32" | "one";
+  readonly name: PieceKind;
   /** Numbers per piece. */
   readonly size: 8 | 4 | 1;
   /** WGSL of `Piece`, its parts, and what goes with them. */
   readonly code: string;
 }
 
-const EIGHTS: Pieces = { name: "u64", size: 8, code: `${eightU64}\n${piecesU64}` };
-const FOURS: Pieces = { name: "f32", size: 4, code: piecesF32 };
-const ONES: Pieces = { name: "one", size: 1, code: piecesOne };
+/** Every kind of pieces. */
+export const PIECES: Readonly<Record<PieceKind, Pieces>> = {
+  u64: { name: "u64", size: 8, code: `${eightU64}\n${piecesU64}` },
+  f32: { name: "f32", size: 4, code: piecesF32 },
+  one: { name: "one", size: 1, code: piecesOne },
+};
 
 /**
  * The largest pieces that are worth loading on this device.
@@ -75,8 +81,8 @@ const ONES: Pieces = { name: "one", size: 1, code: piecesOne };
  */
 export function widestPieces(gpu: Gpu, multiple: number): Pieces {
   const { isFallback, int64, subgroupSize } = gpu.adapter;
-  if (isFallback && int64 && subgroupSize !== 0 && multiple % 8 === 0) return EIGHTS;
-  return multiple % 4 === 0 ? FOURS : ONES;
+  if (isFallback && int64 && subgroupSize !== 0 && multiple % 8 === 0) return PIECES.u64;
+  return PIECES[multiple % 4 === 0 ? "f32" : "one"];
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import type { KernelChoices } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { fileExists, readJsonObject } from "../model/json_file.ts";
 import type { Policy } from "../model/policy.ts";
@@ -28,6 +29,8 @@ export interface WarmStartRecipe {
   readonly learningRate: number;
   /** Seed of the first weights and of the demonstrations. */
   readonly seed: number;
+  /** Kernels other than the built-in choices, by operation; left out where there are none. */
+  readonly kernels?: KernelChoices;
 }
 
 /** Name of the file that makes a folder a warm start. */

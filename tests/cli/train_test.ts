@@ -66,6 +66,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         "checkpoint",
         "completions.jsonl",
         "config.json",
+        "figures",
         "metrics.jsonl",
         "report.html",
       ]);

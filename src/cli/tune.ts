@@ -1,0 +1,215 @@
+/**
+ * `tune`: measures which kernels are the fastest on this device and keeps the answer.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { type TunableOperation, tunableOperations } from "../lab/tunable_operations.ts";
+import { type TunedOperation, tuneOperation } from "../lab/kernel_tuning.ts";
+import type { PolicyConfig } from "../model/config.ts";
+import { loadCheckpoint } from "../model/hf_checkpoint.ts";
+import type { PolicyStorageOptions } from "../model/policy.ts";
+import type { Task } from "../rl/task.ts";
+import { type ResolvedTrainOptions, resolveTrainOptions } from "../rl/train_options.ts";
+import { writeTuned } from "../run/tuned_kernels.ts";
+import { asUsageError, type FlagValues, parseFlags, switchFlag } from "./args.ts";
+import { findTask } from "./find_task.ts";
+import { TUNED, withGpu } from "./gpu.ts";
+import { type CommandHelp, printHelp } from "./help.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { newPolicyConfig } from "./policy_size.ts";
+import { Progress, standardError } from "./progress.ts";
+import { bold, count, dim } from "./style.ts";
+import { DTYPE_FLAG, OPTION_FLAGS, RUN_FLAGS, SIZE_FLAGS, TRAIN_FLAGS } from "./train_flags.ts";
+
+const { task, data, quiet, verbose } = RUN_FLAGS;
+const { policy } = TRAIN_FLAGS;
+const { promptsPerStep, numGenerations, maxCompletionLength, maxTokensPerMicroBatch, beta } =
+  OPTION_FLAGS;
+
+const SETTING_FLAGS = {
+  promptsPerStep,
+  numGenerations,
+  maxCompletionLength,
+  maxTokensPerMicroBatch,
+  beta,
+};
+
+const TUNE_FLAGS = {
+  task: { ...task, help: "The task whose training is tuned for." },
+  data,
+  policy: { ...policy, help: "Hugging Face folder of the policy, instead of the task's own size." },
+  thorough: switchFlag("Take ten times as long, for smaller differences."),
+  quiet: { ...quiet, help: "Print no progress and no table, only what changes." },
+  verbose,
+};
+
+const FLAGS = { ...TUNE_FLAGS, ...SETTING_FLAGS, dtype: DTYPE_FLAG, ...SIZE_FLAGS };
+
+/** What `--help` says. */
+export const HELP: CommandHelp = {
+  usage: "deno task tune [flags]",
+  about: "Measures which kernels are the fastest on this device for everything that training a " +
+    "policy runs, checks that they compute the same, and keeps them for train, eval, sample and " +
+    "the others. A run goes on with the kernels it began with.",
+  sections: [
+    { title: "Flags", flags: TUNE_FLAGS },
+    { title: "Settings, as train has them", flags: { ...SETTING_FLAGS, dtype: DTYPE_FLAG } },
+    { title: "Policy", flags: SIZE_FLAGS },
+  ],
+  examples: [
+    ["deno task tune --task countdown", "for training on countdown"],
+    ["deno task tune --task ./my_task.ts --policy models/SmolLM2-135M", "for a model of yours"],
+  ],
+};
+
+const THOROUGH = { rounds: 60, turn: 0.02 };
+
+/**
+ * The command.
+ *
+ * @returns Its exit code.
+ */
+export async function tune(args: readonly string[]): Promise<number> {
+  const { values, help } = parseFlags(FLAGS, args);
+  if (help) return printHelp(HELP);
+  const subject = await subjectOf(values);
+  const { task, options, config } = subject;
+  const output = standardError(values.quiet);
+  using interrupt = new Interrupt(() =>
+    output.write("\nstopping after this operation; Ctrl-C again stops at once\n")
+  );
+  return await withGpu(async (gpu) => {
+    const operations = await operationsOf(gpu, subject, { dtype: values.dtype ?? "f32" });
+    const { promptsPerStep, numGenerations, maxCompletionLength } = options;
+    const workload = {
+      promptLength: task.maxPromptLength,
+      completionLength: maxCompletionLength,
+      numGenerations,
+      sequences: promptsPerStep * numGenerations,
+    };
+    if (!output.quiet) {
+      console.log(
+        `${count(operations.length, "operation")} with several kernels in training a policy of ` +
+          `width ${config.hiddenSize} on ${task.name}, on ${gpu.adapter.description}`,
+      );
+    }
+    const progress = new Progress(output, "tune", operations.length);
+    const tuned: TunedOperation[] = [];
+    const skipped: string[] = [];
+    let interrupted = false;
+    for (const [i, operation] of operations.entries()) {
+      interrupted = await interrupt.requested();
+      if (interrupted) break;
+      try {
+        const effort = values.thorough ? THOROUGH : {};
+        tuned.push(await tuneOperation(gpu, operation, workload, effort));
+      } catch (error) {
+        // One that the device has no room for says nothing about the others.
+        const message = error instanceof Error ? error.message : String(error);
+        skipped.push(`${operation.operation} is not measured: ${message}`);
+      }
+      progress.update(i + 1, operation.operation);
+    }
+    progress.clear();
+    if (!output.quiet && tuned.length > 0) console.log(formatTuned(tuned).join("\n"));
+    for (const line of skipped) console.error(line);
+    await keep(gpu, tuned);
+    return interrupted ? INTERRUPTED : 0;
+  }, { tuned: false });
+}
+
+/** What is tuned for. */
+interface Subject {
+  readonly task: Task;
+  readonly options: ResolvedTrainOptions;
+  readonly config: PolicyConfig;
+}
+
+async function subjectOf(values: FlagValues<typeof FLAGS>): Promise<Subject> {
+  const task = await findTask(values.task ?? "parity", { model: values.policy, data: values.data });
+  const given = Object.fromEntries(
+    Object.entries(values).filter(([name]) => Object.hasOwn(SETTING_FLAGS, name)),
+  );
+  try {
+    const options = resolveTrainOptions(
+      { ...task.defaults.rl, ...given },
+      task.maxCompletionLength,
+    );
+    if (values.policy === undefined) {
+      return { task, options, config: newPolicyConfig(task, values, options.maxCompletionLength) };
+    }
+    using checkpoint = await loadCheckpoint(values.policy);
+    return { task, options, config: checkpoint.config };
+  } catch (error) {
+    throw asUsageError(error, FLAGS);
+  }
+}
+
+async function operationsOf(
+  gpu: Gpu,
+  { task, options, config }: Subject,
+  storage: PolicyStorageOptions,
+): Promise<TunableOperation[]> {
+  try {
+    const warmStart = task.demonstration ? task.defaults.warmStart : undefined;
+    return await tunableOperations(gpu, config, task, options, warmStart, storage);
+  } catch (error) {
+    throw asUsageError(error, FLAGS);
+  }
+}
+
+/** A line for each operation: its built-in kernel, and the others' times relative to it. */
+function formatTuned(tuned: readonly TunedOperation[]): string[] {
+  const rows = tuned.map(({ operation, candidates, best, ratios, refused }) => [
+    operation,
+    candidates[0]!,
+    candidates.slice(1).map((name) => {
+      if (name in refused) return `${name} refused`;
+      const text = `${name} ${ratios[name]!.toFixed(2)}`;
+      return name === best ? bold(text) : text;
+    }).join("  "),
+  ]);
+  const titled = [["operation", "built-in", "others: time relative to the built-in one"], ...rows];
+  const widths = [0, 1].map((i) => Math.max(...titled.map((row) => row[i]!.length)) + 2);
+  const [title, ...lines] = titled.map(([operation, builtIn, others]) =>
+    operation!.padEnd(widths[0]!) + builtIn!.padEnd(widths[1]!) + others
+  );
+  const reasons = tuned.flatMap(({ operation, refused }) =>
+    Object.entries(refused).map(([name, why]) =>
+      `${name} of ${operation} is refused: ${why.trim().split("\n")[0]}`
+    )
+  );
+  return [dim(title!), ...lines, ...reasons];
+}
+
+/** Keeps what was measured, and says what that changes. */
+async function keep(gpu: Gpu, tuned: readonly TunedOperation[]): Promise<void> {
+  if (tuned.length === 0) {
+    console.log("there is one kernel for everything on this device: nothing to tune");
+    return;
+  }
+  const faster = tuned.filter(({ best, candidates }) => best !== candidates[0]);
+  for (const { operation, candidates, best, ratios } of faster) {
+    console.log(
+      `${operation}: ${best} instead of ${candidates[0]}, ${
+        (1 / ratios[best]!).toFixed(2)
+      } × faster`,
+    );
+  }
+  const { path } = await writeTuned(
+    TUNED,
+    gpu,
+    new Map(
+      tuned.map(({ operation, best, candidates }) => [
+        operation,
+        best === candidates[0] ? undefined : best,
+      ]),
+    ),
+  );
+  const changes = faster.length === 0
+    ? "no kernel is faster than the built-in one beyond doubt: nothing changes"
+    : `${count(faster.length, "operation")} of ${tuned.length} get another kernel`;
+  console.log(`${changes}; kept in ${path}, which commands read from now on`);
+}
