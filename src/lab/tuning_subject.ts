@@ -10,7 +10,7 @@ import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { PackedInputs } from "../model/packed_inputs.ts";
 import { attention } from "../ops/attention.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
-import { matmul } from "../ops/matmul.ts";
+import { linear, matmul } from "../ops/matmul.ts";
 import { type NamedProduct, parseProduct } from "../ops/matmul_choice.ts";
 import type { HeadLayout } from "../ops/rope.ts";
 
@@ -81,14 +81,18 @@ export function tuningSubject(gpu: Gpu, operation: string, workload: Workload): 
 }
 
 function productSubject(gpu: Gpu, { layout, sizes, dtype }: NamedProduct): TuningSubject {
-  const plan = new Plan(gpu, "tune");
   const names = ["M", "N", "K"];
   const dims = sizes.map(({ most, varies }, i) => varies ? new Dim(names[i]!, most) : most);
   const [m, n, k] = dims as [number, number, number];
+  const plan = new Plan(gpu, "tune", { gradients: true });
   const [transposeA, transposeB] = [layout[0] === "t", layout[1] === "t"];
   const a = plan.input(transposeA ? [k, m] : [m, k], "a");
   const b = plan.input(transposeB ? [n, k] : [k, n], "b", dtype);
-  const out = plan.keep(matmul(plan, a, b, { transposeA, transposeB }));
+  // A product with halves that are not transposed is only ever the gradient of a linear layer's input.
+  const isGradient = dtype === "f16" && !transposeB;
+  const out = plan.keep(
+    isGradient ? inputGradient(plan, a, b) : matmul(plan, a, b, { transposeA, transposeB }),
+  );
   return {
     plan,
     outputs: [out],
@@ -100,6 +104,17 @@ function productSubject(gpu: Gpu, { layout, sizes, dtype }: NamedProduct): Tunin
     },
     destroy: () => plan.destroy(),
   };
+}
+
+/** The gradient of the input of a linear layer with weight b, given that of its output, without its forward pass. */
+function inputGradient(plan: Plan, dy: Tensor, weight: Tensor): Tensor {
+  const x = plan.empty([dy.shape[0]!, weight.shape[1]!], "x");
+  plan.requireGradient(x);
+  const y = linear(plan, x, weight);
+  plan.commands.length = 0;
+  plan.shareGradient(y, dy);
+  plan.backward();
+  return plan.gradientOf(x)!;
 }
 
 /** Forward and backward pass over prompts with responses of all lengths. */

@@ -82,6 +82,23 @@ Deno.test("a kernel that computes something else, or does not run, is refused wi
   await gpu.close();
 });
 
+Deno.test("products with weights in f16 are measured as such", async () => {
+  const gpu = await openGpu();
+  const task = tinyTask();
+  const config = resolveConfig({ vocabSize: 8, hiddenSize: 32, numHiddenLayers: 1, eosTokenId: 1 });
+  const operations = await tunableOperations(gpu, config, task, task.defaults.rl, undefined, {
+    dtype: "f16",
+  });
+  const halves = operations.filter(({ operation }) => operation.endsWith(" f16"));
+  for (const layout of gpu.adapter.subgroupSize > 0 ? ["nn", "nt"] : []) {
+    const operation = halves.find(({ operation }) => operation.startsWith(`matmul ${layout} `))!;
+    const { refused } = await tuneOperation(gpu, operation, workload, quick);
+    assertEquals(refused, {});
+  }
+  gpu.check();
+  await gpu.close();
+});
+
 Deno.test("only kernels of sums over tokens and of attention may round in their own way", async () => {
   const gpu = await openGpu();
   const tolerance = (operation: string) => {
@@ -91,6 +108,7 @@ Deno.test("only kernels of sums over tokens and of attention may round in their 
   };
   assertEquals(tolerance("matmul nt ~64x32x64"), 0);
   assertEquals(tolerance("matmul nn ~64x32x64"), 0);
+  assertEquals(tolerance("matmul nn ~64x32x64 f16"), 0);
   assertEquals(tolerance("matmul tn 32x64x~64"), 1e-5);
   assertEquals(tolerance("attention 4/2x16"), 1e-5);
   assertEquals(tolerance("attention_decode 4/2x16"), 1e-5);
