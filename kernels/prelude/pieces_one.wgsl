@@ -2,6 +2,7 @@
 
 alias Piece = f32;
 alias Part = f32;
+alias PartTest = bool;
 
 const PARTS = 1u;
 
@@ -18,3 +19,8 @@ fn max_parts(even: Part, odd: Part) -> Part { return even; }
 fn sum_part(part: Part) -> f32 { return part; }
 
 fn max_part(part: Part) -> f32 { return part; }
+
+// By its bits, because a compiler may assume that floats are numbers.
+fn is_nan(part: Part) -> PartTest {
+    return (bitcast<u32>(part) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}

@@ -3,6 +3,7 @@
 
 alias Piece = Eight;
 alias Part = vec4f;
+alias PartTest = vec4<bool>;
 
 const PARTS = 2u;
 
@@ -13,6 +14,11 @@ fn max_parts(even: Part, odd: Part) -> Part { return max(even, odd); }
 fn sum_part(part: Part) -> f32 { return (part.x + part.y) + (part.z + part.w); }
 
 fn max_part(part: Part) -> f32 { return max(max(part.x, part.y), max(part.z, part.w)); }
+
+// By its bits, because a compiler may assume that floats are numbers.
+fn is_nan(part: Part) -> PartTest {
+    return (bitcast<vec4u>(part) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
 
 alias PieceBits = vec4<u64>;
 

@@ -10,6 +10,8 @@ import halves from "../../kernels/prelude/halves.wgsl" with { type: "text" };
 import piecesF32 from "../../kernels/prelude/pieces_f32.wgsl" with { type: "text" };
 import piecesOne from "../../kernels/prelude/pieces_one.wgsl" with { type: "text" };
 import piecesU64 from "../../kernels/prelude/pieces_u64.wgsl" with { type: "text" };
+import rowsLane from "../../kernels/prelude/rows_lane.wgsl" with { type: "text" };
+import rowsTeam from "../../kernels/prelude/rows_team.wgsl" with { type: "text" };
 import storedF16 from "../../kernels/prelude/stored_f16.wgsl" with { type: "text" };
 import storedF32 from "../../kernels/prelude/stored_f32.wgsl" with { type: "text" };
 import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
@@ -83,6 +85,41 @@ export function widestPieces(gpu: Gpu, multiple: number): Pieces {
   const { isFallback, int64, subgroupSize } = gpu.adapter;
   if (isFallback && int64 && subgroupSize !== 0 && multiple % 8 === 0) return PIECES.u64;
   return PIECES[multiple % 4 === 0 ? "f32" : "one"];
+}
+
+/** A lane does not walk further than this: llvmpipe leaves a loop after 65535 turns. */
+const LONGEST_WALK = 2 ** 15;
+
+/** How a kernel reads rows on this device, see {@linkcode rowReader}. */
+export interface RowReader {
+  /** Pieces per row. */
+  readonly columns: number;
+  /** Workgroups for a number of rows. */
+  readonly workgroups: (rows: number) => number;
+  /** Compiles a kernel that uses pieces and `walk_row`, `row_sum` and `row_max`. */
+  readonly kernel: (descriptor: KernelDescriptor) => Kernel;
+}
+
+/**
+ * Chooses how rows are read: the widest pieces, and a row for each lane where workgroups have few lanes.
+ *
+ * @param gpu The device.
+ * @param width Numbers per row.
+ */
+export function rowReader(gpu: Gpu, width: number): RowReader {
+  const pieces = widestPieces(gpu, width);
+  const columns = width / pieces.size;
+  const lanes = isNarrow(gpu) && columns <= LONGEST_WALK;
+  return {
+    columns,
+    workgroups: (rows) => lanes ? Math.ceil(rows / teamLanes(gpu)) : rows,
+    kernel: (descriptor) =>
+      teamKernel(gpu, {
+        ...descriptor,
+        name: `${descriptor.name}/${lanes ? "lane" : "team"}_${pieces.name}`,
+        code: [descriptor.code, pieces.code, lanes ? rowsLane : rowsTeam].join("\n"),
+      }),
+  };
 }
 
 /**

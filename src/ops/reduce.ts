@@ -9,7 +9,14 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { elementwiseConstants, isNarrow, teamKernel, teamLanes } from "./prelude.ts";
+import {
+  elementwiseConstants,
+  isNarrow,
+  type Pieces,
+  teamKernel,
+  teamLanes,
+  widestPieces,
+} from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -70,7 +77,7 @@ export function reduceSum(
       plan.dispatch({
         kernel: teamKernel(plan.gpu, {
           name: "reduce",
-          code,
+          code: `${code}\n${widestPieces(plan.gpu, 1).code}`,
           entryPoint: "spread",
           constants: { CHUNK: constants.CHUNK },
         }),
@@ -192,8 +199,8 @@ function reduceAll(
       width: SEGMENT,
       count,
       first,
-      // A range begins at a multiple of four, so only its length matters.
-      vectors: fixedFactor(x) % 4 === 0,
+      // A range begins at a multiple of eight, so only its length matters.
+      multiple: fixedFactor(x),
     });
     used.push(() => segmentsOf(count()));
     first += segmentsOf(range.length);
@@ -206,7 +213,7 @@ function reduceAll(
     label: `${name}.total`,
     width: partial.capacity,
     count: () => used.reduce((n, segments) => n + segments(), 0),
-    vectors: false,
+    multiple: 1,
     workgroups: 1,
   });
   return y;
@@ -215,7 +222,7 @@ function reduceAll(
 /** Records y[first + s] = combine of segment s of x. */
 function segments(
   plan: Plan,
-  { x, y, operation, label, width, count, first = 0, vectors, workgroups }: {
+  { x, y, operation, label, width, count, first = 0, multiple = 0, workgroups }: {
     x: Tensor;
     y: Tensor;
     operation: Operation;
@@ -225,21 +232,21 @@ function segments(
     /** Elements of x in use. */
     count: () => number;
     first?: number;
-    /** Whether `count` is always a multiple of 4; by default that is said by `width`. */
-    vectors?: boolean;
+    /** What `count` is always a multiple of, besides `width`; by default of that. */
+    multiple?: number;
     /** By default one per segment in use. */
     workgroups?: number;
   },
 ): void {
-  const lanes = width % 4 === 0 && (vectors ?? true) ? 4 : 1;
+  const pieces = widestPieces(plan.gpu, commonDivisor(width, multiple));
   plan.dispatch({
-    kernel: reduceKernel(plan, operation, `segments${lanes}`),
+    kernel: reduceKernel(plan, operation, "segments", pieces),
     label,
-    bindings: { [`x${lanes}`]: x, y1: y },
+    bindings: { x, totals: y },
     params: {
       ...UNUSED,
-      count: () => count() / lanes,
-      width: width / lanes,
+      count: () => count() / pieces.size,
+      width: width / pieces.size,
       first,
       initial: initial(operation),
     },
@@ -258,10 +265,10 @@ function reduceColumns(
 ): void {
   const rows: Size = x.shape[0]!;
   const width = fixedWidth(x);
-  const lanes = width % 4 === 0 ? 4 : 1;
-  const columns = width / lanes;
+  const pieces = widestPieces(plan.gpu, width);
+  const columns = width / pieces.size;
   const blocks = Math.ceil(columns / teamLanes(plan.gpu));
-  const kernel = reduceKernel(plan, operation, `columns${lanes}`);
+  const kernel = reduceKernel(plan, operation, "columns", pieces);
   const stage = (
     label: string,
     from: Tensor,
@@ -272,7 +279,7 @@ function reduceColumns(
     plan.dispatch({
       kernel,
       label: `${name}.${label}`,
-      bindings: { [`x${lanes}`]: from, [`y${lanes}`]: to },
+      bindings: { x: from, y: to },
       params: { ...UNUSED, ...params, columns, initial: initial(operation) },
       workgroups: () => chunks() * blocks,
       cost: { bytes: () => from.length * 4, flops: () => from.length },
@@ -290,9 +297,22 @@ function reduceColumns(
   );
 }
 
-function reduceKernel(plan: Plan, operation: Operation, entryPoint: string): Kernel {
-  const constants = { MAX: operation === "max", OWN_SPANS: isNarrow(plan.gpu) };
-  return teamKernel(plan.gpu, { name: "reduce", code, entryPoint, constants });
+function reduceKernel(
+  plan: Plan,
+  operation: Operation,
+  entryPoint: string,
+  pieces: Pieces,
+): Kernel {
+  return teamKernel(plan.gpu, {
+    name: `reduce/${pieces.name}`,
+    code: `${code}\n${pieces.code}`,
+    entryPoint,
+    constants: { MAX: operation === "max", OWN_SPANS: isNarrow(plan.gpu) },
+  });
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** What combines with any value to that value. */

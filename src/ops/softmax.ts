@@ -7,7 +7,7 @@
 import code from "../../kernels/softmax.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { teamKernel } from "./prelude.ts";
+import { rowReader } from "./prelude.ts";
 
 /**
  * Turns each row into probabilities: `exp(x - max) / sum(exp(x - max))`.
@@ -15,7 +15,7 @@ import { teamKernel } from "./prelude.ts";
  * A row that holds a NaN or plus infinity, or nothing but minus infinity, becomes NaN.
  *
  * @param plan Where to record.
- * @param x (R, C), C fixed; fastest where it is a multiple of 4.
+ * @param x (R, C), C fixed; fastest where it is a multiple of 8.
  * @param options `name` of the output below the current scope, `"softmax"` by default.
  * @returns (R, C).
  * @throws {RangeError} If the shape does not fit.
@@ -28,17 +28,17 @@ export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}):
       `softmax needs (R, C) with C fixed and not 0: got ${formatShape(x.shape)}`,
     );
   }
-  const lanes = width % 4 === 0 ? 4 : 1;
-  const kernel = (entryPoint: string) =>
-    teamKernel(plan.gpu, { name: "softmax", code, entryPoint: `${entryPoint}${lanes}` });
-  const params = { rows: rows!, columns: width / lanes, accumulate: 0 };
+  const reader = rowReader(plan.gpu, width);
+  const kernel = (entryPoint: string) => reader.kernel({ name: "softmax", code, entryPoint });
+  const workgroups = () => reader.workgroups(sizeNow(rows!));
+  const params = { rows: rows!, columns: reader.columns, accumulate: 0 };
   const y = plan.empty(x.shape, name);
   plan.dispatch({
     kernel: kernel("forward"),
     label: `${name}.forward`,
-    bindings: { [`x${lanes}`]: x, [`y${lanes}`]: y },
+    bindings: { x, y },
     params,
-    workgroups: rows!,
+    workgroups,
     cost: { bytes: () => sizeNow(rows!) * width * 8 },
   });
 
@@ -49,9 +49,9 @@ export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}):
       plan.dispatch({
         kernel: kernel("backward"),
         label: `${name}.backward`,
-        bindings: { [`saved${lanes}`]: y, [`dy${lanes}`]: dy, [`dx${lanes}`]: dx },
+        bindings: { saved: y, dy, dx },
         params: { ...params, accumulate: accumulate ? 1 : 0 },
-        workgroups: rows!,
+        workgroups,
         cost: { bytes: () => sizeNow(rows!) * width * (accumulate ? 16 : 12) },
       });
     });

@@ -22,6 +22,18 @@ Deno.test("softmax() matches float64, forward and gradient", async (t) => {
   });
 });
 
+Deno.test("softmax() takes rows longer than a lane can walk", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const columns of [40_001, 70_002, 600_000]) {
+      await checkOp(gpu, `${columns}`, {
+        inputs: { x: { shape: [2, columns], data: randomArray(5, 2 * columns, 3) } },
+        build: (plan, { x }) => ({ y: softmax(plan, x!) }),
+        reference: ({ x }) => ({ y: reference(x!, 2, columns) }),
+      });
+    }
+  });
+});
+
 Deno.test("softmax() adds to a gradient that is there already", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const columns of [12, 13]) {

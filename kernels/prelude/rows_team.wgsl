@@ -1,0 +1,19 @@
+// How a workgroup shares out rows of `columns` pieces: here its lanes are the team of one row and take turns. rows_lane is
+// the other way.
+
+// The pieces a lane has to visit: first, first + step, … below end.
+struct Walk {
+    first: u32,
+    end: u32,
+    step: u32,
+}
+
+// Empty beyond the last row; nobody may leave early, because the lanes meet in row_sum and row_max.
+fn walk_row(group: u32, lane: u32, rows: u32, columns: u32) -> Walk {
+    let begin = group * columns;
+    return Walk(begin + lane, select(0u, begin + columns, group < rows), LANES);
+}
+
+fn row_sum(value: f32, lane: u32) -> f32 { return team_sum(value, lane); }
+
+fn row_max(value: f32, lane: u32) -> f32 { return team_max(value, lane); }
