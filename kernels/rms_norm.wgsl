@@ -1,28 +1,29 @@
 // RMSNorm with an optional residual sum before it (Zhang & Sennrich 2019):
 //   sum = x + delta;  rstd = 1 / sqrt(mean(sum^2) + eps);  normed = sum * rstd * weight
-// x, delta, sum, normed (T, C); weight (C); rstd (T). C is a multiple of 4: the last axis is read as vec4.
-// forward: one team per row. backward: one team per chunk of rows. backward_weight: one lane per four columns.
+// x, delta, sum, normed (T, C); weight (C); rstd (T). Rows are read in pieces (prelude/pieces_*).
+// forward: rows are shared out as prelude/rows_* says. backward: chunks of rows are. backward_weight: one lane per piece.
 
 struct Params {
     rows: u32,         // T
-    columns: u32,      // C / 4
+    columns: u32,      // pieces per row
     eps: f32,
+    inverse_width: f32,   // 1 / C
     has_delta: u32,    // forward: delta is added and sum is written
     has_dsum: u32,     // backward: dsum is added to dx
     chunk_rows: u32,   // backward: rows per chunk
     chunks: u32,       // backward*: number of chunks
     slots: u32,        // backward_weight: room for chunks in partials, per norm
     norms: u32,        // backward_weight: number of norms
-    norm_stride: u32,  // backward_weight: vec4s from one norm's dweight to the next
+    norm_stride: u32,  // backward_weight: pieces from one norm's dweight to the next
     accumulate: u32,   // backward_weight: add to dweight
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> delta: array<vec4f>;
-@group(0) @binding(3) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> sum: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> normed: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Piece>;
+@group(0) @binding(2) var<storage, read> delta: array<Piece>;
+@group(0) @binding(3) var<storage, read> weight: array<Piece>;
+@group(0) @binding(4) var<storage, read_write> sum: array<Piece>;
+@group(0) @binding(5) var<storage, read_write> normed: array<Piece>;
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 
 @compute @workgroup_size(LANES)
@@ -31,34 +32,38 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
-    if (row >= params.rows) { return; }
-    let begin = row * params.columns;
-    var squares = 0.0;
-    for (var c = lane; c < params.columns; c += LANES) {
-        var v = x[begin + c];
+    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
+    var squares = Part();
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        let piece = x[walk.base + c];
+        var a = even(piece);
+        var b = odd(piece);
         if (params.has_delta != 0u) {
-            v += delta[begin + c];
-            sum[begin + c] = v;
+            let more = delta[walk.base + c];
+            a += even(more);
+            b += odd(more);
+            sum[walk.base + c] = join(a, b);
         }
-        squares += dot(v, v);
+        squares += sum_parts(a * a, b * b);
     }
-    let mean = team_sum(squares, lane) / f32(4u * params.columns);
+    let mean = row_sum(sum_part(squares), lane) * params.inverse_width;
     let scale = inverseSqrt(mean + params.eps);
-    for (var c = lane; c < params.columns; c += LANES) {
-        var v = x[begin + c];
-        if (params.has_delta != 0u) { v += delta[begin + c]; }
-        normed[begin + c] = v * scale * weight[c];
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        // The lane reads what it has written itself.
+        var piece = x[walk.base + c];
+        if (params.has_delta != 0u) { piece = sum[walk.base + c]; }
+        let w = weight[c];
+        normed[walk.base + c] = join(even(piece) * scale * even(w), odd(piece) * scale * odd(w));
     }
-    if (lane == 0u) { rstd[row] = scale; }
+    if (leads(walk)) { rstd[walk.row] = scale; }
 }
 
-@group(0) @binding(7) var<storage, read> dnormed: array<vec4f>;
-@group(0) @binding(8) var<storage, read> dsum: array<vec4f>;
+@group(0) @binding(7) var<storage, read> dnormed: array<Piece>;
+@group(0) @binding(8) var<storage, read> dsum: array<Piece>;
 @group(0) @binding(9) var<storage, read> saved_rstd: array<f32>;
-@group(0) @binding(10) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(10) var<storage, read_write> dx: array<Piece>;
 
-@group(0) @binding(11) var<storage, read_write> partial: array<vec4f>;   // (chunks, C)
+@group(0) @binding(11) var<storage, read_write> partial: array<Piece>;   // (chunks, C)
 
 // dx = rstd * (w * dy - xhat * mean(w * dy * xhat)) + dsum, with xhat = x * rstd; x is the saved sum.
 // partial[chunk, c] = sum over the chunk's rows of dy * xhat
@@ -68,35 +73,49 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let chunk = wid.x + wid.y * nwg.x;
-    if (chunk >= params.chunks) { return; }
-    let first = chunk * params.chunk_rows;
+    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.chunks, params.columns);
+    let first = min(walk.row * params.chunk_rows, params.rows);
     let last = min(first + params.chunk_rows, params.rows);
-    let to = chunk * params.columns;
     for (var row = first; row < last; row++) {
         let begin = row * params.columns;
         let scale = saved_rstd[row];
-        var along = 0.0;
-        for (var c = lane; c < params.columns; c += LANES) {
-            along += dot(weight[c] * dnormed[begin + c], x[begin + c]);
-        }
-        let mean = team_sum(along, lane) * scale / f32(4u * params.columns);
-        for (var c = lane; c < params.columns; c += LANES) {
+        var total = Part();
+        for (var c = walk.first; c < walk.end; c += walk.step) {
+            let w = weight[c];
             let dy = dnormed[begin + c];
-            let xhat = x[begin + c] * scale;
-            var g = scale * (weight[c] * dy - xhat * mean);
-            if (params.has_dsum != 0u) { g += dsum[begin + c]; }
-            dx[begin + c] = g;
-            // Only this lane touches the element, so the running sum needs no barrier.
-            var total = dy * xhat;
-            if (row > first) { total += partial[to + c]; }
-            partial[to + c] = total;
+            let value = x[begin + c];
+            total += sum_parts(even(w) * even(dy) * even(value), odd(w) * odd(dy) * odd(value));
+        }
+        let along = row_sum(sum_part(total), lane) * scale * params.inverse_width;
+        for (var c = walk.first; c < walk.end; c += walk.step) {
+            let w = weight[c];
+            let dy = dnormed[begin + c];
+            let value = x[begin + c];
+            let xhat_even = even(value) * scale;
+            let xhat_odd = odd(value) * scale;
+            var a = scale * (even(w) * even(dy) - xhat_even * along);
+            var b = scale * (odd(w) * odd(dy) - xhat_odd * along);
+            if (params.has_dsum != 0u) {
+                let more = dsum[begin + c];
+                a += even(more);
+                b += odd(more);
+            }
+            dx[begin + c] = join(a, b);
+            // Only this lane touches the piece, so the running sum needs no barrier.
+            var sum_even = even(dy) * xhat_even;
+            var sum_odd = odd(dy) * xhat_odd;
+            if (row > first) {
+                let before = partial[walk.base + c];
+                sum_even += even(before);
+                sum_odd += odd(before);
+            }
+            partial[walk.base + c] = join(sum_even, sum_odd);
         }
     }
 }
 
-@group(0) @binding(12) var<storage, read> partials: array<vec4f>;        // (norms, slots, C)
-@group(0) @binding(13) var<storage, read_write> dweight: array<vec4f>;   // (norms, C), norm_stride apart
+@group(0) @binding(12) var<storage, read> partials: array<Piece>;        // (norms, slots, C)
+@group(0) @binding(13) var<storage, read_write> dweight: array<Piece>;   // (norms, C), norm_stride apart
 
 // dweight (+)= sum over chunks, for several norms at once
 @compute @workgroup_size(LANES)
@@ -111,10 +130,17 @@ fn backward_weight(
     let c = (id % blocks) * LANES + lane;
     if (norm >= params.norms || c >= params.columns) { return; }
     let to = norm * params.norm_stride + c;
-    var total = vec4f();
-    if (params.accumulate != 0u) { total = dweight[to]; }
-    for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        total += partials[(norm * params.slots + chunk) * params.columns + c];
+    var evens = Part();
+    var odds = Part();
+    if (params.accumulate != 0u) {
+        let before = dweight[to];
+        evens = even(before);
+        odds = odd(before);
     }
-    dweight[to] = total;
+    for (var chunk = 0u; chunk < params.chunks; chunk++) {
+        let piece = partials[(norm * params.slots + chunk) * params.columns + c];
+        evens += even(piece);
+        odds += odd(piece);
+    }
+    dweight[to] = join(evens, odds);
 }

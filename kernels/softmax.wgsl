@@ -23,8 +23,8 @@ fn forward(
     let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
     var largest = LOWEST;
     var total = Part();
-    for (var i = walk.first; i < walk.end; i += walk.step) {
-        let piece = x[i];
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        let piece = x[walk.base + c];
         let a = even(piece);
         let b = odd(piece);
         let before = largest;
@@ -33,9 +33,9 @@ fn forward(
     }
     let top = row_max(largest, lane);
     let scale = 1.0 / row_sum(sum_part(total) * exp(largest - top), lane);
-    for (var i = walk.first; i < walk.end; i += walk.step) {
-        let piece = x[i];
-        y[i] = join(exp(even(piece) - top) * scale, exp(odd(piece) - top) * scale);
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        let piece = x[walk.base + c];
+        y[walk.base + c] = join(exp(even(piece) - top) * scale, exp(odd(piece) - top) * scale);
     }
 }
 
@@ -52,22 +52,22 @@ fn backward(
 ) {
     let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
     var total = Part();
-    for (var i = walk.first; i < walk.end; i += walk.step) {
-        let p = saved[i];
-        let g = dy[i];
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        let p = saved[walk.base + c];
+        let g = dy[walk.base + c];
         total += sum_parts(even(p) * even(g), odd(p) * odd(g));
     }
     let along = row_sum(sum_part(total), lane);
-    for (var i = walk.first; i < walk.end; i += walk.step) {
-        let p = saved[i];
-        let g = dy[i];
+    for (var c = walk.first; c < walk.end; c += walk.step) {
+        let p = saved[walk.base + c];
+        let g = dy[walk.base + c];
         var a = even(p) * (even(g) - along);
         var b = odd(p) * (odd(g) - along);
         if (params.accumulate != 0u) {
-            let before = dx[i];
+            let before = dx[walk.base + c];
             a += even(before);
             b += odd(before);
         }
-        dx[i] = join(a, b);
+        dx[walk.base + c] = join(a, b);
     }
 }

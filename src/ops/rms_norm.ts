@@ -7,10 +7,10 @@
 import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { isNarrow, teamKernel, teamLanes } from "./prelude.ts";
+import { isNarrow, rowReader, teamLanes } from "./prelude.ts";
 
 /** The most chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
-const NARROW_CHUNKS = 32;
+const NARROW_CHUNKS = 64;
 const WIDE_CHUNKS = 512;
 
 /** Partial sums of this many elements are kept to the end, so that all norms of a plan are summed in one dispatch. */
@@ -61,9 +61,10 @@ export function rmsNorm(
     );
   }
   const { gpu } = plan;
-  const columns = width / 4;
+  const reader = rowReader(gpu, width);
+  const { columns } = reader;
   const blocks = Math.ceil(columns / teamLanes(gpu));
-  const kernel = (entryPoint: string) => teamKernel(gpu, { name: "rms_norm", code, entryPoint });
+  const kernel = (entryPoint: string) => reader.kernel({ name: "rms_norm", code, entryPoint });
   const slots = isNarrow(gpu) ? NARROW_CHUNKS : WIDE_CHUNKS;
   const chunkRows = () => Math.ceil(sizeNow(rows) / slots);
   const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(rows) / chunkRows());
@@ -71,6 +72,7 @@ export function rmsNorm(
     rows,
     columns,
     eps,
+    inverse_width: 1 / width,
     has_delta: delta ? 1 : 0,
     has_dsum: 0,
     chunk_rows: chunkRows,
@@ -92,12 +94,12 @@ export function rmsNorm(
       x,
       delta: delta ?? x,
       weight,
-      sum: delta ? sum : plan.empty([4], `${name}.unused`),
+      sum: delta ? sum : plan.empty([8], `${name}.unused`),
       normed,
       rstd,
     },
     params,
-    workgroups: rows,
+    workgroups: () => reader.workgroups(sizeNow(rows)),
     cost: { bytes: () => sizeNow(rows) * width * (delta ? 16 : 8) },
   });
 
@@ -122,7 +124,7 @@ export function rmsNorm(
         partial,
       },
       params: { ...params, has_dsum: dsum ? 1 : 0 },
-      workgroups: chunks,
+      workgroups: () => reader.workgroups(chunks()),
       cost: { bytes: () => sizeNow(rows) * width * (dsum ? 16 : 12) },
     });
     plan.shareGradient(x, dx);
@@ -144,7 +146,7 @@ export function rmsNorm(
         kernel: kernel("backward_weight"),
         label: "norms.backward_weight",
         bindings: { partials: norms.partials, dweight: norms.dweight },
-        params: { ...params, norms: norms.count, norm_stride: norms.stride / 4 },
+        params: { ...params, norms: norms.count, norm_stride: norms.stride * columns / width },
         workgroups: norms.count * blocks,
       });
     }));
@@ -181,7 +183,7 @@ function joinSiblings(
   const index = group.gradients.push(gradient) - 1;
   const stride = () => (group.gradients[1]!.rootOffset - group.gradients[0]!.rootOffset) / 4;
   const together = () =>
-    group.gradients.length > 1 && stride() > 0 &&
+    group.gradients.length > 1 && stride() > 0 && stride() % 8 === 0 &&
     group.gradients.length * slots * width <= MAX_SHARED_PARTIALS &&
     group.gradients.every((g, i) =>
       g.root === group.gradients[0]!.root &&
