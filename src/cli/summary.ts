@@ -5,6 +5,7 @@
  */
 
 import type { Evaluation } from "../rl/evaluation.ts";
+import { lossCancels } from "../rl/loss_value.ts";
 import type { Task } from "../rl/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
@@ -89,8 +90,9 @@ function effort(totals: Totals, options: ResolvedTrainOptions): [label: string, 
     `${count(totals.mean(`${prefix}dispatches`), "dispatch", "dispatches")} in ` +
     count(totals.mean(`${prefix}submits`), "submit");
   const step = totals.mean("timing_s/step");
-  // Off-policy the ratios leave 1 and so may the loss.
-  const onPolicy = options.numIterations === 1 && options.miniBatchSize === "all";
+  const meaning = lossCancels(options)
+    ? "near 0 as it should be: advantages cancel out, their gradient teaches"
+    : "which says little: look at the reward";
   return [
     [
       "speed",
@@ -110,8 +112,7 @@ function effort(totals: Totals, options: ResolvedTrainOptions): [label: string, 
     ],
     [
       "loss",
-      `${totals.mean("actor/pg_loss").toExponential(1)} on average` +
-      (onPolicy ? ", near 0 as it should be: advantages cancel out, their gradient teaches" : ""),
+      `${totals.mean("actor/pg_loss").toExponential(1)} on average, ${meaning}`,
     ],
   ];
 }

@@ -7,7 +7,9 @@
 import { countParameters, type PolicyConfig } from "../model/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
+import { describeObjective } from "../rl/describe_objective.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
+import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { Trainer } from "../rl/trainer.ts";
 import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
@@ -24,7 +26,7 @@ import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
-import { dim, short } from "./style.ts";
+import { dim, short, wrap } from "./style.ts";
 import { formatSummary } from "./summary.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
@@ -103,6 +105,7 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
     return INTERRUPTED;
   }
   const trainer = await makeTrainer(policy, settings);
+  if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));
   totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
   try {
     return await run(trainer, session, profile);
@@ -159,6 +162,15 @@ async function checkRoom(gpu: Gpu, config: PolicyConfig, settings: NewRun): Prom
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
+}
+
+/** What is minimised, in the lines it takes. */
+function objectiveLines(options: ResolvedTrainOptions): string[] {
+  const lines = new Map(describeObjective(options));
+  const formula = `minimises ${lines.get("loss")} with ${lines.get("weights")}; ` +
+    `${lines.get("surrogate")}; ${lines.get("advantage")}` +
+    (lines.has("reward") ? `; ${lines.get("reward")}` : "");
+  return wrap(formula, 118);
 }
 
 async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Trainer> {

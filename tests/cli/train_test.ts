@@ -54,6 +54,10 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         await runCommand(dir, "train", ...TINY, "--max-steps=6"),
       );
       assertMatch(stdout, /^training a policy of \d+ parameters on parity, on .+\nwarm start made/);
+      assertMatch(
+        stdout.replaceAll("\n", " "),
+        /minimises Σ_i x_i Σ_t ℓ with x = 1 \/ \(N 17\) · L\^-1 .+; ℓ = max\(.+; A = \(r - mean of the group\) \/ /,
+      );
       assertMatch(stdout, /Done: 6 steps of parity in/);
       assertMatch(stdout, /before +after\naccuracy \(mean@4\) +\d+\.\d % +\d+\.\d %\n/);
       assertMatch(stdout, /written to +runs.parity-1: config\.json/);
@@ -81,7 +85,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       const { stdout } = succeeded(
         await runCommand(dir, "train", ...TINY, "--max-steps=3", "--out", half, "--quiet"),
       );
-      assert(stdout.startsWith("\nDone: 3 steps"), stdout);
+      assert(stdout.startsWith("\nDone: 3 steps") && !stdout.includes("minimises"), stdout);
       assert((await checkpointOf(join(dir, half))).size > 0);
       const resumed = succeeded(await runCommand(dir, "train", "--resume", "--max-steps=6"));
       assertMatch(resumed.stdout, /resuming runs.half after step 3/);
