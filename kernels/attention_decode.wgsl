@@ -1,8 +1,10 @@
 // Attention of one new token per sequence, with the rotary embedding and the growth of the cache fused in.
 // Row a of qkv (A, (H + 2J) D), not yet rotated, is token t = lengths[b] - 1 of sequence b = slots[a], at position
-// prompt + t. It attends to the rows prompt_ranges[b] of prompt_qkv (., (H + 2J) D), rotated; to cache[b, j, 0 .. t - 1],
-// cache (B, J, M, 2, D) with each key before its value, so that a head's history is read as one stretch; and to itself.
-// Its rotated key and its value go to cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone.
+// prompt + t. It attends to the rows prompt_ranges[b] of prompts, which hold rotated keys and then values, of (H + 2J) D
+// numbers with the queries or 2J D without; to cache[b, j, 0 .. t - 1], cache (B, J, M, 2, D) with each key before its
+// value, so that a head's history is read as one stretch; and to itself. Its rotated key and its value go to
+// cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone. Prompts and cache may be kept in float16, see
+// attention_decode/kept_*.
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
 // have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
 // or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in
@@ -13,6 +15,8 @@ struct Params {
     heads: u32,        // H
     key_heads: u32,    // J
     max_length: u32,   // M
+    prompt_row: u32,   // pieces in a row of prompts
+    prompt_keys: u32,  // where in it the keys begin
     scale: f32,        // 1 / sqrt(D)
 }
 
@@ -24,12 +28,12 @@ const MAX_SHARE = 4u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Piece>;
 @group(0) @binding(2) var<storage, read> slots: array<u32>;
-@group(0) @binding(3) var<storage, read> prompt_qkv: array<Piece>;
+@group(0) @binding(3) var<storage, read> prompts: array<Kept>;
 @group(0) @binding(4) var<storage, read> prompt_ranges: array<u32>;
 @group(0) @binding(5) var<storage, read> lengths: array<u32>;
 @group(0) @binding(6) var<storage, read> finished: array<u32>;
 @group(0) @binding(7) var<storage, read> frequencies: array<PieceBits>;   // (D), see rope/turn
-@group(0) @binding(8) var<storage, read_write> cache: array<Piece>;
+@group(0) @binding(8) var<storage, read_write> cache: array<Kept>;
 @group(0) @binding(9) var<storage, read_write> out: array<Piece>;
 
 // Phases beside those of attention/each, whose SCORE and SUM are about the prompt here.
@@ -39,7 +43,7 @@ const CACHE_SUM = 5u;
 var<private> position: u32;    // of the new token
 var<private> query_at: u32;    // where the first query and later its output begin
 var<private> key_at: u32;      // where the new key begins
-var<private> values: u32;      // from a key to its value in qkv and prompt_qkv
+var<private> values: u32;      // from a key to its value in qkv and prompts
 var<private> cache_at: u32;    // where the new key goes
 var<private> at: u32;          // where the key begins that this lane looks at
 
@@ -87,9 +91,14 @@ fn add_scores(c: u32, key: Piece) {
     if (PARTS > 1u) { add_score(PARTS * c + 1u, odd(key)); }
 }
 
-fn add_values(c: u32, value: Piece) {
-    add_value(PARTS * c, even(value));
-    if (PARTS > 1u) { add_value(PARTS * c + 1u, odd(value)); }
+fn add_kept_scores(c: u32, key: Kept) {
+    add_score(PARTS * c, kept_even(key));
+    if (PARTS > 1u) { add_score(PARTS * c + 1u, kept_odd(key)); }
+}
+
+fn add_kept_values(c: u32, value: Kept) {
+    add_value(PARTS * c, kept_even(value));
+    if (PARTS > 1u) { add_value(PARTS * c + 1u, kept_odd(value)); }
 }
 
 // Turns scores into weights relative to the largest so far.

@@ -27,8 +27,8 @@ fn prepare(c: u32) {
     let key = rotated(key_at, i);
     let value = qkv[key_at + values + i];
     if (appends && c + lane < HEAD_PIECES) {
-        cache[cache_at + i] = key;
-        cache[cache_at + HEAD_PIECES + i] = value;
+        cache[cache_at + i] = keep(key);
+        cache[cache_at + HEAD_PIECES + i] = keep(value);
     }
     give_piece(KEY, c, key);
     give_piece(VALUE, c, value);
@@ -76,10 +76,10 @@ fn visit(phase: u32, c: u32) {
                 if (PARTS > 1u) { start(c, 1u); }
             }
         }
-        case SCORE: { add_scores(c, prompt_qkv[at + c]); }
-        case SUM: { add_values(c, prompt_qkv[at + values + c]); }
-        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
+        case SCORE: { add_kept_scores(c, prompts[at + c]); }
+        case SUM: { add_kept_values(c, prompts[at + values + c]); }
+        case CACHE_SCORE: { add_kept_scores(c, cache[at + c]); }
+        case CACHE_SUM: { add_kept_values(c, cache[at + HEAD_PIECES + c]); }
         default: { merge(c, phase - MERGE); }
     }
 }
@@ -112,6 +112,7 @@ fn decode(
     let key_head = head / group;
     let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
     let key_column = (params.heads + key_head) * HEAD_PIECES;
+    let prompt_column = params.prompt_keys + key_head * HEAD_PIECES;
     lane = index;
     position = prompt_end - prompt_begin + t;
     query_at = a * row + head * HEAD_PIECES;
@@ -130,7 +131,7 @@ fn decode(
     largest = score;
     weight = vec4f(select(0.0, 1.0, lane == 0u));
     for (var n = prompt_begin + lane; n < prompt_end; n += LANES) {
-        at = n * row + key_column;
+        at = n * params.prompt_row + prompt_column;
         score = vec4f();
         each(SCORE);
         weigh();

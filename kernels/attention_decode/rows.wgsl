@@ -21,8 +21,8 @@ fn start(c: u32) {
     let key = rotated(key_at, c);
     let value = qkv[key_at + values + c];
     if (living) {
-        cache[cache_at + c] = key;
-        cache[cache_at + HEAD_PIECES + c] = value;
+        cache[cache_at + c] = keep(key);
+        cache[cache_at + HEAD_PIECES + c] = keep(value);
     }
     start_head(0u, c, rotated(query_at, c), value);
     if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PIECES, c), value); }
@@ -87,17 +87,17 @@ fn visit(phase: u32, c: u32) {
     switch phase {
         case START: { start(c); }
         case SCORE: {
-            let held = prompt_qkv[at + c];
-            add_prompt_scores(PARTS * c, even(held));
-            if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, odd(held)); }
+            let held = prompts[at + c];
+            add_prompt_scores(PARTS * c, kept_even(held));
+            if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, kept_odd(held)); }
         }
         case SUM: {
-            let held = prompt_qkv[at + values + c];
-            add_prompt_values(PARTS * c, even(held));
-            if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, odd(held)); }
+            let held = prompts[at + values + c];
+            add_prompt_values(PARTS * c, kept_even(held));
+            if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, kept_odd(held)); }
         }
-        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
+        case CACHE_SCORE: { add_kept_scores(c, cache[at + c]); }
+        case CACHE_SUM: { add_kept_values(c, cache[at + HEAD_PIECES + c]); }
         default: {
             finish(0u, c);
             if (SHARE > 1u) { finish(1u, c); }
@@ -128,6 +128,7 @@ fn decode(
     let key_head = head * params.key_heads / params.heads;
     let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
     let key_column = (params.heads + key_head) * HEAD_PIECES;
+    let prompt_column = params.prompt_keys + key_head * HEAD_PIECES;
     position = prompt_end - prompt_begin + t;
     query_at = a * row + head * HEAD_PIECES;
     key_at = a * row + key_column;
@@ -148,7 +149,7 @@ fn decode(
         let sees = waits && prompt_begin == begin && prompt_end == end;
         waits = waits && !sees;
         for (var n = begin; n < end; n += min(LANES, 8u)) {
-            at = min(n + lane, end - 1u) * row + key_column;
+            at = min(n + lane, end - 1u) * params.prompt_row + prompt_column;
             p_low = array<vec4f, MAX_SHARE>();
             p_high = array<vec4f, MAX_SHARE>();
             each(SCORE);

@@ -16,6 +16,7 @@ import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
 import { embedding } from "../ops/embedding.ts";
 import { sample, type SampleState } from "../ops/sample.ts";
+import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 import { decoder, encode, head, headsOf } from "./transformer.ts";
@@ -146,8 +147,7 @@ export class Generator {
     this.#promptOf = ids([this.#active], "prompt_of");
     this.#inputs = new PackedInputs(this.#prefill, promptTokens);
 
-    const promptQkv = this.#recordPrefill(parameters);
-    this.#recordDecode(parameters, promptQkv);
+    this.#recordDecode(parameters, this.#recordPrefill(parameters));
     this.#finished = new Readback(gpu, [this.#state.finished]);
     this.#results = new Readback(gpu, [
       this.#state.lengths,
@@ -182,21 +182,29 @@ export class Generator {
     return tensor;
   }
 
-  /** Prompts in one packed pass, then the first token of every sample. Returns each layer's keys and values. */
+  /**
+   * Prompts in one packed pass, then the first token of every sample. Returns each layer's keys and values, among the
+   * queries in f32, where they are used as they are.
+   */
   #recordPrefill(parameters: Parameters): Tensor[] {
     const plan = this.#prefill;
-    const qkvByLayer: Tensor[] = [];
+    const { heads, keyValueHeads, headDim } = headsOf(parameters);
+    const [first, width] = [heads * headDim, 2 * keyValueHeads * headDim];
+    const keptByLayer: Tensor[] = [];
     const hidden = encode(plan, parameters, this.#inputs, (qkv) => {
-      qkvByLayer.push(plan.keep(qkv));
+      const kept = parameters.dtype === "f16"
+        ? columnsToHalf(plan, qkv, { first, width, name: "prompt_keys_values" })
+        : qkv;
+      keptByLayer.push(plan.keep(kept));
     });
     const { lastPromptRows } = this.#inputs;
     const last = embedding(plan, hidden, lastPromptRows, undefined, { name: "last_prompt_rows" });
     this.#recordSampling(plan, head(plan, parameters, last), this.#promptOf);
-    return qkvByLayer;
+    return keptByLayer;
   }
 
   /** One more token of every active sequence. */
-  #recordDecode(parameters: Parameters, promptQkv: readonly Tensor[]): void {
+  #recordDecode(parameters: Parameters, prompts: readonly Tensor[]): void {
     const plan = this.#decode;
     const { sequences: B, completionLength: M } = this.capacity;
     const heads = headsOf(parameters);
@@ -208,9 +216,13 @@ export class Generator {
       attentionDecode(plan, {
         qkv,
         slots: this.#slots,
-        promptQkv: promptQkv[layer]!,
+        prompts: prompts[layer]!,
         promptRanges: this.#promptRanges,
-        cache: plan.input([B, heads.keyValueHeads, M, 2, heads.headDim], "cache"),
+        cache: plan.input(
+          [B, heads.keyValueHeads, M, 2, heads.headDim],
+          "cache",
+          parameters.dtype,
+        ),
         lengths,
         finished,
       }, { ...heads, attended: () => this.#attended }));

@@ -112,7 +112,7 @@ export interface AttentionHeads {
  * @param plan Where to record.
  * @param parameters The policy.
  * @param inputs The packed batch.
- * @param keep Called with each layer's q, k and v, which attention rotates in place, for those who need them later.
+ * @param keep Called with each layer's q, k and v once they are rotated and attended to, for those who need them later.
  * @returns Hidden states (T, C).
  */
 export function encode(
@@ -125,7 +125,8 @@ export function encode(
   const { tokens, embedding: index, layout } = inputs;
   const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
   return decoder(plan, parameters, embedded, (qkv, layer) => {
+    const attended = attention(plan, qkv, layout, heads);
     keep?.(qkv, layer);
-    return attention(plan, qkv, layout, heads);
+    return attended;
   });
 }

@@ -5,14 +5,18 @@
  */
 
 import commonCode from "../../kernels/attention_decode.wgsl" with { type: "text" };
+import keptF16Eight from "../../kernels/attention_decode/kept_f16_eight.wgsl" with { type: "text" };
+import keptF16Four from "../../kernels/attention_decode/kept_f16_four.wgsl" with { type: "text" };
+import keptF32 from "../../kernels/attention_decode/kept_f32.wgsl" with { type: "text" };
 import keysCode from "../../kernels/attention_decode/keys.wgsl" with { type: "text" };
 import rowsCode from "../../kernels/attention_decode/rows.wgsl" with { type: "text" };
 import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type: "text" };
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
+import type { KernelDescriptor } from "../gpu/kernel.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { headPieces, headsName, passesRows, pieceKinds, rowsOfCode } from "./attention.ts";
-import { type PieceKind, teamKernel, teamLanes } from "./prelude.ts";
+import { type PieceKind, teamKernel, teamLanes, withHalves } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -27,11 +31,11 @@ export interface AttentionDecodeInputs {
   qkv: Tensor;
   /** (A) u32: sequence b of each row, each at most once. */
   slots: Tensor;
-  /** (P, (H + 2J) D): the prompts' rows, after the rotary embedding. */
-  promptQkv: Tensor;
+  /** (P, (H + 2J) D) or, without the queries, (P, 2J D): the prompts' rows, after the rotary embedding. */
+  prompts: Tensor;
   /** (B, 2) u32: first and one past the last row of each sequence's prompt. */
   promptRanges: Tensor;
-  /** (B, J, M, 2, D): each key of the responses before its value, grown in place. */
+  /** (B, J, M, 2, D): each key of the responses before its value, grown in place; f32 or f16, as the prompts are. */
   cache: Tensor;
   /** (B) u32: tokens of each response, the new one included. */
   lengths: Tensor;
@@ -72,10 +76,10 @@ export function attentionDecode(
   inputs: AttentionDecodeInputs,
   options: AttentionDecodeOptions,
 ): Tensor {
-  const { qkv, slots, promptQkv, promptRanges, cache, lengths, finished } = inputs;
+  const { qkv, slots, prompts, promptRanges, cache, lengths, finished } = inputs;
   const { heads, keyValueHeads, headDim, theta, attended, name = "attention" } = options;
   checkHeads("attentionDecode", qkv, options);
-  checkHeads("attentionDecode", promptQkv, options);
+  const keys = promptColumns(prompts, options);
   const rows: Size = qkv.shape[0]!;
   const [sequences, ...history] = cache.shape.map(sizeLimit);
   const [, maxLength] = history;
@@ -83,6 +87,12 @@ export function attentionDecode(
     throw new RangeError(
       `attentionDecode needs a cache (B, J, M, 2, D) with J = ${keyValueHeads} and D = ${headDim}: ` +
         `got ${formatShape(cache.shape)}`,
+    );
+  }
+  if (cache.dtype !== prompts.dtype || !["f32", "f16"].includes(cache.dtype)) {
+    throw new RangeError(
+      `attentionDecode needs prompts and cache both in f32 or both in f16: got ${prompts.dtype} and ` +
+        cache.dtype,
     );
   }
   const wanted: [string, Tensor, number][] = [
@@ -128,17 +138,20 @@ export function attentionDecode(
   const workgroupRows = lanes === "rows" ? teamLanes(gpu) : 1;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
-    kernel: teamKernel(gpu, {
-      name: `attention_decode/${kernel}`,
-      code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
-      entryPoint: "decode",
-      constants: { HEAD_PIECES: pieces.count, SHARE: share },
-    }),
+    kernel: teamKernel(
+      gpu,
+      withKept({
+        name: `attention_decode/${kernel}`,
+        code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
+        entryPoint: "decode",
+        constants: { HEAD_PIECES: pieces.count, SHARE: share },
+      }, { half: cache.dtype === "f16", numbers: headDim / pieces.count }),
+    ),
     label: `${name}.decode`,
     bindings: {
       qkv,
       slots,
-      prompt_qkv: promptQkv,
+      prompts,
       prompt_ranges: promptRanges,
       lengths,
       finished,
@@ -151,6 +164,8 @@ export function attentionDecode(
       heads,
       key_heads: keyValueHeads,
       max_length: maxLength!,
+      prompt_row: keys.row / headDim * pieces.count,
+      prompt_keys: keys.first / headDim * pieces.count,
       scale: 1 / Math.sqrt(headDim),
     },
     workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,
@@ -163,4 +178,24 @@ export function attentionDecode(
     },
   });
   return out;
+}
+
+/** Numbers in a row of prompts, and before its keys. */
+function promptColumns(prompts: Tensor, options: HeadLayout): { row: number; first: number } {
+  const { heads, keyValueHeads, headDim } = options;
+  const row = sizeLimit(prompts.shape.at(-1) ?? 0);
+  if (prompts.shape.length === 2 && row === 2 * keyValueHeads * headDim) return { row, first: 0 };
+  checkHeads("attentionDecode", prompts, options);
+  return { row, first: heads * headDim };
+}
+
+/** Gives the kernel what keeps and reads prompts and cache, in pieces of so many numbers. */
+function withKept(
+  descriptor: KernelDescriptor,
+  { half, numbers }: { half: boolean; numbers: number },
+): KernelDescriptor {
+  const { name, code } = descriptor;
+  if (!half) return { ...descriptor, code: `${code}\n${keptF32}` };
+  const kept = numbers === 8 ? keptF16Eight : keptF16Four;
+  return withHalves({ ...descriptor, name: `${name}_f16`, code: `${code}\n${kept}` });
 }

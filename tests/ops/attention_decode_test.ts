@@ -17,8 +17,8 @@ import {
 } from "../reference/segments.ts";
 
 const THETA = 10000;
-/** What outputs and cache hold where nothing was written. */
-const UNTOUCHED = 12345;
+/** What outputs and cache hold where nothing was written; a half can be that. */
+const UNTOUCHED = 12344;
 
 interface Heads {
   heads: number;
@@ -61,6 +61,48 @@ function packedTruth(groups: readonly PromptGroup[], { heads, keyValueHeads, hea
   return { tokens, width, raw, rotated, out, sequences };
 }
 
+/**
+ * One token's attention in float64 over what is kept in f16: the prompt's keys and values rounded, those of earlier tokens
+ * as they lie in the cache, its own as they are.
+ */
+function attendToKept(
+  { width, rotated, sequences }: ReturnType<typeof packedTruth>,
+  { heads, keyValueHeads: J, headDim: D }: Heads,
+  { kept, b, t, M }: { kept: ArrayLike<number>; b: number; t: number; M: number },
+): Float64Array {
+  const { start, prefixStart, prefixEnd } = sequences[b]!;
+  const out = new Float64Array(heads * D);
+  for (let h = 0; h < heads; h++) {
+    const j = Math.floor(h * J / heads);
+    const part = (token: number, first: number) =>
+      rotated.subarray(token * width + first * D, token * width + (first + 1) * D);
+    const seen: { key: ArrayLike<number>; value: ArrayLike<number> }[] = [];
+    for (let p = prefixStart; p < prefixEnd; p++) {
+      const [key, value] = [part(p, heads + j), part(p, heads + J + j)];
+      seen.push({ key: Float16Array.from(key), value: Float16Array.from(value) });
+    }
+    for (let n = 0; n < t; n++) {
+      const at = ((b * J + j) * M + n) * 2 * D;
+      const [key, value] = [at, at + D].map((from) =>
+        Float64Array.from({ length: D }, (_, i) => kept[from + i]!)
+      );
+      seen.push({ key: key!, value: value! });
+    }
+    seen.push({ key: part(start + t, heads + j), value: part(start + t, heads + J + j) });
+    const query = part(start + t, h);
+    const scores = seen.map(({ key }) =>
+      query.reduce((sum, q, i) => sum + q * key[i]!, 0) / Math.sqrt(D)
+    );
+    const top = Math.max(...scores);
+    const weights = scores.map((score) => Math.exp(score - top));
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    for (const [n, { value }] of seen.entries()) {
+      for (let i = 0; i < D; i++) out[h * D + i]! += weights[n]! / total * value[i]!;
+    }
+  }
+  return out;
+}
+
 /** Decodes every response of the groups token by token, in a row order that changes, and checks every step. */
 async function checkDecoding(
   gpu: Gpu,
@@ -68,8 +110,10 @@ async function checkDecoding(
   groups: PromptGroup[],
   heads: Heads,
   lanes: "keys" | "rows",
+  dtype: "f32" | "f16" = "f32",
 ) {
-  const { tokens, width, raw, rotated, out: expected, sequences } = packedTruth(groups, heads);
+  const truth = packedTruth(groups, heads);
+  const { tokens, width, raw, rotated, sequences } = truth;
   const B = sequences.length;
   const M = Math.max(...sequences.map((s) => s.end - s.start)) + 1;
   const outWidth = heads.heads * heads.headDim;
@@ -82,12 +126,17 @@ async function checkDecoding(
   const finished = plan.input([B], "finished", "u32");
   const cache = gpu.tensor([B, heads.keyValueHeads, M, 2, heads.headDim], {
     data: new Float32Array(B * M * 2 * keyWidth).fill(UNTOUCHED),
+    dtype,
   });
+  // In f16 keys and values are kept without the queries.
+  const keysAndValues = rotated.filter((_, i) => i % width >= outWidth);
   const out = plan.keep(attentionDecode(plan, {
     qkv,
     slots,
     // The rows of responses are here too: no prompt range points at them, so they must not be read.
-    promptQkv: gpu.tensor([tokens, width], { data: rotated }),
+    prompts: dtype === "f16"
+      ? gpu.tensor([tokens, 2 * keyWidth], { data: keysAndValues, dtype })
+      : gpu.tensor([tokens, width], { data: rotated }),
     promptRanges: gpu.tensor([B, 2], {
       dtype: "u32",
       data: sequences.flatMap((s) => [s.prefixStart, s.prefixEnd]),
@@ -115,6 +164,7 @@ async function checkDecoding(
     gpu.write(out, new Float32Array(rows.length * outWidth).fill(UNTOUCHED));
     submit(gpu, [plan]);
     const got = await readTensor(gpu, out);
+    const kept = dtype === "f16" ? await readTensor(gpu, cache) : undefined;
     const wanted = new Float64Array(rows.length * outWidth).fill(UNTOUCHED);
     const living: number[] = [];
     for (const [a, b] of rows.entries()) {
@@ -124,7 +174,10 @@ async function checkDecoding(
         continue;
       }
       const token = sequences[b]!.start + t;
-      wanted.set(expected.subarray(token * outWidth, (token + 1) * outWidth), a * outWidth);
+      const row = kept
+        ? attendToKept(truth, heads, { kept, b, t, M })
+        : truth.out.subarray(token * outWidth, (token + 1) * outWidth);
+      wanted.set(row, a * outWidth);
       living.push(a);
     }
     const alive = (x: ArrayLike<number>) =>
@@ -151,7 +204,7 @@ async function checkDecoding(
         assertClose(
           entry,
           [...rotated.subarray(key, key + headDim), ...rotated.subarray(value, value + headDim)],
-          { tolerance: 1e-6, label: where },
+          { tolerance: dtype === "f16" ? 2 ** -11 + 1e-6 : 1e-6, label: where },
         );
       }
     }
@@ -192,12 +245,14 @@ const CASES: [string, PromptGroup[], Heads][] = [
 
 for (const [label, groups, heads] of CASES) {
   for (const lanes of ["keys", "rows"] as const) {
-    Deno.test(`attentionDecode(), lanes for ${lanes}, agrees with packed attention at every step: ${label}`, async (t) => {
-      await onEveryDevice(t, async (gpu) => {
-        if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;
-        await checkDecoding(gpu, label, groups, heads, lanes);
+    for (const dtype of ["f32", "f16"] as const) {
+      Deno.test(`attentionDecode(), lanes for ${lanes}, kept in ${dtype}, agrees with packed attention at every step: ${label}`, async (t) => {
+        await onEveryDevice(t, async (gpu) => {
+          if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;
+          await checkDecoding(gpu, label, groups, heads, lanes, dtype);
+        });
       });
-    });
+    }
   }
 }
 
@@ -217,7 +272,7 @@ Deno.test("attentionDecode() gives a sequence the same bytes in any batch", asyn
       const out = plan.keep(attentionDecode(plan, {
         qkv,
         slots,
-        promptQkv: gpu.tensor([T, width], { data: randomArray(1, T * width) }),
+        prompts: gpu.tensor([T, width], { data: randomArray(1, T * width) }),
         // Three prompts of 10, 20 and 30 tokens in turn.
         promptRanges: u32([B, 2], sequences.flatMap((b) => [[0, 10], [10, 30], [30, 60]][b % 3]!)),
         cache: gpu.tensor([B, 2, M, 2, 16], { data: randomArray(2, cached) }),
@@ -251,13 +306,44 @@ Deno.test("attentionDecode() gives a sequence the same bytes in any batch", asyn
   });
 });
 
+Deno.test("attentionDecode() in f16 holds keys and values back that are too large, and keeps NaN", async (t) => {
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+  await onEveryDevice(t, async (gpu) => {
+    const u32 = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
+    for (const lanes of ["keys", "rows"] as const) {
+      if (lanes === "rows" && gpu.adapter.subgroupSize === 0) continue;
+      const plan = new Plan(gpu, "decode");
+      const row = new Float32Array(32);
+      row.set([65520, -7e4, 3e38, -3e38, Infinity, -Infinity, NaN, 65504], 24); // values
+      const cache = gpu.tensor([1, 1, 2, 2, 8], { dtype: "f16" });
+      attentionDecode(plan, {
+        qkv: gpu.tensor([1, 32], { data: row }),
+        slots: u32([1], [0]),
+        prompts: gpu.tensor([1, 16], { dtype: "f16" }),
+        promptRanges: u32([1, 2], [0, 1]),
+        cache,
+        lengths: u32([1], [2]),
+        finished: u32([1], [0]),
+      }, { ...heads, theta: THETA, lanes });
+      await plan.compile();
+      submit(gpu, [plan]);
+      assertEquals(
+        [...(await readTensor(gpu, cache)).subarray(24)],
+        [65504, -65504, 65504, -65504, Infinity, -Infinity, NaN, 65504],
+        lanes,
+      );
+      plan.destroy();
+    }
+  });
+});
+
 Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
   await onEveryDevice(t, (gpu) => {
     const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
     const inputs = {
       qkv: gpu.tensor([2, 32]),
       slots: u32(2),
-      promptQkv: gpu.tensor([5, 32]),
+      prompts: gpu.tensor([5, 32]),
       promptRanges: u32(3, 2),
       cache: gpu.tensor([3, 1, 4, 2, 8]),
       lengths: u32(3),
@@ -271,7 +357,9 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
         message,
       );
     refuses({ qkv: gpu.tensor([2, 24]) }, "(T, 32)");
-    refuses({ promptQkv: gpu.tensor([5, 24]) }, "(T, 32)");
+    refuses({ prompts: gpu.tensor([5, 24]) }, "(T, 32)");
+    refuses({ prompts: gpu.tensor([5, 16], { dtype: "f16" }) }, "got f16 and f32");
+    refuses({ cache: gpu.tensor([3, 1, 4, 2, 8], { dtype: "f16" }) }, "got f32 and f16");
     refuses({ slots: u32(1) }, "slots (A)");
     refuses({ promptRanges: u32(2, 2) }, "promptRanges (B, 2)");
     refuses({ cache: gpu.tensor([3, 4, 2, 8]) }, "cache (B, J, M, 2, D)");

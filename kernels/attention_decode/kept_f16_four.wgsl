@@ -1,0 +1,9 @@
+// How prompts and cache are kept: pieces of four numbers in float16. prelude/halves.wgsl is appended.
+
+alias Kept = vec2u;
+
+fn kept_even(piece: Kept) -> vec4f { return vec4f(unpack2x16float(piece.x), unpack2x16float(piece.y)); }
+
+fn kept_odd(piece: Kept) -> vec4f { return kept_even(piece); }
+
+fn keep(piece: Piece) -> Kept { return halves_of(even(piece)); }
