@@ -4,7 +4,7 @@
 // numbers with the queries or 2J D without; to cache[b, j, 0 .. t - 1], cache (B, J, M, 2, D) with each key before its
 // value, so that a head's history is read as one stretch; and to itself. Its rotated key and its value go to
 // cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone. Prompts and cache may be kept in float16, see
-// attention_decode/kept_*.
+// attention_decode/kept_*; the new token too is then attended to as it is kept.
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
 // have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
 // or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in
@@ -86,17 +86,12 @@ fn add_value(i: u32, value: vec4f) {
     }
 }
 
-fn add_scores(c: u32, key: Piece) {
-    add_score(PARTS * c, even(key));
-    if (PARTS > 1u) { add_score(PARTS * c + 1u, odd(key)); }
-}
-
-fn add_kept_scores(c: u32, key: Kept) {
+fn add_scores(c: u32, key: Kept) {
     add_score(PARTS * c, kept_even(key));
     if (PARTS > 1u) { add_score(PARTS * c + 1u, kept_odd(key)); }
 }
 
-fn add_kept_values(c: u32, value: Kept) {
+fn add_values(c: u32, value: Kept) {
     add_value(PARTS * c, kept_even(value));
     if (PARTS > 1u) { add_value(PARTS * c + 1u, kept_odd(value)); }
 }

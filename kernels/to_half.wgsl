@@ -1,5 +1,7 @@
-// y = x rounded to float16: part of every row of x (rows, stride), packed into y (rows, width). All counts are in fours.
-// prelude/halves.wgsl is appended. One workgroup per chunk of y.
+// Rounding part of every row of a matrix (rows, stride) to float16. All counts are in fours. prelude/halves.wgsl is
+// appended. One workgroup per chunk of what is rounded.
+//   convert          y (rows, width) = that part of x, packed
+//   round_in_place   that part of z is rounded in place and stays float32
 
 override LANES: u32 = 64u;
 override CHUNK: u32 = 256u;   // fours per workgroup
@@ -7,13 +9,18 @@ override CHUNK: u32 = 256u;   // fours per workgroup
 struct Params {
     count: u32,    // rows * width
     width: u32,    // fours taken of a row
-    stride: u32,   // fours in a row of x
+    stride: u32,   // fours in a row
     first: u32,    // where in a row they begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec2u>;
+
+// Where four number i of the part is.
+fn place(i: u32) -> u32 {
+    return i / params.width * params.stride + params.first + i % params.width;
+}
 
 @compute @workgroup_size(LANES)
 fn convert(
@@ -24,6 +31,22 @@ fn convert(
     let begin = (wid.x + wid.y * nwg.x) * CHUNK;
     let end = min(begin + CHUNK, params.count);
     for (var i = begin + lane; i < end; i += LANES) {
-        y[i] = halves_of(x[i / params.width * params.stride + params.first + i % params.width]);
+        y[i] = halves_of(x[place(i)]);
+    }
+}
+
+@group(0) @binding(3) var<storage, read_write> z: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn round_in_place(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let begin = (wid.x + wid.y * nwg.x) * CHUNK;
+    let end = min(begin + CHUNK, params.count);
+    for (var i = begin + lane; i < end; i += LANES) {
+        let halves = halves_of(z[place(i)]);
+        z[place(i)] = vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
     }
 }

@@ -20,18 +20,23 @@ fn give_piece(row: u32, c: u32, piece: Piece) {
     if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, odd(piece)); }
 }
 
+fn give_kept(row: u32, c: u32, piece: Kept) {
+    give(PARTS * row, c, lane, kept_even(piece));
+    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, kept_odd(piece)); }
+}
+
 // Rotates LANES pieces of the new token, one per lane, and appends them to the cache.
 fn prepare(c: u32) {
     let i = min(c + lane, HEAD_PIECES - 1u);
     set_angles(position, i);
-    let key = rotated(key_at, i);
-    let value = qkv[key_at + values + i];
+    let key = keep(rotated(key_at, i));
+    let value = keep(qkv[key_at + values + i]);
     if (appends && c + lane < HEAD_PIECES) {
-        cache[cache_at + i] = keep(key);
-        cache[cache_at + HEAD_PIECES + i] = keep(value);
+        cache[cache_at + i] = key;
+        cache[cache_at + HEAD_PIECES + i] = value;
     }
-    give_piece(KEY, c, key);
-    give_piece(VALUE, c, value);
+    give_kept(KEY, c, key);
+    give_kept(VALUE, c, value);
     give_piece(QUERY, c, rotated(query_at, i));
     if (SHARE > 1u) { give_piece(QUERY + 1u, c, rotated(query_at + HEAD_PIECES, i)); }
     if (SHARE > 2u) { give_piece(QUERY + 2u, c, rotated(query_at + 2u * HEAD_PIECES, i)); }
@@ -76,10 +81,10 @@ fn visit(phase: u32, c: u32) {
                 if (PARTS > 1u) { start(c, 1u); }
             }
         }
-        case SCORE: { add_kept_scores(c, prompts[at + c]); }
-        case SUM: { add_kept_values(c, prompts[at + values + c]); }
-        case CACHE_SCORE: { add_kept_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_kept_values(c, cache[at + HEAD_PIECES + c]); }
+        case SCORE: { add_scores(c, prompts[at + c]); }
+        case SUM: { add_values(c, prompts[at + values + c]); }
+        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
+        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
         default: { merge(c, phase - MERGE); }
     }
 }

@@ -5,24 +5,24 @@ var<private> living: bool;                        // whether this lane has a row
 var<private> p_low: array<vec4f, MAX_SHARE>;      // of each head: scores, then weights, of a block of prompt keys
 var<private> p_high: array<vec4f, MAX_SHARE>;
 
-fn start_head(h: u32, c: u32, query: Piece, value: Piece) {
+fn start_head(h: u32, c: u32, query: Piece, value: Kept) {
     let i = h * HEAD_VECS + PARTS * c;
     let factor = params.scale * LOG2E;
     q[i] = even(query) * factor;
-    total[i] = even(value);
+    total[i] = kept_even(value);
     if (PARTS > 1u) {
         q[i + 1u] = odd(query) * factor;
-        total[i + 1u] = odd(value);
+        total[i + 1u] = kept_odd(value);
     }
 }
 
 fn start(c: u32) {
     set_angles(position, c);
-    let key = rotated(key_at, c);
-    let value = qkv[key_at + values + c];
+    let key = keep(rotated(key_at, c));
+    let value = keep(qkv[key_at + values + c]);
     if (living) {
-        cache[cache_at + c] = keep(key);
-        cache[cache_at + HEAD_PIECES + c] = keep(value);
+        cache[cache_at + c] = key;
+        cache[cache_at + HEAD_PIECES + c] = value;
     }
     start_head(0u, c, rotated(query_at, c), value);
     if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PIECES, c), value); }
@@ -96,8 +96,8 @@ fn visit(phase: u32, c: u32) {
             add_prompt_values(PARTS * c, kept_even(held));
             if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, kept_odd(held)); }
         }
-        case CACHE_SCORE: { add_kept_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_kept_values(c, cache[at + HEAD_PIECES + c]); }
+        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
+        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
         default: {
             finish(0u, c);
             if (SHARE > 1u) { finish(1u, c); }

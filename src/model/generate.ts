@@ -193,7 +193,7 @@ export class Generator {
     const keptByLayer: Tensor[] = [];
     const hidden = encode(plan, parameters, this.#inputs, (qkv) => {
       const kept = parameters.dtype === "f16"
-        ? columnsToHalf(plan, qkv, { first, width, name: "prompt_keys_values" })
+        ? columnsToHalf(plan, qkv, { first, width }, { name: "prompt" })
         : qkv;
       keptByLayer.push(plan.keep(kept));
     });

@@ -125,7 +125,9 @@ export function encode(
   const { tokens, embedding: index, layout } = inputs;
   const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
   return decoder(plan, parameters, embedded, (qkv, layer) => {
-    const attended = attention(plan, qkv, layout, heads);
+    // As decoding finds them in its cache.
+    const rounded = parameters.dtype === "f16";
+    const attended = attention(plan, qkv, layout, { ...heads, rounded });
     keep?.(qkv, layer);
     return attended;
   });

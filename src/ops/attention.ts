@@ -23,6 +23,7 @@ import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { type PieceKind, PIECES, widestPieces } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
+import { roundColumns } from "./to_half.ts";
 
 /**
  * The pieces that a head may be read in on a device, the built-in choice first.
@@ -92,6 +93,11 @@ export interface AttentionOptions extends HeadLayout {
    * gradients are those of `qkv` before. Default: they stay as they are.
    */
   theta?: number;
+  /**
+   * Round keys and values to f16 first, in place, so that they are those that a cache in f16 holds. Gradients pass as if
+   * nothing had been rounded. Default `false`.
+   */
+  rounded?: boolean;
   /** Name of the output below the current scope. Default `"attention"`. */
   name?: string;
 }
@@ -103,7 +109,7 @@ export interface AttentionOptions extends HeadLayout {
  * key/value head `floor(h J / H)`. Scores are never stored, and the work follows the real lengths.
  *
  * @param plan Where to record.
- * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if there is a theta.
+ * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if there is a theta or they are rounded.
  * @param layout Segments, positions, and tiles of `attentionTile(plan.gpu)` tokens.
  * @param options Heads and theta.
  * @returns (T, H D).
@@ -162,12 +168,15 @@ export function attention(
   };
   if (theta !== undefined) rotate(plan, qkv, layout.positions, { ...options, theta, name: "rope" });
   const width = heads * headDim;
+  const keyWidth = keyValueHeads * headDim;
+  if (options.rounded) {
+    roundColumns(plan, qkv, { first: width, width: 2 * keyWidth }, { name: `${name}.round` });
+  }
   // Each product of a query and a key, or of a weight and a value, over all heads; the rows read and written.
   const cost = (products: number, rowBytes: number) => ({
     flops: () => 2 * products * pairs.value * width,
     bytes: () => sizeNow(tokens) * rowBytes,
   });
-  const keyWidth = keyValueHeads * headDim;
   const out = plan.empty([tokens, width], name);
   const lse = plan.empty([tokens, heads], `${name}.lse`);
   plan.dispatch({

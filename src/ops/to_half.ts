@@ -7,7 +7,7 @@
 
 import code from "../../kernels/to_half.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { elementwiseConstants, withHalves } from "./prelude.ts";
 
@@ -40,18 +40,16 @@ export function toHalf(plan: Plan, x: Tensor, y: Tensor, options: ToHalfOptions 
     const label = `${name}.convert${ranges.length > 1 ? i : ""}`;
     const { length } = range;
     const part = { first: 0, width: length, stride: length, count: () => length };
-    record(plan, label, flatView(x, range), flatView(y, range), part);
+    record(plan, "convert", label, { x: flatView(x, range), y: flatView(y, range) }, part);
   }
 }
 
-/** Options of {@linkcode columnsToHalf}. */
-export interface ColumnsToHalfOptions {
-  /** First column, a multiple of 4. */
+/** Columns of a matrix. */
+export interface Columns {
+  /** The first, a multiple of 4. */
   first: number;
-  /** Number of columns, a multiple of 4. */
+  /** Their number, a multiple of 4. */
   width: number;
-  /** Name of the output below the current scope. Default `"halves"`. */
-  name?: string;
 }
 
 /**
@@ -59,45 +57,78 @@ export interface ColumnsToHalfOptions {
  *
  * @param plan Where to record.
  * @param x (T, C), C a multiple of 4.
- * @param options Which columns, and a `name`.
+ * @param columns Which.
+ * @param options `name` of the output below the current scope. Default `"halves"`.
  * @returns (T, width) f16.
  * @throws {RangeError} If the shapes do not fit.
  */
-export function columnsToHalf(plan: Plan, x: Tensor, options: ColumnsToHalfOptions): Tensor {
-  const { first, width, name = "halves" } = options;
-  const [rows, columns] = x.shape as [Size, Size];
+export function columnsToHalf(
+  plan: Plan,
+  x: Tensor,
+  columns: Columns,
+  options: { name?: string } = {},
+): Tensor {
+  const { name = "halves" } = options;
+  const part = partOf(x, columns);
+  const y = plan.empty([x.shape[0]!, columns.width], name, "f16");
+  record(plan, "convert", `${name}.convert`, { x, y }, part);
+  return y;
+}
+
+/**
+ * Rounds some columns of a matrix to what float16 holds, in place; they stay f32. There is no gradient rule: gradients
+ * pass as if nothing had been rounded.
+ *
+ * @param plan Where to record.
+ * @param z (T, C), C a multiple of 4; overwritten.
+ * @param columns Which.
+ * @param options `name` of the dispatch below the current scope. Default `"round"`.
+ * @throws {RangeError} If the shapes do not fit.
+ */
+export function roundColumns(
+  plan: Plan,
+  z: Tensor,
+  columns: Columns,
+  options: { name?: string } = {},
+): void {
+  record(plan, "round_in_place", options.name ?? "round", { z }, partOf(z, columns));
+}
+
+/** What is rounded: columns of a matrix or all of a flat array, and how many numbers that is now. */
+interface Part extends Columns {
+  readonly stride: number;
+  readonly count: () => number;
+}
+
+function partOf(x: Tensor, { first, width }: Columns): Part {
+  const [rows, columns] = x.shape;
   const stride = sizeLimit(columns ?? 0);
   const fours = [first, width, stride].every((size) => size % 4 === 0);
   if (x.shape.length !== 2 || x.dtype !== "f32" || !fours || first < 0 || first + width > stride) {
     throw new RangeError(
-      `columnsToHalf needs x (T, C) f32 and columns within C, all in multiples of 4: got ${
+      `Rounding needs (T, C) f32 and columns within C, all in multiples of 4: got ${
         formatShape(x.shape)
       } ${x.dtype} and columns ${first} to ${first + width}`,
     );
   }
-  const y = plan.empty([rows, width], name, "f16");
-  record(plan, `${name}.convert`, x, y, { first, width, stride, count: () => y.length });
-  return y;
+  return { first, width, stride, count: () => sizeNow(rows!) * width };
 }
 
-/** One dispatch; sizes are elements. */
 function record(
   plan: Plan,
+  entryPoint: "convert" | "round_in_place",
   label: string,
-  x: Tensor,
-  y: Tensor,
-  part: { first: number; width: number; stride: number; count: () => number },
+  bindings: Record<string, Tensor>,
+  part: Part,
 ): void {
   const constants = elementwiseConstants(plan.gpu);
   const count = () => part.count() / 4;
   plan.dispatch({
-    kernel: plan.gpu.kernel(
-      withHalves({ name: "to_half", code, entryPoint: "convert", constants }),
-    ),
+    kernel: plan.gpu.kernel(withHalves({ name: "to_half", code, entryPoint, constants })),
     label,
-    bindings: { x, y },
+    bindings,
     params: { count, width: part.width / 4, stride: part.stride / 4, first: part.first / 4 },
     workgroups: () => Math.ceil(count() / constants.CHUNK),
-    cost: { bytes: () => 24 * count() },
+    cost: { bytes: () => (entryPoint === "convert" ? 24 : 32) * count() },
   });
 }

@@ -4,6 +4,7 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows }
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { Tensor } from "../../src/gpu/tensor.ts";
 import type { PolicyConfig } from "../../src/model/config.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { Policy } from "../../src/model/policy.ts";
@@ -66,10 +67,14 @@ Deno.test("a policy in f16 computes what float64 computes from the rounded matri
         await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
         const policy = await Policy.load(gpu, dir, { dtype: "f16" });
         assertEquals(policy.dtype, "f16");
-        assertClose(await policy.logits(TOKENS), transformerRows(json, asStored(tensors), TOKENS), {
-          tolerance: 2e-5,
-          label: family,
-        });
+        const expected = transformerRows(
+          json,
+          asStored(tensors),
+          TOKENS,
+          (kept) => Float64Array.from(Float16Array.from(kept)),
+        );
+        // A key or value in the middle between two halves may be rounded to either of them.
+        assertClose(await policy.logits(TOKENS), expected, { tolerance: 5e-5, label: family });
         // What is kept and saved is not rounded.
         assertEquals(await policy.parameters.read(), tensors);
         policy.destroy();
@@ -78,28 +83,50 @@ Deno.test("a policy in f16 computes what float64 computes from the rounded matri
   });
 });
 
-/** The gradient of one token's log-probability, laid out like the parameters. */
-async function gradientOf(policy: Policy, prompt: number[], token: number): Promise<Float32Array> {
-  const { gpu, parameters } = policy;
+/**
+ * How the log-probability of one token depends on what f16 rounds: its gradient, laid out like the parameters, and the most
+ * that rounding keys and values by a relative error of 1 can change it.
+ */
+async function sensitivity(
+  policy: Policy,
+  prompt: number[],
+  token: number,
+): Promise<{ gradient: Float32Array; keysAndValues: number }> {
+  const { gpu, parameters, config } = policy;
   submit(gpu, [{ clear: parameters.gradients }]);
   const plan = new Plan(gpu, "gradient", { gradients: true });
   const inputs = new PackedInputs(plan, prompt.length + 1);
-  const logits = head(plan, parameters, encode(plan, parameters, inputs));
-  const { logProbs } = logProb(plan, logits, inputs, { temperature: 1 });
+  const kept: Tensor[] = [];
+  const hidden = encode(plan, parameters, inputs, (qkv) => kept.push(plan.keep(qkv)));
+  const { logProbs } = logProb(plan, head(plan, parameters, hidden), inputs, { temperature: 1 });
   plan.shareGradient(logProbs, gpu.tensor([logProbs.capacity], { data: [1] }));
   plan.backward();
+  const gradients = kept.map((qkv) => plan.keep(plan.gradientOf(qkv)!));
   await plan.compile();
   inputs.upload([{ prompt, responses: [{ sequence: 0, tokens: [token] }] }]);
   submit(gpu, [plan]);
+  const { headDim: D, numAttentionHeads: H, numKeyValueHeads: J } = config;
+  let keysAndValues = 0;
+  for (const [layer, qkv] of kept.entries()) {
+    const [values, slopes] = [await readTensor(gpu, qkv), await readTensor(gpu, gradients[layer]!)];
+    const norm = (x: ArrayLike<number>, from: number) =>
+      Math.hypot(...Array.from({ length: D }, (_, i) => x[from + i]!));
+    // Rotating a key changes neither its length nor that of its gradient (Cauchy-Schwarz).
+    for (let at = 0; at < prompt.length * (H + 2 * J) * D; at += D) {
+      if (at / D % (H + 2 * J) < H) continue;
+      keysAndValues += norm(values, at) * norm(slopes, at);
+    }
+  }
   const gradient = await readTensor(gpu, parameters.gradients) as Float32Array;
   plan.destroy();
-  return gradient;
+  return { gradient, keysAndValues };
 }
 
-Deno.test("log-probabilities in f16 are off by no more than the rounding of weights explains", async () => {
+Deno.test("log-probabilities in f16 are off by no more than rounding explains", async () => {
   const gpu = await openGpu();
   const config = tinyConfig({ ...SIZES, headDim: 4 });
   const tensors = awkwardTensors(config);
+  const rounded = asStored(tensors);
   const make = (dtype: "f32" | "f16") => {
     const policy = Policy.zeros(gpu, config, { dtype });
     for (const [name, values] of tensors) policy.parameters.write(name, values);
@@ -108,30 +135,24 @@ Deno.test("log-probabilities in f16 are off by no more than the rounding of weig
   const [full, half] = [make("f32"), make("f16")];
   for (const [b, tokens] of TOKENS.entries()) {
     for (const length of [1, 4, 8]) {
-      const prompt = tokens.slice(0, length);
-      const [[exact], [stored]] = [
-        (await full.score([prompt], [[tokens[length]!]]))[0]!,
-        (await half.score([prompt], [[tokens[length]!]]))[0]!,
-      ];
-      const gradient = await gradientOf(full, prompt, tokens[length]!);
+      const [prompt, token] = [tokens.slice(0, length), tokens[length]!];
+      const scoreOf = async (policy: Policy) => (await policy.score([prompt], [[token]]))[0]![0]!;
+      const [exact, stored] = [await scoreOf(full), await scoreOf(half)];
+      const { gradient, keysAndValues } = await sensitivity(full, prompt, token);
       let explained = 0;
-      let bound = 0;
-      const rounded = asStored(tensors);
       for (const [name, values] of tensors) {
         const { offset } = full.parameters.range(name);
         const after = rounded.get(name)!;
         for (const [i, value] of values.entries()) {
           explained += gradient[offset + i]! * (after[i]! - value);
-          bound += Math.abs(gradient[offset + i]! * value) * 2 ** -11;
         }
       }
       const where = `sequence ${b} after ${length}: ${exact} in f32, ${stored} in f16`;
-      const difference = stored! - exact!;
-      assert(difference !== 0, `${where}: nothing was rounded`);
-      // What is left is of second order in the rounding, and float32's own.
-      const rest = 2 ** -11 * bound * 32 + 4e-6;
-      assert(Math.abs(difference) <= bound + rest, `${where}, allowed ${bound}`);
-      assertAlmostEquals(difference, explained, rest, where);
+      assert(stored !== exact, `${where}: nothing was rounded`);
+      // To nearest is off by at most 2^-11 of a number. The rest is of second order, and float32's own.
+      const bound = 2 ** -11 * keysAndValues;
+      const rest = 2 ** -11 * 16 * (bound + Math.abs(explained)) + 4e-6;
+      assertAlmostEquals(stored - exact, explained, bound + rest, where);
     }
   }
   full.destroy();

@@ -62,8 +62,8 @@ function packedTruth(groups: readonly PromptGroup[], { heads, keyValueHeads, hea
 }
 
 /**
- * One token's attention in float64 over what is kept in f16: the prompt's keys and values rounded, those of earlier tokens
- * as they lie in the cache, its own as they are.
+ * One token's attention in float64 over what is kept in f16: the prompt's keys and values rounded, the response's as they
+ * lie in the cache.
  */
 function attendToKept(
   { width, rotated, sequences }: ReturnType<typeof packedTruth>,
@@ -81,14 +81,13 @@ function attendToKept(
       const [key, value] = [part(p, heads + j), part(p, heads + J + j)];
       seen.push({ key: Float16Array.from(key), value: Float16Array.from(value) });
     }
-    for (let n = 0; n < t; n++) {
+    for (let n = 0; n <= t; n++) {
       const at = ((b * J + j) * M + n) * 2 * D;
       const [key, value] = [at, at + D].map((from) =>
         Float64Array.from({ length: D }, (_, i) => kept[from + i]!)
       );
       seen.push({ key: key!, value: value! });
     }
-    seen.push({ key: part(start + t, heads + j), value: part(start + t, heads + J + j) });
     const query = part(start + t, h);
     const scores = seen.map(({ key }) =>
       query.reduce((sum, q, i) => sum + q * key[i]!, 0) / Math.sqrt(D)

@@ -3,7 +3,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
-import { columnsToHalf, toHalf, type ToHalfOptions } from "../../src/ops/to_half.ts";
+import { columnsToHalf, roundColumns, toHalf, type ToHalfOptions } from "../../src/ops/to_half.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 
@@ -73,6 +73,31 @@ Deno.test("columnsToHalf() takes columns of the rows in use", async (t) => {
         return Math.f16round(data[at]!);
       });
       assertEquals([...await readTensor(gpu, y)], expected);
+      plan.destroy();
+    }
+  });
+});
+
+Deno.test("roundColumns() rounds in place and leaves the other columns alone", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const [columns, first, width] = [24, 8, 12];
+    for (const count of [1, 65, 257]) {
+      const rows = new Dim("rows", count + 2);
+      rows.value = count;
+      const data = randomArray(2, (count + 2) * columns, 1e5);
+      const plan = new Plan(gpu, "test");
+      const z = gpu.tensor([rows, columns], { data });
+      roundColumns(plan, z, { first, width });
+      await plan.compile();
+      submit(gpu, [plan]);
+      const isRounded = (i: number) =>
+        i < count * columns && i % columns >= first && i % columns < first + width;
+      const largest = (v: number) => Math.min(Math.max(v, -65504), 65504);
+      rows.value = count + 2;
+      assertEquals(
+        await readTensor(gpu, z),
+        data.map((v, i) => isRounded(i) ? Math.f16round(largest(v)) : v),
+      );
       plan.destroy();
     }
   });

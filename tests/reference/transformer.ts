@@ -25,12 +25,16 @@ export interface TransformerConfig {
 /** Parameters by Hugging Face name, Linear weights [out, in]; biases are used where present. */
 export type Weights = ReadonlyMap<string, ArrayLike<number>>;
 
+/** What happens to keys and values before they are attended to. */
+export type Keep = (values: Float64Array) => Float64Array;
+
 /** Logits [T, V] of packed tokens [T] under a flat segment table. */
 export function transformer(
   config: TransformerConfig,
   weights: Weights,
   tokens: ArrayLike<number>,
   segments: ArrayLike<number>,
+  keep: Keep = (values) => values,
 ): Float64Array {
   const T = tokens.length;
   const C = config.hidden_size;
@@ -63,12 +67,12 @@ export function transformer(
       headDim: D,
       theta,
     });
-    const k = rope(linear(x, `${at}.self_attn.k_proj`, J * D, C), positions, {
+    const k = keep(rope(linear(x, `${at}.self_attn.k_proj`, J * D, C), positions, {
       heads: J,
       headDim: D,
       theta,
-    });
-    const v = linear(x, `${at}.self_attn.v_proj`, J * D, C);
+    }));
+    const v = keep(linear(x, `${at}.self_attn.v_proj`, J * D, C));
     const mixed = attention(q, k, v, { queryHeads: H, keyHeads: J, headDim: D, segments }).out;
     const attended = linear(mixed, `${at}.self_attn.o_proj`, C, H * D);
 
@@ -98,7 +102,8 @@ export function transformerRows(
   config: TransformerConfig,
   weights: Weights,
   tokens: readonly (readonly number[])[],
+  keep?: Keep,
 ): Float64Array {
   const groups = tokens.map((row) => ({ promptLength: row.length, responseLengths: [] }));
-  return transformer(config, weights, tokens.flat(), packSegments(groups));
+  return transformer(config, weights, tokens.flat(), packSegments(groups), keep);
 }
