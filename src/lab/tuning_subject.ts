@@ -65,19 +65,21 @@ const MAX_TOKENS = 4096;
 export function tuningSubject(gpu: Gpu, operation: string, workload: Workload): TuningSubject {
   const product = parseProduct(operation);
   if (product) return productSubject(gpu, product);
-  const [, kind, ...sizes] = /^(attention|attention_decode) (\d+)\/(\d+)x(\d+)$/.exec(operation) ??
-    [];
+  const [, kind, ...sizes] =
+    /^(attention|attention_decode) (\d+)\/(\d+)x(\d+)( f16)?$/.exec(operation) ??
+      [];
   if (kind === undefined) {
     throw new RangeError(
       `${JSON.stringify(operation)} names no operation with several kernels: give a name such as ` +
         `"matmul nt ~512x176x64" or "attention 4/2x16"`,
     );
   }
+  const half = sizes.pop() !== undefined;
   const [heads, keyValueHeads, headDim] = sizes.map(Number) as [number, number, number];
   const layout = { heads, keyValueHeads, headDim };
   return kind === "attention"
     ? attentionSubject(gpu, layout, workload)
-    : decodeSubject(gpu, layout, workload);
+    : decodeSubject(gpu, layout, workload, half ? "f16" : "f32");
 }
 
 function productSubject(gpu: Gpu, { layout, sizes, dtype }: NamedProduct): TuningSubject {
@@ -161,7 +163,12 @@ function attentionSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tun
 }
 
 /** A step of decoding sequences of all lengths. */
-function decodeSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): TuningSubject {
+function decodeSubject(
+  gpu: Gpu,
+  layout: HeadLayout,
+  workload: Workload,
+  dtype: "f32" | "f16",
+): TuningSubject {
   const { promptLength, completionLength: M, numGenerations, sequences: B } = workload;
   const { heads, keyValueHeads, headDim } = layout;
   const plan = new Plan(gpu, "tune");
@@ -172,9 +179,13 @@ function decodeSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tuning
   const inputs = {
     qkv: plan.input([rows, width], "qkv"),
     slots: plan.input([rows], "slots", "u32"),
-    promptQkv: plan.input([prompts * promptLength, width], "prompt_qkv"),
+    prompts: plan.input(
+      [prompts * promptLength, dtype === "f16" ? 2 * keyValueHeads * headDim : width],
+      "prompts",
+      dtype,
+    ),
     promptRanges: ids([B, 2], "prompt_ranges"),
-    cache: plan.input([B, keyValueHeads, M, 2, headDim], "cache"),
+    cache: plan.input([B, keyValueHeads, M, 2, headDim], "cache", dtype),
     lengths: ids([B], "lengths"),
     finished: ids([B], "finished"),
   };
@@ -187,7 +198,7 @@ function decodeSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tuning
     fill: (share) => setShare([rows], share),
     upload() {
       writeValues(gpu, inputs.qkv, 1);
-      writeValues(gpu, inputs.promptQkv, 2);
+      writeValues(gpu, inputs.prompts, 2);
       writeValues(gpu, inputs.cache, 3);
       gpu.write(inputs.slots, sequences);
       gpu.write(inputs.lengths, spread(B, M));

@@ -124,7 +124,7 @@ export function attentionDecode(
     ? ["rows", "keys"]
     : ["keys", "rows"];
   const kernel = gpu.choose(
-    `attention_decode ${headsName(options)}`,
+    `attention_decode ${headsName(options)}${cache.dtype === "f16" ? " f16" : ""}`,
     pieceKinds(gpu, headDim).flatMap((kind) => ways.map((way) => `${way}_${kind}`)),
   );
   const [lanes, kind] = kernel.split("_") as [string, PieceKind];

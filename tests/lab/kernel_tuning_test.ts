@@ -95,6 +95,8 @@ Deno.test("products with weights in f16 are measured as such", async () => {
     const { refused } = await tuneOperation(gpu, operation, workload, quick);
     assertEquals(refused, {});
   }
+  const decode = halves.find(({ operation }) => operation.startsWith("attention_decode "))!;
+  assertEquals((await tuneOperation(gpu, decode, workload, quick)).refused, {});
   gpu.check();
   await gpu.close();
 });
