@@ -68,13 +68,13 @@ export function tuningSubject(gpu: Gpu, operation: string, workload: Workload): 
   const [, kind, ...sizes] =
     /^(attention|attention_decode) (\d+)\/(\d+)x(\d+)( f16)?$/.exec(operation) ??
       [];
-  if (kind === undefined) {
+  const half = sizes.pop() !== undefined;
+  if (kind === undefined || (half && kind === "attention")) {
     throw new RangeError(
       `${JSON.stringify(operation)} names no operation with several kernels: give a name such as ` +
         `"matmul nt ~512x176x64" or "attention 4/2x16"`,
     );
   }
-  const half = sizes.pop() !== undefined;
   const [heads, keyValueHeads, headDim] = sizes.map(Number) as [number, number, number];
   const layout = { heads, keyValueHeads, headDim };
   return kind === "attention"
