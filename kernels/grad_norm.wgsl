@@ -1,20 +1,18 @@
 // Euclidean norm of a flat array x (n), in two stages with a fixed order and without overflow below the largest f32.
-// n is a multiple of 4: x is read as vec4.
-// partial_norms: one team per chunk. total_norm: one team.
+// x is read in pieces (prelude/pieces_*).
+// partial_norms: one team per chunk, shared out as prelude/spans says. total_norm: one team.
 // Norms combine as S * sqrt(sum((norm / S)^2)) with S the largest of them, so that only the result can overflow.
 // A NaN or an infinity anywhere makes the result NaN or infinite.
 
 struct Params {
-    count: u32,           // partial_norms: n / 4 of this range; total_norm: number of partials
+    count: u32,           // partial_norms: pieces of this range; total_norm: number of partials
+    chunk: u32,           // partial_norms: pieces per chunk
     first_partial: u32,   // partial_norms: where this range's partials begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Piece>;
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
-
-override CHUNK: u32 = 16384u;       // vec4 per chunk
-override OWN_SPANS: bool = false;   // each lane reads a span of its own instead of every LANES-th element
 
 const SHRINK = 0x1p-80f;
 const GROW = 0x1p+80f;
@@ -36,27 +34,26 @@ fn partial_norms(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let chunk = wid.x + wid.y * nwg.x;
-    let first = chunk * CHUNK;
-    if (first >= params.count) { return; }
-    let last = min(first + CHUNK, params.count);
-    let span = (CHUNK + LANES - 1u) / LANES;
-    let start = first + select(lane, lane * span, OWN_SPANS);
-    let stop = select(last, min(start + span, last), OWN_SPANS);
-    let step = select(LANES, 1u, OWN_SPANS);
-    var squares = vec4f();
-    for (var i = start; i < stop; i += step) {
-        let v = x[i];
-        squares += v * v;
+    if (chunk * params.chunk >= params.count) { return; }
+    let span = span_of(chunk, lane, params.chunk, params.count);
+    var squares = Part();
+    for (var i = span.first; i < span.end; i += span.step) {
+        let piece = x[i];
+        let a = even(piece);
+        let b = odd(piece);
+        squares += sum_parts(a * a, b * b);
     }
-    var norm = sqrt(dot(squares, vec4f(1.0)));
+    var norm = sqrt(sum_part(squares));
     // Squares of gradients beyond 2^64 overflow: sum them again on a smaller scale.
     if (!(norm <= LARGEST)) {
-        squares = vec4f();
-        for (var i = start; i < stop; i += step) {
-            let v = x[i] * SHRINK;
-            squares += v * v;
+        squares = Part();
+        for (var i = span.first; i < span.end; i += span.step) {
+            let piece = x[i];
+            let a = even(piece) * SHRINK;
+            let b = odd(piece) * SHRINK;
+            squares += sum_parts(a * a, b * b);
         }
-        norm = sqrt(dot(squares, vec4f(1.0))) * GROW;
+        norm = sqrt(sum_part(squares)) * GROW;
     }
     let total = team_norm(norm, lane);
     if (lane == 0u) { partial[params.first_partial + chunk] = total; }

@@ -1,15 +1,15 @@
 // Sums and maxima in a fixed order. A NaN anywhere makes the result it belongs to NaN, for maxima too.
 // x is read in pieces (prelude/pieces_*): counts, widths and columns are numbers of pieces, of what is returned of numbers.
 // segments: totals[first + s] = combine(x[s * width .. (s + 1) * width]), the last segment may be shorter. Rows are
-//   segments; everything is reduced as segments, then as one segment of the results. One team per segment. The first
+//   segments; everything is reduced as segments, then as one segment of the results. One team per segment,
+//   shared out as prelude/spans says. The first
 //   segment is written even if nothing is in use.
 // columns: x (rows, columns), y[chunk, c] = combine over the chunk's rows of x[row, c]; all rows are reduced as chunks,
 //   then as one chunk of the results. One lane per piece of columns and chunk.
 // spread: the gradient of a sum, dx[row, c] = dy[row * row_stride + c * column_stride]. One workgroup per row and block.
 
-override MAX: bool = false;         // largest instead of sum
-override OWN_SPANS: bool = false;   // segments: each lane reads a span of its own instead of every LANES-th piece
-override CHUNK: u32 = 256u;         // spread: columns per workgroup
+override MAX: bool = false;   // largest instead of sum
+override CHUNK: u32 = 256u;   // spread: columns per workgroup
 
 struct Params {
     count: u32,           // segments: pieces of x in use
@@ -57,15 +57,10 @@ fn segments(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let segment = wid.x + wid.y * nwg.x;
-    let begin = segment * params.width;
-    if (begin >= params.count && segment > 0u) { return; }
-    let end = min(begin + params.width, params.count);
-    let span = (params.width + LANES - 1u) / LANES;
-    let start = begin + select(lane, lane * span, OWN_SPANS);
-    let stop = select(end, min(start + span, end), OWN_SPANS);
-    let step = select(LANES, 1u, OWN_SPANS);
+    if (segment * params.width >= params.count && segment > 0u) { return; }
+    let span = span_of(segment, lane, params.width, params.count);
     var total = Part(params.initial);
-    for (var i = start; i < stop; i += step) {
+    for (var i = span.first; i < span.end; i += span.step) {
         let piece = x[i];
         total = combine(total, combine_parts(even(piece), odd(piece)));
     }

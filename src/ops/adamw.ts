@@ -8,7 +8,7 @@ import code from "../../kernels/adamw.wgsl" with { type: "text" };
 import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { elementwiseConstants } from "./prelude.ts";
+import { flatReader } from "./prelude.ts";
 
 /** Tensors of {@linkcode adamw}, flat arrays of one length. */
 export interface AdamwTensors {
@@ -94,16 +94,12 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
     return Number.isFinite(norm) ? norm : 0;
   };
 
-  const constants = elementwiseConstants(plan.gpu);
+  const reader = flatReader(plan.gpu, n);
   const ranges = flatRanges(plan, n, options);
   for (const [i, range] of ranges.entries()) {
+    const { count, chunk, workgroups } = reader.share(() => range.length);
     plan.dispatch({
-      kernel: plan.gpu.kernel({
-        name: "adamw",
-        code,
-        entryPoint: "update",
-        constants,
-      }),
+      kernel: reader.kernel({ name: "adamw", code, entryPoint: "update" }),
       label: `${name}.update${ranges.length > 1 ? i : ""}`,
       bindings: {
         parameters: flatView(tensors.parameters, range),
@@ -113,7 +109,8 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
         grad_norm: gradNorm,
       },
       params: {
-        count: range.length / 4,
+        count,
+        chunk,
         decay: () => 1 - rate() * notNegative("weightDecay", weightDecay),
         step_size: () => rate() / (1 - b1() ** t()),
         rest1: () => 1 - b1(),
@@ -123,7 +120,7 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
         eps: () => notNegative("eps", eps),
         max_grad_norm: clip,
       },
-      workgroups: Math.ceil(range.length / 4 / constants.CHUNK),
+      workgroups,
       cost: { bytes: () => range.length * 28, flops: () => range.length * 14 },
     });
   }

@@ -7,7 +7,7 @@
 import code from "../../kernels/add.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
-import { elementwiseConstants } from "./prelude.ts";
+import { flatReader } from "./prelude.ts";
 
 /**
  * Computes `a + b`.
@@ -28,21 +28,17 @@ export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string }
       `add needs equal shapes: got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
     );
   }
-  const { gpu } = plan;
-  // Whole vectors of four whatever the dimensions that vary.
+  // Whole pieces whatever the dimensions that vary.
   const fixed = a.shape.reduce<number>((n, size) => typeof size === "number" ? n * size : n, 1);
-  const lanes = fixed % 4 === 0 ? 4 : 1;
-  const constants = elementwiseConstants(gpu);
-  const kernel = (entryPoint: string) =>
-    gpu.kernel({ name: "add", code, entryPoint: `${entryPoint}${lanes}`, constants });
-  const count = () => a.length / lanes;
-  const workgroups = () => Math.ceil(count() / constants.CHUNK);
+  const reader = flatReader(plan.gpu, fixed);
+  const kernel = (entryPoint: string) => reader.kernel({ name: "add", code, entryPoint });
+  const { count, chunk, workgroups } = reader.share(() => a.length);
   const y = plan.empty(a.shape, name);
   plan.dispatch({
     kernel: kernel("add"),
     label: `${name}.forward`,
-    bindings: { [`a${lanes}`]: a, [`b${lanes}`]: b, [`y${lanes}`]: y },
-    params: { count, accumulate: 0 },
+    bindings: { a, b, y },
+    params: { count, chunk, accumulate: 0 },
     workgroups,
     cost: { bytes: () => a.length * 12, flops: () => a.length },
   });
@@ -53,10 +49,10 @@ export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string }
     for (const [summand, tensor] of [["a", a], ["b", b]] as const) {
       plan.intoGradient(tensor, (gradient, accumulate) => {
         plan.dispatch({
-          kernel: kernel("pass"),
+          kernel: kernel("pass_on"),
           label: `${name}.backward_${summand}`,
-          bindings: { [`a${lanes}`]: dy, [`y${lanes}`]: gradient },
-          params: { count, accumulate: accumulate ? 1 : 0 },
+          bindings: { a: dy, y: gradient },
+          params: { count, chunk, accumulate: accumulate ? 1 : 0 },
           workgroups,
           cost: { bytes: () => a.length * (accumulate ? 12 : 8) },
         });

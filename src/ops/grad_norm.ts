@@ -8,10 +8,10 @@ import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { isNarrow, teamKernel } from "./prelude.ts";
+import { flatReader } from "./prelude.ts";
 
-/** Vectors of four elements that one team sums. Bounds the rounding error whatever the array's length. */
-const CHUNK = 4096;
+/** Elements that one team sums. Bounds the rounding error whatever the array's length. */
+const CHUNK = 16384;
 
 /** Options of {@linkcode gradNorm}. */
 export interface GradNormOptions extends FlatOptions {
@@ -39,8 +39,8 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
       `gradNorm needs a flat array (n) with n a multiple of 4: got ${formatShape(gradients.shape)}`,
     );
   }
-  const { gpu } = plan;
-  const chunksOf = (length: number) => Math.ceil(length / (4 * CHUNK));
+  const reader = flatReader(plan.gpu, n);
+  const chunksOf = (length: number) => Math.ceil(length / CHUNK);
   const ranges = flatRanges(plan, n, options);
   const partials = plan.empty(
     [ranges.reduce((count, { length }) => count + chunksOf(length), 0)],
@@ -49,15 +49,14 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
   let firstPartial = 0;
   for (const [i, range] of ranges.entries()) {
     plan.dispatch({
-      kernel: teamKernel(gpu, {
-        name: "grad_norm",
-        code,
-        entryPoint: "partial_norms",
-        constants: { CHUNK, OWN_SPANS: isNarrow(gpu) },
-      }),
+      kernel: reader.kernel({ name: "grad_norm", code, entryPoint: "partial_norms" }),
       label: `${name}.partial${ranges.length > 1 ? i : ""}`,
       bindings: { x: flatView(gradients, range), partial: partials },
-      params: { count: range.length / 4, first_partial: firstPartial },
+      params: {
+        count: range.length / reader.size,
+        chunk: CHUNK / reader.size,
+        first_partial: firstPartial,
+      },
       workgroups: chunksOf(range.length),
       cost: { bytes: () => range.length * 4, flops: () => range.length * 2 },
     });
@@ -65,10 +64,10 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
   }
   const result = plan.empty([1], name);
   plan.dispatch({
-    kernel: teamKernel(gpu, { name: "grad_norm", code, entryPoint: "total_norm" }),
+    kernel: reader.kernel({ name: "grad_norm", code, entryPoint: "total_norm" }),
     label: `${name}.total`,
     bindings: { partials, result },
-    params: { count: partials.capacity, first_partial: 0 },
+    params: { count: partials.capacity, chunk: 0, first_partial: 0 },
     workgroups: 1,
   });
   return result;

@@ -12,6 +12,7 @@ import piecesOne from "../../kernels/prelude/pieces_one.wgsl" with { type: "text
 import piecesU64 from "../../kernels/prelude/pieces_u64.wgsl" with { type: "text" };
 import rowsLane from "../../kernels/prelude/rows_lane.wgsl" with { type: "text" };
 import rowsTeam from "../../kernels/prelude/rows_team.wgsl" with { type: "text" };
+import spans from "../../kernels/prelude/spans.wgsl" with { type: "text" };
 import storedF16 from "../../kernels/prelude/stored_f16.wgsl" with { type: "text" };
 import storedF32 from "../../kernels/prelude/stored_f32.wgsl" with { type: "text" };
 import teamShared from "../../kernels/prelude/team_shared.wgsl" with { type: "text" };
@@ -119,6 +120,66 @@ export function rowReader(gpu: Gpu, width: number): RowReader {
         name: `${descriptor.name}/${lanes ? "lane" : "team"}_${pieces.name}`,
         code: [descriptor.code, pieces.code, lanes ? rowsLane : rowsTeam].join("\n"),
       }),
+  };
+}
+
+/** How a kernel reads flat arrays on this device, see {@linkcode flatReader}. */
+export interface FlatReader {
+  /** Numbers per piece. */
+  readonly size: number;
+  /** Compiles a kernel that uses pieces and `span_of`. */
+  readonly kernel: (descriptor: KernelDescriptor) => Kernel;
+  /**
+   * Shares out an array among workgroups, for kernels whose results do not depend on how that is done.
+   *
+   * @param length Numbers in the array.
+   * @returns `count`, pieces in all, and `chunk`, pieces per workgroup, which are params of the kernel; and workgroups.
+   */
+  readonly share: (length: () => number) => {
+    readonly count: () => number;
+    readonly chunk: () => number;
+    readonly workgroups: () => number;
+  };
+}
+
+/** Workgroups to make of an array on a software adapter, as long as lanes get enough. */
+const WANTED_WORKGROUPS = 64;
+/** Pieces per lane: fewer are not worth a workgroup, and more than these read no faster. */
+const [SHORTEST_SPAN, LONGEST_SPAN] = [16, 512];
+/** Pieces per lane on graphics processors. */
+const TURNS = 4;
+
+/**
+ * Chooses how flat arrays are read: the widest pieces, and a span for each lane where workgroups have few lanes.
+ *
+ * @param gpu The device.
+ * @param multiple Lengths and offsets are multiples of this.
+ */
+export function flatReader(gpu: Gpu, multiple: number): FlatReader {
+  const pieces = widestPieces(gpu, multiple);
+  const lanes = teamLanes(gpu);
+  const narrow = isNarrow(gpu);
+  const perLane = (count: number) =>
+    narrow
+      ? Math.min(
+        LONGEST_SPAN,
+        Math.max(SHORTEST_SPAN, Math.ceil(count / lanes / WANTED_WORKGROUPS)),
+      )
+      : TURNS;
+  return {
+    size: pieces.size,
+    kernel: (descriptor) =>
+      teamKernel(gpu, {
+        ...descriptor,
+        name: `${descriptor.name}/${pieces.name}`,
+        code: [descriptor.code, pieces.code, spans].join("\n"),
+        constants: { ...descriptor.constants, OWN_SPANS: narrow },
+      }),
+    share: (length) => {
+      const count = () => length() / pieces.size;
+      const chunk = () => lanes * perLane(count());
+      return { count, chunk, workgroups: () => Math.ceil(count() / chunk()) };
+    },
   };
 }
 

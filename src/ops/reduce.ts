@@ -9,14 +9,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import {
-  elementwiseConstants,
-  isNarrow,
-  type Pieces,
-  teamKernel,
-  teamLanes,
-  widestPieces,
-} from "./prelude.ts";
+import { elementwiseConstants, type FlatReader, flatReader, teamLanes } from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -75,9 +68,9 @@ export function reduceSum(
     const constants = elementwiseConstants(plan.gpu);
     plan.intoGradient(x, (dx, accumulate) => {
       plan.dispatch({
-        kernel: teamKernel(plan.gpu, {
+        kernel: flatReader(plan.gpu, 1).kernel({
           name: "reduce",
-          code: `${code}\n${widestPieces(plan.gpu, 1).code}`,
+          code,
           entryPoint: "spread",
           constants: { CHUNK: constants.CHUNK },
         }),
@@ -238,15 +231,15 @@ function segments(
     workgroups?: number;
   },
 ): void {
-  const pieces = widestPieces(plan.gpu, commonDivisor(width, multiple));
+  const reader = flatReader(plan.gpu, commonDivisor(width, multiple));
   plan.dispatch({
-    kernel: reduceKernel(plan, operation, "segments", pieces),
+    kernel: reduceKernel(reader, operation, "segments"),
     label,
     bindings: { x, totals: y },
     params: {
       ...UNUSED,
-      count: () => count() / pieces.size,
-      width: width / pieces.size,
+      count: () => count() / reader.size,
+      width: width / reader.size,
       first,
       initial: initial(operation),
     },
@@ -265,10 +258,10 @@ function reduceColumns(
 ): void {
   const rows: Size = x.shape[0]!;
   const width = fixedWidth(x);
-  const pieces = widestPieces(plan.gpu, width);
-  const columns = width / pieces.size;
+  const reader = flatReader(plan.gpu, width);
+  const columns = width / reader.size;
   const blocks = Math.ceil(columns / teamLanes(plan.gpu));
-  const kernel = reduceKernel(plan, operation, "columns", pieces);
+  const kernel = reduceKernel(reader, operation, "columns");
   const stage = (
     label: string,
     from: Tensor,
@@ -298,16 +291,15 @@ function reduceColumns(
 }
 
 function reduceKernel(
-  plan: Plan,
+  reader: FlatReader,
   operation: Operation,
   entryPoint: string,
-  pieces: Pieces,
 ): Kernel {
-  return teamKernel(plan.gpu, {
-    name: `reduce/${pieces.name}`,
-    code: `${code}\n${pieces.code}`,
+  return reader.kernel({
+    name: "reduce",
+    code,
     entryPoint,
-    constants: { MAX: operation === "max", OWN_SPANS: isNarrow(plan.gpu) },
+    constants: { MAX: operation === "max" },
   });
 }
 

@@ -33,7 +33,7 @@ Deno.test("adamw() follows PyTorch's update over several steps, with and without
       [4, 0, 0.1],
       [64, 1, 0],
       [260, Infinity, 0.01],
-      [1004, 0.5, 0.1, 256],
+      [1004, 0.5, 0.1, 512],
       [70_000, 100, 0.1, 50_000],
     ];
     for (const [n, maxGradNorm, weightDecay, maxBindingBytes] of cases) {
