@@ -32,30 +32,32 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
+    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    if (row >= params.rows) { return; }
+    let begin = row * params.columns;
     var squares = Part();
-    for (var c = walk.first; c < walk.end; c += walk.step) {
-        let piece = x[walk.base + c];
+    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
+        let piece = x[begin + c];
         var a = even(piece);
         var b = odd(piece);
         if (params.has_delta != 0u) {
-            let more = delta[walk.base + c];
+            let more = delta[begin + c];
             a += even(more);
             b += odd(more);
-            sum[walk.base + c] = join(a, b);
+            sum[begin + c] = join(a, b);
         }
         squares += sum_parts(a * a, b * b);
     }
     let mean = row_sum(sum_part(squares), lane) * params.inverse_width;
     let scale = inverseSqrt(mean + params.eps);
-    for (var c = walk.first; c < walk.end; c += walk.step) {
+    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
         // The lane reads what it has written itself.
-        var piece = x[walk.base + c];
-        if (params.has_delta != 0u) { piece = sum[walk.base + c]; }
+        var piece = x[begin + c];
+        if (params.has_delta != 0u) { piece = sum[begin + c]; }
         let w = weight[c];
-        normed[walk.base + c] = join(even(piece) * scale * even(w), odd(piece) * scale * odd(w));
+        normed[begin + c] = join(even(piece) * scale * even(w), odd(piece) * scale * odd(w));
     }
-    if (leads(walk)) { rstd[walk.row] = scale; }
+    if (speaks(lane)) { rstd[row] = scale; }
 }
 
 @group(0) @binding(7) var<storage, read> dnormed: array<Piece>;
@@ -73,21 +75,22 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.chunks, params.columns);
-    let first = min(walk.row * params.chunk_rows, params.rows);
+    let chunk = row_of(wid.x + wid.y * nwg.x, lane);
+    let to = chunk * params.columns;
+    let first = chunk * params.chunk_rows;
     let last = min(first + params.chunk_rows, params.rows);
     for (var row = first; row < last; row++) {
         let begin = row * params.columns;
         let scale = saved_rstd[row];
         var total = Part();
-        for (var c = walk.first; c < walk.end; c += walk.step) {
+        for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
             let w = weight[c];
             let dy = dnormed[begin + c];
             let value = x[begin + c];
             total += sum_parts(even(w) * even(dy) * even(value), odd(w) * odd(dy) * odd(value));
         }
         let along = row_sum(sum_part(total), lane) * scale * params.inverse_width;
-        for (var c = walk.first; c < walk.end; c += walk.step) {
+        for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
             let w = weight[c];
             let dy = dnormed[begin + c];
             let value = x[begin + c];
@@ -105,11 +108,11 @@ fn backward(
             var sum_even = even(dy) * xhat_even;
             var sum_odd = odd(dy) * xhat_odd;
             if (row > first) {
-                let before = partial[walk.base + c];
+                let before = partial[to + c];
                 sum_even += even(before);
                 sum_odd += odd(before);
             }
-            partial[walk.base + c] = join(sum_even, sum_odd);
+            partial[to + c] = join(sum_even, sum_odd);
         }
     }
 }

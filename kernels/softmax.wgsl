@@ -20,11 +20,14 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
+    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    if (row >= params.rows) { return; }
+    let begin = row * params.columns;
+    let end = begin + params.columns;
     var largest = LOWEST;
     var total = Part();
-    for (var c = walk.first; c < walk.end; c += walk.step) {
-        let piece = x[walk.base + c];
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let piece = x[i];
         let a = even(piece);
         let b = odd(piece);
         let before = largest;
@@ -33,9 +36,9 @@ fn forward(
     }
     let top = row_max(largest, lane);
     let scale = 1.0 / row_sum(sum_part(total) * exp(largest - top), lane);
-    for (var c = walk.first; c < walk.end; c += walk.step) {
-        let piece = x[walk.base + c];
-        y[walk.base + c] = join(exp(even(piece) - top) * scale, exp(odd(piece) - top) * scale);
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let piece = x[i];
+        y[i] = join(exp(even(piece) - top) * scale, exp(odd(piece) - top) * scale);
     }
 }
 
@@ -50,24 +53,27 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let walk = walk_row(wid.x + wid.y * nwg.x, lane, params.rows, params.columns);
+    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    if (row >= params.rows) { return; }
+    let begin = row * params.columns;
+    let end = begin + params.columns;
     var total = Part();
-    for (var c = walk.first; c < walk.end; c += walk.step) {
-        let p = saved[walk.base + c];
-        let g = dy[walk.base + c];
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let p = saved[i];
+        let g = dy[i];
         total += sum_parts(even(p) * even(g), odd(p) * odd(g));
     }
     let along = row_sum(sum_part(total), lane);
-    for (var c = walk.first; c < walk.end; c += walk.step) {
-        let p = saved[walk.base + c];
-        let g = dy[walk.base + c];
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let p = saved[i];
+        let g = dy[i];
         var a = even(p) * (even(g) - along);
         var b = odd(p) * (odd(g) - along);
         if (params.accumulate != 0u) {
-            let before = dx[walk.base + c];
+            let before = dx[i];
             a += even(before);
             b += odd(before);
         }
-        dx[walk.base + c] = join(a, b);
+        dx[i] = join(a, b);
     }
 }

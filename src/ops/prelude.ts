@@ -97,7 +97,7 @@ export interface RowReader {
   readonly columns: number;
   /** Workgroups for a number of rows. */
   readonly workgroups: (rows: number) => number;
-  /** Compiles a kernel that uses pieces and `walk_row`, `row_sum` and `row_max`. */
+  /** Compiles a kernel that uses pieces, `row_of`, `row_sum` and what goes with them. */
   readonly kernel: (descriptor: KernelDescriptor) => Kernel;
 }
 
