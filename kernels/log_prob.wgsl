@@ -2,11 +2,12 @@
 // logits (T, V), any V; N scored items belong to rows through the CSR table row_offsets (T+1), row_items (N);
 // item_targets (N); log_probs, entropies (N). Per row, saved for the gradient: the largest logit, the logarithm of
 // sum(exp((logit - largest) / temperature)), and the entropy.
-// One team per row, two passes over the row; log-softmax is never stored. Rows without items cost nothing.
+// Rows are read in pieces (prelude/pieces_*), and shared out as prelude/rows_* says: one pass over the row forward, one
+// backward; log-softmax is never stored. Rows without items cost nothing.
 
 struct Params {
     rows: u32,             // T
-    columns: u32,          // V
+    columns: u32,          // pieces per row
     temperature: f32,
     has_dlog_probs: u32,   // backward
     has_dentropies: u32,   // backward
@@ -14,13 +15,18 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> logits: array<Piece>;
 @group(0) @binding(2) var<storage, read> row_offsets: array<u32>;
 @group(0) @binding(3) var<storage, read> row_items: array<u32>;
 @group(0) @binding(4) var<storage, read> item_targets: array<u32>;
 @group(0) @binding(5) var<storage, read_write> log_probs: array<f32>;
 @group(0) @binding(6) var<storage, read_write> entropies: array<f32>;
 @group(0) @binding(7) var<storage, read_write> row_stats: array<f32>;      // (T, 3)
+@group(0) @binding(12) var<storage, read> logit_of: array<f32>;            // the logits one by one
+
+const LOWEST = -0x1.fffffep+127f;
+// What is this far below the largest has no part in a sum; exp of it is 0.
+const VANISHES = -150f;
 
 @compute @workgroup_size(LANES)
 fn forward(
@@ -28,7 +34,7 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
+    let row = row_of(wid.x + wid.y * nwg.x, lane);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];
@@ -37,31 +43,42 @@ fn forward(
     let end = begin + params.columns;
     let inverse = 1.0 / params.temperature;
 
-    var most = -0x1.fffffep+127;
-    for (var c = begin + lane; c < end; c += LANES) {
-        most = max(most, logits[c]);
+    // Sums of e^z and z e^z with z = (logit - largest so far) / temperature.
+    var largest = LOWEST;
+    var weight = Part();
+    var weighted = Part();
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let piece = logits[i];
+        let a = even(piece);
+        let b = odd(piece);
+        let before = largest;
+        largest = max(before, max_part(max_parts(a, b)));
+        let down = max((before - largest) * inverse, VANISHES);
+        let shrink = exp(down);
+        let za = (a - largest) * inverse;
+        let zb = (b - largest) * inverse;
+        let ea = exp(za);
+        let eb = exp(zb);
+        // A logit of -inf has no part in the entropy.
+        let more = sum_parts(select(ea * za, Part(), ea == Part()), select(eb * zb, Part(), eb == Part()));
+        weighted = shrink * (weighted + down * weight) + more;
+        weight = shrink * weight + sum_parts(ea, eb);
     }
-    let largest = team_max(most, lane);
-
-    var weight = 0.0;
-    var weighted = 0.0;
-    for (var c = begin + lane; c < end; c += LANES) {
-        let z = (logits[c] - largest) * inverse;
-        let e = exp(z);
-        weight += e;
-        weighted += select(e * z, 0.0, e == 0.0);   // a logit of -inf has no part in the entropy
-    }
-    let total = team_sum(weight, lane);
+    let top = row_max(largest, lane);
+    let down = max((largest - top) * inverse, VANISHES);
+    let mine = sum_part(weight);
+    let total = row_sum(exp(down) * mine, lane);
     let log_total = log(total);
-    let entropy = log_total - team_sum(weighted, lane) / total;
+    let entropy = log_total - row_sum(exp(down) * (sum_part(weighted) + down * mine), lane) / total;
 
-    for (var k = first + lane; k < last; k += LANES) {
+    for (var k = first + first_piece(lane); k < last; k += PIECE_STEP) {
         let item = row_items[k];
-        log_probs[item] = (logits[begin + item_targets[item]] - largest) * inverse - log_total;
+        let logit = logit_of[begin * PIECE_SIZE + item_targets[item]];
+        log_probs[item] = (logit - top) * inverse - log_total;
         entropies[item] = entropy;
     }
-    if (lane == 0u) {
-        row_stats[3u * row] = largest;
+    if (speaks(lane)) {
+        row_stats[3u * row] = top;
         row_stats[3u * row + 1u] = log_total;
         row_stats[3u * row + 2u] = entropy;
     }
@@ -70,17 +87,34 @@ fn forward(
 @group(0) @binding(8) var<storage, read> saved_stats: array<f32>;          // (T, 3)
 @group(0) @binding(9) var<storage, read> dlog_probs: array<f32>;
 @group(0) @binding(10) var<storage, read> dentropies: array<f32>;
-@group(0) @binding(11) var<storage, read_write> dlogits: array<f32>;
+@group(0) @binding(11) var<storage, read_write> dlogits: array<Piece>;
+
+// What all numbers of a row have in common.
+struct Row {
+    largest: f32,
+    log_total: f32,
+    entropy: f32,
+    inverse: f32,   // 1 / temperature
+    g: f32,         // of all its items, over the temperature
+    ge: f32,
+}
+
+fn gradient(row: Row, logit: Part) -> Part {
+    let log_p = (logit - row.largest) * row.inverse - row.log_total;
+    let p = exp(log_p);
+    if (params.has_dentropies == 0u) { return -p * row.g; }
+    return -p * row.g - select(p * (log_p + row.entropy) * row.ge, Part(), p == Part());
+}
 
 // dlogits[v] = (1/temperature) (sum_i g_i [v = target_i] - p_v (sum_i g_i + sum_i ge_i (ln p_v + H)))
-// A lane adds the g_i of the columns it wrote itself, in the order of the items: no barrier, and one order always.
+// A lane adds the g_i of the pieces it wrote itself, in the order of the items: no barrier, and one order always.
 @compute @workgroup_size(LANES)
 fn backward(
     @builtin(workgroup_id) wid: vec3u,
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
+    let row = row_of(wid.x + wid.y * nwg.x, lane);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];
@@ -88,8 +122,8 @@ fn backward(
     let end = begin + params.columns;
     if (first == last) {
         if (params.accumulate == 0u) {
-            for (var c = begin + lane; c < end; c += LANES) {
-                dlogits[c] = 0.0;
+            for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+                dlogits[i] = join(Part(), Part());
             }
         }
         return;
@@ -101,24 +135,39 @@ fn backward(
         if (params.has_dentropies != 0u) { ge += dentropies[row_items[k]]; }
     }
     let inverse = 1.0 / params.temperature;
-    let largest = saved_stats[3u * row];
-    let log_total = saved_stats[3u * row + 1u];
-    let entropy = saved_stats[3u * row + 2u];
-    g *= inverse;
-    ge *= inverse;
-    for (var c = begin + lane; c < end; c += LANES) {
-        let log_p = (logits[c] - largest) * inverse - log_total;
-        let p = exp(log_p);
-        var d = -p * g;
-        if (params.has_dentropies != 0u) { d -= select(p * (log_p + entropy) * ge, 0.0, p == 0.0); }
-        if (params.accumulate != 0u) { d += dlogits[c]; }
-        dlogits[c] = d;
+    let of_row = Row(
+        saved_stats[3u * row],
+        saved_stats[3u * row + 1u],
+        saved_stats[3u * row + 2u],
+        inverse,
+        g * inverse,
+        ge * inverse,
+    );
+    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+        let piece = logits[i];
+        var a = gradient(of_row, even(piece));
+        var b = gradient(of_row, odd(piece));
+        if (params.accumulate != 0u) {
+            let before = dlogits[i];
+            a += even(before);
+            b += odd(before);
+        }
+        dlogits[i] = join(a, b);
     }
     if (params.has_dlog_probs != 0u) {
         for (var k = first; k < last; k++) {
-            let target_column = item_targets[row_items[k]];
-            if (target_column % LANES == lane) {
-                dlogits[begin + target_column] += dlog_probs[row_items[k]] * inverse;
+            let column = item_targets[row_items[k]];
+            let piece = column / PIECE_SIZE;
+            if (visits(piece, lane)) {
+                let more = dlog_probs[row_items[k]] * inverse;
+                let index = column % PIECE_SIZE;
+                let before = dlogits[begin + piece];
+                let a = even(before);
+                let b = odd(before);
+                dlogits[begin + piece] = join(
+                    select(a, a + more, even_is(index)),
+                    select(b, b + more, odd_is(index)),
+                );
             }
         }
     }

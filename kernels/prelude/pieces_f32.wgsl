@@ -6,6 +6,7 @@ alias Part = vec4f;
 alias PartTest = vec4<bool>;
 
 const PARTS = 1u;
+const PIECE_SIZE = 4u;
 
 fn even(piece: Piece) -> Part { return piece; }
 
@@ -25,6 +26,11 @@ fn max_part(part: Part) -> f32 { return max(max(part.x, part.y), max(part.z, par
 fn is_nan(part: Part) -> PartTest {
     return (bitcast<vec4u>(part) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
+
+// Which number of a part is the piece's number `index`.
+fn even_is(index: u32) -> PartTest { return vec4u(0u, 1u, 2u, 3u) == vec4u(index); }
+
+fn odd_is(index: u32) -> PartTest { return even_is(index); }
 
 alias PieceBits = vec4u;
 

@@ -5,6 +5,7 @@ alias Part = f32;
 alias PartTest = bool;
 
 const PARTS = 1u;
+const PIECE_SIZE = 1u;
 
 fn even(piece: Piece) -> Part { return piece; }
 
@@ -24,3 +25,8 @@ fn max_part(part: Part) -> f32 { return part; }
 fn is_nan(part: Part) -> PartTest {
     return (bitcast<u32>(part) & u32(0x7fffffffu)) > u32(0x7f800000u);
 }
+
+// Which number of a part is the piece's number `index`.
+fn even_is(index: u32) -> PartTest { return index == 0u; }
+
+fn odd_is(index: u32) -> PartTest { return even_is(index); }

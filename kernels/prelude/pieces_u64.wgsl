@@ -6,6 +6,7 @@ alias Part = vec4f;
 alias PartTest = vec4<bool>;
 
 const PARTS = 2u;
+const PIECE_SIZE = 8u;
 
 fn sum_parts(even: Part, odd: Part) -> Part { return even + odd; }
 
@@ -19,6 +20,11 @@ fn max_part(part: Part) -> f32 { return max(max(part.x, part.y), max(part.z, par
 fn is_nan(part: Part) -> PartTest {
     return (bitcast<vec4u>(part) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
+
+// Which number of a part is the piece's number `index`.
+fn even_is(index: u32) -> PartTest { return vec4u(0u, 2u, 4u, 6u) == vec4u(index); }
+
+fn odd_is(index: u32) -> PartTest { return vec4u(1u, 3u, 5u, 7u) == vec4u(index); }
 
 alias PieceBits = vec4<u64>;
 

@@ -7,6 +7,9 @@ fn row_of(group: u32, lane: u32) -> u32 { return group * LANES + lane; }
 
 fn first_piece(lane: u32) -> u32 { return 0u; }
 
+// Whether this lane visits that piece of its row.
+fn visits(piece: u32, lane: u32) -> bool { return true; }
+
 // Whether this lane speaks for its row, where a row has one number.
 fn speaks(lane: u32) -> bool { return true; }
 

@@ -14,7 +14,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { teamKernel } from "./prelude.ts";
+import { rowReader } from "./prelude.ts";
 
 /** Which tokens are scored, and the row of logits that predicts each. */
 export interface ScoredItems {
@@ -73,11 +73,12 @@ export function logProb(
     );
   }
   const columns = sizeLimit(logits.shape[1]!);
-  const kernel = (entryPoint: string) =>
-    teamKernel(plan.gpu, { name: "log_prob", code, entryPoint });
+  const reader = rowReader(plan.gpu, columns);
+  const kernel = (entryPoint: string) => reader.kernel({ name: "log_prob", code, entryPoint });
+  const workgroups = () => reader.workgroups(sizeNow(rows));
   const params = {
     rows,
-    columns,
+    columns: reader.columns,
     temperature,
     has_dlog_probs: 0,
     has_dentropies: 0,
@@ -91,9 +92,16 @@ export function logProb(
   plan.dispatch({
     kernel: kernel("forward"),
     label: `${name}.forward`,
-    bindings: { logits, ...table, log_probs: logProbs, entropies, row_stats: rowStats },
+    bindings: {
+      logits,
+      logit_of: logits,
+      ...table,
+      log_probs: logProbs,
+      entropies,
+      row_stats: rowStats,
+    },
     params,
-    workgroups: rows,
+    workgroups,
     cost: { bytes: () => sizeNow(rows) * columns * 4 },
   });
 
@@ -120,7 +128,7 @@ export function logProb(
           has_dentropies: dentropies ? 1 : 0,
           accumulate: accumulate ? 1 : 0,
         },
-        workgroups: rows,
+        workgroups,
         cost: { bytes: () => sizeNow(rows) * columns * 8 },
       });
     });
