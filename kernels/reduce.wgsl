@@ -6,6 +6,8 @@
 //   segment is written even if nothing is in use.
 // columns: x (rows, columns), y[chunk, c] = combine over the chunk's rows of x[row, c]; all rows are reduced as chunks,
 //   then as one chunk of the results. One lane per piece of columns and chunk.
+// chunk_columns: the same by one lane per chunk, which reads its rows from beginning to end, four at a time, and keeps what
+//   it has so far in y: for devices whose workgroups have few lanes and which pay for every page of memory they turn to.
 // spread: the gradient of a sum, dx[row, c] = dy[row * row_stride + c * column_stride]. One workgroup per row and block.
 
 override MAX: bool = false;   // largest instead of sum
@@ -68,6 +70,16 @@ fn segments(
     if (lane == 0u) { totals[params.first + segment] = result; }
 }
 
+// What a lane has so far of a piece of columns.
+struct Halves {
+    evens: Part,
+    odds: Part,
+}
+
+fn with_piece(sofar: Halves, piece: Piece) -> Halves {
+    return Halves(combine(sofar.evens, even(piece)), combine(sofar.odds, odd(piece)));
+}
+
 @compute @workgroup_size(LANES)
 fn columns(
     @builtin(workgroup_id) wid: vec3u,
@@ -81,19 +93,37 @@ fn columns(
     if (chunk >= params.chunks || c >= params.columns) { return; }
     let begin = chunk * params.chunk_rows;
     let end = min(begin + params.chunk_rows, params.rows);
-    var evens = Part(params.initial);
-    var odds = Part(params.initial);
-    if (params.accumulate != 0u) {
-        let before = y[chunk * params.columns + c];
-        evens = even(before);
-        odds = odd(before);
-    }
+    var sofar = Halves(Part(params.initial), Part(params.initial));
+    if (params.accumulate != 0u) { sofar = with_piece(sofar, y[chunk * params.columns + c]); }
     for (var row = begin; row < end; row++) {
-        let piece = x[row * params.columns + c];
-        evens = combine(evens, even(piece));
-        odds = combine(odds, odd(piece));
+        sofar = with_piece(sofar, x[row * params.columns + c]);
     }
-    y[chunk * params.columns + c] = join(evens, odds);
+    y[chunk * params.columns + c] = join(sofar.evens, sofar.odds);
+}
+
+@compute @workgroup_size(LANES)
+fn chunk_columns(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let chunk = (wid.x + wid.y * nwg.x) * LANES + lane;
+    if (chunk >= params.chunks) { return; }
+    let begin = chunk * params.chunk_rows;
+    let end = min(begin + params.chunk_rows, params.rows);
+    let to = chunk * params.columns;
+    for (var row = begin; row < end; row += 4u) {
+        for (var c = 0u; c < params.columns; c++) {
+            let i = row * params.columns + c;
+            let piece = x[i];
+            var sofar = Halves(even(piece), odd(piece));
+            if (row > begin) { sofar = with_piece(sofar, y[to + c]); }
+            if (row + 1u < end) { sofar = with_piece(sofar, x[i + params.columns]); }
+            if (row + 2u < end) { sofar = with_piece(sofar, x[i + 2u * params.columns]); }
+            if (row + 3u < end) { sofar = with_piece(sofar, x[i + 3u * params.columns]); }
+            y[to + c] = join(sofar.evens, sofar.odds);
+        }
+    }
 }
 
 @group(0) @binding(4) var<storage, read> dy: array<f32>;

@@ -91,6 +91,16 @@ export function widestPieces(gpu: Gpu, multiple: number): Pieces {
 /** A lane does not walk further than this: llvmpipe leaves a loop after 65535 turns. */
 const LONGEST_WALK = 2 ** 15;
 
+/**
+ * Whether the lanes of a workgroup should each have a row of their own on this device.
+ *
+ * @param gpu The device.
+ * @param columns Pieces per row.
+ */
+export function takesRowEach(gpu: Gpu, columns: number): boolean {
+  return isNarrow(gpu) && columns <= LONGEST_WALK;
+}
+
 /** How a kernel reads rows on this device, see {@linkcode rowReader}. */
 export interface RowReader {
   /** Pieces per row. */
@@ -110,7 +120,7 @@ export interface RowReader {
 export function rowReader(gpu: Gpu, width: number): RowReader {
   const pieces = widestPieces(gpu, width);
   const columns = width / pieces.size;
-  const lanes = isNarrow(gpu) && columns <= LONGEST_WALK;
+  const lanes = takesRowEach(gpu, columns);
   return {
     columns,
     workgroups: (rows) => lanes ? Math.ceil(rows / teamLanes(gpu)) : rows,

@@ -9,7 +9,13 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { elementwiseConstants, type FlatReader, flatReader, teamLanes } from "./prelude.ts";
+import {
+  elementwiseConstants,
+  type FlatReader,
+  flatReader,
+  takesRowEach,
+  teamLanes,
+} from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -23,7 +29,7 @@ export interface ReduceOptions extends FlatOptions {
 /** Elements that one team reduces when everything is reduced; bounds the rounding error at any length. */
 const SEGMENT = 65536;
 /** Rows are reduced in this many chunks when columns are wanted. */
-const CHUNKS = 32;
+const CHUNKS = 64;
 
 type Operation = "sum" | "max";
 
@@ -261,30 +267,40 @@ function reduceColumns(
   const reader = flatReader(plan.gpu, width);
   const columns = width / reader.size;
   const blocks = Math.ceil(columns / teamLanes(plan.gpu));
-  const kernel = reduceKernel(reader, operation, "columns");
+  const ofColumns = { entryPoint: "columns", share: (chunks: number) => chunks * blocks };
+  const ofChunks = {
+    entryPoint: "chunk_columns",
+    share: (chunks: number) => Math.ceil(chunks / teamLanes(plan.gpu)),
+  };
   const stage = (
     label: string,
-    from: Tensor,
-    to: Tensor,
+    lanes: typeof ofColumns,
+    { from, to }: { from: Tensor; to: Tensor },
     params: { rows: Param; chunk_rows: Param; chunks: Param; accumulate: Param },
     chunks: () => number,
   ) =>
     plan.dispatch({
-      kernel,
+      kernel: reduceKernel(reader, operation, lanes.entryPoint),
       label: `${name}.${label}`,
       bindings: { x: from, y: to },
       params: { ...UNUSED, ...params, columns, initial: initial(operation) },
-      workgroups: () => chunks() * blocks,
+      workgroups: () => lanes.share(chunks()),
       cost: { bytes: () => from.length * 4, flops: () => from.length },
     });
   const chunkRows = () => Math.ceil(sizeNow(rows) / CHUNKS);
   const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(rows) / chunkRows());
   const partial = plan.empty([CHUNKS, width], `${name}.partial`);
-  stage("partial", x, partial, { rows, chunk_rows: chunkRows, chunks, accumulate: 0 }, chunks);
+  stage(
+    "partial",
+    takesRowEach(plan.gpu, columns) ? ofChunks : ofColumns,
+    { from: x, to: partial },
+    { rows, chunk_rows: chunkRows, chunks, accumulate: 0 },
+    chunks,
+  );
   stage(
     "total",
-    partial,
-    y,
+    ofColumns,
+    { from: partial, to: y },
     { rows: chunks, chunk_rows: CHUNKS, chunks: 1, accumulate: accumulate ? 1 : 0 },
     () => 1,
   );

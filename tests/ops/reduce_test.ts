@@ -164,7 +164,7 @@ async function columns(
 
 Deno.test("columnSum() writes or adds", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    for (const [rows, width] of [[1, 1], [65, 36], [257, 65], [1000, 260]] as const) {
+    for (const [rows, width] of [[1, 1], [65, 36], [257, 65], [1000, 260], [3, 40_001]] as const) {
       const data = randomArray(8, rows * width);
       const before = randomArray(9, width, 10);
       const expected = sum(data, rows, width, "columns");
