@@ -43,6 +43,7 @@ export function newPolicyConfig(
       headDim: values.headDim,
       intermediateSize: values.intermediateSize ??
         (hiddenSize === undefined ? policy.intermediateSize : undefined),
+      tieWordEmbeddings: values.tieWordEmbeddings ?? policy.tieWordEmbeddings,
       maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),
       eosTokenId: task.eosTokenId,
       padTokenId: task.padTokenId,

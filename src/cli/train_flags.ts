@@ -143,6 +143,10 @@ export const SIZE_FLAGS = {
   numKeyValueHeads: size("Its key and value heads."),
   headDim: size("Width of a head.", "--hidden-size / --num-attention-heads"),
   intermediateSize: size("Width of its feed-forward."),
+  tieWordEmbeddings: {
+    ...switchFlag("Embed tokens with the output head; --no-tie-word-embeddings for one each."),
+    default: "the task's",
+  },
 };
 
 /** Flags of what is minimised. */

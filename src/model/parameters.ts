@@ -50,6 +50,7 @@ export type StoredDType = "f32" | "f16";
 /** What a {@linkcode StoredDType} may be. */
 export const STORED_DTYPES: readonly StoredDType[] = ["f32", "f16"];
 
+const EMBEDDING = "model.embed_tokens.weight";
 /** Stream number of parameter initialisation among the uses of a seed. */
 const INITIALISATION = 1;
 
@@ -142,7 +143,7 @@ export class Parameters {
       this.#blocks.push({ tensor, offset });
       return tensor;
     };
-    this.embedding = block("model.embed_tokens.weight");
+    this.embedding = block(EMBEDDING);
     this.layers = Array.from({ length: config.numHiddenLayers }, (_, i) => {
       const path = `model.layers.${i}.`;
       return {
@@ -182,12 +183,14 @@ export class Parameters {
    * Fills in random values: matrices normal, norms 1, biases 0. The same seed gives the same bytes.
    *
    * The standard deviation is 0.5 / sqrt(C) (0.018 for C = 768, what GPT-2 uses, and larger for narrow policies); the
-   * two projections that feed the residual stream are divided by sqrt(2 layers) (Radford et al. 2019, section 2.3).
+   * two projections that feed the residual stream are divided by sqrt(2 layers) (Radford et al. 2019, section 2.3). An
+   * embedding that is not the output head too has 1, like PyTorch's: no logit depends on it directly, and with a large
+   * residual stream small policies learn some skills several times sooner.
    *
    * @param seed The run's seed.
    */
   initialise(seed: number): void {
-    const { hiddenSize, numHiddenLayers } = this.config;
+    const { hiddenSize, numHiddenLayers, tieWordEmbeddings } = this.config;
     const std = 0.5 / Math.sqrt(hiddenSize);
     for (const [index, name] of this.names.entries()) {
       const { length } = this.#ranges.get(name)!;
@@ -198,7 +201,8 @@ export class Parameters {
       } else {
         const random = new Random(seed, INITIALISATION, index);
         const residual = /(o_proj|down_proj)\.weight$/.test(name);
-        const scale = residual ? std / Math.sqrt(2 * numHiddenLayers) : std;
+        const embedding = name === EMBEDDING && !tieWordEmbeddings;
+        const scale = embedding ? 1 : residual ? std / Math.sqrt(2 * numHiddenLayers) : std;
         this.write(name, Float32Array.from({ length }, () => scale * random.normal()));
       }
     }

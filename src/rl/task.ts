@@ -35,6 +35,8 @@ export interface PolicySize {
   readonly numKeyValueHeads: number;
   /** Width of the gated feed-forward layer. */
   readonly intermediateSize: number;
+  /** Whether the embedding is the output head too. Default true. */
+  readonly tieWordEmbeddings?: boolean;
 }
 
 /** Settings of the supervised warm start. */

@@ -91,8 +91,9 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
         numAttentionHeads: 4,
         numKeyValueHeads: 4,
         intermediateSize: 176,
+        tieWordEmbeddings: false,
       },
-      warmStart: { steps: 400, batchSize: 128, learningRate: 3e-3 },
+      warmStart: { steps: 300, batchSize: 64, learningRate: 3e-3 },
       rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
     },
 
