@@ -28,6 +28,9 @@ Deno.test("sizes that were not chosen follow the ones that were", () => {
     UsageError,
     "--hidden-size is 64: it has to be a multiple of --num-attention-heads (3), or give --head-dim",
   );
+  assertEquals(newPolicyConfig(parity, {}).tieWordEmbeddings, false);
+  assertEquals(newPolicyConfig(parity, { tieWordEmbeddings: true }).tieWordEmbeddings, true);
+  assertEquals(newPolicyConfig(taskByName("countdown"), {}).tieWordEmbeddings, true);
   const odd = newPolicyConfig(parity, { numAttentionHeads: 3, headDim: 16 });
   assertEquals([odd.hiddenSize, odd.headDim, odd.numKeyValueHeads], [64, 16, 3]);
 });

@@ -1,0 +1,36 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { openGpu } from "../../src/gpu/device.ts";
+import { Policy } from "../../src/model/policy.ts";
+
+/** Standard deviation around 0. */
+function deviation(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
+}
+
+Deno.test("new weights have the scales that their documentation states", async () => {
+  const gpu = await openGpu();
+  try {
+    for (const tieWordEmbeddings of [true, false]) {
+      const size = { vocabSize: 256, hiddenSize: 64, numHiddenLayers: 2, eosTokenId: 1 };
+      const policy = Policy.create(gpu, { ...size, tieWordEmbeddings, attentionBias: true }, {
+        seed: 5,
+      });
+      const values = await policy.parameters.read();
+      const std = 0.5 / Math.sqrt(64);
+      const expected = (name: string): number => {
+        if (name === "model.embed_tokens.weight" && !tieWordEmbeddings) return 1;
+        return /(o_proj|down_proj)/.test(name) ? std / 2 : std;
+      };
+      assertEquals(values.has("lm_head.weight"), !tieWordEmbeddings);
+      for (const [name, v] of values) {
+        if (name.endsWith("norm.weight")) assert(v.every((x) => x === 1), name);
+        else if (name.endsWith(".bias")) assert(v.every((x) => x === 0), name);
+        // Some thousand values: their deviation is known to 5 %.
+        else assertAlmostEquals(deviation(v) / expected(name), 1, 0.05, name);
+      }
+      policy.destroy();
+    }
+  } finally {
+    await gpu.close();
+  }
+});
