@@ -34,7 +34,7 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];
@@ -114,7 +114,7 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];

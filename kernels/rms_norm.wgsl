@@ -32,7 +32,7 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     var squares = Part();
@@ -75,7 +75,7 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let chunk = row_of(wid.x + wid.y * nwg.x, lane);
+    let chunk = row_of(wid.x + wid.y * nwg.x, lane, params.chunks);
     let to = chunk * params.columns;
     let first = chunk * params.chunk_rows;
     let last = min(first + params.chunk_rows, params.rows);

@@ -20,7 +20,7 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     let end = begin + params.columns;
@@ -53,7 +53,7 @@ fn backward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane);
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     let end = begin + params.columns;

@@ -1,9 +1,14 @@
 // How workgroups share out rows that are read in pieces: here each lane has a row of its own, for devices whose workgroups
-// have few lanes. Lanes need not meet, and read from several pages of memory at once. rows_team is the other way.
+// have few lanes. Lanes need not meet. A lane's rows in consecutive workgroups are neighbours, those of two lanes far apart:
+// so a workgroup reads from as many pages of memory as it has lanes, each from beginning to end. rows_team is the other way.
 
 const PIECE_STEP = 1u;
 
-fn row_of(group: u32, lane: u32) -> u32 { return group * LANES + lane; }
+// `rows` where there is none.
+fn row_of(group: u32, lane: u32, rows: u32) -> u32 {
+    let groups = (rows + LANES - 1u) / LANES;
+    return select(rows, lane * groups + group, group < groups);
+}
 
 fn first_piece(lane: u32) -> u32 { return 0u; }
 

@@ -3,7 +3,7 @@
 
 override PIECE_STEP: u32 = LANES;
 
-fn row_of(group: u32, lane: u32) -> u32 { return group; }
+fn row_of(group: u32, lane: u32, rows: u32) -> u32 { return group; }
 
 fn first_piece(lane: u32) -> u32 { return lane; }
 
