@@ -154,7 +154,8 @@ export function parseFlags<F extends Flags>(
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
-      throw new UsageError(`${token.value} is no flag: flags begin with --, see --help`);
+      const text = /^\S+$/.test(token.value) ? token.value : JSON.stringify(token.value);
+      throw new UsageError(`${text} is no flag: flags begin with --, see --help`);
     }
     const { rawName, value, inlineValue } = token;
     const turnedOff = token.name.startsWith("no-") && isSwitch(all[camel(token.name.slice(3))]);
@@ -181,7 +182,7 @@ export function parseFlags<F extends Flags>(
 }
 
 function isSwitch(flag: Flag<unknown> | undefined): boolean {
-  return flag !== undefined && flag.parse === undefined;
+  return flag !== undefined && flag.parse === undefined && flag !== HELP.help;
 }
 
 /** Stands for the value of a flag that was given alone; no shell can pass it. */

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { fileExists } from "../model/json_file.ts";
+import { fileExists, readJsonObject } from "../model/json_file.ts";
 import type { Task } from "../rl/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
@@ -14,6 +14,7 @@ import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./runs.ts";
+import { type TaskNames, taskNamesOf } from "./task_files.ts";
 
 /** The flag that names a checkpoint. */
 export const CHECKPOINT_FLAG: Flag<string> = textFlag(
@@ -50,17 +51,23 @@ export async function findCheckpoint(
       `there is no run with a checkpoint below ${RUNS}: give --checkpoint <dir>`,
     );
   }
-  const dir = await checkpointIn(given) ?? given;
+  const dir = await weightsIn(given);
   if (!await fileExists(join(dir, "config.json"))) {
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
-  const name = taskName ?? await recordedTask(dir);
+  const names = await recordedNames(given, { task: taskName, data });
+  const name = names.task ?? await recordedTask(dir);
   if (name === undefined) {
     throw new UsageError(
       `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}`,
     );
   }
-  return { dir, task: await findTask(name, { model: dir, data }) };
+  return { dir, task: await findTask(name, { model: dir, data: names.data }) };
+}
+
+/** The folder of the weights that a folder stands for: a run's checkpoint, otherwise itself. */
+export async function weightsIn(dir: string): Promise<string> {
+  return await checkpointIn(dir) ?? dir;
 }
 
 /** The checkpoint of a run; one whose replacement was stopped half-way lies under the other names. */
@@ -70,6 +77,13 @@ async function checkpointIn(run: string): Promise<string | undefined> {
     if (await fileExists(dir)) return dir;
   }
   return undefined;
+}
+
+/** What names the task: what was given, otherwise what the run recorded, if it is one. */
+async function recordedNames(folder: string, given: TaskNames): Promise<TaskNames> {
+  const path = join(folder, "config.json");
+  if (await weightsIn(folder) === folder || !await fileExists(path)) return given;
+  return await taskNamesOf(given, await readJsonObject(path), folder);
 }
 
 async function recordedTask(dir: string): Promise<string | undefined> {

@@ -107,7 +107,14 @@ async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
   if (data === undefined) return textCountdown({ tokenizer });
   const lines = await readJsonLines(data);
   const problems = lines.map(({ row }) => row as { nums: number[]; target: number });
-  return textCountdown({ tokenizer, problems });
+  try {
+    return textCountdown({ tokenizer, problems });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Problems are known to the library by their number, and to people by their line.
+    const message = error.message.replace(/^problems\[(\d+)\]/, (_, i) => lines[i]!.where);
+    throw message === error.message ? error : new RangeError(message, { cause: error });
+  }
 }
 
 /** The tokenizer in a folder, if there is one. */

@@ -31,7 +31,12 @@ import { formatSummary } from "./summary.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
 import { RUNS } from "./runs.ts";
-import { type NewRun, type TrainSettings, trainSettings } from "./train_settings.ts";
+import {
+  type NewRun,
+  type ResumedRun,
+  type TrainSettings,
+  trainSettings,
+} from "./train_settings.ts";
 import { warmPolicy, withKernels } from "./warm_policy.ts";
 
 /** What `--help` says. */
@@ -71,6 +76,12 @@ export async function train(args: readonly string[]): Promise<number> {
   await using live = values.serve === undefined ? undefined : LiveServer.start(values.serve);
   const settings = await trainSettings(values);
   using _lock = settings.kind === "resumed" ? settings.lock : undefined;
+  if (settings.kind === "resumed" && await isFinished(settings)) {
+    console.log(
+      `${settings.dir} has done all of its ${settings.options.maxSteps} steps: --max-steps gives it more`,
+    );
+    return 0;
+  }
   const output = standardError(values.quiet, (state) => live?.feed.progress(state));
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
@@ -90,6 +101,16 @@ export async function train(args: readonly string[]): Promise<number> {
     live?.feed.end(`failed: ${error instanceof Error ? error.message : error}`);
     throw error;
   }
+}
+
+/** Whether there is nothing left to do for a run: no step, and no evaluation after the last one. */
+async function isFinished({ dir, state, options, task }: ResumedRun): Promise<boolean> {
+  const { completedSteps } = state;
+  if (completedSteps < options.maxSteps) return false;
+  const lines = await readRunMetrics(dir);
+  return lines.some((line) =>
+    line["training/global_step"] === completedSteps && `eval/${task.name}/greedy` in line
+  );
 }
 
 async function trainOn(gpu: Gpu, session: Session): Promise<number> {
@@ -211,11 +232,12 @@ async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDi
 
 function runConfig(
   { options, policy }: Trainer,
-  { task, saveSteps, logCompletions }: TrainSettings,
+  { task, taskFiles, saveSteps, logCompletions }: TrainSettings,
   more: Record<string, unknown>,
 ): RunConfig {
   return {
     task: task.name,
+    ...(Object.keys(taskFiles).length > 0 ? { taskFiles } : {}),
     seed: options.seed,
     options,
     dtype: policy.dtype,

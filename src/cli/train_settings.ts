@@ -33,9 +33,11 @@ import {
 import { checkedKernels } from "../run/tuned_kernels.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
+import { weightsIn } from "./checkpoint.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { RUNS } from "./runs.ts";
+import { recordTaskFiles, type TaskFiles, taskNamesOf } from "./task_files.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
 /** Where the policy of a new run comes from. */
@@ -55,6 +57,8 @@ interface CommonSettings {
   readonly options: ResolvedTrainOptions;
   /** How the policy is stored. */
   readonly dtype: StoredDType;
+  /** The files that the task is made of. */
+  readonly taskFiles: TaskFiles;
   /** Steps between checkpoints; 0 for the end only. */
   readonly saveSteps: number;
   /** Completions kept of each step. */
@@ -124,7 +128,11 @@ function resolve(options: TrainOptions, task: Task): ResolvedTrainOptions {
   }
 }
 
-async function newRun(values: Values): Promise<NewRun> {
+async function newRun(given: Values): Promise<NewRun> {
+  // The folder of a run stands for its checkpoint.
+  const values = given.policy === undefined
+    ? given
+    : { ...given, policy: await weightsIn(given.policy) };
   const task = await findTask(values.task ?? "parity", {
     model: values.policy,
     data: values.data,
@@ -134,7 +142,7 @@ async function newRun(values: Values): Promise<NewRun> {
   if (values.out !== undefined) {
     // A folder that cannot be used should not be found out after the warm start.
     await refuseExisting(values.out);
-    await Deno.mkdir(values.out, { recursive: true });
+    await makeFolder(values.out);
   }
   return {
     kind: "new",
@@ -143,6 +151,7 @@ async function newRun(values: Values): Promise<NewRun> {
     dtype: values.dtype ?? "f32",
     source,
     out: values.out,
+    taskFiles: await recordTaskFiles(values),
     saveSteps: values.saveSteps ?? SAVE_STEPS,
     logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
   };
@@ -200,9 +209,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
   const state = await readTrainerState(checkpoint);
-  const task = await findTask(values.task ?? state.task.name, {
+  const names = await taskNamesOf(values, config, dir);
+  const task = await findTask(names.task ?? state.task.name, {
     model: checkpoint,
-    data: values.data,
+    data: names.data,
   });
   try {
     resolveTrainOptions(state.options, task.maxCompletionLength);
@@ -218,6 +228,12 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
+  if (options.maxSteps < state.completedSteps) {
+    throw new UsageError(
+      `--max-steps is ${options.maxSteps} and ${dir} has done ${state.completedSteps} steps: give at ` +
+        "least as many",
+    );
+  }
   const recorded = (name: string, fallback: number) =>
     typeof config[name] === "number" ? config[name] : fallback;
   held.move();
@@ -232,9 +248,21 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     kernels,
     config,
     state,
+    taskFiles: await recordTaskFiles(names),
     saveSteps: values.saveSteps ?? recorded("saveSteps", SAVE_STEPS),
     logCompletions: values.logCompletions ?? recorded("logCompletions", LOG_COMPLETIONS),
   };
+}
+
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`the folder ${dir} cannot be made, give another one: ${message}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Refuses flags that say nothing beside another one. */

@@ -14,6 +14,7 @@ import type { Task } from "../rl/task.ts";
 import { type ResolvedTrainOptions, resolveTrainOptions } from "../rl/train_options.ts";
 import { writeTuned } from "../run/tuned_kernels.ts";
 import { asUsageError, type FlagValues, parseFlags, switchFlag } from "./args.ts";
+import { weightsIn } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
 import { TUNED, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -127,14 +128,17 @@ interface Subject {
   readonly config: PolicyConfig;
 }
 
-async function subjectOf(values: FlagValues<typeof FLAGS>): Promise<Subject> {
+async function subjectOf(given: FlagValues<typeof FLAGS>): Promise<Subject> {
+  const values = given.policy === undefined
+    ? given
+    : { ...given, policy: await weightsIn(given.policy) };
   const task = await findTask(values.task ?? "parity", { model: values.policy, data: values.data });
-  const given = Object.fromEntries(
+  const chosen = Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(SETTING_FLAGS, name)),
   );
   try {
     const options = resolveTrainOptions(
-      { ...task.defaults.rl, ...given },
+      { ...task.defaults.rl, ...chosen },
       task.maxCompletionLength,
     );
     if (values.policy === undefined) {

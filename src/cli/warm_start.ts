@@ -7,9 +7,9 @@
 import { countParameters } from "../model/config.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
-import { taskByName } from "../tasks/mod.ts";
 import { parseFlags } from "./args.ts";
 import { evaluationTable } from "./evaluation_table.ts";
+import { findTask } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -54,7 +54,7 @@ export const HELP: CommandHelp = {
 export async function warmStart(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args);
   if (help) return printHelp(HELP);
-  const task = taskByName(values.task ?? "parity");
+  const task = await findTask(values.task ?? "parity", {});
   const config = newPolicyConfig(task, values);
   const seed = values.seed ?? FLAGS.seed.default as number;
   const output = standardError(values.quiet);

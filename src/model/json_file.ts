@@ -28,13 +28,14 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   return json;
 }
 
-/** Whether there is something at `path`. */
+/** Whether there is something at `path`; below a file there is nothing. */
 export async function fileExists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotADirectory) return false;
     throw error;
   }
 }

@@ -135,10 +135,11 @@ export interface JsonLine {
 /**
  * Reads a JSON Lines file: an object on each line; blank lines are passed over.
  *
+ * @throws {Deno.errors.NotFound | Deno.errors.IsADirectory} If there is no such file.
  * @throws {SyntaxError | TypeError | RangeError} Naming the line that holds no JSON object, or if none does.
  */
 export async function readJsonLines(path: string | URL): Promise<JsonLine[]> {
-  const text = await Deno.readTextFile(path);
+  const text = await readText(path);
   const lines: JsonLine[] = [];
   for (const [i, line] of text.replace(/^\ufeff/, "").split("\n").entries()) {
     if (line.trim() === "") continue;
@@ -156,6 +157,21 @@ export async function readJsonLines(path: string | URL): Promise<JsonLine[]> {
   }
   if (lines.length === 0) throw new RangeError(`${path} has no rows: one JSON object on each line`);
   return lines;
+}
+
+async function readText(path: string | URL): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    // The system's own messages begin with a number of an error.
+    if (error instanceof Deno.errors.NotFound) {
+      throw new Deno.errors.NotFound(`${path} does not exist: give a file of JSON lines`);
+    }
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new Deno.errors.IsADirectory(`${path} is a folder: give a file of JSON lines`);
+    }
+    throw error;
+  }
 }
 
 /** Whether a value can be a prompt. */

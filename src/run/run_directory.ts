@@ -201,6 +201,9 @@ export class RunDirectory implements Disposable {
  */
 export async function refuseExisting(path: string): Promise<void> {
   if (!await fileExists(path)) return;
+  if (!(await Deno.stat(path)).isDirectory) {
+    throw new Deno.errors.AlreadyExists(`${path} is a file: give a folder`);
+  }
   for await (const _ of Deno.readDir(path)) {
     throw new Deno.errors.AlreadyExists(
       `${path} is not empty: give another folder, or resume the run in it`,

@@ -13,6 +13,7 @@ import type { Policy } from "../model/policy.ts";
 import type { Task } from "../rl/task.ts";
 import { replaceDirectoryAtomic, writeFileAtomic } from "./atomic.ts";
 import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
+import { refuseExisting } from "./run_directory.ts";
 import { VERSION } from "./version.ts";
 
 /** What decides the weights of a warm start, the adapter apart. */
@@ -58,11 +59,15 @@ export function warmStartKey(recipe: WarmStartRecipe): string {
 /**
  * Whether a folder holds the warm start of a recipe.
  *
- * @throws {Error} If it holds another one, or a damaged one.
+ * @throws {Error} If it holds another one, a damaged one, or something else.
  */
 export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promise<boolean> {
   const path = join(dir, WARM_START);
-  if (!await fileExists(path)) return false;
+  if (!await fileExists(path)) {
+    // It would be replaced as a whole, whatever is in it.
+    await refuseExisting(dir);
+    return false;
+  }
   const { recipe: saved, weights } = await readJsonObject(path);
   if (digest(saved) !== digest(describeRecipe(recipe))) {
     throw new RangeError(`${dir} holds a warm start with other settings: choose another folder`);

@@ -72,6 +72,28 @@ const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
   ["sample --prompt=01: --count=2", "--prompt does not go with --index and --count"],
   ["report a b", "one folder at a time: got a, b"],
   ["report", "there is no run below runs: give a folder"],
+  ["train --no-help", "there is no flag --no-help"],
+  ["train --help=3", '--help takes no value: leave out "3"'],
+  ["train ---help", "there is no flag ---help, did you mean --help?"],
+  ["train --=3", "there is no flag --=3: --help lists all"],
+  ["train --max-steps=0x10", '--max-steps is "0x10": give a whole number from 0 to 10000000'],
+  ["train --max-steps=３", '--max-steps is "３": give a whole number from 0 to 10000000'],
+  ["train --max-steps=3 --max-steps=no", '--max-steps is "no": give a whole number from 0'],
+  ["train -- x", "x is no flag: flags begin with --, see --help"],
+  ["train ", '"" is no flag: flags begin with --, see --help'],
+  ["train --preset=delta", '--preset is "delta": give one of grpo, dr-grpo, dapo, gspo, cispo'],
+  ["train --beta=-1", '--beta is "-1": give a number from 0 to 1000'],
+  ["train --beta=0.1 --kl-estimator=k4", '--kl-estimator is "k4": give one of k1, k2, k3'],
+  ["train --prompts-per-step=1000000", '--prompts-per-step is "1000000": give a whole number'],
+  ["train --dtype=f8", '--dtype is "f8": give one of f32, f16'],
+  ["train --no-tuned=1", '--no-tuned takes no value: leave out "1"'],
+  ["train --task=constructor", '--task is "constructor": give one of parity, chain-sum, countdo'],
+  ["warm-start --task=countdown-text", "countdown-text needs a model with a tokenizer"],
+  ["compare --shard=0/0", '--shard is "0/0": give i/n with i from 1 to n, such as 2/8'],
+  ["compare --shard=9/8", '--shard is "9/8": give i/n with i from 1 to n, such as 2/8'],
+  ["variance --prompts=8", "--prompts is 8: give at least four times --batch-prompts, 64"],
+  ["probe --prompts=0", '--prompts is "0": give a whole number from 1 to 1000000'],
+  ["export-verl", "there is no run with a checkpoint below runs: give --checkpoint <dir>"],
   ["completions tcsh", "tcsh is no shell known here: give one of bash, zsh, fish"],
 ];
 
@@ -195,7 +217,9 @@ Deno.test("damaged runs and checkpoints", async (t) => {
     assertEquals(made.code, 0, made.stderr);
     const whole = await contentsOf(run);
     const cases = [
-      ...RESUMED.map((damaged) => [["train", "--resume=runs/run"], damaged] as const),
+      ...RESUMED.map((damaged) =>
+        [["train", "--resume=runs/run", "--max-steps=3"], damaged] as const
+      ),
       ...LOADED.map((damaged) =>
         [["eval", "--checkpoint=runs/run", "--task=parity"], damaged] as const
       ),
@@ -232,6 +256,78 @@ Deno.test("damaged runs and checkpoints", async (t) => {
       );
       assertEquals(code, 0, stderr);
     });
+  });
+});
+
+/** What is said of folders that are something else, and files where folders are needed. */
+const PLACES: readonly (readonly [args: string, message: string, code?: number])[] = [
+  ["train --out=file", "file is a file: give a folder"],
+  ["train --out=file/x", "the folder file/x cannot be made, give another one: "],
+  ["train --out=runs/run", "runs/run is not empty: give another folder, or resume the run in it"],
+  ["train --out=.", ". is not empty: give another folder"],
+  ["train --resume=file", "file is not the folder of a run: it has no config.json"],
+  ["train --resume=nowhere", "nowhere is not the folder of a run: it has no config.json"],
+  ["train --resume=empty", "empty is not the folder of a run: it has no config.json"],
+  ["train --resume=runs", "runs is not the folder of a run: it has no config.json"],
+  ["train --resume=runs/run/checkpoint", "checkpoint/config.json is not of a run: task is undef"],
+  ["train --resume --task=countdown", "there is no run of countdown with a checkpoint below runs"],
+  ["train --resume=runs/run --task=maze", "is a checkpoint of the task parity, not of maze", 2],
+  ["train --resume=runs/run --max-steps=1", "--max-steps is 1 and runs/run has done 2 steps", 2],
+  ["train --resume=runs/run --loss-alpha=0.5", "--loss-alpha is 0.5 and was 1. Leave them as", 2],
+  ["train --policy=file", "file has no config.json: give the folder of a Hugging Face checkpoint"],
+  ["train --policy=empty", "empty has no config.json: give the folder of a Hugging Face checkp"],
+  ["train --policy=nowhere", "nowhere has no config.json: give the folder of a Hugging Face che"],
+  [
+    "train --policy=runs/run --task=countdown",
+    "Task countdown has 70 token ids and the policy's",
+  ],
+  ["train --task=./gone.ts", "./gone.ts does not exist"],
+  ["train --task=http://127.0.0.1/x.ts", "http://127.0.0.1/x.ts does not exist"],
+  ["warm-start --out=file", "file is a file: give a folder"],
+  ["warm-start --out=runs/run", "runs/run is not empty: give another folder"],
+  ["eval --checkpoint=file", "file holds no checkpoint: it has no config.json"],
+  ["eval --checkpoint=empty", "empty holds no checkpoint: it has no config.json"],
+  ["eval --checkpoint=runs/run --task=countdown", "Task countdown has 70 token ids and the policy"],
+  ["eval --checkpoint=runs/run --max-completion-length=99999", "need 100014 positions and the p"],
+  ["sample --checkpoint=nowhere", "nowhere holds no checkpoint: it has no config.json"],
+  [
+    "sample --checkpoint=runs/run --prompt=xyz",
+    '"xyz" begins with no symbol of parity: they are',
+    2,
+  ],
+  ["sample --checkpoint=runs/run --prompt=😀", '"😀" begins with no symbol of parity', 2],
+  ["probe --checkpoint=file", "file holds no checkpoint: it has no config.json"],
+  ["variance --checkpoint=empty", "empty holds no checkpoint: it has no config.json"],
+  ["tune --policy=file", "file has no config.json: give the folder of a Hugging Face checkpoint"],
+  ["report file", "file "],
+  ["report empty", "empty "],
+  ["report nowhere", "nowhere "],
+];
+
+Deno.test("folders that are something else", async (t) => {
+  await inTempDir(async (dir) => {
+    await Deno.writeTextFile(join(dir, "file"), "text");
+    await Deno.mkdir(join(dir, "empty"));
+    const made = await runInProcess(dir, "train", ...TINY, "--no-report", "--out=runs/run");
+    assertEquals(made.code, 0, made.stderr);
+    const whole = await contentsOf(dir);
+    const again = await runInProcess(dir, "train", "--resume");
+    assertEquals(
+      [again.code, again.stdout],
+      [0, "runs/run has done all of its 2 steps: --max-steps gives it more\n"],
+    );
+    assertEquals(await contentsOf(dir), whole);
+    for (const [args, message, code = 1] of PLACES) {
+      await t.step(args, async () => {
+        const [command, ...rest] = args.split(" ");
+        const more = command === "train" && !args.includes("--resume") ? ["--quiet"] : [];
+        const result = await runInProcess(dir, command!, ...rest, ...more);
+        assertStringIncludes(result.stderr, message);
+        assertMatch(result.stderr, /^error: .+\n$/);
+        assertEquals(result.code, code);
+        assertEquals(await contentsOf(dir), whole);
+      });
+    }
   });
 });
 

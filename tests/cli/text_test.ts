@@ -70,17 +70,37 @@ Deno.test("the paper's task in words: train, resume, eval, sample", async (t) =>
         await Deno.readFile(join(dir, "model", "tokenizer.json")),
       );
     });
-    await t.step("a run goes on with the same problems only", async () => {
-      const other = await runCommand(dir, "train", "--resume", "--max-steps=2");
+    await t.step("a run knows its problems, and goes on with those only", async () => {
+      const resume = (...more: string[]) =>
+        runCommand(dir, "train", "--resume", "--max-steps=2", "--no-report", ...more);
+      const path = join(dir, "problems.jsonl");
+      const problems = await Deno.readTextFile(path);
+      await Deno.writeTextFile(join(dir, "others.jsonl"), problems.replace("60", "61"));
+      const other = await resume("--data=others.jsonl");
       assertEquals(other.code, 2);
       assertStringIncludes(other.stderr, "with other options");
-      const resumed = await runCommand(dir, "train", "--resume", "--max-steps=2", task[1]!);
-      assertMatch(succeeded(resumed).stdout, /^resuming .+ after step 1/);
+      await Deno.writeTextFile(path, problems + "\n");
+      const changed = await resume();
+      assertEquals(changed.code, 1);
+      assertStringIncludes(
+        changed.stderr,
+        "problems.jsonl is not as it was when runs/countdown-text-1 was begun (its SHA-256 " +
+          "differs): to take it as it is now, give --data problems.jsonl\n",
+      );
+      await Deno.remove(path);
+      const gone = await resume();
+      assertEquals(gone.code, 1);
+      assertStringIncludes(
+        gone.stderr,
+        "problems.jsonl, which runs/countdown-text-1 was begun with, does not exist: say where",
+      );
+      await Deno.writeTextFile(path, problems);
+      assertMatch(succeeded(await resume()).stdout, /^resuming .+ after step 1/);
     });
     await t.step("eval and sample find the tokenizer beside the weights", async () => {
       const limit = "--max-completion-length=8";
       const { stdout } = succeeded(
-        await runCommand(dir, "eval", "--eval-prompts=2", "--json", task[1]!, limit),
+        await runCommand(dir, "eval", "--eval-prompts=2", "--json", limit),
       );
       assertEquals(JSON.parse(stdout).task, "countdown-text");
       const asked = ["--prompt=Show your work", "--num-generations=1", limit];
@@ -113,7 +133,7 @@ Deno.test("a task that cannot be found or used is refused with what it needs", a
       [["--task=./none.ts"], 1, "./none.ts does not exist"],
       [["--task=./not_a_task.ts"], 1, "must export a task as its default"],
       [["--task=parity", "--data=problems.jsonl"], 2, "--data goes with --task countdown-text"],
-      [["--task=countdown-text", "--policy=model", "--data=bad.jsonl"], 1, "problems[1] must have"],
+      [["--task=countdown-text", "--policy=model", "--data=bad.jsonl"], 1, "bad.jsonl:2 must have"],
       [["--task=countdown-text", "--policy=model", "--data=none"], 1, "none"],
       [
         ["--task=countdown-text", "--policy=model", "--max-completion-length=600"],
@@ -147,7 +167,7 @@ Deno.test("a verifier that fails late costs no step: the run goes on where it fa
     assertMatch(failed.stderr, /The verifier threw on train problem .*: no service/);
     assertMatch(failed.stderr, /echo-1.checkpoint holds step 3, intact/);
     await Deno.writeTextFile(join(dir, "service"), "");
-    const resumed = await runCommand(dir, "train", "--resume=runs/echo-1", "--task=./flaky.ts");
+    const resumed = await runCommand(dir, "train", "--resume=runs/echo-1");
     assertMatch(succeeded(resumed).stdout, /^resuming .+ after step 3/);
   });
 });

@@ -1,0 +1,91 @@
+/**
+ * The files that a run's task is made of, recorded with the run, so that nobody has to name them again.
+ *
+ * @module
+ */
+
+import { fileExists, isJsonObject } from "../model/json_file.ts";
+import { digestFile } from "../run/fingerprint.ts";
+import { isModule } from "./find_task.ts";
+
+/** A file as it was. */
+interface RecordedFile {
+  /** Its path, as it was given. */
+  readonly path: string;
+  /** SHA-256 of its content. */
+  readonly sha256: string;
+}
+
+/** The module of a task and the file of its problems, of those that it has. */
+export interface TaskFiles {
+  /** The module. */
+  readonly task?: RecordedFile;
+  /** The problems. */
+  readonly data?: RecordedFile;
+}
+
+/** What names a task on the command line. */
+export interface TaskNames {
+  /** Its name, or the path of a module. */
+  readonly task?: string | undefined;
+  /** The file of its problems. */
+  readonly data?: string | undefined;
+}
+
+/**
+ * Records the files of a task.
+ *
+ * @param names What was given.
+ */
+export async function recordTaskFiles({ task, data }: TaskNames): Promise<TaskFiles> {
+  const record = async (path: string) => ({ path, sha256: await digestFile(path) });
+  return {
+    ...(task !== undefined && isModule(task) ? { task: await record(task) } : {}),
+    ...(data !== undefined ? { data: await record(data) } : {}),
+  };
+}
+
+/**
+ * What names the task of a run: what was given now, otherwise what the run recorded.
+ *
+ * @param given What was given.
+ * @param config The run's config.json.
+ * @param run Folder of the run, for messages.
+ * @throws {Error} If a recorded file is gone or has changed, with the flag that decides.
+ */
+export async function taskNamesOf(
+  given: TaskNames,
+  config: Readonly<Record<string, unknown>>,
+  run: string,
+): Promise<TaskNames> {
+  const { taskFiles } = config;
+  if (!isJsonObject(taskFiles)) return given;
+  // Another task than the run's has other problems.
+  const data = given.data ??
+    (given.task === undefined || given.task === config.task
+      ? await unchanged(taskFiles.data, "--data", run)
+      : undefined);
+  return { task: given.task ?? await unchanged(taskFiles.task, "--task", run), data };
+}
+
+async function unchanged(file: unknown, flag: string, run: string): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  const { path, sha256 } = (isJsonObject(file) ? file : {}) as Partial<RecordedFile>;
+  if (typeof path !== "string" || typeof sha256 !== "string") {
+    throw new TypeError(
+      `${run}/config.json is damaged: ${JSON.stringify(file)} is no path with its SHA-256`,
+    );
+  }
+  if (!await fileExists(path)) {
+    throw new Deno.errors.NotFound(
+      `${path}, which ${run} was begun with, does not exist: say where it is with ${flag}`,
+    );
+  }
+  if (await digestFile(path) !== sha256) {
+    throw new RangeError(
+      `${path} is not as it was when ${run} was begun (its SHA-256 differs): to take it as it is ` +
+        `now, give ${flag} ${path}`,
+    );
+  }
+  return path;
+}
