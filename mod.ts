@@ -309,6 +309,7 @@ export {
   maze,
   type MazeOptions,
   type MazeProblem,
+  mazeSmall,
   parity,
   type ParityOptions,
   type ParityProblem,

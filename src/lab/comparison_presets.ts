@@ -41,6 +41,15 @@ const CHAIN_SUM: Cell = {
   targetReward: 0.7,
 };
 
+/** The paper's second task has α = 0.75: long responses that branch. */
+const MAZE_SMALL: Cell = {
+  ...COUNTDOWN,
+  task: "maze-small",
+  maxCompletionLength: longest("maze-small"),
+  learningRate: 5e-4,
+  targetReward: 0.6,
+};
+
 const SMALL_POLICY = {
   hiddenSize: 48,
   numHiddenLayers: 2,
@@ -115,7 +124,8 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   ],
   default: [
     { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: once },
-    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: around },
+    { cell: COUNTDOWN, arms: FAMILIES, seeds: 5, learningRates: [0.5] },
+    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: [2] },
     {
       cell: { ...COUNTDOWN, maxCompletionLength: half("countdown") },
       arms: FAMILIES,
@@ -124,6 +134,12 @@ export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
     },
     { cell: CHAIN_SUM, arms: FAMILIES, seeds: 5, learningRates: once },
     { cell: { ...COUNTDOWN, policy: SMALL_POLICY }, arms: FAMILIES, seeds: 5, learningRates: once },
+    {
+      cell: MAZE_SMALL,
+      arms: ["delta-l-1", "delta-l-0.75", "grpo", "dapo"],
+      seeds: 5,
+      learningRates: once,
+    },
   ],
   full: [
     { cell: COUNTDOWN_FULL, arms: ALL, seeds: 10, learningRates: once },

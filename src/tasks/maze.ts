@@ -212,6 +212,7 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
         numAttentionHeads: 4,
         numKeyValueHeads: 4,
         intermediateSize: 352,
+        tieWordEmbeddings: false,
       },
       warmStart: { steps: 2000, batchSize: 256, learningRate: 1e-3 },
       rl: { maxSteps: 200, promptsPerStep: 64, numGenerations: 16, learningRate: 3e-4 },
@@ -235,6 +236,28 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
 
     describe(ids: readonly number[]) {
       return spell(vocabulary, ids, " ");
+    },
+  };
+}
+
+/**
+ * {@linkcode maze} with 4 × 4 cells and completions of at most 49 ids: minutes without a graphics processor.
+ */
+export function mazeSmall(): SymbolicTask<MazeProblem> {
+  return {
+    ...maze({ columns: 4, rows: 4, maxSteps: 24 }),
+    name: "maze-small",
+    defaults: {
+      policy: {
+        hiddenSize: 64,
+        numHiddenLayers: 3,
+        numAttentionHeads: 4,
+        numKeyValueHeads: 4,
+        intermediateSize: 176,
+        tieWordEmbeddings: false,
+      },
+      warmStart: { steps: 1000, batchSize: 64, learningRate: 3e-3 },
+      rl: { maxSteps: 80, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
     },
   };
 }

@@ -7,12 +7,12 @@
 import type { SymbolicTask } from "../rl/task.ts";
 import { chainSum } from "./chain_sum.ts";
 import { countdown } from "./countdown.ts";
-import { maze } from "./maze.ts";
+import { maze, mazeSmall } from "./maze.ts";
 import { parity } from "./parity.ts";
 
 export { chainSum, type ChainSumOptions, type ChainSumProblem } from "./chain_sum.ts";
 export { countdown, type CountdownOptions, type CountdownProblem } from "./countdown.ts";
-export { maze, type MazeOptions, type MazeProblem } from "./maze.ts";
+export { maze, type MazeOptions, type MazeProblem, mazeSmall } from "./maze.ts";
 export { parity, type ParityOptions, type ParityProblem } from "./parity.ts";
 export type { SymbolicTask, Task } from "../rl/task.ts";
 
@@ -20,6 +20,7 @@ const FACTORIES: ReadonlyMap<string, () => SymbolicTask> = new Map<string, () =>
   ["parity", parity],
   ["chain-sum", chainSum],
   ["countdown", countdown],
+  ["maze-small", mazeSmall],
   ["maze", maze],
 ]);
 

@@ -12,6 +12,7 @@ import {
   chainSum,
   countdown,
   maze,
+  mazeSmall,
   parity,
   type SymbolicTask,
   taskByName,
@@ -27,7 +28,8 @@ const TASKS: Record<string, SymbolicTask> = {
   "chain-sum, base 16": chainSum({ base: 16, minDigits: 1, maxDigits: 20 }),
   "countdown, 4 numbers": countdown({ numberCount: 4, maxNumber: 25, maxTarget: 99 }),
   "countdown, 7 attempts": countdown({ maxAttempts: 7 }),
-  "maze, small": maze({ columns: 4, rows: 3, maxSteps: 12 }),
+  "maze-small": mazeSmall(),
+  "maze, 4 x 3": maze({ columns: 4, rows: 3, maxSteps: 12 }),
 };
 
 function checkIds(task: SymbolicTask, ids: readonly number[], maxLength: number): void {
@@ -186,7 +188,7 @@ function metadataOf(task: SymbolicTask, promptIds: readonly number[]): unknown {
     const numbers = text.split(" ").slice(0, -1).map(Number);
     return { target: numbers.pop(), numbers };
   }
-  if (task.name === "maze") {
+  if (task.name.startsWith("maze")) {
     const words = text.split(" ");
     const cells = words.slice(0, -3).filter((_, i) => i % 2 === 0);
     const pictures = words.slice(0, -3).filter((_, i) => i % 2 === 1);
@@ -230,13 +232,13 @@ Deno.test("a task too small to have an eval split says so", () => {
 });
 
 Deno.test("taskByName finds every task under its own name and names the allowed ones", () => {
-  assertEquals(taskNames, ["parity", "chain-sum", "countdown", "maze"]);
+  assertEquals(taskNames, ["parity", "chain-sum", "countdown", "maze-small", "maze"]);
   for (const name of taskNames) assertEquals(taskByName(name).name, name);
   for (const wrong of ["", "mazes", "constructor", "__proto__", "Parity"]) {
     assertThrows(
       () => taskByName(wrong),
       RangeError,
-      `task must be one of parity, chain-sum, countdown, maze, got "${wrong}"`,
+      `task must be one of parity, chain-sum, countdown, maze-small, maze, got "${wrong}"`,
     );
   }
 });
