@@ -9,6 +9,7 @@ import { withGpu } from "../src/cli/gpu.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import { type Effort, FULL, QUICK } from "./harness/measure.ts";
 import { machine, resultsPath, writeResults } from "./harness/report.ts";
+import { dtypeSuite } from "./suites/dtypes.ts";
 import { kernelSuite } from "./suites/kernels.ts";
 import { engines, peerItems, peerSuite, quickPeerItems } from "./suites/peers.ts";
 import { rlvrSuite } from "./suites/rlvr.ts";
@@ -21,12 +22,14 @@ import {
   COUNTDOWN_STEP,
   LARGE,
   LARGE_RLVR,
+  LONG_ROLLOUT,
   PARITY_ROLLOUT,
   PARITY_STEP,
   quickWorkload,
   type RolloutWorkload,
   SMALL_RLVR,
   TINY_GPT_STEP,
+  WIDE_ROLLOUT,
 } from "./cases/workloads.ts";
 
 const HELP = `Measures deltal on this machine.
@@ -37,6 +40,7 @@ Suites (without any: --kernels --steps)
   --kernels   every kernel, beside the adapter's own copy and best matrix product
   --steps     training steps and rollouts: tokens/s, dispatches, submits, bytes, memory
   --peers     the same work by jax-js, tfjs, onnxruntime-web and PyTorch, in turns (npm packages are fetched)
+  --dtypes    training steps and rollouts stored in f32 and in f16, in turns
   --sweep     cost as length, batch, width, depth and unequal lengths grow, with fitted exponents
   --profile   time per kernel path of one training step and one rollout
   --rlvr      a whole RLVR step beside eager and compiled PyTorch, where Python has it
@@ -50,7 +54,7 @@ Options
 On a software adapter figures are per second of CPU time, on a GPU per second.`;
 
 /** In the order they run. */
-const SUITES = ["kernels", "steps", "profile", "sweep", "rlvr", "peers"] as const;
+const SUITES = ["kernels", "steps", "dtypes", "profile", "sweep", "rlvr", "peers"] as const;
 type Suite = typeof SUITES[number];
 
 /** Runs the suites that the arguments name. */
@@ -61,6 +65,7 @@ export async function main(args: readonly string[]): Promise<number> {
     options: {
       kernels: flag,
       steps: flag,
+      dtypes: flag,
       peers: flag,
       sweep: flag,
       profile: flag,
@@ -118,6 +123,8 @@ async function ownSuite(
     results[suite] = await kernelSuite(gpu, sizes, effort);
   } else if (suite === "steps") {
     results[suite] = await steps(gpu, quick, effort);
+  } else if (suite === "dtypes") {
+    results[suite] = await dtypeSuite(gpu, dtypeWork(quick, software), quick ? 1 : 5);
   } else if (suite === "profile") {
     const work = software ? { step: PARITY_STEP, rollout: PARITY_ROLLOUT } : LARGE.at(-1)!;
     results[suite] = await profileSuite(gpu, quick ? quickWorkload() : work);
@@ -128,6 +135,17 @@ async function ownSuite(
     const work = quick ? [quickWorkload().rlvr] : software ? [SMALL_RLVR] : LARGE_RLVR;
     results[suite] = await rlvrSuite(gpu, work, { steps: quick ? 1 : 5, compile: !software });
   }
+}
+
+function dtypeWork(quick: boolean, software: boolean) {
+  const work = quick ? [quickWorkload()] : software ? [] : LARGE;
+  return {
+    steps: [...work.map(({ step }) => step), ...quick ? [] : [PARITY_STEP, TINY_GPT_STEP]],
+    rollouts: [
+      ...work.map(({ rollout }) => rollout),
+      ...quick ? [] : [PARITY_ROLLOUT, LONG_ROLLOUT, WIDE_ROLLOUT],
+    ],
+  };
 }
 
 async function steps(gpu: Gpu, quick: boolean, effort: Effort) {

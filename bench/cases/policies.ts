@@ -9,6 +9,7 @@ import {
   type PolicyConfigOptions,
   resolveConfig,
 } from "../../src/model/config.ts";
+import type { StoredDType } from "../../src/model/parameters.ts";
 import { countdown, parity, type Task } from "../../src/tasks/mod.ts";
 
 /** A policy shape with a name. */
@@ -17,6 +18,8 @@ export interface BenchPolicy {
   readonly name: string;
   /** Its shape. */
   readonly config: PolicyConfigOptions;
+  /** How it is stored. Default `"f32"`. */
+  readonly dtype?: StoredDType;
 }
 
 /** The policy that a task recommends, with the task's vocabulary. */

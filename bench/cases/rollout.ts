@@ -65,7 +65,7 @@ export class Rollout {
    * @param work What to generate; prompts are random.
    */
   static async create(gpu: Gpu, shape: BenchPolicy, work: RolloutWork): Promise<Rollout> {
-    const policy = Policy.create(gpu, shape.config);
+    const policy = Policy.create(gpu, shape.config, { dtype: shape.dtype ?? "f32" });
     const random = new Random(2);
     const prompts = Array.from(
       { length: work.prompts },

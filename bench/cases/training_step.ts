@@ -68,7 +68,7 @@ export class TrainingStep {
    * @param batch The batch; its tokens are random.
    */
   static async create(gpu: Gpu, shape: BenchPolicy, batch: StepBatch): Promise<TrainingStep> {
-    const policy = Policy.create(gpu, shape.config);
+    const policy = Policy.create(gpu, shape.config, { dtype: shape.dtype ?? "f32" });
     const random = new Random(1);
     const V = policy.config.vocabSize;
     const B = batch.lengths.length;
@@ -103,8 +103,8 @@ export class TrainingStep {
       beta: 0,
       entropyCoef: 0,
     }, batch.maxTokensPerMicroBatch ?? total);
-    const { values, gradients } = policy.parameters;
-    const optimizer = await AdamW.create(gpu, values, gradients, { learningRate: 1e-4 });
+    const { values, gradients, halves } = policy.parameters;
+    const optimizer = await AdamW.create(gpu, values, gradients, { learningRate: 1e-4 }, halves);
     return new TrainingStep(policy, groups, {
       learner,
       optimizer,

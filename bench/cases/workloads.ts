@@ -79,6 +79,18 @@ export const COUNTDOWN_STEP: StepWorkload = {
   },
 };
 
+/** A few long responses, whose history is most of what decoding reads. */
+export const LONG_ROLLOUT: RolloutWorkload = {
+  policy: { ...TINY_GPT, config: { ...TINY_GPT.config, maxPositionEmbeddings: 576 } },
+  work: { prompts: 1, promptLength: 64, numGenerations: 16, maxCompletionLength: 512, eosIds: 0 },
+};
+
+/** Few rows and wide matrices, which are most of what decoding reads. */
+export const WIDE_ROLLOUT: RolloutWorkload = {
+  policy: TEN_MILLION,
+  work: { prompts: 1, promptLength: 16, numGenerations: 4, maxCompletionLength: 32, eosIds: 0 },
+};
+
 /** Steps and rollouts for real GPUs, larger than a software adapter is good for. */
 export const LARGE: readonly { step: StepWorkload; rollout: RolloutWorkload }[] = [
   ONE_MILLION,

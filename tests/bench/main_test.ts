@@ -6,7 +6,7 @@ import { inTempDir } from "../helpers/temp_dir.ts";
 Deno.test("the benchmark writes every suite and the machine as JSON", async () => {
   await inTempDir(async (dir) => {
     const out = join(dir, "new", "results.json");
-    const suites = ["--kernels", "--steps", "--profile", "--sweep"];
+    const suites = ["--kernels", "--steps", "--dtypes", "--profile", "--sweep"];
     const print = console.log;
     const printed: string[] = [];
     console.log = (line: string) => printed.push(line);
@@ -20,6 +20,7 @@ Deno.test("the benchmark writes every suite and the machine as JSON", async () =
       "machine",
       "kernels",
       "steps",
+      "dtypes",
       "profile",
       "sweep",
       "targets",
@@ -30,10 +31,21 @@ Deno.test("the benchmark writes every suite and the machine as JSON", async () =
     const [step, rollout] = results.steps;
     assertEquals([step.calls.submits, step.calls.buffersCreated], [1, 0]);
     assert(rollout.tokensPerSecond > 0);
+    for (const { stored: { f32, f16 } } of results.dtypes) {
+      assert(f32.cpuMs > 0 && f16.cpuMs > 0 && f32.bytes !== f16.bytes);
+    }
     assertEquals(results.profile.length, 2);
     assert(results.profile[0].rows[0].seconds > 0);
     const text = printed.join("\n");
-    for (const heading of ["## Kernels on", "## Training steps", "## Profile", "cost as work"]) {
+    for (
+      const heading of [
+        "## Kernels on",
+        "## Training steps",
+        "## Stored in f32",
+        "## Profile",
+        "cost as work",
+      ]
+    ) {
       assert(text.includes(heading), `${heading} is missing`);
     }
   });

@@ -87,7 +87,8 @@ for (const dtype of STORED_DTYPES) {
           // As sampled; the update leaves out prompts without a signal.
           assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
           // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
-          assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
+          // A key or value between two halves may be rounded to either of them, by sampler and learner.
+          assert(metrics["rollout_corr/logp_diff_max"]! < (dtype === "f16" ? 2 ** -11 : 1e-4));
           assertEquals(metrics["actor/clipfrac"], 0);
         }
       }, { dtype })
