@@ -64,7 +64,7 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   const { evalPrompts: prompts = 128, seed = 42, dtype = "f32" } = values;
   return await withGpu(async (gpu) => {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
-    const policy = await Policy.load(gpu, dir, { dtype });
+    const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
     profile?.begin();
     const evaluation = await evaluate(policy, task, {
       prompts,

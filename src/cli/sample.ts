@@ -93,7 +93,7 @@ export async function sample(args: readonly string[]): Promise<number> {
     ? undefined
     : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
-    const policy = await Policy.load(gpu, dir, { dtype: values.dtype ?? "f32" });
+    const policy = await Policy.load(gpu, dir, { dtype: values.dtype ?? "f32", trainable: false });
     const session = { policy, task, numGenerations, maxCompletionLength, temperature, seed };
     try {
       if (given) {

@@ -5,23 +5,27 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import { bytesPerElement } from "../gpu/tensor.ts";
 import { countParameters, parameterShapes, type PolicyConfig } from "./config.ts";
 
 /**
  * Checks a policy's parameters against a device's limits, before any memory is taken.
  *
+ * @param gpu The device.
+ * @param config The policy's.
+ * @param dtype What its matrices take on the device at the most.
  * @throws {RangeError} Naming the tensor that is larger than the device can bind, or the number of parameters that is more
  * than it can hold in one buffer.
  */
-export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig): void {
+export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" | "f16"): void {
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   for (const { name, shape } of parameterShapes(config)) {
-    const bytes = shape.reduce((n, size) => n * size, 4);
+    const bytes = shape.reduce((n, size) => n * size, bytesPerElement(dtype));
     if (bytes > maxStorageBufferBindingSize) {
       throw new RangeError(
         `${name} [${shape.join(", ")}] has ${
           mebibytes(bytes)
-        } in float32, and ${gpu.adapter.description} binds at ` +
+        } in ${dtype}, and ${gpu.adapter.description} binds at ` +
           `most ${
             mebibytes(maxStorageBufferBindingSize)
           } (maxStorageBufferBindingSize): use another device or a ` +
@@ -29,12 +33,12 @@ export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig): void {
       );
     }
   }
-  const bytes = 4 * countParameters(config);
+  const bytes = bytesPerElement(dtype) * countParameters(config);
   if (bytes > maxBufferSize) {
     throw new RangeError(
       `${countParameters(config)} parameters have ${
         mebibytes(bytes)
-      } in float32, and the largest buffer of ` +
+      } in ${dtype}, and the largest buffer of ` +
         `${gpu.adapter.description} has ${
           mebibytes(maxBufferSize)
         } (maxBufferSize): use another device or a smaller ` +

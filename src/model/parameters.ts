@@ -70,7 +70,9 @@ export class Parameters {
   readonly config: PolicyConfig;
   /** How the matrices are stored. */
   readonly dtype: StoredDType;
-  /** All values, flat (n) f32. */
+  /** Whether all values are there in f32, which training and saving need. */
+  readonly trainable: boolean;
+  /** All values, flat (n) f32; only norms and biases where matrices are in f16 and nothing is trainable. */
   readonly values: Tensor;
   /** The values rounded to f16, flat (n), where matrices are stored so. */
   readonly halves: Tensor | undefined;
@@ -94,8 +96,9 @@ export class Parameters {
    * @param gpu The device.
    * @param config A complete configuration.
    * @param dtype How matrices are stored. Default `"f32"`.
+   * @param trainable Whether all values are kept in f32 too. Default `true`.
    */
-  constructor(gpu: Gpu, config: PolicyConfig, dtype: StoredDType = "f32") {
+  constructor(gpu: Gpu, config: PolicyConfig, dtype: StoredDType = "f32", trainable = true) {
     if (!STORED_DTYPES.includes(dtype)) {
       throw new RangeError(
         `dtype must be one of ${STORED_DTYPES.join(", ")}: current value is ${dtype}`,
@@ -104,6 +107,7 @@ export class Parameters {
     this.#gpu = gpu;
     this.config = config;
     this.dtype = dtype;
+    this.trainable = trainable;
     const alignment = ALIGNMENT[dtype];
     const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
     let length = 0;
@@ -121,18 +125,23 @@ export class Parameters {
       return { offset, shape: [rows, ...shapes.get(names[0]!)!.slice(1)] };
     };
     const blocks = new Map<string, { offset: number; shape: number[] }>();
+    const placeAll = (names: Iterable<string>) => {
+      for (const name of names) {
+        if (this.#ranges.has(name)) continue;
+        const prefix = /^model\.layers\.\d+\./.exec(name)?.[0] ?? "";
+        const fused = FUSED.find((list) => list[0] === name.slice(prefix.length));
+        blocks.set(name, place(fused ? fused.map((part) => prefix + part) : [name]));
+      }
+      return [Math.ceil(length / alignment) * alignment];
+    };
     // The norms come first, at equal distances, so that their gradients can be summed in one dispatch.
-    for (const name of shapes.keys()) {
-      if (name.endsWith("norm.weight")) blocks.set(name, place([name]));
-    }
-    for (const name of shapes.keys()) {
-      if (this.#ranges.has(name)) continue;
-      const prefix = /^model\.layers\.\d+\./.exec(name)?.[0] ?? "";
-      const fused = FUSED.find((list) => list[0] === name.slice(prefix.length));
-      blocks.set(name, place(fused ? fused.map((part) => prefix + part) : [name]));
-    }
-    const shape = [Math.ceil(length / alignment) * alignment];
-    this.values = gpu.tensor(shape, { name: "parameters" });
+    const names = [...shapes.keys()];
+    placeAll(names.filter((name) => name.endsWith("norm.weight")));
+    // What stays in f32 lies together.
+    const vectors = dtype === "f16" ? placeAll(names.filter((name) => name.endsWith(".bias"))) : [];
+    const shape = placeAll(names);
+    const inFull = dtype === "f32" || trainable;
+    this.values = gpu.tensor(inFull ? shape : vectors, { name: "parameters" });
     this.halves = dtype === "f16"
       ? gpu.tensor(shape, { dtype, name: "parameters in f16" })
       : undefined;
@@ -165,9 +174,14 @@ export class Parameters {
     return parameterShapes(this.config).map(({ name }) => name);
   }
 
-  /** All gradients, flat (n) like {@linkcode values}; memory is taken at the first use. */
+  /**
+   * All gradients, flat (n) like {@linkcode values}; memory is taken at the first use.
+   *
+   * @throws {Error} If nothing is trainable.
+   */
   get gradients(): Tensor {
     if (!this.#gradients) {
+      this.#requireTrainable();
       this.#gradients = this.#gpu.tensor([this.values.capacity], { name: "gradients" });
       for (const { tensor, offset } of this.#blocks) {
         tensor.grad = this.#gradients.view(tensor.shape, {
@@ -232,8 +246,17 @@ export class Parameters {
         );
       }
       this.#gpu.write(this.halves, values, range.offset);
+      if (!this.trainable) return;
     }
     this.#gpu.write(this.values, values, range.offset);
+  }
+
+  /** Refuses what needs all values in f32, and memory for as many gradients. */
+  #requireTrainable(): void {
+    if (this.trainable) return;
+    throw new Error(
+      "This policy was made with trainable: false, to be asked only: load it without, to train or save it",
+    );
   }
 
   /** What makes these values those of another policy of the same shape and dtype. */
@@ -247,8 +270,10 @@ export class Parameters {
    * Reads parameters, or anything laid out like them, by Hugging Face name.
    *
    * @param flat What to read: {@linkcode values} by default, or gradients or an optimizer's moments.
+   * @throws {Error} If nothing is trainable.
    */
   async read(flat: Tensor = this.values): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    this.#requireTrainable();
     const all = await readTensor(this.#gpu, flat) as Float32Array<ArrayBuffer>;
     return new Map(this.names.map((name) => {
       const { offset, length } = this.range(name);

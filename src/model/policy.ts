@@ -36,6 +36,11 @@ export interface PolicyStorageOptions {
    * are what is saved. Default `"f32"`.
    */
   dtype?: StoredDType;
+  /**
+   * Whether it may be trained and saved. Without, a policy in f16 has no float32 weights and takes 2 bytes per weight
+   * instead of 6. Default `true`.
+   */
+  trainable?: boolean;
 }
 
 /** Options of {@linkcode Policy.generate}. */
@@ -83,14 +88,14 @@ export class Policy {
   private constructor(
     gpu: Gpu,
     config: PolicyConfig,
-    { dtype }: PolicyStorageOptions,
+    { dtype, trainable }: PolicyStorageOptions,
     tokenizerFiles: TokenizerFiles = new Map(),
   ) {
-    checkDeviceLimits(gpu, config);
+    checkDeviceLimits(gpu, config, dtype === "f16" && trainable === false ? "f16" : "f32");
     this.gpu = gpu;
     this.tokenizerFiles = tokenizerFiles;
     this.config = config;
-    this.parameters = new Parameters(gpu, config, dtype);
+    this.parameters = new Parameters(gpu, config, dtype, trainable);
   }
 
   /**
@@ -98,7 +103,7 @@ export class Policy {
    *
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
-   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. `dtype` they are stored in.
+   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. How they are stored.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static create(
@@ -116,7 +121,7 @@ export class Policy {
    *
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
-   * @param options `dtype` the weights are stored in.
+   * @param options How the weights are stored.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static zeros(
@@ -132,7 +137,7 @@ export class Policy {
    *
    * @param gpu The device.
    * @param dir The folder.
-   * @param options `dtype` the weights are stored in on the device, whatever the folder has.
+   * @param options How the weights are stored on the device, whatever the folder has.
    * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
    * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then. If a weight is
    * beyond what f16 holds.

@@ -235,6 +235,40 @@ Deno.test("weights beyond what f16 holds are refused when written and held back 
   await gpu.close();
 });
 
+Deno.test("a policy that is only asked answers the same from a third of the memory", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const config = tinyConfig({ ...SIZES, headDim: 4, vocabSize: 64 });
+    await inTempDir(async (dir) => {
+      const tensors = awkwardTensors(config);
+      await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
+      const ask = async (trainable: boolean) => {
+        const before = gpu.counters.bytesAllocated;
+        const policy = await Policy.load(gpu, dir, { dtype: "f16", trainable });
+        const bytes = gpu.counters.bytesAllocated - before;
+        const logits = await policy.logits(TOKENS);
+        const { completions } = await policy.generate(TOKENS, { maxCompletionLength: 6, seed: 2 });
+        return { policy, bytes, answers: { logits, completions } };
+      };
+      const [whole, frozen] = [await ask(true), await ask(false)];
+      assertEquals(frozen.answers, whole.answers);
+      // 6 bytes for each value or 2, but that norms and biases stay in f32, and blocks begin at multiples.
+      const vectors = [...tensors].filter(([name]) => /norm|bias/.test(name));
+      const inFloat32 = vectors.reduce(
+        (n, [, { length }]) => n + 4 * Math.ceil(length / 128) * 128,
+        0,
+      );
+      const n = whole.policy.parameters.values.capacity;
+      assertEquals(whole.bytes, 6 * n);
+      assert(frozen.bytes <= 2 * n + inFloat32, `${frozen.bytes} bytes for ${n} values`);
+
+      await assertRejects(() => frozen.policy.save(`${dir}/saved`), Error, "trainable: false");
+      assertThrows(() => frozen.policy.parameters.gradients, Error, "trainable: false");
+      frozen.policy.destroy();
+      whole.policy.destroy();
+    });
+  });
+});
+
 Deno.test("a dtype that does not exist is refused", async () => {
   const gpu = await openGpu();
   assertThrows(

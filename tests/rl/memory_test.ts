@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Gpu, openGpu } from "../../src/gpu/device.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
+import { countParameters, resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/rl/define_task.ts";
 import { describeMemory, planMemory, requireMemory } from "../../src/rl/memory.ts";
@@ -85,11 +86,19 @@ Deno.test("planMemory() states what Qwen2.5-0.5B takes, with logits the device c
 
 Deno.test("a policy beyond the device's limits is refused by name, before anything is allocated", async () => {
   const narrow = await paperDevice({ maxStorageBufferBindingSize: 2 ** 27 });
-  const message = "model.embed_tokens.weight [151936, 896] has 520 MiB in float32, and " +
+  const message = "model.embed_tokens.weight [151936, 896] has 520 MiB in f32, and " +
     "unnamed adapter binds at most 128 MiB";
   assertThrows(() => Policy.zeros(narrow, QWEN), RangeError, message);
   await assertRejects(() => planMemory(narrow, QWEN, longTask, OPTIONS), RangeError, message);
+  const asked = { dtype: "f16", trainable: false } as const;
+  assertThrows(() => Policy.zeros(narrow, QWEN, asked), RangeError, "has 260 MiB in f16");
   assertEquals(narrow.counters.buffersCreated, 0);
+  const wider = await paperDevice({ maxStorageBufferBindingSize: 300 * 2 ** 20 });
+  for (const storage of [{}, { dtype: "f16" } as const]) {
+    assertThrows(() => Policy.zeros(wider, QWEN, storage), RangeError, "has 520 MiB in f32");
+  }
+  Policy.zeros(wider, QWEN, asked);
+  assert(wider.counters.bytesAllocated < 2.01 * countParameters(resolveConfig(QWEN)));
   const small = await paperDevice({ maxBufferSize: 2 ** 30 });
   assertThrows(() => Policy.zeros(small, QWEN), RangeError, "494032768 parameters have 1885 MiB");
 
