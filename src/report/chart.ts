@@ -133,6 +133,9 @@ export interface LinesOptions {
   readonly points?: boolean;
 }
 
+/** Letters of a name that leaves room for no other beside it. */
+const LONG_NAME = 18;
+
 /** Lines with bands of their intervals. */
 export function lines(points: readonly LinePoint[], options: LinesOptions): ChartSpec {
   const names = options.series ?? [...new Set(points.map(({ series }) => series))];
@@ -141,7 +144,12 @@ export function lines(points: readonly LinePoint[], options: LinesOptions): Char
     field: "series",
     type: "nominal",
     scale: { domain: names, range: names.map((_, i) => COLOURS[i % COLOURS.length]) },
-    ...(names.length > 1 ? {} : { legend: null }),
+    // Two columns of long names would make the drawing wider than others, and so its text smaller.
+    legend: names.length <= 1
+      ? null
+      : names.some((name) => name.length > LONG_NAME)
+      ? { columns: 1 }
+      : undefined,
   };
   const x = { field: "x", type: "quantitative", title: options.x, axis: { grid: false } };
   const scale = options.domain ? { domain: options.domain } : { zero: false };

@@ -78,6 +78,9 @@ td { white-space: nowrap; }
   body { padding: 16px 12px 48px; }
   .pair { grid-template-columns: 1fr; }
   h1 { font-size: 24px; }
+  table { font-size: 12.5px; }
+  th, td { padding: 5px 4px; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 12px; }
