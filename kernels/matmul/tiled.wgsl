@@ -4,7 +4,7 @@
 //   tile64   64 x 64 outputs per workgroup of 128 invocations, 8 x 4 to each: enough workgroups for small products
 //   tile128  128 x 128 outputs per workgroup of 256 invocations, 8 x 8 to each: fewer loads per product
 // The inner size is cut into `splits` ranges of `split_inner` (a multiple of 16) steps. With more than one, out holds
-// (splits, M, N) and split_sum adds them up, so that small outputs of long sums fill the device as well.
+// (splits, M, N) and partial_sums adds them up, so that small outputs of long sums fill the device as well.
 // While a tile is multiplied the next one is on its way into registers.
 
 struct Params {

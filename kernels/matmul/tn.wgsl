@@ -2,7 +2,7 @@
 // of at least 8 lanes; rows.wgsl and eight_*.wgsl are appended. M and N are multiples of 8, K is arbitrary.
 // rows32: one workgroup per tile of 32 x 64 outputs, eight columns to a lane. The tokens are cut into `splits` ranges of
 // `split_inner` tokens, so that what a range reads stays in the cache for all its tiles. With more than one, out holds
-// (splits, M, N) and split_sum adds them up.
+// (splits, M, N) and partial_sums adds them up.
 
 struct Params {
     rows: u32,          // M

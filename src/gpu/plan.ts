@@ -14,7 +14,7 @@
 import { Arena, type Lifetime } from "./arena.ts";
 import type { Gpu } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
-import { Dim, type DType, formatShape, type Size, Tensor } from "./tensor.ts";
+import { bytesPerElement, Dim, type DType, formatShape, type Size, Tensor } from "./tensor.ts";
 
 /** A kernel parameter: fixed, a dimension, or computed before each run. */
 export type Param = number | Dim | (() => number);
@@ -73,10 +73,12 @@ export class Plan {
   readonly #recordsGradients: boolean;
   readonly #virtual = new Set<Tensor>();
   readonly #kept = new Set<Tensor>();
+  readonly #constants = new Map<Tensor, ArrayLike<number>>();
   readonly #differentiable = new Set<Tensor>();
   readonly #gradients = new Map<Tensor, Tensor>();
   readonly #sharedGradients = new Set<Tensor>();
   readonly #tape: { scope: string[]; rule: () => void }[] = [];
+  readonly #afterBackward: (() => void)[] = [];
   #inBackward = false;
   #scope: string[] = [];
   #uniforms: GPUBuffer | undefined;
@@ -143,6 +145,37 @@ export class Plan {
   /** Whether a tensor is intermediate: before the first dispatch that writes it, it holds arbitrary values. */
   isIntermediate({ root }: Tensor): boolean {
     return this.#virtual.has(root) && !this.#kept.has(root);
+  }
+
+  /**
+   * Lays intermediate tensors of one type one after the other, so that a kernel can bind all of them at once.
+   *
+   * @param parts They become views of the whole, at multiples of 256 bytes.
+   * @param name Name below the current scope.
+   * @returns The whole.
+   */
+  together(parts: readonly Tensor[], name: string): Tensor {
+    const dtype = parts[0]!.dtype;
+    const alignment = OFFSET_ALIGNMENT / bytesPerElement(dtype);
+    let length = 0;
+    const offsets = parts.map(({ capacity }) => {
+      const offset = length;
+      length += Math.ceil(capacity / alignment) * alignment;
+      return offset;
+    });
+    const whole = this.empty([length], name, dtype);
+    for (const [i, part] of parts.entries()) {
+      part.moveInto(whole, offsets[i]! * bytesPerElement(dtype));
+      this.#virtual.delete(part);
+    }
+    return whole;
+  }
+
+  /** Declares a tensor with memory of its own and fixed values. */
+  constant(values: ArrayLike<number>, name: string, dtype: DType = "u32"): Tensor {
+    const tensor = this.input([values.length], name, dtype);
+    this.#constants.set(tensor, values);
+    return tensor;
   }
 
   /** Declares a tensor with memory of its own that the host writes before a run. */
@@ -236,6 +269,11 @@ export class Plan {
     this.#sharedGradients.add(dx);
   }
 
+  /** Has more reverse dispatches recorded when those of the whole tape are; for gradient rules. */
+  afterBackward(record: () => void): void {
+    this.#afterBackward.push(record);
+  }
+
   /** Records the reverse dispatches of everything on the tape, last first. */
   backward(): void {
     this.#inBackward = true;
@@ -245,6 +283,7 @@ export class Plan {
       rule();
       this.#scope = outer;
     }
+    for (const record of this.#afterBackward.splice(0)) record();
     this.#inBackward = false;
   }
 
@@ -323,6 +362,8 @@ export class Plan {
       );
       this.#ownBuffers.push(buffer);
       tensor.allocate(buffer);
+      const values = this.#constants.get(tensor);
+      if (values) this.gpu.write(tensor, values);
     }
   }
 

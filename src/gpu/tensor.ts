@@ -115,11 +115,8 @@ export class Tensor {
   readonly name: string;
   /** Where this tensor's gradient accumulates, if it is a parameter. */
   grad: Tensor | undefined;
-  /** The tensor whose memory this one shares; itself unless it is a view. */
-  readonly root: Tensor;
-  /** Byte offset from the start of the root. */
-  readonly rootOffset: number;
 
+  #parent: { tensor: Tensor; byteOffset: number } | undefined;
   #storage: Storage | undefined;
 
   /**
@@ -128,13 +125,13 @@ export class Tensor {
    * @param shape Row-major sizes.
    * @param dtype Element type.
    * @param name Name shown in messages.
-   * @param root The tensor to share memory with, and the byte offset in it.
+   * @param parent The tensor to share memory with, and the byte offset in it.
    */
   constructor(
     shape: readonly Size[],
     dtype: DType,
     name: string,
-    root?: { tensor: Tensor; byteOffset: number },
+    parent?: { tensor: Tensor; byteOffset: number },
   ) {
     for (const size of shape) {
       const n = sizeLimit(size);
@@ -147,8 +144,17 @@ export class Tensor {
     this.shape = shape;
     this.dtype = dtype;
     this.name = name;
-    this.root = root ? root.tensor.root : this;
-    this.rootOffset = root ? root.tensor.rootOffset + root.byteOffset : 0;
+    this.#parent = parent;
+  }
+
+  /** The tensor whose memory this one shares; itself unless it is a view. */
+  get root(): Tensor {
+    return this.#parent ? this.#parent.tensor.root : this;
+  }
+
+  /** Byte offset from the start of the root. */
+  get rootOffset(): number {
+    return this.#parent ? this.#parent.tensor.rootOffset + this.#parent.byteOffset : 0;
   }
 
   /** Elements memory is planned for. */
@@ -180,6 +186,12 @@ export class Tensor {
     const storage = this.root.#storage;
     if (!storage) throw new Error(`Tensor ${this.name} has no memory yet: compile its plan first`);
     return { buffer: storage.buffer, offset: storage.offset + this.rootOffset };
+  }
+
+  /** Makes a root tensor that has no memory, and so all its views, part of another. */
+  moveInto(tensor: Tensor, byteOffset: number): void {
+    if (this.#parent || this.#storage) throw new Error(`Tensor ${this.name} has its place already`);
+    this.#parent = { tensor, byteOffset };
   }
 
   /** Gives a root tensor its memory. */

@@ -10,7 +10,6 @@ import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
 import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
-import splitSum from "../../kernels/matmul/split_sum.wgsl" with { type: "text" };
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
 import tiled from "../../kernels/matmul/tiled.wgsl" with { type: "text" };
 import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
@@ -30,11 +29,12 @@ import {
 } from "../gpu/tensor.ts";
 import { chosenVariant } from "./matmul_choice.ts";
 import type { Layout, Variant } from "./matmul_variants.ts";
+import { type Division, partCount, partialSum, partTerms } from "./partial_sums.ts";
 import { eightU64, withStored } from "./prelude.ts";
 
 /** Name and source of a kernel file with the snippets it needs; `b` is what it reads in f32 or f16. */
 function source(
-  file: Variant["file"] | "split_sum",
+  file: Variant["file"],
   entryPoint: string,
   adapter: AdapterSummary,
   b: Tensor,
@@ -43,8 +43,6 @@ function source(
   const eight = wide ? eightU64 : eightF32;
   const name = `matmul/${file}`;
   switch (file) {
-    case "split_sum":
-      return { name, code: `${splitSum}\n${eight}`, entryPoint };
     case "plain":
       return withStored({ name, code: plain, entryPoint }, b);
     case "tiled":
@@ -65,9 +63,6 @@ function source(
 /** Tokens are summed in this many chunks for a bias' gradient: a fixed order, whatever the device. */
 const BIAS_CHUNKS = 32;
 const BIAS_LANES = 64;
-
-/** Invocations per workgroup of sum_splits. */
-const SUM_LANES = 64;
 
 /** Options of {@linkcode linear}. */
 export interface LinearOptions {
@@ -151,38 +146,31 @@ function record(
       const operands = transposeB
         ? { a: dout, transposeA: true, b: a, transposeB: transposeA }
         : { a, transposeA: !transposeA, b: dout, transposeB: false };
-      product(plan, `${name}.backward_b`, { ...operands, out: db, accumulate });
+      const parameter = b.grad !== undefined;
+      product(plan, `${name}.backward_b`, { ...operands, out: db, accumulate, parameter });
     });
     if (!bias) return;
     plan.intoGradient(bias, (dbias, accumulate) => {
       const width = sizeLimit(n);
-      const partial = plan.empty([BIAS_CHUNKS, width], `${name}.dbias.partial`);
-      const chunkRows = () => Math.ceil(sizeNow(m) / BIAS_CHUNKS);
-      const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(m) / chunkRows());
-      const params = { rows: m, columns: width, chunk_rows: chunkRows, chunks };
-      const blocks = Math.ceil(width / BIAS_LANES);
-      const kernel = (entryPoint: string) =>
-        plan.gpu.kernel({
+      const label = `${name}.backward_bias`;
+      const division = { terms: m, step: 1, most: BIAS_CHUNKS };
+      const parameter = bias.grad !== undefined;
+      const sum = partialSum(plan, dbias, division, { accumulate, parameter, label });
+      const [chunks, chunkRows] = [() => partCount(division), () => partTerms(division)];
+      plan.dispatch({
+        kernel: plan.gpu.kernel({
           name: "matmul/bias_gradient",
           code: biasGradient,
-          entryPoint,
-          constants: { LANES: BIAS_LANES, ACCUMULATE: accumulate },
-        });
-      plan.dispatch({
-        kernel: kernel("chunk_sums"),
-        label: `${name}.backward_bias`,
-        bindings: { dy: dout, partial },
-        params,
-        workgroups: () => chunks() * blocks,
+          entryPoint: "chunk_sums",
+          constants: { LANES: BIAS_LANES },
+        }),
+        label,
+        bindings: { dy: dout, partials: sum.partials },
+        params: { rows: m, columns: width, chunk_rows: chunkRows, chunks },
+        workgroups: () => chunks() * Math.ceil(width / BIAS_LANES),
         cost: { bytes: () => dout.length * 4 },
       });
-      plan.dispatch({
-        kernel: kernel("total"),
-        label: `${name}.backward_bias_sum`,
-        bindings: { partials: partial, dbias },
-        params,
-        workgroups: blocks,
-      });
+      sum.addUp();
     });
   });
   return out;
@@ -197,11 +185,13 @@ interface Product {
   readonly out: Tensor;
   /** Add to `out` instead of overwriting it. */
   readonly accumulate: boolean;
+  /** `out` is a parameter's gradient. Default `false`. */
+  readonly parameter?: boolean;
   readonly bias?: Tensor | undefined;
 }
 
 function product(plan: Plan, label: string, operands: Product): void {
-  const { a, transposeA, b, transposeB, out, accumulate, bias } = operands;
+  const { a, transposeA, b, transposeB, out, accumulate, parameter = false, bias } = operands;
   const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
@@ -216,26 +206,27 @@ function product(plan: Plan, label: string, operands: Product): void {
     params.b_inner = transposeB ? 1 : n;
     params.b_column = transposeB ? k : 1;
   }
-  const splits = () => splitInner ? Math.max(1, Math.ceil(sizeNow(k) / splitInner)) : 1;
+  const division: Division | undefined = splitInner
+    ? { terms: k, step: splitInner, most: Math.ceil(sizeLimit(k) / splitInner) }
+    : undefined;
+  const sum = division && partialSum(plan, out, division, { accumulate, parameter, label });
+  const splits = () => division ? partCount(division) : 1;
   if (file === "tn" || file === "tiled") {
     params.splits = splits;
     params.split_inner = splitInner ?? k;
   }
-  const target = splitInner
-    ? plan.empty([Math.ceil(sizeLimit(k) / splitInner), m, n], `${label}.partial`)
-    : out;
   plan.dispatch({
     kernel: plan.gpu.kernel({
       ...source(file, entryPoint, adapter, b),
       constants: {
-        ACCUMULATE: accumulate && !splitInner,
+        ACCUMULATE: accumulate && !sum,
         ...(takesBias ? { BIAS: bias !== undefined } : {}),
         ...(file === "tiled" ? { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB } : {}),
       },
     }),
     label,
     // Without a bias the binding is never read; any other input may stand there.
-    bindings: { a, b, out: target, ...(takesBias ? { bias: bias ?? b } : {}) },
+    bindings: { a, b, out: sum?.partials ?? out, ...(takesBias ? { bias: bias ?? b } : {}) },
     params,
     workgroups: () =>
       Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits(),
@@ -244,19 +235,7 @@ function product(plan: Plan, label: string, operands: Product): void {
       bytes: () => 4 * (a.length + out.length * splits()) + bytesPerElement(b.dtype) * b.length,
     },
   });
-  if (!splitInner) return;
-  const size = () => sizeNow(m) * sizeNow(n) / 8;
-  plan.dispatch({
-    kernel: plan.gpu.kernel({
-      ...source("split_sum", "sum_splits", adapter, target),
-      constants: { ACCUMULATE: accumulate },
-    }),
-    label: `${label}_sum`,
-    bindings: { partial: target, out },
-    params: { size, splits },
-    workgroups: () => Math.ceil(size() / SUM_LANES),
-    cost: { bytes: () => 32 * size() * (splits() + 1) },
-  });
+  sum?.addUp();
 }
 
 function checkShapes(

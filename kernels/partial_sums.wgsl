@@ -1,0 +1,64 @@
+// out = sum over parts of partials, in ascending order, for several stretches of out in one dispatch. A stretch of n numbers
+// lies in partials as (parts, n). The terms it is the sum of, such as the tokens of a weight's gradient, were cut into parts
+// of `step` terms, or of more where that would make more than `most`.
+// prelude/pieces_* is appended. A workgroup adds up CHUNK pieces of a stretch. `stretches` has six numbers for each:
+
+const FIRST = 0u;      // its first workgroup
+const SIZE = 1u;       // its pieces
+const OUT = 2u;        // its first piece in out
+const PARTIALS = 3u;   // its first piece in partials
+const STEP = 4u;
+const MOST = 5u;
+const STRIDE = 6u;
+
+struct Params {
+    count: u32,   // stretches
+    terms: u32,
+}
+
+override LANES: u32 = 64u;
+override CHUNK: u32 = 256u;          // pieces per workgroup
+override ACCUMULATE: bool = false;   // add to out
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> stretches: array<u32>;
+@group(0) @binding(2) var<storage, read> partials: array<Piece>;
+@group(0) @binding(3) var<storage, read_write> out: array<Piece>;
+
+@compute @workgroup_size(LANES)
+fn add_up(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = wid.x + wid.y * nwg.x;
+    var s = 0u;
+    for (var next = STRIDE; next < params.count * STRIDE; next += STRIDE) {
+        if (stretches[next + FIRST] <= id) { s = next; }
+    }
+    let most = stretches[s + MOST];
+    let step = max(stretches[s + STEP], (params.terms + most - 1u) / most);
+    let parts = (params.terms + step - 1u) / step;
+    let size = stretches[s + SIZE];
+    let to = stretches[s + OUT];
+    let first = stretches[s + PARTIALS];
+    let begin = (id - stretches[s + FIRST]) * CHUNK;
+    let end = min(begin + CHUNK, size);
+    for (var i = begin + lane; i < end; i += LANES) {
+        var evens = Part();
+        var odds = Part();
+        if (ACCUMULATE) {
+            let before = out[to + i];
+            evens = even(before);
+            odds = odd(before);
+        }
+        var j = first + i;
+        for (var part = 0u; part < parts; part++) {
+            let piece = partials[j];
+            evens += even(piece);
+            odds += odd(piece);
+            j += size;
+        }
+        out[to + i] = join(evens, odds);
+    }
+}
