@@ -258,6 +258,8 @@ async function makeFolder(dir: string): Promise<void> {
   try {
     await Deno.mkdir(dir, { recursive: true });
   } catch (error) {
+    // What a task may write is said elsewhere.
+    if (error instanceof Deno.errors.NotCapable) throw error;
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`the folder ${dir} cannot be made, give another one: ${message}`, {
       cause: error,
