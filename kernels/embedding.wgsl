@@ -3,7 +3,7 @@
 // prelude/stored_*.wgsl is appended, for the table.
 // For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
 // lists the run of pieces of every id, so that each sum has one fixed order.
-// forward, forward_rows: one team per token. backward_pieces, backward_runs: one lane per four columns of a piece or run.
+// forward, forward_rows, clear: rows are shared out as prelude/rows_* says. backward_pieces, backward_runs: one lane per four columns of a piece or run.
 // Ids beyond the table read its last row.
 
 struct Params {
@@ -25,10 +25,10 @@ fn forward(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
-    for (var c = lane; c < params.columns; c += LANES) {
+    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
         y[row * params.columns + c] = four_of(table[begin + c]);
     }
 }
@@ -42,10 +42,10 @@ fn forward_rows(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = min(tokens[rows_of[row]], params.vocabulary - 1u) * params.columns;
-    for (var c = lane; c < params.columns; c += LANES) {
+    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
         y[row * params.columns + c] = four_of(table[begin + c]);
     }
 }
@@ -108,9 +108,9 @@ fn clear(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = wid.x + wid.y * nwg.x;
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.vocabulary);
     if (row >= params.vocabulary) { return; }
-    for (var c = lane; c < params.columns; c += LANES) {
+    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
         dtable[row * params.columns + c] = vec4f();
     }
 }

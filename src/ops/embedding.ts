@@ -14,7 +14,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { teamKernel, teamLanes, withStored } from "./prelude.ts";
+import { rowShare, teamKernel, teamLanes, withStored } from "./prelude.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
 const PIECE = 128;
@@ -112,8 +112,15 @@ export function embedding(
   const { gpu } = plan;
   const rows = (rowsOf ?? tokens).shape[0]!;
   const columns = width / 4;
+  const share = rowShare(gpu, columns);
   const kernel = (entryPoint: string) =>
-    teamKernel(gpu, withStored({ name: "embedding", code, entryPoint }, table));
+    teamKernel(
+      gpu,
+      withStored(
+        { name: `embedding/${share.name}`, code: `${code}\n${share.code}`, entryPoint },
+        table,
+      ),
+    );
   const params = {
     rows,
     columns,
@@ -127,7 +134,7 @@ export function embedding(
     label: `${name}.forward`,
     bindings: { table, tokens, y, ...(rowsOf ? { rows_of: rowsOf } : {}) },
     params,
-    workgroups: rows,
+    workgroups: () => share.workgroups(sizeNow(rows)),
     cost: { bytes: () => sizeNow(rows) * width * (4 + bytesPerElement(table.dtype)) },
   });
 
@@ -158,7 +165,7 @@ export function embedding(
           label: `${name}.backward_clear`,
           bindings: { dtable },
           params,
-          workgroups: vocabulary,
+          workgroups: share.workgroups(vocabulary),
           cost: { bytes: () => vocabulary * width * 4 },
         });
       }

@@ -91,14 +91,26 @@ export function widestPieces(gpu: Gpu, multiple: number): Pieces {
 /** A lane does not walk further than this: llvmpipe leaves a loop after 65535 turns. */
 const LONGEST_WALK = 2 ** 15;
 
+/** How workgroups share out rows on this device. */
+export interface RowShare {
+  /** Tells kernels apart that differ in this alone. */
+  readonly name: "lane" | "team";
+  /** WGSL of `row_of`, `first_piece`, `row_sum` and what goes with them, for a {@linkcode teamKernel}. */
+  readonly code: string;
+  /** Workgroups for a number of rows. */
+  readonly workgroups: (rows: number) => number;
+}
+
 /**
- * Whether the lanes of a workgroup should each have a row of their own on this device.
+ * Chooses how workgroups share out rows: a row for each lane where workgroups have few lanes, else a team for each row.
  *
  * @param gpu The device.
- * @param columns Pieces per row.
+ * @param columns Elements per row that a lane would visit one by one.
  */
-export function takesRowEach(gpu: Gpu, columns: number): boolean {
-  return isNarrow(gpu) && columns <= LONGEST_WALK;
+export function rowShare(gpu: Gpu, columns: number): RowShare {
+  return isNarrow(gpu) && columns <= LONGEST_WALK
+    ? { name: "lane", code: rowsLane, workgroups: (rows) => Math.ceil(rows / teamLanes(gpu)) }
+    : { name: "team", code: rowsTeam, workgroups: (rows) => rows };
 }
 
 /** How a kernel reads rows on this device, see {@linkcode rowReader}. */
@@ -107,12 +119,12 @@ export interface RowReader {
   readonly columns: number;
   /** Workgroups for a number of rows. */
   readonly workgroups: (rows: number) => number;
-  /** Compiles a kernel that uses pieces, `row_of`, `row_sum` and what goes with them. */
+  /** Compiles a kernel that uses pieces and what {@linkcode rowShare} gives. */
   readonly kernel: (descriptor: KernelDescriptor) => Kernel;
 }
 
 /**
- * Chooses how rows are read: the widest pieces, and a row for each lane where workgroups have few lanes.
+ * Chooses how rows are read: the widest pieces, shared out as {@linkcode rowShare} says.
  *
  * @param gpu The device.
  * @param width Numbers per row.
@@ -120,15 +132,15 @@ export interface RowReader {
 export function rowReader(gpu: Gpu, width: number): RowReader {
   const pieces = widestPieces(gpu, width);
   const columns = width / pieces.size;
-  const lanes = takesRowEach(gpu, columns);
+  const share = rowShare(gpu, columns);
   return {
     columns,
-    workgroups: (rows) => lanes ? Math.ceil(rows / teamLanes(gpu)) : rows,
+    workgroups: share.workgroups,
     kernel: (descriptor) =>
       teamKernel(gpu, {
         ...descriptor,
-        name: `${descriptor.name}/${lanes ? "lane" : "team"}_${pieces.name}`,
-        code: [descriptor.code, pieces.code, lanes ? rowsLane : rowsTeam].join("\n"),
+        name: `${descriptor.name}/${share.name}_${pieces.name}`,
+        code: [descriptor.code, pieces.code, share.code].join("\n"),
       }),
   };
 }

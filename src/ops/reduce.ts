@@ -13,7 +13,7 @@ import {
   elementwiseConstants,
   type FlatReader,
   flatReader,
-  takesRowEach,
+  rowShare,
   teamLanes,
 } from "./prelude.ts";
 
@@ -268,10 +268,8 @@ function reduceColumns(
   const columns = width / reader.size;
   const blocks = Math.ceil(columns / teamLanes(plan.gpu));
   const ofColumns = { entryPoint: "columns", share: (chunks: number) => chunks * blocks };
-  const ofChunks = {
-    entryPoint: "chunk_columns",
-    share: (chunks: number) => Math.ceil(chunks / teamLanes(plan.gpu)),
-  };
+  const chunkShare = rowShare(plan.gpu, columns);
+  const ofChunks = { entryPoint: "chunk_columns", share: chunkShare.workgroups };
   const stage = (
     label: string,
     lanes: typeof ofColumns,
@@ -292,7 +290,7 @@ function reduceColumns(
   const partial = plan.empty([CHUNKS, width], `${name}.partial`);
   stage(
     "partial",
-    takesRowEach(plan.gpu, columns) ? ofChunks : ofColumns,
+    chunkShare.name === "lane" ? ofChunks : ofColumns,
     { from: x, to: partial },
     { rows, chunk_rows: chunkRows, chunks, accumulate: 0 },
     chunks,
