@@ -46,11 +46,11 @@ export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
 }
 
 /**
- * Whether workgroups have few lanes, as on a software adapter. There, long loops are cheap and workgroups dear, and a
+ * Whether this is a software adapter whose workgroups have few lanes. There, long loops are cheap and workgroups dear, and a
  * lane that walks a span of its own reads memory faster than lanes that take turns.
  */
 export function isNarrow(gpu: Gpu): boolean {
-  return teamLanes(gpu) <= 16;
+  return gpu.adapter.isFallback && teamLanes(gpu) <= 16;
 }
 
 /** WGSL of `Eight`: eight values as four 64-bit integers. */
