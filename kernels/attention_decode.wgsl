@@ -4,7 +4,7 @@
 // numbers with the queries or 2J D without; to cache[b, j, 0 .. t - 1], cache (B, J, M, 2, D) with each key before its
 // value, so that a head's history is read as one stretch; and to itself. Its rotated key and its value go to
 // cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone. Prompts and cache may be kept in float16, see
-// attention_decode/kept_*; the new token too is then attended to as it is kept.
+// prelude/kept_*; the new token too is then attended to as it is kept.
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
 // have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
 // or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in

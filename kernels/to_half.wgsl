@@ -1,23 +1,22 @@
-// Rounding part of every row of a matrix (rows, stride) to float16. All counts are in fours. prelude/halves.wgsl is
-// appended. One workgroup per chunk of what is rounded.
+// Rounding part of every row of a matrix (rows, stride) to float16. All sizes are in pieces (prelude/pieces_*), which
+// prelude/kept_f16_* rounds. One workgroup per chunk of what is rounded, shared out as prelude/spans says.
 //   convert          y (rows, width) = that part of x, packed
 //   round_in_place   that part of z is rounded in place and stays float32
 
-override LANES: u32 = 64u;
-override CHUNK: u32 = 256u;   // fours per workgroup
-
 struct Params {
     count: u32,    // rows * width
-    width: u32,    // fours taken of a row
-    stride: u32,   // fours in a row
+    chunk: u32,    // pieces per workgroup
+    width: u32,    // pieces taken of a row
+    stride: u32,   // pieces in a row
     first: u32,    // where in a row they begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec2u>;
+@group(0) @binding(1) var<storage, read> x: array<Piece>;
+@group(0) @binding(2) var<storage, read_write> y: array<Kept>;
+@group(0) @binding(3) var<storage, read_write> z: array<Piece>;
 
-// Where four number i of the part is.
+// Where piece i of the part is.
 fn place(i: u32) -> u32 {
     return i / params.width * params.stride + params.first + i % params.width;
 }
@@ -28,14 +27,9 @@ fn convert(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let begin = (wid.x + wid.y * nwg.x) * CHUNK;
-    let end = min(begin + CHUNK, params.count);
-    for (var i = begin + lane; i < end; i += LANES) {
-        y[i] = halves_of(x[place(i)]);
-    }
+    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+    for (var i = span.first; i < span.end; i += span.step) { y[i] = keep(x[place(i)]); }
 }
-
-@group(0) @binding(3) var<storage, read_write> z: array<vec4f>;
 
 @compute @workgroup_size(LANES)
 fn round_in_place(
@@ -43,10 +37,9 @@ fn round_in_place(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let begin = (wid.x + wid.y * nwg.x) * CHUNK;
-    let end = min(begin + CHUNK, params.count);
-    for (var i = begin + lane; i < end; i += LANES) {
-        let halves = halves_of(z[place(i)]);
-        z[place(i)] = vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
+    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+    for (var i = span.first; i < span.end; i += span.step) {
+        let rounded = keep(z[place(i)]);
+        z[place(i)] = join(kept_even(rounded), kept_odd(rounded));
     }
 }

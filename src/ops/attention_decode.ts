@@ -5,18 +5,14 @@
  */
 
 import commonCode from "../../kernels/attention_decode.wgsl" with { type: "text" };
-import keptF16Eight from "../../kernels/attention_decode/kept_f16_eight.wgsl" with { type: "text" };
-import keptF16Four from "../../kernels/attention_decode/kept_f16_four.wgsl" with { type: "text" };
-import keptF32 from "../../kernels/attention_decode/kept_f32.wgsl" with { type: "text" };
 import keysCode from "../../kernels/attention_decode/keys.wgsl" with { type: "text" };
 import rowsCode from "../../kernels/attention_decode/rows.wgsl" with { type: "text" };
 import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type: "text" };
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
-import type { KernelDescriptor } from "../gpu/kernel.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { headPieces, headsName, passesRows, pieceKinds, rowsOfCode } from "./attention.ts";
-import { type PieceKind, teamKernel, teamLanes, withHalves } from "./prelude.ts";
+import { type PieceKind, teamKernel, teamLanes, withKept } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -145,7 +141,7 @@ export function attentionDecode(
         code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
         entryPoint: "decode",
         constants: { HEAD_PIECES: pieces.count, SHARE: share },
-      }, { half: cache.dtype === "f16", numbers: headDim / pieces.count }),
+      }, { dtype: cache.dtype, size: headDim / pieces.count }),
     ),
     label: `${name}.decode`,
     bindings: {
@@ -187,15 +183,4 @@ function promptColumns(prompts: Tensor, options: HeadLayout): { row: number; fir
   if (prompts.shape.length === 2 && row === 2 * keyValueHeads * headDim) return { row, first: 0 };
   checkHeads("attentionDecode", prompts, options);
   return { row, first: heads * headDim };
-}
-
-/** Gives the kernel what keeps and reads prompts and cache, in pieces of so many numbers. */
-function withKept(
-  descriptor: KernelDescriptor,
-  { half, numbers }: { half: boolean; numbers: number },
-): KernelDescriptor {
-  const { name, code } = descriptor;
-  if (!half) return { ...descriptor, code: `${code}\n${keptF32}` };
-  const kept = numbers === 8 ? keptF16Eight : keptF16Four;
-  return withHalves({ ...descriptor, name: `${name}_f16`, code: `${code}\n${kept}` });
 }

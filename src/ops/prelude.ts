@@ -7,6 +7,9 @@
 
 import eight from "../../kernels/prelude/eight_u64.wgsl" with { type: "text" };
 import halves from "../../kernels/prelude/halves.wgsl" with { type: "text" };
+import keptF16Eight from "../../kernels/prelude/kept_f16_eight.wgsl" with { type: "text" };
+import keptF16Four from "../../kernels/prelude/kept_f16_four.wgsl" with { type: "text" };
+import keptF32 from "../../kernels/prelude/kept_f32.wgsl" with { type: "text" };
 import piecesF32 from "../../kernels/prelude/pieces_f32.wgsl" with { type: "text" };
 import piecesOne from "../../kernels/prelude/pieces_one.wgsl" with { type: "text" };
 import piecesU64 from "../../kernels/prelude/pieces_u64.wgsl" with { type: "text" };
@@ -20,7 +23,7 @@ import teamSubgroup from "../../kernels/prelude/team_subgroup.wgsl" with { type:
 import threefry from "../../kernels/prelude/threefry.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import type { DType, Tensor } from "../gpu/tensor.ts";
 
 /** Lanes per team where subgroups are not available. */
 const SHARED_LANES = 64;
@@ -227,9 +230,20 @@ export function withStored(descriptor: KernelDescriptor, { dtype }: Tensor): Ker
     : { ...descriptor, code: `${code}\n${storedF32}` };
 }
 
-/** Gives a kernel `half_bits` and `halves_of`, which round to float16. */
-export function withHalves(descriptor: KernelDescriptor): KernelDescriptor {
-  return { ...descriptor, code: `${descriptor.code}\n${halves}` };
+/**
+ * Lets a kernel keep pieces as f32 or f16: `Kept`, `keep`, `kept_even` and `kept_odd`.
+ *
+ * @param descriptor The kernel; it has pieces.
+ * @param kept How they are kept, and numbers per piece.
+ */
+export function withKept(
+  descriptor: KernelDescriptor,
+  { dtype, size }: { readonly dtype: DType; readonly size: number },
+): KernelDescriptor {
+  const { name, code } = descriptor;
+  if (dtype !== "f16") return { ...descriptor, code: `${code}\n${keptF32}` };
+  const kept = size === 8 ? keptF16Eight : keptF16Four;
+  return { ...descriptor, name: `${name}_f16`, code: [code, kept, halves].join("\n") };
 }
 
 /**

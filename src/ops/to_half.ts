@@ -9,7 +9,7 @@ import code from "../../kernels/to_half.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { elementwiseConstants, withHalves } from "./prelude.ts";
+import { flatReader, withKept } from "./prelude.ts";
 
 /** Options of {@linkcode toHalf}. */
 export interface ToHalfOptions extends FlatOptions {
@@ -121,14 +121,16 @@ function record(
   bindings: Record<string, Tensor>,
   part: Part,
 ): void {
-  const constants = elementwiseConstants(plan.gpu);
-  const count = () => part.count() / 4;
+  const { first, width, stride, count: length } = part;
+  const multiple = [first, width, stride].every((size) => size % 8 === 0) ? 8 : 4;
+  const { size, kernel, share } = flatReader(plan.gpu, multiple);
+  const { count, chunk, workgroups } = share(length);
   plan.dispatch({
-    kernel: plan.gpu.kernel(withHalves({ name: "to_half", code, entryPoint, constants })),
+    kernel: kernel(withKept({ name: "to_half", code, entryPoint }, { dtype: "f16", size })),
     label,
     bindings,
-    params: { count, width: part.width / 4, stride: part.stride / 4, first: part.first / 4 },
-    workgroups: () => Math.ceil(count() / constants.CHUNK),
-    cost: { bytes: () => (entryPoint === "convert" ? 24 : 32) * count() },
+    params: { count, chunk, width: width / size, stride: stride / size, first: first / size },
+    workgroups,
+    cost: { bytes: () => (entryPoint === "convert" ? 6 : 8) * length() },
   });
 }

@@ -1,4 +1,4 @@
-// How prompts and cache are kept: pieces of four numbers in float16. prelude/halves.wgsl is appended.
+// How pieces of four numbers are kept in float16. prelude/halves is appended.
 
 alias Kept = vec2u;
 

@@ -1,4 +1,4 @@
-// How prompts and cache are kept: pieces of float32. attention_decode/kept_f16_*.wgsl are the other way.
+// How pieces are kept in memory that may hold float16: as float32. kept_f16_* are the other way.
 
 alias Kept = Piece;
 

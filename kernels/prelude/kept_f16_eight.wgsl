@@ -1,4 +1,4 @@
-// How prompts and cache are kept: pieces of eight numbers in float16, half the loads of float32. prelude/halves.wgsl is
+// How pieces of eight numbers are kept in float16: two 64-bit integers, half the loads of float32. prelude/halves is
 // appended.
 
 alias Kept = vec2<u64>;
