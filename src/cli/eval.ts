@@ -77,8 +77,10 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
     await profile?.collect();
     if (profile) console.error(profile.format());
     if (values.json) {
+      const { kernels } = gpu;
+      const tuned = Object.keys(kernels).length > 0 ? { kernels } : {};
       console.log(
-        JSON.stringify({ checkpoint: dir, task: task.name, seed, dtype, ...evaluation }),
+        JSON.stringify({ checkpoint: dir, task: task.name, seed, dtype, ...tuned, ...evaluation }),
       );
       return 0;
     }

@@ -64,6 +64,15 @@ Deno.test("tune keeps kernels, runs use them, and resume with those they were be
     assertEquals(await weights("again"), await weights("plain"));
     assertEquals((await config("again")).kernels, undefined);
 
+    const evaluated = await command(
+      "eval",
+      "--checkpoint=runs/whole",
+      "--num-generations=2",
+      "--eval-prompts=2",
+      "--json",
+    );
+    assertEquals(JSON.parse(evaluated.stdout).kernels, split(128));
+
     // Tuned anew, forgotten, damaged: a run that goes on has its own.
     await command(...TRAIN, "--quiet", "--max-steps=2", "--out=runs/half");
     await keep(split(256));
