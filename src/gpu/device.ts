@@ -440,8 +440,8 @@ function toHalves(
           `-${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
       );
     }
-    halves[i] = values[i]!;
   }
+  halves.set(values);
   return halves;
 }
 

@@ -13,7 +13,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Random } from "../gpu/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
-import { LARGEST_HALF, type Tensor } from "../gpu/tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
 
 /** Weights of one decoder layer; matrices are [out, in]. */
@@ -236,16 +236,8 @@ export class Parameters {
       );
     }
     if (this.halves && range.shape.length === 2) {
-      const outside = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
-      if (outside >= 0) {
-        throw new RangeError(
-          `${name} has ${
-            values[outside]
-          } at ${outside}, and f16 holds numbers from -${LARGEST_HALF} ` +
-            `to ${LARGEST_HALF}: use dtype f32`,
-        );
-      }
-      this.#gpu.write(this.halves, values, range.offset);
+      const { shape, offset: elementOffset } = range;
+      this.#gpu.write(this.halves.view(shape, { elementOffset, name }), values);
       if (!this.trainable) return;
     }
     this.#gpu.write(this.values, values, range.offset);

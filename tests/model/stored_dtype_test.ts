@@ -191,7 +191,7 @@ Deno.test("weights beyond what f16 holds are refused when written and held back 
   assertThrows(
     () => policy.parameters.write(name, values),
     RangeError,
-    `${name} has -65505 at 5, and f16 holds numbers from -65504 to 65504: use dtype f32`,
+    `Cannot store -65505 at 5 of ${name}: f16 holds numbers from -65504 to 65504; use dtype "f32"`,
   );
   // Norms and biases stay in f32.
   const norm = new Float32Array(config.hiddenSize).fill(1e5);
@@ -201,7 +201,11 @@ Deno.test("weights beyond what f16 holds are refused when written and held back 
     tensors.get(name)![3] = 1e5;
     await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
     const allocated = gpu.counters.bytesAllocated;
-    await assertRejects(() => Policy.load(gpu, dir, { dtype: "f16" }), RangeError, "use dtype f32");
+    await assertRejects(
+      () => Policy.load(gpu, dir, { dtype: "f16" }),
+      RangeError,
+      'use dtype "f32"',
+    );
     assertEquals(gpu.counters.bytesAllocated, allocated);
     (await Policy.load(gpu, dir)).destroy();
   });
