@@ -8,8 +8,10 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { fileExists } from "../model/json_file.ts";
 import { readJsonLines } from "../rl/dataset.ts";
+import { checkTask } from "../rl/check_task.ts";
 import type { Task } from "../rl/task.ts";
 import type { Tokenizer } from "../rl/tokenizer.ts";
+import { taskFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import { type Flag, nearest, textFlag, UsageError } from "./args.ts";
 
@@ -76,16 +78,27 @@ export async function findTask(name: string, context: TaskContext): Promise<Task
   const path = resolve(name);
   if (!await fileExists(path)) throw new Deno.errors.NotFound(`${name} does not exist`);
   const tokenizer = await tokenizerOf(context.model);
-  const task = await taskOfModule(path, tokenizer).catch((error) => {
+  try {
+    const task = await taskOfModule(path, tokenizer);
+    if (typeof task !== "object" || task === null) {
+      throw new TypeError(
+        "it must export a task as its default, or a function that returns one: see defineTask",
+      );
+    }
+    return repeatable(checkTask(task));
+  } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`${name} cannot be used: ${message}`, { cause: error });
-  });
-  if (!isTask(task)) {
-    throw new TypeError(
-      `${name} must export a task as its default, or a function that returns one: see defineTask`,
-    );
   }
-  return task;
+}
+
+/** Refuses a task that poses other problems when it is asked again: no run could be resumed, or believed. */
+function repeatable(task: Task): Task {
+  if (taskFingerprint(task) === taskFingerprint(task)) return task;
+  throw new RangeError(
+    "its problems or demonstrations are others when they are asked for again: draw them from their " +
+      "seed and index alone",
+  );
 }
 
 /** What a module exports as its default, or what it makes. */
@@ -128,11 +141,4 @@ async function tokenizerOf(dir: string | undefined): Promise<Tokenizer | undefin
 async function loadText(): Promise<typeof import("../text/mod.ts")> {
   const module = new URL("../text/mod.ts", import.meta.url).href;
   return await import(module);
-}
-
-function isTask(value: unknown): value is Task {
-  const task = (value ?? {}) as Partial<Record<keyof Task, unknown>>;
-  return typeof task.name === "string" && Array.isArray(task.vocabulary) &&
-    typeof task.problem === "function" && typeof task.verify === "function" &&
-    typeof task.describe === "function" && typeof task.defaults === "object";
 }

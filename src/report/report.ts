@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import type { RunRecord } from "../lab/comparison_run.ts";
 import type { VarianceReport } from "../lab/variance_text.ts";
+import { VERSION } from "../run/version.ts";
 import { fileExists, readJsonObject } from "../model/json_file.ts";
 import { writeFileAtomic } from "../run/atomic.ts";
 import { comparisonPage } from "./comparison_report.ts";
@@ -29,7 +30,14 @@ export interface WrittenReport {
  * @throws {Deno.errors.NotFound} If it is none of them.
  */
 export async function writeReport(dir: string): Promise<WrittenReport> {
-  const page = await pageOf(dir);
+  const page = await pageOf(dir).catch((error) => {
+    // What other programs wrote may lack anything.
+    if (!(error instanceof TypeError) || error.message.includes(dir)) throw error;
+    throw new TypeError(
+      `${dir} cannot be reported: its files are not as deltal ${VERSION} writes them (${error.message})`,
+      { cause: error },
+    );
+  });
   await writeFigures(join(dir, "figures"), page);
   const html = renderPage(page);
   const path = join(dir, "report.html");
@@ -67,6 +75,9 @@ async function writeFigures(dir: string, { sections }: Page): Promise<void> {
 }
 
 async function readRuns(dir: string): Promise<RunRecord[]> {
+  if (!await fileExists(dir)) {
+    throw new Deno.errors.NotFound(`${dir} does not exist: the runs of a comparison belong there`);
+  }
   const names: string[] = [];
   for await (const { name, isFile } of Deno.readDir(dir)) {
     if (isFile && name.endsWith(".json")) names.push(name);

@@ -27,15 +27,26 @@ export async function digestFile(path: string): Promise<string> {
 /**
  * What tells a task from the same task with other options: a digest of its vocabulary, its limits
  * and its first problems and demonstrations.
+ *
+ * @throws {TypeError} If what its problems hold cannot be written as JSON.
  */
 export function taskFingerprint(task: Task): string {
   const indices = Array.from({ length: SAMPLES }, (_, index) => index);
-  return digest({
+  const described = {
     name: task.name,
     vocabulary: task.vocabulary,
     maxPromptLength: task.maxPromptLength,
     maxCompletionLength: task.maxCompletionLength,
     problems: indices.map((index) => drawProblem(task, "train", 0, index)),
     demonstrations: indices.map((index) => task.demonstration && drawDemonstration(task, 0, index)),
-  }).slice(0, 16);
+  };
+  try {
+    return digest(described).slice(0, 16);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new TypeError(
+      `The problems of task ${task.name} are no plain data, which their metadata has to be: ${reason}`,
+      { cause: error },
+    );
+  }
 }

@@ -69,7 +69,7 @@ export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promis
     return false;
   }
   const { recipe: saved, weights } = await readJsonObject(path);
-  if (digest(saved) !== digest(describeRecipe(recipe))) {
+  if (saved === undefined || digest(saved) !== digest(describeRecipe(recipe))) {
     throw new RangeError(`${dir} holds a warm start with other settings: choose another folder`);
   }
   const file = join(dir, WEIGHTS);

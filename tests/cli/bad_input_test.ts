@@ -259,6 +259,81 @@ Deno.test("damaged runs and checkpoints", async (t) => {
   });
 });
 
+const WARM = [
+  "warm-start",
+  "--out=warm",
+  "--hidden-size=16",
+  "--num-hidden-layers=1",
+  "--num-attention-heads=2",
+  "--warm-start-steps=1",
+  "--warm-start-batch-size=4",
+  "--quiet",
+];
+
+/** What `report` and `warm-start` say to damaged files. */
+const OTHERS: typeof RESUMED = [
+  ["run/metrics.jsonl", { firstLine: replaced("{", "") }, "metrics.jsonl: line 1 is not a JSON"],
+  ["run/completions.jsonl", { text: text("nope\n") }, "completions.jsonl: line 1 is not a JSON"],
+  [
+    "run/completions.jsonl",
+    { bare: text('{"training/global_step":1}\n') },
+    "run cannot be reported: its files are not as deltal ",
+  ],
+  ["run/config.json", { empty, half }, "run/config.json is not valid JSON"],
+  ["run/config.json", { gone }, "run holds no results: it has neither config.json"],
+  ["run/variance.json", { array: text("[]") }, "run/variance.json does not hold a JSON object"],
+  [
+    "run/variance.json",
+    { bare: text('{"study":{}}') },
+    "run cannot be reported: its files are not as deltal ",
+  ],
+  ["run/compare.json", { bare: text("{}") }, "run/runs does not exist: the runs of a comparison"],
+  ["warm/warm_start.json", { empty, half }, "warm/warm_start.json is not valid JSON"],
+  ["warm/warm_start.json", { array: text("[]") }, "warm_start.json does not hold a JSON object"],
+  ["warm/warm_start.json", { bare: text("{}") }, "warm holds a warm start with other settings"],
+  ["warm/warm_start.json", { gone }, "warm is not empty: give another folder"],
+  ["warm/config.json", { empty, half }, "warm/config.json is not valid JSON"],
+  ["warm/config.json", { gone }, "warm has no config.json"],
+  [
+    "warm/model.safetensors",
+    { gone, empty, half, lastByteOff, oneBitFlipped },
+    "warm is damaged: its model.safetensors is not the one saved. Remove it",
+  ],
+];
+
+Deno.test("damaged results and warm starts", async (t) => {
+  await inTempDir(async (dir) => {
+    for (
+      const args of [["train", ...TINY, "--no-report", "--out=run"], WARM, ["report", "run"]]
+    ) {
+      const made = await runInProcess(dir, ...args);
+      assertEquals(made.code, 0, made.stderr);
+    }
+    for (const [file, damages, message] of OTHERS) {
+      for (const [how, damage] of Object.entries(damages)) {
+        await t.step(`${file} ${how}`, async () => {
+          const path = join(dir, file);
+          const good = await Deno.readFile(path).catch(() => undefined);
+          const bad = damage(good ?? new Uint8Array(0));
+          if (bad === undefined) await Deno.remove(path);
+          else await Deno.writeFile(path, bad);
+          const damaged = await contentsOf(dir);
+          const { code, stderr } = await runInProcess(
+            dir,
+            ...file.startsWith("warm") ? WARM : ["report", "run"],
+          );
+          assertEquals(await contentsOf(dir), damaged);
+          if (good) await Deno.writeFile(path, good);
+          else await Deno.remove(path);
+          assertStringIncludes(stderr, message);
+          assertMatch(stderr, /^error: .+\n$/);
+          assertEquals(code, 1);
+        });
+      }
+    }
+  });
+});
+
 /** What is said of folders that are something else, and files where folders are needed. */
 const PLACES: readonly (readonly [args: string, message: string, code?: number])[] = [
   ["train --out=file", "file is a file: give a folder"],
@@ -363,12 +438,12 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
   [
     "no default",
     "export const task = good;",
-    "own.ts must export a task as its default, or a func",
+    "own.ts cannot be used: it must export a task as its default, or a function",
   ],
   [
     "no task",
     "export default { name: 1 };",
-    "own.ts must export a task as its default, or a funct",
+    "own.ts cannot be used: name is 1: give a text without slashes",
   ],
   ["no module", "throw new Error('at once');", "own.ts cannot be used: at once"],
   [
@@ -376,7 +451,11 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
     "export default () => { throw new Error('in it'); };",
     "own.ts cannot be used: in it",
   ],
-  ["a task without", "export default { ...good, verify: undefined };", "own.ts must export a task"],
+  [
+    "a task without",
+    "export default { ...good, verify: undefined };",
+    "verify is undefined: give a function",
+  ],
   [
     "a verifier",
     "export default { ...good, verify() { throw new Error('no'); } };",
@@ -443,6 +522,127 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
     "export default { ...good, demonstration: () => ({ promptIds: [2], completionIds: [3, -1] }) };",
     "The completion of demonstration 0 of task own has -1 at place 1: token ids are whole",
   ],
+  ["an empty name", "export default { ...good, name: '' };", 'name is "": give a text without'],
+  [
+    "a name that leads elsewhere",
+    "export default { ...good, name: '../../evil' };",
+    'name is "../../evil": give a text without slashes and control characters, for folders',
+  ],
+  ["a name with a line", "export default { ...good, name: 'a\\n' };", "name is"],
+  [
+    "no vocabulary",
+    "export default { ...good, vocabulary: [] };",
+    "vocabulary is []: give a list of texts, one for each id",
+  ],
+  [
+    "a vocabulary of numbers",
+    "export default { ...good, vocabulary: [1, 2, 3, 4] };",
+    "vocabulary is [ 1, 2, 3, 4 ]: give a list of texts, one for each id",
+  ],
+  [
+    "an end beyond the vocabulary",
+    "export default { ...good, eosTokenId: 99 };",
+    "eosTokenId is 99: give a whole number from 0 to 3",
+  ],
+  [
+    "a text for an end",
+    "export default { ...good, eosTokenId: '1' };",
+    'eosTokenId is "1": give a whole number from 0 to 3',
+  ],
+  [
+    "padding below 0",
+    "export default { ...good, padTokenId: -1 };",
+    "padTokenId is -1: give a whole number from 0 to 3",
+  ],
+  [
+    "NaN for a limit",
+    "export default { ...good, maxPromptLength: NaN };",
+    "maxPromptLength is NaN: give a whole number from 1 to 1000000",
+  ],
+  [
+    "a limit of 0",
+    "export default { ...good, maxCompletionLength: 0 };",
+    "maxCompletionLength is 0: give a whole number from 1 to 1000000",
+  ],
+  [
+    "half a token",
+    "export default { ...good, maxCompletionLength: 1.5 };",
+    "maxCompletionLength is 1.5: give a whole number from 1 to 1000000",
+  ],
+  [
+    "no defaults",
+    "export default { ...good, defaults: undefined };",
+    "defaults is undefined: give an object, see Task",
+  ],
+  [
+    "defaults without a policy",
+    "export default { ...good, defaults: {} };",
+    "defaults.policy is undefined: give an object, see Task",
+  ],
+  [
+    "a text for a width",
+    "export default { ...good, defaults: { ...good.defaults, policy: { hiddenSize: '16' } } };",
+    'defaults.policy.hiddenSize is "16": give a whole number from 1 to 262144',
+  ],
+  [
+    "no warm start",
+    "export default { ...good, defaults: { ...good.defaults, warmStart: null } };",
+    "defaults.warmStart is null: give an object, see Task",
+  ],
+  [
+    "NaN for a rate",
+    "export default { ...good, defaults: { ...good.defaults, rl: { maxSteps: 1, learningRate: NaN } } };",
+    "defaults.rl.learningRate is NaN: give a number from 0 to 1",
+  ],
+  [
+    "no text",
+    "export default { ...good, describe: () => 3 };",
+    "describe([eosTokenId]) is 3: give a text",
+  ],
+  ["mute", "export default { ...good, describe() { throw new Error('mute'); } };", "used: mute"],
+  [
+    "a getter",
+    "export default { ...good, get verify() { throw new Error('gotcha'); } };",
+    "own.ts cannot be used: gotcha",
+  ],
+  ["a syntax error", "export default { ...good", "own.ts cannot be used: "],
+  [
+    "a package that is not there",
+    "import './gone.ts'; export default good;",
+    "own.ts cannot be used: ",
+  ],
+  [
+    "problems by chance",
+    "export default { ...good, problem: () => ({ promptIds: [2], metadata: Math.random() }) };",
+    "its problems or demonstrations are others when they are asked for again",
+  ],
+  [
+    "a circle",
+    "const m = {}; m.m = m; export default { ...good, problem: () => ({ promptIds: [2], metadata: m }) };",
+    "The problems of task own are no plain data, which their metadata has to be: ",
+  ],
+  [
+    "a number that JSON lacks",
+    "export default { ...good, problem: () => ({ promptIds: [2], metadata: 1n }) };",
+    "The problems of task own are no plain data, which their metadata has to be: ",
+  ],
+  ["a large number", "export default { ...good, verify: () => 1n };", "The verifier returned 1 on"],
+  ["true", "export default { ...good, verify: () => true };", "The verifier returned true on eval"],
+  [
+    "a list",
+    "export default { ...good, verify: () => [1] };",
+    "The verifier returned undefined on",
+  ],
+  [
+    "no demonstration",
+    "export default { ...good, demonstration: () => null };",
+    "The prompt of demonstration 0 of task own is undefined: a list of token ids is needed",
+  ],
+  [
+    "a long demonstration",
+    "export default { ...good, demonstration: () => ({ promptIds: [2], completionIds: [3, 3, 3, 3, 1] }) };",
+    "The completion of demonstration 0 of task own has 5 token ids: maxCompletionLength allows 1 to 4",
+  ],
 ];
 
 Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => {
@@ -457,7 +657,8 @@ Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => 
         const args = ["train", ...TINY, ...warm, "--task", module, `--out=runs/${i}`];
         const { code, stderr } = await runInProcess(dir, ...args);
         assertStringIncludes(stderr.replace(/own\d+\.ts/, "own.ts"), message);
-        assertMatch(stderr, /^error: .+\n$/);
+        // Of code that cannot be read, the place is shown below.
+        assertMatch(stderr, /^error: .+\n(?:[ \d].*\n)*$/);
         assertEquals(code, 1);
       });
     }

@@ -131,7 +131,7 @@ Deno.test("a task that cannot be found or used is refused with what it needs", a
       [["--task=countdown-text", "--policy=empty"], 2, "empty has no tokenizer.json"],
       [["--task=countdwon-text"], 2, "did you mean countdown-text?"],
       [["--task=./none.ts"], 1, "./none.ts does not exist"],
-      [["--task=./not_a_task.ts"], 1, "must export a task as its default"],
+      [["--task=./not_a_task.ts"], 1, "problem is undefined: give a function"],
       [["--task=parity", "--data=problems.jsonl"], 2, "--data goes with --task countdown-text"],
       [["--task=countdown-text", "--policy=model", "--data=bad.jsonl"], 1, "bad.jsonl:2 must have"],
       [["--task=countdown-text", "--policy=model", "--data=none"], 1, "none"],
