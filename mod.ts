@@ -318,6 +318,7 @@ export {
 } from "./src/tasks/mod.ts";
 
 // Runs that stop and go on.
+export { readTuned, type TunedKernels } from "./src/run/tuned_kernels.ts";
 export { MetricsLog, type MetricsLogOptions } from "./src/run/metrics_log.ts";
 export { type MetricsRecord, type MetricValue, readMetrics } from "./src/run/metrics_log.ts";
 export {
