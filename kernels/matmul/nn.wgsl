@@ -1,5 +1,6 @@
 // out[M, N] = a[M, K] · b[K, N]: the gradient of a linear layer's input, with b its weight. For devices with subgroups of
-// at least 8 lanes; rows.wgsl, eight_*.wgsl and weights_*.wgsl are appended. K is a multiple of 4, N of 8, M is arbitrary.
+// at least 8 lanes; rows.wgsl, eight_*.wgsl, weights_*.wgsl, and nn_out.wgsl or nn_gates.wgsl are appended. K is a multiple
+// of 4, N of 8, M is arbitrary.
 // rows<R>: one workgroup per tile of R x 64 outputs, eight columns to a lane.
 
 struct Params {
@@ -12,8 +13,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<Weights>;
 @group(0) @binding(3) var<storage, read_write> out: array<Eight>;
-
-override ACCUMULATE: bool = false;   // add to out
 
 // Index in a of a lane's row; lanes beyond the last row repeat it.
 fn row_start(row: u32) -> u32 {
@@ -41,18 +40,6 @@ fn load_parts(i: u32, stride: u32) -> Parts {
 struct Sums {
     even: Rows,
     odd: Rows,
-}
-
-fn put(at: Place, row: u32, evens: vec4f, odds: vec4f) {
-    if (at.column < at.stride && row < params.rows) {
-        let i = row * at.stride + at.column;
-        if (ACCUMULATE) {
-            let before = out[i];
-            out[i] = join(even(before) + evens, odd(before) + odds);
-        } else {
-            out[i] = join(evens, odds);
-        }
-    }
 }
 
 fn put_rows(at: Place, row: u32, sums: Sums) {

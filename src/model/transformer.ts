@@ -10,9 +10,9 @@ import type { Plan } from "../gpu/plan.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { embedding } from "../ops/embedding.ts";
+import { feedForward } from "../ops/feed_forward.ts";
 import { linear } from "../ops/matmul.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
-import { swiglu } from "../ops/swiglu.ts";
 import type { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -56,14 +56,11 @@ export function decoder(
         delta: attentionOut,
         name: "post_attention_layernorm",
       });
-      delta = plan.scope("mlp", () => {
-        const gateUp = linear(plan, feedForwardIn.normed, layer.gateUpWeight, {
-          name: "gate_up_proj",
-        });
-        return linear(plan, swiglu(plan, gateUp, { name: "swiglu" }), layer.downWeight, {
-          name: "down_proj",
-        });
-      });
+      const { gateUpWeight, downWeight } = layer;
+      delta = plan.scope(
+        "mlp",
+        () => feedForward(plan, feedForwardIn.normed, gateUpWeight, downWeight),
+      );
       stream = feedForwardIn.sum;
     });
   }

@@ -7,6 +7,8 @@
 import biasGradient from "../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
 import eightF32 from "../../kernels/matmul/eight_f32.wgsl" with { type: "text" };
 import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
+import nnGates from "../../kernels/matmul/nn_gates.wgsl" with { type: "text" };
+import nnOut from "../../kernels/matmul/nn_out.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
 import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
@@ -32,15 +34,20 @@ import type { Layout, Variant } from "./matmul_variants.ts";
 import { type Division, partCount, partialSum, partTerms } from "./partial_sums.ts";
 import { eightU64, withStored } from "./prelude.ts";
 
+/** WGSL for kernels whose lanes share out rows and read eight numbers at a time; `b` is what they read in f32 or f16. */
+export function laneSnippets(adapter: AdapterSummary, b: Tensor): string {
+  const wide = adapter.isFallback && adapter.int64;
+  const half = wide ? weightsF16U64 : weightsF16U32;
+  return [rows, wide ? eightU64 : eightF32, b.dtype === "f16" ? half : weightsF32].join("\n");
+}
+
 /** Name and source of a kernel file with the snippets it needs; `b` is what it reads in f32 or f16. */
 function source(
-  file: Variant["file"],
+  file: Variant["file"] | "nn_gates",
   entryPoint: string,
   adapter: AdapterSummary,
   b: Tensor,
 ): KernelDescriptor {
-  const wide = adapter.isFallback && adapter.int64;
-  const eight = wide ? eightU64 : eightF32;
   const name = `matmul/${file}`;
   switch (file) {
     case "plain":
@@ -49,13 +56,10 @@ function source(
       return withStored({ name, code: tiled, entryPoint }, b);
     case "strided":
       return withStored({ name, code: `${strided}\n${rows}`, entryPoint }, b);
-    case "tn":
-      return { name, code: `${tn}\n${rows}\n${eight}`, entryPoint };
     default: {
-      const half = b.dtype === "f16";
-      const weights = !half ? weightsF32 : wide ? weightsF16U64 : weightsF16U32;
-      const code = `${{ nn, nt }[file]}\n${rows}\n${eight}\n${weights}`;
-      return { name: half ? `${name}_f16` : name, code, entryPoint };
+      const main = { nn: `${nn}\n${nnOut}`, nn_gates: `${nn}\n${nnGates}`, nt, tn }[file];
+      const code = `${main}\n${laneSnippets(adapter, b)}`;
+      return { name: b.dtype === "f16" ? `${name}_f16` : name, code, entryPoint };
     }
   }
 }
@@ -177,7 +181,8 @@ function record(
 }
 
 /** One dispatch: out (M, N) = op(a) (M, K) · op(b) (K, N) + bias. */
-interface Product {
+export interface Product {
+  /** What is multiplied. */
   readonly a: Tensor;
   readonly transposeA: boolean;
   readonly b: Tensor;
@@ -187,11 +192,19 @@ interface Product {
   readonly accumulate: boolean;
   /** `out` is a parameter's gradient. Default `false`. */
   readonly parameter?: boolean;
+  /** Added to every row. */
   readonly bias?: Tensor | undefined;
+  /**
+   * The product is the gradient of `silu(gate) * up`, these are the gates and ups (M, N, 2), and `out` (M, 2N) becomes
+   * their gradient. For devices where {@linkcode multipliesByLanes} says so and N is a multiple of 8.
+   */
+  readonly pairs?: Tensor;
 }
 
-function product(plan: Plan, label: string, operands: Product): void {
-  const { a, transposeA, b, transposeB, out, accumulate, parameter = false, bias } = operands;
+/** Records a product, and the sum of its parts if it is cut. */
+export function product(plan: Plan, label: string, operands: Product): void {
+  const { a, transposeA, b, transposeB, out, accumulate, parameter = false, bias, pairs } =
+    operands;
   const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
@@ -217,16 +230,22 @@ function product(plan: Plan, label: string, operands: Product): void {
   }
   plan.dispatch({
     kernel: plan.gpu.kernel({
-      ...source(file, entryPoint, adapter, b),
+      ...source(pairs ? "nn_gates" : file, entryPoint, adapter, b),
       constants: {
-        ACCUMULATE: accumulate && !sum,
+        ...(pairs ? {} : { ACCUMULATE: accumulate && !sum }),
         ...(takesBias ? { BIAS: bias !== undefined } : {}),
         ...(file === "tiled" ? { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB } : {}),
       },
     }),
     label,
     // Without a bias the binding is never read; any other input may stand there.
-    bindings: { a, b, out: sum?.partials ?? out, ...(takesBias ? { bias: bias ?? b } : {}) },
+    bindings: {
+      a,
+      b,
+      out: sum?.partials ?? out,
+      ...(takesBias ? { bias: bias ?? b } : {}),
+      ...(pairs ? { pairs } : {}),
+    },
     params,
     workgroups: () =>
       Math.ceil(sizeNow(m) / tileRows) * Math.ceil(sizeNow(n) / tileColumns) * splits(),

@@ -109,6 +109,11 @@ const TILED_EDGES = [64, 128] as const;
 /** Lengths of ranges of K that a measurement tries. */
 const SPLITS = [128, 256, 512, 1024, 2048];
 
+/** Whether products of this device are shared out to the lanes of narrow subgroups. */
+export function multipliesByLanes({ isFallback, subgroupSize }: AdapterSummary): boolean {
+  return isFallback && subgroupSize >= 8;
+}
+
 /**
  * Chooses the kernel for a product.
  *
@@ -119,7 +124,7 @@ const SPLITS = [128, 256, 512, 1024, 2048];
 export function chooseVariant(adapter: AdapterSummary, layout: Layout, size: ProductSize): Variant {
   if (!adapter.isFallback) return tiledVariant(layout, size);
   // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
-  return adapter.subgroupSize >= 8 ? laneVariant(layout, size) : PLAIN;
+  return multipliesByLanes(adapter) ? laneVariant(layout, size) : PLAIN;
 }
 
 /**
