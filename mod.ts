@@ -113,6 +113,7 @@ export {
   type AttentionDecodeOptions,
 } from "./src/ops/attention_decode.ts";
 export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedding.ts";
+export { feedForward } from "./src/ops/feed_forward.ts";
 export { type FlatOptions } from "./src/ops/flat_ranges.ts";
 export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
 export { groupAdvantage, type GroupAdvantageOptions } from "./src/ops/group_advantage.ts";
