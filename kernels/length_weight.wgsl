@@ -4,16 +4,18 @@
 // version.
 // One team for everything: B is small, and the order of every sum is fixed.
 
-override RULE: u32 = 3u;     // 0 grpo, 1 dapo, 2 drGrpo, 3 deltaL, 4 seqSum, 5 promptMean, 6 dapoMicroBatch
+override RULE: u32 = 3u;     // 0 grpo, 1 dapo, 2 drGrpo, 3 deltaL, 4 seqSum, 5 promptMean, 6 dapoMicroBatch, 7 lambdaGrpo
 override SCOPE: u32 = 0u;    // of deltaL: 0 batch, 1 miniBatch, 2 group
 
 struct Params {
     responses: u32,          // B
     start: u32,
     end: u32,
-    generations: u32,        // G, for promptMean and the scope group; size of a micro-batch for dapoMicroBatch
+    generations: u32,        // G, for promptMean, lambdaGrpo and the scope group; size of a micro-batch for dapoMicroBatch
     alpha: f32,
     scale_factor: f32,       // M
+    lambda: f32,
+    spread: f32,             // r of lambdaGrpo
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -46,6 +48,39 @@ fn totals(first: u32, last: u32) -> Totals {
     return result;
 }
 
+// lambdaGrpo: h^lambda of a response, h = 1 + r z, z its length standardised within its group.
+fn preference(length: u32, mean: f32, deviation: f32) -> f32 {
+    let z = select(0.0, (f32(length) - mean) / deviation, deviation > 0.0);
+    return pow(max(1.0 + params.spread * z, 1e-3), params.lambda);
+}
+
+// lambdaGrpo: x = f / tokens of the mini-batch, f = n softmax(h^lambda) over the n responses of [begin, end) that are not
+// empty; the group may reach beyond the mini-batch.
+fn preferred(begin: u32, end: u32, whole: Totals, tokens: f32) {
+    let mean = whole.tokens / whole.count;
+    var squares = 0.0;
+    for (var i = begin; i < end; i++) {
+        let d = f32(lengths[i]) - mean;
+        squares += select(0.0, d * d, lengths[i] > 0u);
+    }
+    let deviation = sqrt(squares / whole.count);
+    var greatest = 0.0;
+    for (var i = begin; i < end; i++) {
+        if (lengths[i] > 0u) { greatest = max(greatest, preference(lengths[i], mean, deviation)); }
+    }
+    var sum = 0.0;
+    for (var i = begin; i < end; i++) {
+        if (lengths[i] > 0u) { sum += exp(preference(lengths[i], mean, deviation) - greatest); }
+    }
+    for (var i = begin; i < end; i++) {
+        var x = 0.0;
+        if (lengths[i] > 0u && i >= params.start && i < params.end) {
+            x = whole.count * exp(preference(lengths[i], mean, deviation) - greatest) / sum / tokens;
+        }
+        weights[i] = x;
+    }
+}
+
 fn team_totals(first: u32, last: u32, lane: u32) -> Totals {
     var own = Totals(0.0, 0.0, 0x1.fffffep+127);
     for (var i = first + lane; i < last; i += LANES) {
@@ -61,7 +96,7 @@ fn team_totals(first: u32, last: u32, lane: u32) -> Totals {
 fn main(@builtin(local_invocation_index) lane: u32) {
     let batch = team_totals(params.start, params.end, lane);
     let by_micro_batch = RULE == 6u;
-    let by_group = RULE == 5u || (RULE == 3u && SCOPE == 2u);
+    let by_group = RULE == 5u || RULE == 7u || (RULE == 3u && SCOPE == 2u);
     if (by_group || by_micro_batch) {
         // Prompts are counted from the start of the batch, micro-batches from that of the mini-batch.
         let origin = select(0u, params.start, by_micro_batch);
@@ -83,6 +118,10 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             let begin = origin + g * params.generations;
             let end = min(begin + params.generations, limit);
             let whole = totals(begin, end);
+            if (RULE == 7u) {
+                preferred(begin, end, whole, batch.tokens);
+                continue;
+            }
             let inside = totals(max(begin, params.start), min(end, params.end));
             var sum = 0.0;
             for (var i = begin; i < end; i++) {

@@ -164,6 +164,8 @@ const OBJECTIVE_FLAGS = {
     "lossMicroBatchSize",
     "Responses per micro-batch of dapo-micro-batch.",
   ),
+  lossLambda: setting("lossLambda", "Exponent of lambda-grpo: 0 is dapo, above 0 prefers length."),
+  lossLambdaSpread: setting("lossLambdaSpread", "How strongly lambda-grpo tells lengths apart."),
   advantageEstimator: choice("advantageEstimator", "How rewards become advantages."),
   scaleRewards: choice("scaleRewards", "Divisor of the centred rewards.", "the estimator's"),
   policyLoss: choice("policyLoss", "The surrogate."),

@@ -105,6 +105,13 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
       "choose dapo, the token mean of a mini-batch",
     );
   }
+  if (options.lossAggregation === "lambdaGrpo") {
+    throw refusal(
+      "lossAggregation",
+      options.lossAggregation,
+      "choose dapo, which it is without a preference",
+    );
+  }
   if (options.maskTruncatedCompletions) {
     throw refusal("maskTruncatedCompletions", true, "choose overlongFiltering");
   }

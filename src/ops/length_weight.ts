@@ -27,8 +27,10 @@ import { teamKernel } from "./prelude.ts";
  *   something between `"grpo"` and `"dapo"` that depends on which responses happen to be neighbours.
  *   Here the micro-batches only define the weights, however the computation is split.
  *
- * λ-GRPO (arXiv 2510.06870) is not among them: its exponent is trained by the loss it weighs, so its
- * weights are no function of the lengths.
+ * - `"lambdaGrpo"`: f_i / Σ_j L_j with f_i = G softmax_group(h_i^λ), h_i = 1 + r z_i, z_i the length
+ *   standardised within the responses to its prompt (λ-GRPO, arXiv 2510.06870). λ > 0 prefers long
+ *   responses, λ < 0 short ones, λ = 0 is `"dapo"`. The paper trains λ by the loss that it weighs;
+ *   here it is a number that is given, `lossLambda`.
  */
 export type LossAggregation =
   | "grpo"
@@ -37,7 +39,8 @@ export type LossAggregation =
   | "deltaL"
   | "seqSum"
   | "promptMean"
-  | "dapoMicroBatch";
+  | "dapoMicroBatch"
+  | "lambdaGrpo";
 
 /**
  * The responses `"deltaL"` normalises over.
@@ -61,6 +64,7 @@ const RULES: Readonly<Record<LossAggregation, number>> = {
   seqSum: 4,
   promptMean: 5,
   dapoMicroBatch: 6,
+  lambdaGrpo: 7,
 };
 
 /** What `"deltaL"` normalises over, by the number the kernel knows it by. */
@@ -76,7 +80,11 @@ export interface LengthWeightOptions {
   lossScaleFactor?: Param;
   /** What `"deltaL"` normalises over. Default `"batch"`. */
   lossScope?: LossScope;
-  /** Responses per prompt; needed by `"promptMean"` and by the scope `"group"`. */
+  /** Exponent λ of `"lambdaGrpo"`. Default 1. */
+  lossLambda?: Param;
+  /** r >= 0 of `"lambdaGrpo"`: how much h departs from 1 per standard deviation of the length. Default 0.1. */
+  lossLambdaSpread?: Param;
+  /** Responses per prompt; needed by `"promptMean"`, `"lambdaGrpo"` and by the scope `"group"`. */
   numGenerations?: Param;
   /** Responses per micro-batch of `"dapoMicroBatch"`. Default 4. */
   lossMicroBatchSize?: Param;
@@ -103,6 +111,7 @@ export interface LengthWeightOptions {
 export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightOptions): Tensor {
   const { lossAggregation, lossAlpha = 1, lossScaleFactor, lossScope = "batch" } = options;
   const { numGenerations, lossMicroBatchSize = 4, start = 0, name = "weights" } = options;
+  const { lossLambda = 1, lossLambdaSpread = 0.1 } = options;
   const responses: Size = lengths.shape[0]!;
   const end = options.end ?? responses;
   if (lengths.dtype !== "u32" || lengths.shape.length !== 1) {
@@ -116,7 +125,7 @@ export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightO
   if (scaled && lossScaleFactor === undefined) {
     throw new RangeError(`lengthWeight ${lossAggregation} needs lossScaleFactor, a number > 0`);
   }
-  const byGroup = lossAggregation === "promptMean" ||
+  const byGroup = lossAggregation === "promptMean" || lossAggregation === "lambdaGrpo" ||
     (lossAggregation === "deltaL" && lossScope === "group");
   if (byGroup && numGenerations === undefined) {
     throw new RangeError(`lengthWeight ${lossAggregation} over prompt groups needs numGenerations`);
@@ -167,6 +176,13 @@ export function lengthWeight(plan: Plan, lengths: Tensor, options: LengthWeightO
           "give a number > 0",
         )
         : 1,
+      lambda: checked("lossLambda", lossLambda, Number.isFinite, "give a number"),
+      spread: checked(
+        "lossLambdaSpread",
+        lossLambdaSpread,
+        (v) => v >= 0 && v < Infinity,
+        "give a number >= 0",
+      ),
     },
     workgroups: () => sizeNow(responses) > 0 ? 1 : 0,
   });

@@ -19,6 +19,7 @@ export const LOSS_AGGREGATION_CODES: Readonly<Record<LossAggregation, number>> =
   seqSum: 4,
   promptMean: 5,
   dapoMicroBatch: 6,
+  lambdaGrpo: 7,
 };
 
 /** Number of each scope, for kernels and files; numbers are never reused. */
@@ -54,8 +55,8 @@ export interface LossWeightOptions {
    */
   lossScope?: LossScope;
   /**
-   * Responses per prompt, one number for all prompts or one per prompt; needed by `"promptMean"`
-   * and by the scope `"group"`.
+   * Responses per prompt, one number for all prompts or one per prompt; needed by `"promptMean"`,
+   * `"lambdaGrpo"` and by the scope `"group"`.
    */
   numGenerations?: number | readonly number[];
   /**
@@ -64,6 +65,19 @@ export interface LossWeightOptions {
    * @default 4
    */
   lossMicroBatchSize?: number;
+  /**
+   * Exponent λ of `"lambdaGrpo"`: above 0 long responses are preferred, below 0 short ones; 0 equals
+   * `"dapo"`.
+   *
+   * @default 1
+   */
+  lossLambda?: number;
+  /**
+   * r >= 0 of `"lambdaGrpo"`: how much h departs from 1 per standard deviation of the length.
+   *
+   * @default 0.1
+   */
+  lossLambdaSpread?: number;
   /**
    * Responses of this optimizer step within the rollout batch.
    *
@@ -144,6 +158,19 @@ export function lossWeights(
       }
       break;
     }
+    case "lambdaGrpo": {
+      const tokens = tokenCount(lengths, members);
+      for (const range of checkedGroups(lengths.length, options)) {
+        const group = counted(lengths, range);
+        const preferences = tokenPreferences(group.map((i) => lengths[i]!), options);
+        group.forEach((i, k) => {
+          if (i >= miniBatch.start && i < miniBatch.end) {
+            setWeights([i], () => preferences[k]! / tokens);
+          }
+        });
+      }
+      break;
+    }
     default:
       throw new RangeError(
         `lossAggregation is ${lossAggregation satisfies never}: choose one of ${
@@ -179,6 +206,32 @@ export function lengthWeights(lengths: ArrayLike<number>, lossAlpha: number): Fl
   return weights.map((power) => power * members.length / (sum || 1));
 }
 
+/**
+ * f_i = n softmax(h^λ) of the n responses to a prompt, h_i = 1 + r z_i (λ-GRPO, arXiv 2510.06870). z has the population's
+ * standard deviation, and h is kept above 0, which it is anyway for r < 1 / √(n − 1).
+ */
+function tokenPreferences(
+  lengths: readonly number[],
+  { lossLambda = 1, lossLambdaSpread = 0.1 }: LossWeightOptions,
+): number[] {
+  if (!Number.isFinite(lossLambda)) {
+    throw new RangeError(`lossLambda is ${lossLambda}: give a number`);
+  }
+  if (!(lossLambdaSpread >= 0) || lossLambdaSpread === Infinity) {
+    throw new RangeError(`lossLambdaSpread is ${lossLambdaSpread}: give a number >= 0`);
+  }
+  const n = lengths.length;
+  const mean = lengths.reduce((sum, L) => sum + L, 0) / n;
+  const deviation = Math.sqrt(lengths.reduce((sum, L) => sum + (L - mean) ** 2, 0) / n);
+  const powers = lengths.map((L) => {
+    const z = deviation > 0 ? (L - mean) / deviation : 0;
+    return Math.max(1 + lossLambdaSpread * z, 1e-3) ** lossLambda;
+  });
+  const greatest = Math.max(...powers);
+  const sum = powers.reduce((total, g) => total + Math.exp(g - greatest), 0);
+  return powers.map((g) => n * Math.exp(g - greatest) / sum);
+}
+
 /** Spellings of a rule besides its own name, without case, hyphens and underscores. */
 const ALIASES: Readonly<Record<string, LossAggregation>> = {
   seqmeantokenmean: "grpo",
@@ -187,6 +240,7 @@ const ALIASES: Readonly<Record<string, LossAggregation>> = {
   seqmeantokensumnorm: "drGrpo",
   seqmeantokensum: "seqSum",
   luspo: "seqSum",
+  "λgrpo": "lambdaGrpo",
   vlnorm: "deltaL",
   "δl": "deltaL",
 };
@@ -194,7 +248,7 @@ const ALIASES: Readonly<Record<string, LossAggregation>> = {
 /**
  * The rule of a name as users write it: its own name in any case and hyphenation (`"delta-l"`), or
  * an alias from verl (`"seq-mean-token-mean"`, `"token-mean"`, `"seq-mean-token-sum-norm"`,
- * `"seq-mean-token-sum"`), from TRL (`"bnpo"`) or from a paper (`"vlNorm"`, `"luspo"`).
+ * `"seq-mean-token-sum"`), from TRL (`"bnpo"`) or from a paper (`"vlNorm"`, `"luspo"`, `"λ-GRPO"`).
  *
  * @throws {RangeError} For a name that is none of them.
  */

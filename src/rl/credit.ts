@@ -24,6 +24,8 @@ export type CreditOptions =
       | "lossScaleFactor"
       | "lossScope"
       | "lossMicroBatchSize"
+      | "lossLambda"
+      | "lossLambdaSpread"
     >
   >
   & Pick<ObjectiveOptions, "scaleRewards">
@@ -87,6 +89,8 @@ export class Credit {
       lossScaleFactor: options.lossScaleFactor,
       lossScope: options.lossScope,
       lossMicroBatchSize: options.lossMicroBatchSize,
+      lossLambda: options.lossLambda,
+      lossLambdaSpread: options.lossLambdaSpread,
       numGenerations,
       start: () => this.#miniBatch.start,
       end: () => this.#miniBatch.end,

@@ -110,6 +110,8 @@ function weights(options: ResolvedTrainOptions): string {
       : `1 / (N ${M}) · L^-${lossAlpha} / (mean of L^-${lossAlpha} over the ${powers[lossScope]})`,
     seqSum: "1 / N",
     promptMean: "1 / (P Σ L of the group)",
+    lambdaGrpo: `G softmax of (1 + ${options.lossLambdaSpread} z)^${options.lossLambda} over the ` +
+      "prompt's group / Σ L, z the standardised L,",
     dapoMicroBatch: `1 / (K Σ L of ${options.lossMicroBatchSize} neighbours)`,
   };
   const left = maskTruncatedCompletions ? ", without responses cut off by the limit" : "";

@@ -39,6 +39,10 @@ export interface ObjectiveOptions {
   lossScope?: LossScope;
   /** Responses per micro-batch of `"dapoMicroBatch"`; nothing else depends on it. Default 4. */
   lossMicroBatchSize?: number;
+  /** Exponent λ of `"lambdaGrpo"`: above 0 it prefers long responses, at 0 it is `"dapo"`. Default 1. */
+  lossLambda?: number;
+  /** r of `"lambdaGrpo"`, the departure of h from 1 per standard deviation of the length. Default 0.1. */
+  lossLambdaSpread?: number;
   /**
    * Coefficient of the divergence from the reference policy, the policy as it was before training; 0 keeps no
    * reference. Default 0.
@@ -168,6 +172,8 @@ export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
   lossAlpha: real(0, 16),
   lossScaleFactor: real(1e-6, 1e9),
   lossMicroBatchSize: count(1, 65536),
+  lossLambda: real(-100, 100),
+  lossLambdaSpread: real(0, 1),
   refSyncSteps: count(0, 1e7),
   maxGenBatches: count(1, 1000),
   softOverlongBuffer: count(0, 1e6),
@@ -224,6 +230,8 @@ export function resolveObjective(
     lossScaleFactor: maxCompletionLength,
     lossScope: "batch",
     lossMicroBatchSize: 4,
+    lossLambda: 1,
+    lossLambdaSpread: 0.1,
     beta: 0,
     klEstimator: "k3",
     entropyCoef: 0,

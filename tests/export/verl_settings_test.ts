@@ -161,6 +161,7 @@ Deno.test("verlSettings() refuses what verl cannot do, and says what it can", ()
   const cases: [options: Partial<TrainOptions>, message: string][] = [
     [{ policyLoss: "gmpo" }, "policyLoss is gmpo"],
     [{ lossAggregation: "dapoMicroBatch" }, "lossAggregation is dapoMicroBatch"],
+    [{ lossAggregation: "lambdaGrpo" }, "lossAggregation is lambdaGrpo"],
     [{ maskTruncatedCompletions: true }, "choose overlongFiltering"],
     [{ beta: 0.1, refSyncSteps: 10 }, "refSyncSteps is 10"],
     [{ lossScope: "miniBatch", miniBatchSize: 16 }, "lossScope is miniBatch"],

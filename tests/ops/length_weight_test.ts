@@ -33,6 +33,8 @@ interface Rule {
   lossScope?: LossScope;
   lossAlpha?: number;
   lossMicroBatchSize?: number;
+  lossLambda?: number;
+  lossLambdaSpread?: number;
 }
 
 const RULES: Rule[] = [
@@ -43,6 +45,9 @@ const RULES: Rule[] = [
   { lossAggregation: "promptMean" },
   { lossAggregation: "dapoMicroBatch" },
   { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 7 },
+  { lossAggregation: "lambdaGrpo" },
+  { lossAggregation: "lambdaGrpo", lossLambda: -4 },
+  { lossAggregation: "lambdaGrpo", lossLambda: 3, lossLambdaSpread: 0.3 },
   ...(["batch", "miniBatch", "group"] as const).flatMap((lossScope) =>
     [0, 0.5, 0.75, 1, 1.5].map((lossAlpha) =>
       ({ lossAggregation: "deltaL", lossScope, lossAlpha }) as const

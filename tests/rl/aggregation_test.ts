@@ -47,6 +47,29 @@ Deno.test("lossWeights() computes each rule as written", () => {
   assertClose(group, [3 / 80, 1 / 80, 2 / 60, 1 / 60], exact);
 });
 
+Deno.test("λ-GRPO: dapo at λ = 0, its formula by hand, and longer responses preferred for λ > 0", () => {
+  const rule = { lossAggregation: "lambdaGrpo", numGenerations: 2 } as const;
+  assertClose(
+    lossWeights([1, 3, 4, 8], { ...rule, lossLambda: 0 }),
+    [1, 1, 1, 1].map((x) => x / 16),
+    exact,
+  );
+  // Two different lengths have z = -1 and 1, so h = 0.9 and 1.1; at λ = 2 the softmax is of 0.81 and 1.21.
+  const [short, long] = [2 / (1 + Math.exp(0.4)), 2 / (1 + Math.exp(-0.4))];
+  const weights = lossWeights([1, 3, 4, 8], { ...rule, lossLambda: 2 });
+  assertClose(weights, [short, long, short, long].map((f) => f / 16), exact);
+  // Equal lengths, and a mini-batch that cuts a group: the group decides f, the mini-batch the tokens.
+  assertClose(lossWeights([5, 5], rule), [1 / 10, 1 / 10], exact);
+  const cut = lossWeights([1, 3, 4, 8], {
+    ...rule,
+    lossLambda: 2,
+    miniBatch: { start: 1, end: 3 },
+  });
+  assertClose(cut, [long / 7, short / 7], exact);
+  const [a, b] = lossWeights([2, 9], { ...rule, lossLambda: -3 });
+  assert(a! > b!, "λ < 0 prefers short responses");
+});
+
 Deno.test("every rule applied to a constant loss per token gives the mean it stands for", () => {
   const total = (weights: Float64Array) => sum(weights.map((x, i) => x * lengths[i]!));
   const tokens = sum(lengths);
@@ -252,6 +275,8 @@ Deno.test("parseLossAggregation() reads names, hyphenated names and aliases", ()
     ["luspo", "seqSum"],
     ["prompt-mean", "promptMean"],
     ["bnpo", "dapoMicroBatch"],
+    ["λ-GRPO", "lambdaGrpo"],
+    ["lambda-grpo", "lambdaGrpo"],
   ];
   for (const [name, rule] of spellings) assertEquals(parseLossAggregation(name), rule);
   assertThrows(() => parseLossAggregation("mean"), RangeError, "choose one of grpo, dapo");
@@ -266,6 +291,7 @@ Deno.test("rule and scope codes are distinct and stay as they are", () => {
     seqSum: 4,
     promptMean: 5,
     dapoMicroBatch: 6,
+    lambdaGrpo: 7,
   });
   assertEquals(LOSS_SCOPE_CODES, { batch: 0, miniBatch: 1, group: 2 });
 });
@@ -282,6 +308,9 @@ Deno.test("lossWeights() refuses what it cannot weigh", () => {
   refuse([1, 2, 3], { lossAggregation: "promptMean" }, "does not divide 3 responses");
   const microBatch = { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 0 } as const;
   refuse([1], microBatch, "lossMicroBatchSize is 0: give a whole number >= 1");
+  const lambda = { lossAggregation: "lambdaGrpo", numGenerations: 1 } as const;
+  refuse([1], { ...lambda, lossLambda: NaN }, "lossLambda is NaN");
+  refuse([1], { ...lambda, lossLambdaSpread: -1 }, "lossLambdaSpread is -1");
   refuse([1], { lossAggregation: "mean" as LossAggregation }, "choose one of grpo");
   refuse([1], { lossScope: "step" as "batch" }, "choose one of batch");
   assertThrows(() => lossWeights([1, 2]), RangeError, "deltaL needs a number > 0");
