@@ -176,13 +176,14 @@ export function warmStartRecipe(
   policy: PolicyConfig,
   seed: number,
 ): WarmStartRecipe {
-  const { steps, batchSize, learningRate } = task.defaults.warmStart;
+  const { steps, batchSize, learningRate, embeddingStd } = task.defaults.warmStart;
   return {
     task,
     policy,
     steps: values.warmStartSteps ?? (task.demonstration ? steps : 0),
     batchSize: values.warmStartBatchSize ?? batchSize,
     learningRate: values.warmStartLearningRate ?? learningRate,
+    ...(embeddingStd === undefined ? {} : { embeddingStd }),
     seed,
   };
 }

@@ -79,8 +79,8 @@ export async function warmPolicy(
   }
   await Deno.mkdir(dirname(dir), { recursive: true });
   const start = performance.now();
-  const { steps, batchSize, learningRate, seed } = recipe;
-  const policy = Policy.create(gpu, recipe.policy, { seed });
+  const { steps, batchSize, learningRate, embeddingStd, seed } = recipe;
+  const policy = Policy.create(gpu, recipe.policy, { seed, embeddingStd });
   const warmStart = await WarmStart.create(policy, recipe.task, {
     steps,
     batchSize,

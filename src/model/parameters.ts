@@ -197,14 +197,13 @@ export class Parameters {
    * Fills in random values: matrices normal, norms 1, biases 0. The same seed gives the same bytes.
    *
    * The standard deviation is 0.5 / sqrt(C) (0.018 for C = 768, what GPT-2 uses, and larger for narrow policies); the
-   * two projections that feed the residual stream are divided by sqrt(2 layers) (Radford et al. 2019, section 2.3). An
-   * embedding that is not the output head too has 1, like PyTorch's: no logit depends on it directly, and with a large
-   * residual stream small policies learn some skills several times sooner.
+   * two projections that feed the residual stream are divided by sqrt(2 layers) (Radford et al. 2019, section 2.3).
    *
    * @param seed The run's seed.
+   * @param embeddingStd Another standard deviation for the embedding.
    */
-  initialise(seed: number): void {
-    const { hiddenSize, numHiddenLayers, tieWordEmbeddings } = this.config;
+  initialise(seed: number, embeddingStd?: number): void {
+    const { hiddenSize, numHiddenLayers } = this.config;
     const std = 0.5 / Math.sqrt(hiddenSize);
     for (const [index, name] of this.names.entries()) {
       const { length } = this.#ranges.get(name)!;
@@ -215,8 +214,8 @@ export class Parameters {
       } else {
         const random = new Random(seed, INITIALISATION, index);
         const residual = /(o_proj|down_proj)\.weight$/.test(name);
-        const embedding = name === EMBEDDING && !tieWordEmbeddings;
-        const scale = embedding ? 1 : residual ? std / Math.sqrt(2 * numHiddenLayers) : std;
+        const general = residual ? std / Math.sqrt(2 * numHiddenLayers) : std;
+        const scale = name === EMBEDDING ? embeddingStd ?? general : general;
         this.write(name, Float32Array.from({ length }, () => scale * random.normal()));
       }
     }

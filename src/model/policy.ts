@@ -103,16 +103,21 @@ export class Policy {
    *
    * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
-   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. How they are stored.
+   * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. `embeddingStd`: standard
+   * deviation of the embedding. Default: 0.5 / sqrt(hiddenSize), like the other matrices. How they are stored.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static create(
     gpu: Gpu,
     config: PolicyConfigOptions,
-    options: PolicyStorageOptions & { seed?: number } = {},
+    options: PolicyStorageOptions & { seed?: number; embeddingStd?: number | undefined } = {},
   ): Policy {
+    const { seed = 0, embeddingStd } = options;
+    if (embeddingStd !== undefined && !(embeddingStd > 0 && embeddingStd < Infinity)) {
+      throw new RangeError(`embeddingStd is ${embeddingStd}: give a number > 0`);
+    }
     const policy = new Policy(gpu, resolveConfig(config), options);
-    policy.parameters.initialise(options.seed ?? 0);
+    policy.parameters.initialise(seed, embeddingStd);
     return policy;
   }
 

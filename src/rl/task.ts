@@ -47,6 +47,11 @@ export interface WarmStartSettings {
   readonly batchSize: number;
   /** Peak learning rate of AdamW. */
   readonly learningRate: number;
+  /**
+   * Standard deviation of the first embeddings. Default: that of the other matrices. With a head of its own
+   * (`tieWordEmbeddings` false), 1 teaches a small vocabulary several times sooner, and a large one later.
+   */
+  readonly embeddingStd?: number;
 }
 
 /** Settings of the reinforcement learning that follows. */

@@ -28,6 +28,8 @@ export interface WarmStartRecipe {
   readonly batchSize: number;
   /** Peak learning rate. */
   readonly learningRate: number;
+  /** Standard deviation of the first embeddings; left out where it is that of the other matrices. */
+  readonly embeddingStd?: number;
   /** Seed of the first weights and of the demonstrations. */
   readonly seed: number;
   /** Kernels other than the built-in choices, by operation; left out where there are none. */

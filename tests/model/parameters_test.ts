@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/device.ts";
 import { Policy } from "../../src/model/policy.ts";
 
@@ -12,13 +12,15 @@ Deno.test("new weights have the scales that their documentation states", async (
   try {
     for (const tieWordEmbeddings of [true, false]) {
       const size = { vocabSize: 256, hiddenSize: 64, numHiddenLayers: 2, eosTokenId: 1 };
+      const embeddingStd = tieWordEmbeddings ? undefined : 1;
       const policy = Policy.create(gpu, { ...size, tieWordEmbeddings, attentionBias: true }, {
         seed: 5,
+        embeddingStd,
       });
       const values = await policy.parameters.read();
       const std = 0.5 / Math.sqrt(64);
       const expected = (name: string): number => {
-        if (name === "model.embed_tokens.weight" && !tieWordEmbeddings) return 1;
+        if (name === "model.embed_tokens.weight" && embeddingStd) return embeddingStd;
         return /(o_proj|down_proj)/.test(name) ? std / 2 : std;
       };
       assertEquals(values.has("lm_head.weight"), !tieWordEmbeddings);
@@ -30,6 +32,11 @@ Deno.test("new weights have the scales that their documentation states", async (
       }
       policy.destroy();
     }
+    assertThrows(
+      () => Policy.create(gpu, { vocabSize: 8, eosTokenId: 1 }, { embeddingStd: 0 }),
+      RangeError,
+      "embeddingStd is 0: give a number > 0",
+    );
   } finally {
     await gpu.close();
   }
