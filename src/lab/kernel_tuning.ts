@@ -89,7 +89,7 @@ export async function tuneOperation(
     if (first) {
       // The fastest of several may have been lucky: it has to be fast once more.
       const again = others.filter(({ name }) => name === first.name);
-      const [confirmed] = await compare(standard, again, times, rounds);
+      const [confirmed] = await compare(standard, again, times, 2 * rounds);
       ratios[first.name] = Math.max(first.ratio, confirmed!.ratio);
       if (isFaster(confirmed!)) best = first.name;
     }
