@@ -2,6 +2,7 @@
 // prelude/kept_f16_* rounds. One workgroup per chunk of what is rounded, shared out as prelude/spans says.
 //   convert          y (rows, width) = that part of x, packed
 //   round_in_place   that part of z is rounded in place and stays float32
+//   restore          wide = the numbers that narrow has in float16; both (count)
 
 struct Params {
     count: u32,    // rows * width
@@ -15,6 +16,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Piece>;
 @group(0) @binding(2) var<storage, read_write> y: array<Kept>;
 @group(0) @binding(3) var<storage, read_write> z: array<Piece>;
+
+@group(0) @binding(4) var<storage, read> narrow: array<Kept>;
+@group(0) @binding(5) var<storage, read_write> wide: array<Piece>;
 
 // Where piece i of the part is.
 fn place(i: u32) -> u32 {
@@ -41,5 +45,18 @@ fn round_in_place(
     for (var i = span.first; i < span.end; i += span.step) {
         let rounded = keep(z[place(i)]);
         z[place(i)] = join(kept_even(rounded), kept_odd(rounded));
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn restore(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+    for (var i = span.first; i < span.end; i += span.step) {
+        let numbers = narrow[i];
+        wide[i] = join(kept_even(numbers), kept_odd(numbers));
     }
 }

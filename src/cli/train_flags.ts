@@ -219,6 +219,10 @@ const OPTIMIZER_FLAGS = {
     "maxTokensPerMicroBatch",
     "Packed tokens per pass; bounds memory.",
   ),
+  activationDtype: choice(
+    "activationDtype",
+    "How activations wait for the backward pass; f16 halves their memory and costs time.",
+  ),
 };
 
 /** Flags of evaluation while training. */

@@ -21,10 +21,15 @@ export interface Lifetime {
 }
 
 interface Block {
-  size: number;
+  readonly size: number;
   /** Name of the tensor it is as large as, for messages about its size. */
-  largest: string;
+  readonly largest: string;
   buffer: GPUBuffer | undefined;
+}
+
+/** Bytes of the block that a tensor needs. */
+function sizeOf({ tensor }: Lifetime): number {
+  return Math.max(256, tensor.byteLength);
 }
 
 /** A set of reusable blocks of GPU memory. */
@@ -52,21 +57,27 @@ export class Arena {
   /**
    * Assigns memory to tensors so that no two of overlapping lifetime share a block.
    *
-   * Greedy best fit in the order of first use; blocks not yet created grow to what is asked of them.
+   * Greedy best fit, the largest tensors first: a small one never takes a block that a large one could have had.
    *
-   * @param lifetimes One entry per root tensor, in order of first use.
+   * @param lifetimes One entry per root tensor.
    */
   place(lifetimes: readonly Lifetime[]): void {
-    const free = new Set(this.#blocks);
-    const live: { last: number; block: Block }[] = [];
+    const guests = new Map<Block, Lifetime[]>();
     const placed: { tensor: Tensor; block: Block }[] = [];
-    for (const { tensor, first, last } of lifetimes) {
-      for (let i = live.length - 1; i >= 0; i--) {
-        if (live[i]!.last < first) free.add(live.splice(i, 1)[0]!.block);
+    for (const lifetime of lifetimes.toSorted((a, b) => sizeOf(b) - sizeOf(a))) {
+      const { tensor, first, last } = lifetime;
+      const size = sizeOf(lifetime);
+      let block: Block | undefined;
+      for (const candidate of this.#blocks) {
+        if (candidate.size < size || (block && candidate.size >= block.size)) continue;
+        const others = guests.get(candidate) ?? [];
+        if (others.every((other) => other.last < first || other.first > last)) block = candidate;
       }
-      const block = this.#choose(free, tensor);
-      free.delete(block);
-      live.push({ last, block });
+      if (!block) {
+        block = { size, largest: tensor.name, buffer: undefined };
+        this.#blocks.push(block);
+      }
+      guests.set(block, [...guests.get(block) ?? [], lifetime]);
       placed.push({ tensor, block });
     }
     for (const block of this.#blocks) {
@@ -77,25 +88,6 @@ export class Arena {
       );
     }
     for (const { tensor, block } of placed) tensor.allocate(block.buffer!);
-  }
-
-  #choose(free: Set<Block>, { byteLength, name: largest }: Tensor): Block {
-    const size = Math.max(256, byteLength);
-    let best: Block | undefined;
-    let growable: Block | undefined;
-    for (const block of free) {
-      if (block.size >= size && (!best || block.size < best.size)) best = block;
-      if (!block.buffer && (!growable || block.size > growable.size)) growable = block;
-    }
-    if (best) return best;
-    if (growable) {
-      growable.size = size;
-      growable.largest = largest;
-      return growable;
-    }
-    const block: Block = { size, largest, buffer: undefined };
-    this.#blocks.push(block);
-    return block;
   }
 
   /** Releases all blocks; plans placed here can no longer run. */

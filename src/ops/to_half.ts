@@ -94,6 +94,29 @@ export function roundColumns(
   record(plan, "round_in_place", options.name ?? "round", { z }, partOf(z, columns));
 }
 
+/**
+ * The numbers of a matrix in float16, as float32.
+ *
+ * @param plan Where to record.
+ * @param x (T, C) f16, C a multiple of 4.
+ * @param options `name` of the output below the current scope. Default `"restored"`.
+ * @returns (T, C).
+ * @throws {RangeError} If the shape does not fit.
+ */
+export function fromHalf(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor {
+  const { name = "restored" } = options;
+  const width = sizeLimit(x.shape.at(-1) ?? 0);
+  if (x.dtype !== "f16" || width === 0 || width % 4 !== 0) {
+    throw new RangeError(
+      `fromHalf needs (T, C) f16 with C a multiple of 4: got ${formatShape(x.shape)} ${x.dtype}`,
+    );
+  }
+  const wide = plan.empty(x.shape, name);
+  const part = { first: 0, width, stride: width, count: () => x.length };
+  record(plan, "restore", `${name}.restore`, { narrow: x, wide }, part);
+  return wide;
+}
+
 /** What is rounded: columns of a matrix or all of a flat array, and how many numbers that is now. */
 interface Part extends Columns {
   readonly stride: number;
@@ -116,7 +139,7 @@ function partOf(x: Tensor, { first, width }: Columns): Part {
 
 function record(
   plan: Plan,
-  entryPoint: "convert" | "round_in_place",
+  entryPoint: "convert" | "round_in_place" | "restore",
   label: string,
   bindings: Record<string, Tensor>,
   part: Part,
@@ -131,6 +154,6 @@ function record(
     bindings,
     params: { count, chunk, width: width / size, stride: stride / size, first: first / size },
     workgroups,
-    cost: { bytes: () => (entryPoint === "convert" ? 6 : 8) * length() },
+    cost: { bytes: () => (entryPoint === "round_in_place" ? 8 : 6) * length() },
   });
 }

@@ -12,10 +12,12 @@ import { locateNonFinite, type Readback, submit, type Work } from "../gpu/submit
 import type { Tensor } from "../gpu/tensor.ts";
 import { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
+import type { StoredDType } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
 import { encode, head } from "../model/transformer.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { policyLoss } from "../ops/policy_loss.ts";
+import { saveInHalf } from "../ops/saved_halves.ts";
 import type { KlEstimator } from "./kl.ts";
 import type { PolicyLossSettings } from "./policy_loss.ts";
 
@@ -58,6 +60,7 @@ export class Learner {
     batch: LearnerBatch,
     objective: LearnerObjective,
     maxTokens: number,
+    activationDtype: StoredDType,
   ) {
     const { parameters } = policy;
     void parameters.gradients; // from here on parameters know where their gradients go
@@ -78,7 +81,9 @@ export class Learner {
       ...rest,
       ...(klEstimator && batch.refLogProbs ? { klEstimator } : {}),
     });
+    const forward = plan.commands.length;
     plan.backward();
+    if (activationDtype === "f16") saveInHalf(plan, forward);
     this.stats = plan.keep(stats);
     this.#policy = policy;
     this.#plan = plan;
@@ -93,14 +98,16 @@ export class Learner {
    * @param batch Where advantages, weights and old log-probabilities will be.
    * @param objective The loss.
    * @param maxTokens Packed tokens of a micro-batch.
+   * @param activationDtype How activations wait for the backward pass. Default `"f32"`.
    */
   static async create(
     policy: Policy,
     batch: LearnerBatch,
     objective: LearnerObjective,
     maxTokens: number,
+    activationDtype: StoredDType = "f32",
   ): Promise<Learner> {
-    const learner = new Learner(policy, batch, objective, maxTokens);
+    const learner = new Learner(policy, batch, objective, maxTokens, activationDtype);
     await learner.#plan.compile();
     return learner;
   }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
 import { ADVANTAGE_ESTIMATORS, type AdvantageEstimator, type RewardScale } from "./advantage.ts";
 import { LOSS_AGGREGATION_CODES, type LossAggregation, type LossScope } from "./aggregation.ts";
@@ -74,6 +75,11 @@ export interface TrainOptions extends ObjectiveOptions {
   numIterations?: number;
   /** Packed tokens per forward and backward pass; bounds memory, does not change the result. Default 8192. */
   maxTokensPerMicroBatch?: number;
+  /**
+   * How activations wait for the backward pass. `"f16"` halves their memory and costs time; nothing but the gradient's
+   * rounding depends on it. Default `"f32"`.
+   */
+  activationDtype?: StoredDType;
   /**
    * Take the divergence from the reference off the rewards, `beta` times its sum over a response, instead of adding it
    * to the loss. Default false.
@@ -196,6 +202,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   lossScope: ["batch", "miniBatch", "group"],
   klEstimator: ["k1", "k2", "k3"],
   lrScheduler: ["constant", "cosine"],
+  activationDtype: STORED_DTYPES,
 };
 
 /** Every setting that is on or off. */
@@ -277,6 +284,7 @@ export function resolveTrainOptions(
     miniBatchSize: "all",
     numIterations: 1,
     maxTokensPerMicroBatch: 8192,
+    activationDtype: "f32",
     klInReward: false,
     refSyncSteps: 0,
     dynamicSampling: false,

@@ -77,18 +77,24 @@ export class Updater {
     const responses = options.promptsPerStep * options.numGenerations;
     const credit = await Credit.create(policy.gpu, responses, options);
     const { advantages, weights } = credit;
-    const learner = await Learner.create(policy, {
-      advantages,
-      weights,
-      oldLogProbs,
-      ...(reference ? { refLogProbs: reference.logProbs } : {}),
-    }, {
-      ...policyLossSettings(options),
-      temperature: options.temperature,
-      beta: options.klInReward ? 0 : options.beta,
-      entropyCoef: options.entropyCoef,
-      ...(reference && !options.klInReward ? { klEstimator: options.klEstimator } : {}),
-    }, options.maxTokensPerMicroBatch);
+    const learner = await Learner.create(
+      policy,
+      {
+        advantages,
+        weights,
+        oldLogProbs,
+        ...(reference ? { refLogProbs: reference.logProbs } : {}),
+      },
+      {
+        ...policyLossSettings(options),
+        temperature: options.temperature,
+        beta: options.klInReward ? 0 : options.beta,
+        entropyCoef: options.entropyCoef,
+        ...(reference && !options.klInReward ? { klEstimator: options.klEstimator } : {}),
+      },
+      options.maxTokensPerMicroBatch,
+      options.activationDtype,
+    );
     return new Updater(policy, options, { ...parts, credit, learner });
   }
 

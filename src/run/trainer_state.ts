@@ -44,6 +44,7 @@ const FORMAT_VERSION = 1;
 const FREE: ReadonlySet<string> = new Set<keyof ResolvedTrainOptions>([
   "maxSteps",
   "maxTokensPerMicroBatch",
+  "activationDtype",
   "evalSteps",
   "evalPrompts",
   "numGenerationsEval",

@@ -3,7 +3,13 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
-import { columnsToHalf, roundColumns, toHalf, type ToHalfOptions } from "../../src/ops/to_half.ts";
+import {
+  columnsToHalf,
+  fromHalf,
+  roundColumns,
+  toHalf,
+  type ToHalfOptions,
+} from "../../src/ops/to_half.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 
@@ -61,7 +67,7 @@ Deno.test("toHalf() splits what cannot be bound at once", async (t) => {
   });
 });
 
-Deno.test("columnsToHalf() takes columns of the rows in use", async (t) => {
+Deno.test("columnsToHalf() takes columns of the rows in use, and fromHalf() gives them back", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const [count, columns, first, width] of [[1, 4, 0, 4], [65, 24, 8, 16], [257, 12, 4, 4]]) {
       const rows = new Dim("rows", count! + 3);
@@ -77,6 +83,12 @@ Deno.test("columnsToHalf() takes columns of the rows in use", async (t) => {
         return Math.f16round(data[at]!);
       });
       assertEquals([...await readTensor(gpu, y)], expected);
+      const back = new Plan(gpu, "back");
+      const wide = back.keep(fromHalf(back, y));
+      await back.compile();
+      submit(gpu, [back]);
+      assertEquals([...await readTensor(gpu, wide)], expected);
+      back.destroy();
       plan.destroy();
     }
   });
@@ -114,6 +126,7 @@ Deno.test("rounding to halves refuses what it cannot do", async (t) => {
     assertThrows(() => toHalf(plan, gpu.tensor([6]), halves(6)), RangeError, "multiple of 4");
     assertThrows(() => toHalf(plan, gpu.tensor([8]), halves(4)), RangeError, "[8] f32 and [4] f16");
     assertThrows(() => toHalf(plan, gpu.tensor([8]), gpu.tensor([8])), RangeError, "y (n) f16");
+    assertThrows(() => fromHalf(plan, gpu.tensor([3, 8])), RangeError, "got [3, 8] f32");
     const x = gpu.tensor([3, 8]);
     for (const [first, width] of [[0, 12], [4, 8], [2, 4], [0, 6], [-4, 4]] as const) {
       assertThrows(() => columnsToHalf(plan, x, { first, width }), RangeError, "columns within C");

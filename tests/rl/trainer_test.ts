@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
-import { STORED_DTYPES, type StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/parameters.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
@@ -71,10 +71,10 @@ function reproducible({ metrics }: StepReport): Record<string, number> {
   );
 }
 
-for (const dtype of STORED_DTYPES) {
-  Deno.test(`training makes the reward rise, stored in ${dtype}`, async () => {
+for (const [dtype, activationDtype] of [["f32", "f32"], ["f16", "f32"], ["f16", "f16"]] as const) {
+  Deno.test(`training makes the reward rise, stored in ${dtype}, activations in ${activationDtype}`, async () => {
     await withGpu((gpu) =>
-      withTrainer(gpu, {}, async (trainer) => {
+      withTrainer(gpu, { activationDtype }, async (trainer) => {
         const before = await trainer.evaluate();
         const reports = await run(trainer, 20);
         const after = await trainer.evaluate();

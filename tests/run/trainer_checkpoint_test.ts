@@ -136,6 +136,7 @@ Deno.test("checkpoints of a trainer", async (t) => {
       evalPrompts: 2,
       numGenerationsEval: 2,
       maxTokensPerMicroBatch: 64,
+      activationDtype: "f16" as const,
       learningRate: 1e-3,
       weightDecay: 0.1,
       maxGradNorm: 2,
