@@ -25,8 +25,8 @@ interface Uses {
 }
 
 /**
- * Rewrites a recorded plan: matrices that the forward pass makes and the backward pass reads again are rounded to float16
- * after their last use and restored before their next one, so that they take half the memory in between. Results of the
+ * Rewrites a recorded plan: what the forward pass makes and the backward pass reads again is rounded to float16 after
+ * its last use and restored before its next one, so that it takes half the memory in between. Results of the
  * forward pass stay as they are, to the bit; gradients are those of rounded activations.
  *
  * @param plan The plan, recorded with its backward pass and not compiled.
@@ -37,8 +37,8 @@ export function saveInHalf(plan: Plan, forward: number): Tensor[] {
   const commands = plan.commands.splice(0);
   const uses = usesOf(commands, forward);
   const saved = [...uses].filter(([tensor, { last, first, changed }]) =>
-    plan.isIntermediate(tensor) && tensor.dtype === "f32" && tensor.shape.length === 2 &&
-    sizeLimit(tensor.shape[1]!) % 4 === 0 && tensor.capacity >= SMALLEST && !changed &&
+    plan.isIntermediate(tensor) && tensor.dtype === "f32" && tensor.shape.length >= 2 &&
+    rowOf(tensor) % 4 === 0 && tensor.capacity >= SMALLEST && !changed &&
     last >= 0 && first - last >= SHORTEST_REST
   );
   const after = Map.groupBy(saved, ([, { last }]) => last);
@@ -52,12 +52,18 @@ export function saveInHalf(plan: Plan, forward: number): Tensor[] {
     }
     plan.commands.push(index < forward ? command : rebound(command, restored));
     for (const [tensor] of after.get(index) ?? []) {
-      const width = sizeLimit(tensor.shape[1]!);
+      const width = rowOf(tensor);
+      const matrix = tensor.view([tensor.shape[0]!, width]);
       const name = `${tensor.name}.saved`;
-      halves.set(tensor, columnsToHalf(plan, tensor, { first: 0, width }, { name }));
+      halves.set(tensor, columnsToHalf(plan, matrix, { first: 0, width }, { name }));
     }
   }
   return saved.map(([tensor]) => tensor);
+}
+
+/** Numbers in a row. */
+function rowOf({ shape }: Tensor): number {
+  return shape.slice(1).reduce<number>((n, size) => n * sizeLimit(size), 1);
 }
 
 function usesOf(commands: readonly Command[], forward: number): Map<Tensor, Uses> {
