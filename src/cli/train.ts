@@ -11,11 +11,9 @@ import { describeObjective } from "../rl/describe_objective.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { Trainer } from "../rl/trainer.ts";
-import { readRunMetrics, type RunConfig, RunDirectory } from "../run/run_directory.ts";
+import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
-import { restoreTrainer, saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
-import { changedOptions } from "../run/trainer_state.ts";
-import { VERSION } from "../run/version.ts";
+import { saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
 import { asUsageError, parseFlags } from "./args.ts";
 import { evaluationBefore } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
@@ -26,11 +24,11 @@ import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
+import { openRun } from "./run_folder.ts";
 import { dim, short, wrap } from "./style.ts";
 import { formatSummary } from "./summary.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
-import { RUNS } from "./runs.ts";
 import {
   type NewRun,
   type ResumedRun,
@@ -200,62 +198,6 @@ async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Tra
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
-}
-
-/** Opens the run's folder; a resumed run gets its checkpoint back first. */
-async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDirectory> {
-  const options = { completionsPerStep: settings.logCompletions };
-  if (settings.kind === "new") {
-    const config = runConfig(trainer, settings, {
-      source: describeSource(settings),
-      started: new Date().toISOString(),
-    });
-    return settings.out === undefined
-      ? await RunDirectory.createNext(RUNS, settings.task.name, config, options)
-      : await RunDirectory.create(settings.out, config, options);
-  }
-  const { dir, lock, state } = settings;
-  await restoreTrainer(settings.checkpoint, trainer);
-  const { source = null, started = null, resumed } = settings.config;
-  const now = {
-    step: state.completedSteps,
-    at: new Date().toISOString(),
-    changed: changedOptions(state, settings.options),
-  };
-  const config = runConfig(trainer, settings, {
-    source,
-    started,
-    resumed: [...Array.isArray(resumed) ? resumed : [], now],
-  });
-  return await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
-}
-
-function runConfig(
-  { options, policy }: Trainer,
-  { task, taskFiles, saveSteps, logCompletions }: TrainSettings,
-  more: Record<string, unknown>,
-): RunConfig {
-  return {
-    task: task.name,
-    ...(Object.keys(taskFiles).length > 0 ? { taskFiles } : {}),
-    seed: options.seed,
-    options,
-    dtype: policy.dtype,
-    policy: policy.config,
-    saveSteps,
-    logCompletions,
-    ...more,
-    adapter: policy.gpu.adapter,
-    ...(Object.keys(policy.gpu.kernels).length > 0 ? { kernels: policy.gpu.kernels } : {}),
-    versions: { deltal: VERSION, ...Deno.version },
-  };
-}
-
-function describeSource({ source }: NewRun): unknown {
-  if (source.kind === "folder") return source;
-  if (source.kind === "random") return { kind: source.kind, seed: source.seed };
-  const { task, ...recipe } = source.recipe;
-  return { kind: source.kind, recipe: { task: task.name, ...recipe } };
 }
 
 /** The loop of a session: evaluate, step by step, evaluate, sum up. */

@@ -1,0 +1,69 @@
+/**
+ * The folder of a run, and what its config.json says.
+ *
+ * @module
+ */
+
+import type { Trainer } from "../rl/trainer.ts";
+import { type RunConfig, RunDirectory } from "../run/run_directory.ts";
+import { restoreTrainer } from "../run/trainer_checkpoint.ts";
+import { changedOptions } from "../run/trainer_state.ts";
+import { VERSION } from "../run/version.ts";
+import { RUNS } from "./runs.ts";
+import type { NewRun, TrainSettings } from "./train_settings.ts";
+
+/** Opens the run's folder; a resumed run gets its checkpoint back first. */
+export async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDirectory> {
+  const options = { completionsPerStep: settings.logCompletions };
+  if (settings.kind === "new") {
+    const config = runConfig(trainer, settings, {
+      source: describeSource(settings),
+      started: new Date().toISOString(),
+    });
+    return settings.out === undefined
+      ? await RunDirectory.createNext(RUNS, settings.task.name, config, options)
+      : await RunDirectory.create(settings.out, config, options);
+  }
+  const { dir, lock, state } = settings;
+  await restoreTrainer(settings.checkpoint, trainer);
+  const { source = null, started = null, resumed } = settings.config;
+  const now = {
+    step: state.completedSteps,
+    at: new Date().toISOString(),
+    changed: changedOptions(state, settings.options),
+  };
+  const config = runConfig(trainer, settings, {
+    source,
+    started,
+    resumed: [...Array.isArray(resumed) ? resumed : [], now],
+  });
+  return await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
+}
+
+function runConfig(
+  { options, policy }: Trainer,
+  { task, taskFiles, saveSteps, logCompletions }: TrainSettings,
+  more: Record<string, unknown>,
+): RunConfig {
+  return {
+    task: task.name,
+    ...(Object.keys(taskFiles).length > 0 ? { taskFiles } : {}),
+    seed: options.seed,
+    options,
+    dtype: policy.dtype,
+    policy: policy.config,
+    saveSteps,
+    logCompletions,
+    ...more,
+    adapter: policy.gpu.adapter,
+    ...(Object.keys(policy.gpu.kernels).length > 0 ? { kernels: policy.gpu.kernels } : {}),
+    versions: { deltal: VERSION, ...Deno.version },
+  };
+}
+
+function describeSource({ source }: NewRun): unknown {
+  if (source.kind === "folder") return source;
+  if (source.kind === "random") return { kind: source.kind, seed: source.seed };
+  const { task, ...recipe } = source.recipe;
+  return { kind: source.kind, recipe: { task: task.name, ...recipe } };
+}

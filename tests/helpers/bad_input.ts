@@ -1,0 +1,29 @@
+/** What tests of bad input share. */
+
+import { join } from "node:path";
+import { digestFile } from "../../src/run/fingerprint.ts";
+
+/** Flags of a run of a second. */
+export const TINY: readonly string[] = [
+  "--hidden-size=16",
+  "--num-hidden-layers=1",
+  "--num-attention-heads=2",
+  "--prompts-per-step=2",
+  "--num-generations=4",
+  "--eval-prompts=2",
+  "--num-generations-eval=2",
+  "--warm-start-steps=0",
+  "--max-steps=2",
+  "--quiet",
+];
+
+/** Digests of everything in a folder, by path. */
+export async function contentsOf(dir: string, prefix = ""): Promise<Record<string, string>> {
+  const contents: Record<string, string> = {};
+  for (const { name, isDirectory } of Deno.readDirSync(dir)) {
+    const path = join(dir, name);
+    if (isDirectory) Object.assign(contents, await contentsOf(path, `${prefix}${name}/`));
+    else contents[prefix + name] = await digestFile(path);
+  }
+  return contents;
+}
