@@ -1,5 +1,5 @@
 // out[M, N] = a[M, K] · b[K, N]: the gradient of a linear layer's input, with b its weight. For devices with subgroups of
-// at least 8 lanes; rows.wgsl, eight_*.wgsl, weights_*.wgsl, and nn_out.wgsl or nn_gates.wgsl are appended. K is a multiple
+// at least 8 lanes; rows.wgsl, eight_*.wgsl, weights_*.wgsl, and eight_out.wgsl or nn_gates.wgsl are appended. K is a multiple
 // of 4, N of 8, M is arbitrary.
 // rows<R>: one workgroup per tile of R x 64 outputs, eight columns to a lane.
 

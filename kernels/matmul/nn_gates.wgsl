@@ -1,5 +1,5 @@
 // What nn does with eight columns of a row of the product, if it is the gradient dy[M, N] of y = silu(gate) * up: out[M, 2N]
-// becomes that of the gates, to the left, and of the ups. pairs[M, N, 2] is what feed_forward kept. nn_out is the other way.
+// becomes that of the gates, to the left, and of the ups. pairs[M, N, 2] is what feed_forward kept. eight_out is the other way.
 //   dup = dy * silu(g);  dgate = dy * up * s * (1 + g * (1 - s)), with s = 1 / (1 + exp(-g))
 
 @group(0) @binding(4) var<storage, read> pairs: array<Eight>;

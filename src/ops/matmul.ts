@@ -6,10 +6,11 @@
 
 import biasGradient from "../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
 import eightF32 from "../../kernels/matmul/eight_f32.wgsl" with { type: "text" };
+import eightOut from "../../kernels/matmul/eight_out.wgsl" with { type: "text" };
 import nn from "../../kernels/matmul/nn.wgsl" with { type: "text" };
 import nnGates from "../../kernels/matmul/nn_gates.wgsl" with { type: "text" };
-import nnOut from "../../kernels/matmul/nn_out.wgsl" with { type: "text" };
 import nt from "../../kernels/matmul/nt.wgsl" with { type: "text" };
+import ntEight from "../../kernels/matmul/nt_eight.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul/plain.wgsl" with { type: "text" };
 import rows from "../../kernels/matmul/rows.wgsl" with { type: "text" };
 import strided from "../../kernels/matmul/strided.wgsl" with { type: "text" };
@@ -57,7 +58,13 @@ function source(
     case "strided":
       return withStored({ name, code: `${strided}\n${rows}`, entryPoint }, b);
     default: {
-      const main = { nn: `${nn}\n${nnOut}`, nn_gates: `${nn}\n${nnGates}`, nt, tn }[file];
+      const main = {
+        nn: `${nn}\n${eightOut}`,
+        nn_gates: `${nn}\n${nnGates}`,
+        nt,
+        nt_eight: `${ntEight}\n${eightOut}`,
+        tn,
+      }[file];
       const code = `${main}\n${laneSnippets(adapter, b)}`;
       return { name: b.dtype === "f16" ? `${name}_f16` : name, code, entryPoint };
     }

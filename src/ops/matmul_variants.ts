@@ -31,7 +31,7 @@ export interface ProductSize {
 /** A kernel file and entry point, and the outputs that one workgroup computes. */
 export interface Variant {
   /** File below `kernels/matmul/`. */
-  readonly file: "nt" | "nn" | "tn" | "strided" | "tiled" | "plain";
+  readonly file: "nt" | "nt_eight" | "nn" | "tn" | "strided" | "tiled" | "plain";
   /** Entry point. */
   readonly entryPoint: string;
   /** Rows of out per workgroup. */
@@ -48,30 +48,38 @@ interface LaneKernel {
   readonly tileColumns: number;
   /** Time of one tile by its rows: CPU time on Mesa's llvmpipe with 8 lanes. Only ratios matter. */
   readonly tileCost: Readonly<Record<number, number>>;
-  /** Whether the sizes suit its loads of eight values. */
+  /** Whether the sizes suit its loads of eight values, and are what it is good at. */
   readonly fits: (size: ProductSize) => boolean;
 }
 
-const LANE_KERNELS: Readonly<Record<Layout, LaneKernel | undefined>> = {
-  nt: {
+/** The first that fits is taken. */
+const LANE_KERNELS: Readonly<Record<Layout, readonly LaneKernel[]>> = {
+  nt: [{
+    file: "nt_eight",
+    tileColumns: 64,
+    tileCost: { 8: 0.39, 16: 0.64 },
+    fits: (size) =>
+      size.innerAlignment === 8 && size.columnsAlignment === 8 &&
+      size.inner <= 128 && size.columns >= 128,
+  }, {
     file: "nt",
     tileColumns: 32,
     tileCost: { 8: 0.31, 16: 0.48, 32: 0.83 },
     fits: (size) => size.innerAlignment === 8 && size.columnsAlignment >= 4,
-  },
-  nn: {
+  }],
+  nn: [{
     file: "nn",
     tileColumns: 64,
     tileCost: { 8: 0.31, 16: 0.46, 32: 0.77 },
     fits: (size) => size.innerAlignment >= 4 && size.columnsAlignment === 8,
-  },
-  tn: {
+  }],
+  tn: [{
     file: "tn",
     tileColumns: 64,
     tileCost: { 32: 0.8 },
     fits: (size) => size.rowsAlignment === 8 && size.columnsAlignment === 8,
-  },
-  tt: undefined,
+  }],
+  tt: [],
 };
 
 const STRIDED: LaneKernel = {
@@ -146,10 +154,11 @@ export function variantsOf(
     for (const edge of TILED_EDGES) others.push(...splitVariants(tiled(edge), layout, size));
     if (layout !== "tn") others.push(PLAIN);
   } else if (file !== "plain") {
-    const { tileColumns, tileCost } = laneKernel(layout, size);
-    for (const tileRows of Object.keys(tileCost).map(Number)) {
-      const variant = { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
-      others.push(...(file === "tn" ? splitVariants(variant, layout, size) : [variant]));
+    for (const { file, tileColumns, tileCost } of laneKernels(layout, size)) {
+      for (const tileRows of Object.keys(tileCost).map(Number)) {
+        const variant = { file, entryPoint: `rows${tileRows}`, tileRows, tileColumns };
+        others.push(...(file === "tn" ? splitVariants(variant, layout, size) : [variant]));
+      }
     }
   }
   const name = variantName(builtIn);
@@ -169,13 +178,13 @@ function splitVariants(variant: Variant, layout: Layout, size: ProductSize): Var
   return [variant, ...steps.map((splitInner) => ({ ...variant, splitInner }))];
 }
 
-function laneKernel(layout: Layout, size: ProductSize): LaneKernel {
-  const aligned = LANE_KERNELS[layout];
-  return aligned?.fits(size) ? aligned : STRIDED;
+function laneKernels(layout: Layout, size: ProductSize): readonly LaneKernel[] {
+  const fitting = LANE_KERNELS[layout].filter(({ fits }) => fits(size));
+  return fitting.length > 0 ? fitting : [STRIDED];
 }
 
 function laneVariant(layout: Layout, size: ProductSize): Variant {
-  const { file, tileColumns, tileCost } = laneKernel(layout, size);
+  const { file, tileColumns, tileCost } = laneKernels(layout, size)[0]!;
   let best = Infinity;
   let tileRows = 0;
   for (const [rows, cost] of Object.entries(tileCost)) {

@@ -45,6 +45,9 @@ const SIZES: readonly (readonly [m: number, n: number, k: number])[] = [
   [100, 132, 68],
   [257, 96, 4],
   [257, 260, 36],
+  [1, 128, 8],
+  [9, 136, 128],
+  [65, 200, 24],
   [1, 1, 1000],
 ];
 
@@ -105,7 +108,9 @@ Deno.test("matmul() of many tiles matches float64", async (t) => {
 
 Deno.test("linear() with a bias matches float64, forward and gradients", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    for (const [m, n, k] of [[1, 3, 4], [5, 8, 4], [40, 72, 64], [257, 36, 20]] as const) {
+    for (
+      const [m, n, k] of [[1, 3, 4], [5, 8, 4], [40, 72, 64], [257, 36, 20], [19, 136, 16]] as const
+    ) {
       await checkOp(gpu, `${m} x ${n} x ${k}`, {
         inputs: {
           x: { shape: [m, k], data: randomArray(1, m * k) },
@@ -221,7 +226,7 @@ Deno.test("linear() follows the current number of rows and adds to the parameter
 
 Deno.test("a row's result does not depend on how many rows there are, to the bit", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    const [n, k] = [96, 128];
+    const [n, k] = [136, 128];
     const values = randomArray(1, 600 * k);
     const seeds = randomArray(5, 600 * n);
     const results: Record<string, number[]>[] = [];

@@ -1,4 +1,4 @@
-// What nn does with eight columns of a row of the product: they are out. nn_gates is the other way.
+// What nn and nt_eight do with eight columns of a row of the product: they are out. nn_gates is the other way for nn.
 
 override ACCUMULATE: bool = false;   // add to out
 
