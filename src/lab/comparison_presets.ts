@@ -46,7 +46,6 @@ const MAZE_SMALL: Cell = {
   ...COUNTDOWN,
   task: "maze-small",
   maxCompletionLength: longest("maze-small"),
-  learningRate: 5e-4,
   targetReward: 0.6,
 };
 

@@ -257,7 +257,7 @@ export function mazeSmall(): SymbolicTask<MazeProblem> {
         tieWordEmbeddings: false,
       },
       warmStart: { steps: 1000, batchSize: 64, learningRate: 3e-3 },
-      rl: { maxSteps: 80, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
+      rl: { maxSteps: 80, promptsPerStep: 32, numGenerations: 16, learningRate: 3e-4 },
     },
   };
 }
