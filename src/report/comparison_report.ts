@@ -27,7 +27,8 @@ const WINDOW = 5;
 
 /** The page of a comparison's finished runs. */
 export async function comparisonPage(dir: string, runs: readonly RunRecord[]): Promise<Page> {
-  const tables = comparisonTables(runs);
+  // What was studied most comes first.
+  const tables = comparisonTables(runs).toSorted((a, b) => b.rows.length - a.rows.length);
   const sections: Section[] = [{
     title: "In short",
     body: comparisonOverview(tables)
