@@ -38,10 +38,22 @@ export function evaluationTable(
   numGenerations: number,
 ): string[] {
   const n = numGenerations;
+  const figure = ({ figures }: EvaluationColumn, name: string) =>
+    figures?.[`eval/${task.name}/${name}`];
+  // Rewards that add up to more than 1, or cost something, are no shares.
+  const shares = columns.every((column) =>
+    [`mean@${n}`, "greedy"].every((name) => {
+      const value = figure(column, name) ?? 0;
+      return value >= 0 && value <= 1;
+    })
+  );
+  const [accuracy, show] = shares
+    ? ["accuracy", percent]
+    : ["reward", (value: number) => value.toFixed(3)];
   const rows: [label: string, name: string, show: (value: number) => string][] = [
-    [`accuracy (mean@${n})`, `mean@${n}`, percent],
+    [`${accuracy} (mean@${n})`, `mean@${n}`, show],
     [`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent],
-    ["greedy accuracy", "greedy", percent],
+    [`greedy ${accuracy}`, "greedy", show],
     ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],
     ["cut off by the limit", "response_length/clip_ratio", percent],
   ];
@@ -53,8 +65,8 @@ export function evaluationTable(
     ...rows.map(([label, name, show]) =>
       line(
         label,
-        columns.map(({ figures }) => {
-          const value = figures?.[`eval/${task.name}/${name}`];
+        columns.map((column) => {
+          const value = figure(column, name);
           return value === undefined ? "–" : show(value);
         }),
       )

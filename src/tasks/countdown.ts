@@ -178,7 +178,7 @@ export function countdown(options: CountdownOptions = {}): SymbolicTask<Countdow
         intermediateSize: 176,
       },
       warmStart: { steps: 500, batchSize: 128, learningRate: 3e-3 },
-      rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 3e-4 },
+      rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 1.5e-4 },
     },
 
     problem(split: Split, seed: number, index: number) {
