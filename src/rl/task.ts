@@ -49,7 +49,7 @@ export interface WarmStartSettings {
   readonly learningRate: number;
   /**
    * Standard deviation of the first embeddings. Default: that of the other matrices. With a head of its own
-   * (`tieWordEmbeddings` false), 1 teaches a small vocabulary several times sooner, and a large one later.
+   * (`tieWordEmbeddings` false), 1 suits a vocabulary of a few symbols, as parity has.
    */
   readonly embeddingStd?: number;
 }
