@@ -83,7 +83,7 @@ export {
   type PlanOptions,
 } from "./src/gpu/plan.ts";
 export { type ProfileEntry, Profiler } from "./src/gpu/profile.ts";
-export { Random } from "./src/gpu/random.ts";
+export { Random } from "./src/random/random.ts";
 export {
   type HostArray,
   locateNonFinite,
@@ -187,12 +187,12 @@ export {
   SafetensorsFile,
   type SafetensorsTensor,
   writeSafetensors,
-} from "./src/model/safetensors.ts";
+} from "./src/files/safetensors.ts";
 export {
   type SafetensorsDtype,
   type SafetensorsInfo,
   type SafetensorsSpec,
-} from "./src/model/safetensors_header.ts";
+} from "./src/files/safetensors_header.ts";
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 export { type Attend, decoder, encode, head, headsOf } from "./src/model/transformer.ts";
 export type { AttentionHeads } from "./src/model/transformer.ts";
@@ -217,12 +217,12 @@ export { type Preset, type PresetOptions, presetOptions, PRESETS } from "./src/r
 export { describeMemory, type MemoryPlan, planMemory, requireMemory } from "./src/rl/memory.ts";
 export { describeObjective } from "./src/rl/describe_objective.ts";
 export { Reference, type ReferenceOptions } from "./src/rl/reference.ts";
-export { type SoftOverlongOptions, softOverlongPunishment } from "./src/rl/overlong.ts";
+export { type SoftOverlongOptions, softOverlongPunishment } from "./src/objective/overlong.ts";
 export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl/warm_start.ts";
 export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
 export { type SampleSummary } from "./src/rl/sample_summary.ts";
-export { passAtK } from "./src/rl/pass_at_k.ts";
-export { monotonicityScore } from "./src/rl/monotonicity.ts";
+export { passAtK } from "./src/objective/pass_at_k.ts";
+export { monotonicityScore } from "./src/lab/monotonicity.ts";
 export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
 export {
   type PolicyGradient,
@@ -237,21 +237,21 @@ export {
   type AdvantageOptions,
   groupAdvantages,
   type RewardScale,
-} from "./src/rl/advantage.ts";
+} from "./src/objective/advantage.ts";
 export {
   lengthWeights,
   type LossAggregation,
   type LossScope,
   type LossWeightOptions,
   lossWeights,
-} from "./src/rl/aggregation.ts";
+} from "./src/objective/aggregation.ts";
 export {
   effectiveSampleSize,
   type EstimatorStatistics,
   estimatorStatistics,
-} from "./src/rl/estimator_statistics.ts";
-export { type IndexRange } from "./src/rl/groups.ts";
-export { type KlEstimate, klEstimate, type KlEstimator } from "./src/rl/kl.ts";
+} from "./src/objective/estimator_statistics.ts";
+export { type IndexRange } from "./src/objective/groups.ts";
+export { type KlEstimate, klEstimate, type KlEstimator } from "./src/objective/kl.ts";
 export {
   type ClipKind,
   type PolicyLoss,
@@ -262,7 +262,7 @@ export {
   responsePolicyLoss,
   type TokenLoss,
   tokenPolicyLoss,
-} from "./src/rl/policy_loss.ts";
+} from "./src/objective/surrogate.ts";
 
 // Tasks.
 export type {
@@ -277,29 +277,29 @@ export type {
   TaskDefaults,
   Verdict,
   WarmStartSettings,
-} from "./src/rl/task.ts";
-export { type DefinedTask, defineTask, type TaskDefinition } from "./src/rl/define_task.ts";
+} from "./src/task/task.ts";
+export { type DefinedTask, defineTask, type TaskDefinition } from "./src/task/define_task.ts";
 export {
   jsonlDataset,
   type JsonlOptions,
   type JsonlRow,
   type Prompt,
   type PromptRow,
-} from "./src/rl/dataset.ts";
-export { type PromptDefinition, type PromptFunction } from "./src/rl/prompt_source.ts";
+} from "./src/task/dataset.ts";
+export { type PromptDefinition, type PromptFunction } from "./src/task/prompt_source.ts";
 export {
   type Reward,
   type RewardDefinition,
   type RewardFunction,
   type Sample,
-} from "./src/rl/reward_functions.ts";
+} from "./src/task/reward_functions.ts";
 export {
   type ChatMessage,
   type DecodeOptions,
   type EncodeOptions,
   symbolTokenizer,
   type Tokenizer,
-} from "./src/rl/tokenizer.ts";
+} from "./src/task/tokenizer.ts";
 export {
   chainSum,
   type ChainSumOptions,

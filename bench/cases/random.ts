@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 
 /** `n` numbers uniform on [-1, 1), float32. */
 export function uniform(seed: number, n: number): Float32Array<ArrayBuffer> {

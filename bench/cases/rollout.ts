@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { Generator } from "../../src/model/generate.ts";
 import { Policy } from "../../src/model/policy.ts";
 import type { BenchPolicy } from "./policies.ts";

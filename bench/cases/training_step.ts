@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
@@ -12,7 +12,7 @@ import { groupCost, type PromptGroup } from "../../src/model/packing.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { Learner } from "../../src/rl/learner.ts";
-import { policyLossSettings } from "../../src/rl/policy_loss.ts";
+import { policyLossSettings } from "../../src/objective/surrogate.ts";
 import type { BenchPolicy } from "./policies.ts";
 import { tokenIds } from "./random.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { COUNTDOWN, ONE_MILLION, PARITY, TEN_MILLION, TINY_GPT } from "./policies.ts";
 import type { BenchPolicy } from "./policies.ts";
 import type { RolloutWork } from "./rollout.ts";

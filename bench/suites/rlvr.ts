@@ -5,10 +5,10 @@
  */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { countParameters, type PolicyConfig, resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { median } from "../harness/measure.ts";
 import { type Cell, table } from "../harness/table.ts";

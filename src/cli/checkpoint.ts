@@ -5,8 +5,8 @@
  */
 
 import { join } from "node:path";
-import { fileExists, readJsonObject } from "../model/json_file.ts";
-import type { Task } from "../rl/task.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
+import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { MetricsRecord } from "../run/metrics_log.ts";
 import { percent } from "./style.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { fileExists } from "../model/json_file.ts";
+import { fileExists } from "../files/json_file.ts";
 import { resolveTrainOptions } from "../rl/train_options.ts";
 import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";

@@ -6,11 +6,11 @@
 
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { fileExists } from "../model/json_file.ts";
-import { readJsonLines } from "../rl/dataset.ts";
-import { checkTask } from "../rl/check_task.ts";
-import type { Task } from "../rl/task.ts";
-import type { Tokenizer } from "../rl/tokenizer.ts";
+import { fileExists } from "../files/json_file.ts";
+import { readJsonLines } from "../task/dataset.ts";
+import { checkTask } from "../task/check_task.ts";
+import type { Task } from "../task/task.ts";
+import type { Tokenizer } from "../task/tokenizer.ts";
 import { taskFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import { type Flag, nearest, textFlag, UsageError } from "./args.ts";

@@ -9,7 +9,7 @@ import type { PolicyConfig } from "../model/config.ts";
 import type { PolicyStorageOptions } from "../model/policy.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 
 /**

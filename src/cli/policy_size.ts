@@ -5,7 +5,7 @@
  */
 
 import { type PolicyConfig, resolveConfig } from "../model/config.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import { asUsageError, type FlagValues } from "./args.ts";
 import { SIZE_FLAGS } from "./train_flags.ts";
 

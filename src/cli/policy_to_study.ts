@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { FlagValues } from "./args.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";

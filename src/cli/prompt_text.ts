@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { DefinedTask } from "../rl/define_task.ts";
-import type { Task } from "../rl/task.ts";
+import type { DefinedTask } from "../task/define_task.ts";
+import type { Task } from "../task/task.ts";
 import { UsageError } from "./args.ts";
 
 /**

@@ -6,9 +6,9 @@
 
 import type { FinishedSequence } from "../model/generate.ts";
 import { Policy } from "../model/policy.ts";
-import { judge } from "../rl/judge.ts";
-import { drawProblem } from "../rl/problems.ts";
-import { eosTokenIdsOf, type Problem, type Task } from "../rl/task.ts";
+import { judge } from "../task/judge.ts";
+import { drawProblem } from "../task/problems.ts";
+import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";

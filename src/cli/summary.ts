@@ -6,7 +6,7 @@
 
 import type { Evaluation } from "../rl/evaluation.ts";
 import { lossCancels } from "../rl/loss_value.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
 import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { fileExists, isJsonObject } from "../model/json_file.ts";
+import { fileExists, isJsonObject } from "../files/json_file.ts";
 import { digestFile } from "../run/fingerprint.ts";
 import { isModule } from "./find_task.ts";
 

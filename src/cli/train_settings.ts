@@ -8,13 +8,13 @@ import { join } from "node:path";
 import type { KernelChoices } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import type { StoredDType } from "../model/parameters.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import {
   type ResolvedTrainOptions,
   resolveTrainOptions,
   type TrainOptions,
 } from "../rl/train_options.ts";
-import { recoverDirectory } from "../run/atomic.ts";
+import { recoverDirectory } from "../files/atomic_directory.ts";
 import {
   checkpointOf,
   latestRun,

@@ -10,7 +10,7 @@ import { type TunedOperation, tuneOperation } from "../lab/kernel_tuning.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { PolicyStorageOptions } from "../model/policy.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import { type ResolvedTrainOptions, resolveTrainOptions } from "../rl/train_options.ts";
 import { writeTuned } from "../run/tuned_kernels.ts";
 import { asUsageError, type FlagValues, parseFlags, switchFlag } from "./args.ts";

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import { WarmStart } from "../rl/warm_start.ts";
-import { recoverDirectory } from "../run/atomic.ts";
+import { recoverDirectory } from "../files/atomic_directory.ts";
 import {
   hasWarmStart,
   saveWarmStart,

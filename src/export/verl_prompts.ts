@@ -5,10 +5,10 @@
  */
 
 import { parquetWriteBuffer, type SchemaElement } from "hyparquet-writer";
-import type { Prompt, PromptRow } from "../rl/dataset.ts";
-import type { DefinedTask } from "../rl/define_task.ts";
-import type { Split } from "../rl/task.ts";
-import type { ChatMessage } from "../rl/tokenizer.ts";
+import type { Prompt, PromptRow } from "../task/dataset.ts";
+import type { DefinedTask } from "../task/define_task.ts";
+import type { Split } from "../task/task.ts";
+import type { ChatMessage } from "../task/tokenizer.ts";
 
 /** Prompts of one split. */
 export interface VerlPrompts {

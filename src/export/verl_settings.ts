@@ -6,7 +6,7 @@
  * @module
  */
 
-import { policyLossSettings } from "../rl/policy_loss.ts";
+import { policyLossSettings } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 
 /** What `deltal_verl.json` tells the Python side. */

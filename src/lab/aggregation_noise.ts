@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Random } from "../gpu/random.ts";
+import { Random } from "../random/random.ts";
 import {
   type AggregationRule,
   aggregationRules,

@@ -1,5 +1,5 @@
 /**
- * The aggregation rules of `src/rl/aggregation.ts` split into what depends on a response and what depends on its batch,
+ * The aggregation rules of `src/objective/aggregation.ts` split into what depends on a response and what depends on its batch,
  * so that one pass over a pool of gradients serves all batches.
  *
  * @module

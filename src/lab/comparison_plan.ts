@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PolicySize } from "../rl/task.ts";
+import type { PolicySize } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { taskByName } from "../tasks/mod.ts";
 

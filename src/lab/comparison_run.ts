@@ -5,15 +5,15 @@
  */
 
 import { join } from "node:path";
-import { fileExists, readJsonObject } from "../model/json_file.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
 import { harmonicMean } from "./statistics.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { rollOut } from "../rl/rollout.ts";
-import { eosTokenIdsOf, type Task } from "../rl/task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { type CompletionRecord, type StepReport, Trainer } from "../rl/trainer.ts";
-import { writeFileAtomic } from "../run/atomic.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { digest } from "../run/fingerprint.ts";
 import type { RunSpec } from "./comparison_plan.ts";
 import type { Provenance } from "./provenance.ts";

@@ -6,7 +6,7 @@
 
 import { ARMS, cellName, REFERENCE_ARM } from "./comparison_plan.ts";
 import type { RunRecord } from "./comparison_run.ts";
-import { monotonicityScore } from "../rl/monotonicity.ts";
+import { monotonicityScore } from "./monotonicity.ts";
 import { type Interval, mean, median, studentInterval } from "./statistics.ts";
 
 /** A figure of one run. */

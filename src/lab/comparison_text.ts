@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { writeFileAtomic } from "../run/atomic.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import type { PresetName } from "./comparison_presets.ts";
 import type { RunRecord } from "./comparison_run.ts";
 import { cellText, withEnds } from "./comparison_cells.ts";

@@ -9,11 +9,11 @@ import { Readback, submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul.ts";
-import { groupAdvantages } from "../rl/advantage.ts";
+import { groupAdvantages } from "../objective/advantage.ts";
 import { Learner } from "../rl/learner.ts";
-import { policyLossSettings } from "../rl/policy_loss.ts";
+import { policyLossSettings } from "../objective/surrogate.ts";
 import { type Rollout, rollOut } from "../rl/rollout.ts";
-import { eosTokenIdsOf, type Task } from "../rl/task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
 
 /** How to fill a {@linkcode GradientPool}. */
 export interface GradientPoolOptions {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Random } from "../gpu/random.ts";
+import { Random } from "../random/random.ts";
 import type { Gram } from "./gradient_pool.ts";
 import { type Interval, median, quantile } from "./statistics.ts";
 

@@ -7,7 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
 import { Policy, type PolicyStorageOptions } from "../model/policy.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import { Trainer } from "../rl/trainer.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { WarmStart, type WarmStartOptions } from "../rl/warm_start.ts";

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { writeFileAtomic } from "../run/atomic.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import type { RuleNoise } from "./aggregation_noise.ts";
 import { deltaLId } from "./aggregation_rules.ts";
 import { markdownTable } from "./markdown.ts";

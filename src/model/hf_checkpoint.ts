@@ -8,19 +8,19 @@
  */
 
 import { join } from "node:path";
-import { writeFileAtomic } from "./atomic_file.ts";
+import { writeFileAtomic } from "../files/atomic_file.ts";
 import { parameterShapes, type PolicyConfig, resolveConfig } from "./config.ts";
 import {
   encodeFloats,
   isFloatFormat,
   OVERFLOW_FROM,
   type StoredFloatFormat,
-} from "./float_formats.ts";
+} from "../files/float_formats.ts";
 import { configFromHuggingFace, configToHuggingFace, type TorchDtype } from "./hf_config.ts";
 import { listSome, openWeights, WEIGHTS } from "./hf_weights.ts";
-import { fileExists, readJsonObject } from "./json_file.ts";
-import { type SafetensorsFile, writeSafetensors } from "./safetensors.ts";
-import { elementCount } from "./safetensors_header.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
+import { type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
+import { elementCount } from "../files/safetensors_header.ts";
 
 /** A checkpoint folder open for reading. */
 export interface Checkpoint extends Disposable {

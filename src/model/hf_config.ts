@@ -8,7 +8,7 @@
  */
 
 import { type ModelType, type PolicyConfig, resolveConfig } from "./config.ts";
-import { isJsonObject } from "./json_file.ts";
+import { isJsonObject } from "../files/json_file.ts";
 
 /** A parsed config.json. */
 export type HuggingFaceConfig = Record<string, unknown>;

@@ -5,8 +5,8 @@
  */
 
 import { join } from "node:path";
-import { fileExists, isJsonObject, readJsonObject } from "./json_file.ts";
-import { SafetensorsFile } from "./safetensors.ts";
+import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
+import { SafetensorsFile } from "../files/safetensors.ts";
 
 /** Name of the file that holds all weights. */
 export const WEIGHTS = "model.safetensors";

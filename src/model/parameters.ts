@@ -11,7 +11,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Random } from "../gpu/random.ts";
+import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";

@@ -5,8 +5,8 @@
  */
 
 import { join } from "node:path";
-import { writeFileAtomic } from "./atomic_file.ts";
-import { fileExists } from "./json_file.ts";
+import { writeFileAtomic } from "../files/atomic_file.ts";
+import { fileExists } from "../files/json_file.ts";
 
 /** Files that tokenizers of the Llama and Qwen2 families are made of. */
 const NAMES = [

@@ -90,7 +90,7 @@ export interface GroupAdvantageOptions {
 /**
  * Advantage of every response, from the rewards of consecutive groups of G.
  *
- * The same numbers as `groupAdvantages` in `src/rl/advantage.ts`, where the formulas stand. Rewards must be finite, and
+ * The same numbers as `groupAdvantages` in `src/objective/advantage.ts`, where the formulas stand. Rewards must be finite, and
  * for `"maxRl"` not negative; that is for the caller to check.
  *
  * @param plan Where to record.

@@ -99,7 +99,7 @@ export interface LengthWeightOptions {
 /**
  * Weight x_b of every response of the batch, for loss = Σ_b x_b Σ_t ℓ_bt.
  *
- * The same numbers as `lossWeights` in `src/rl/aggregation.ts`, where the rules stand. Responses outside
+ * The same numbers as `lossWeights` in `src/objective/aggregation.ts`, where the rules stand. Responses outside
  * [start, end) and those of length 0 get weight 0.
  *
  * @param plan Where to record.

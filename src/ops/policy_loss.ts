@@ -160,7 +160,7 @@ export interface PolicyLossOptions {
  * Σ_b w_b Σ_t (ℓ_bt + beta · kl_bt - entropyCoef · H_bt), whose derivatives become the gradients of `logProbs` and
  * `entropies`.
  *
- * The surrogates are those of `PolicyLoss` in `src/rl/policy_loss.ts`; log-ratios are held to ±20 as in the published
+ * The surrogates are those of `PolicyLoss` in `src/objective/surrogate.ts`; log-ratios are held to ±20 as in the published
  * code of arXiv 2509.07558, with no gradient beyond.
  *
  * @param plan Where to record.

@@ -24,7 +24,7 @@ export interface ResponseKlInputs {
 }
 
 /**
- * Sum over each response's tokens of the estimates of KL(π ‖ π_ref), as `klEstimate` in `src/rl/kl.ts` defines them.
+ * Sum over each response's tokens of the estimates of KL(π ‖ π_ref), as `klEstimate` in `src/objective/kl.ts` defines them.
  *
  * @param plan Where to record.
  * @param inputs Log-probabilities and lengths.

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { fileExists } from "../model/json_file.ts";
+import { fileExists } from "../files/json_file.ts";
 import { type MetricsRecord, readMetrics } from "../run/metrics_log.ts";
 import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
 import { chart, type LinePoint, lines } from "./chart.ts";

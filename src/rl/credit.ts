@@ -9,7 +9,7 @@ import { Plan } from "../gpu/plan.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { groupAdvantage } from "../ops/group_advantage.ts";
 import { lengthWeight } from "../ops/length_weight.ts";
-import type { IndexRange } from "./groups.ts";
+import type { IndexRange } from "../objective/groups.ts";
 import type { ObjectiveOptions, ResolvedTrainOptions } from "./train_options.ts";
 
 /** The settings credit depends on. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { AdvantageEstimator, RewardScale } from "./advantage.ts";
-import { type PolicyLossSettings, policyLossSettings } from "./policy_loss.ts";
+import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
+import { type PolicyLossSettings, policyLossSettings } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /**

@@ -10,7 +10,7 @@ import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Generator } from "../model/generate.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
-import { eosTokenIdsOf, type Task } from "./task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /** What was sampled in a step, and what of it to train on. */

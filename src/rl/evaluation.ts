@@ -9,7 +9,7 @@ import { Policy } from "../model/policy.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
-import { eosTokenIdsOf, type Split, type Task } from "./task.ts";
+import { eosTokenIdsOf, type Split, type Task } from "../task/task.ts";
 
 /** What an evaluation found. */
 export interface Evaluation extends SampleSummary {

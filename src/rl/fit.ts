@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import type { Task } from "./task.ts";
+import type { Task } from "../task/task.ts";
 
 /**
  * Checks a policy's vocabulary and positions against a task.

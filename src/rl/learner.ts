@@ -18,8 +18,8 @@ import { encode, head } from "../model/transformer.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { policyLoss } from "../ops/policy_loss.ts";
 import { saveInHalf } from "../ops/saved_halves.ts";
-import type { KlEstimator } from "./kl.ts";
-import type { PolicyLossSettings } from "./policy_loss.ts";
+import type { KlEstimator } from "../objective/kl.ts";
+import type { PolicyLossSettings } from "../objective/surrogate.ts";
 
 /** What a {@linkcode Learner} minimises, besides advantages and weights. */
 export interface LearnerObjective extends PolicyLossSettings {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { policyLossSettings } from "./policy_loss.ts";
+import { policyLossSettings } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /**

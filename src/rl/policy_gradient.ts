@@ -9,7 +9,7 @@ import type { Policy } from "../model/policy.ts";
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
 import { Credit } from "./credit.ts";
 import { Learner } from "./learner.ts";
-import { policyLossSettings } from "./policy_loss.ts";
+import { policyLossSettings } from "../objective/surrogate.ts";
 import { type ObjectiveOptions, resolveObjective } from "./train_options.ts";
 
 /** Responses and their rewards; the G responses to a prompt stand side by side. */

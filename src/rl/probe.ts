@@ -7,7 +7,7 @@
 import type { Policy } from "../model/policy.ts";
 import { type EvaluationOptions, sampleTraining } from "./evaluation.ts";
 import type { SampleSummary } from "./sample_summary.ts";
-import type { Task } from "./task.ts";
+import type { Task } from "../task/task.ts";
 
 /**
  * What to expect.

@@ -15,7 +15,7 @@ import { encode, head } from "../model/transformer.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { responseKl } from "../ops/response_kl.ts";
 import { scatterItems } from "../ops/scatter_items.ts";
-import type { KlEstimator } from "./kl.ts";
+import type { KlEstimator } from "../objective/kl.ts";
 
 /** Options of {@linkcode Reference.create}. */
 export interface ReferenceOptions {

@@ -5,9 +5,9 @@
  */
 
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
-import { judge } from "./judge.ts";
-import { drawProblem } from "./problems.ts";
-import type { Problem, Split, Task } from "./task.ts";
+import { judge } from "../task/judge.ts";
+import { drawProblem } from "../task/problems.ts";
+import type { Problem, Split, Task } from "../task/task.ts";
 
 /** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
 export interface Rollout<M = unknown> extends Generated {

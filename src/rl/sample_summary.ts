@@ -4,7 +4,7 @@
  * @module
  */
 
-import { passAtK, passAtKSizes } from "./pass_at_k.ts";
+import { passAtK, passAtKSizes } from "../objective/pass_at_k.ts";
 import type { Rollout } from "./rollout.ts";
 
 /** Figures of N samples for each of some prompts. Accuracies are mean rewards; right means a reward of 1 or more. */

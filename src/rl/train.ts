@@ -6,7 +6,7 @@
 
 import type { Policy } from "../model/policy.ts";
 import type { Evaluation } from "./evaluation.ts";
-import type { Task } from "./task.ts";
+import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import { type StepReport, Trainer } from "./trainer.ts";
 

@@ -8,10 +8,18 @@
 
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
-import { ADVANTAGE_ESTIMATORS, type AdvantageEstimator, type RewardScale } from "./advantage.ts";
-import { LOSS_AGGREGATION_CODES, type LossAggregation, type LossScope } from "./aggregation.ts";
-import type { KlEstimator } from "./kl.ts";
-import { type PolicyLoss, policyLossSettings } from "./policy_loss.ts";
+import {
+  ADVANTAGE_ESTIMATORS,
+  type AdvantageEstimator,
+  type RewardScale,
+} from "../objective/advantage.ts";
+import {
+  LOSS_AGGREGATION_CODES,
+  type LossAggregation,
+  type LossScope,
+} from "../objective/aggregation.ts";
+import type { KlEstimator } from "../objective/kl.ts";
+import { type PolicyLoss, policyLossSettings } from "../objective/surrogate.ts";
 import { type Preset, presetOptions, PRESETS } from "./presets.ts";
 
 /** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */

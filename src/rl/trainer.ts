@@ -18,7 +18,7 @@ import { checkFit, microBatchTokens } from "./fit.ts";
 import { rolloutMetrics } from "./metrics.ts";
 import { Reference } from "./reference.ts";
 import type { Rollout } from "./rollout.ts";
-import type { Task } from "./task.ts";
+import type { Task } from "../task/task.ts";
 import {
   type ResolvedTrainOptions,
   resolveTrainOptions,

@@ -5,7 +5,7 @@
  */
 
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
-import { effectiveSampleSize } from "./estimator_statistics.ts";
+import { effectiveSampleSize } from "../objective/estimator_statistics.ts";
 
 /** Statistics over the optimizer steps of an update. */
 export class UpdateTotals {

@@ -15,9 +15,9 @@ import { learningRateAt } from "../optim/schedule.ts";
 import { POLICY_LOSS_STATS } from "../ops/policy_loss.ts";
 import { microBatchTokens } from "./fit.ts";
 import { Learner } from "./learner.ts";
-import { policyLossSettings } from "./policy_loss.ts";
-import { drawDemonstration } from "./problems.ts";
-import type { Task } from "./task.ts";
+import { policyLossSettings } from "../objective/surrogate.ts";
+import { drawDemonstration } from "../task/problems.ts";
+import type { Task } from "../task/task.ts";
 
 /** Settings of a warm start. */
 export interface WarmStartOptions {

@@ -3,8 +3,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { drawDemonstration, drawProblem } from "../rl/problems.ts";
-import type { Task } from "../rl/task.ts";
+import { drawDemonstration, drawProblem } from "../task/problems.ts";
+import type { Task } from "../task/task.ts";
 
 /** Problems and demonstrations that stand for a task. */
 const SAMPLES = 16;

@@ -3,11 +3,11 @@
  */
 
 import { join } from "node:path";
-import { fileExists, readJsonObject } from "../model/json_file.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/trainer.ts";
-import { writeFileAtomic } from "./atomic.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";
 import { TRAINER_STATE } from "./trainer_state.ts";

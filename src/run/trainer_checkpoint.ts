@@ -15,11 +15,11 @@ import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { listSome } from "../model/hf_weights.ts";
 import type { Parameters } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
-import { SafetensorsFile, writeSafetensors } from "../model/safetensors.ts";
+import { SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
-import { replaceDirectoryAtomic } from "./atomic.ts";
+import { replaceDirectoryAtomic } from "../files/atomic_directory.ts";
 import { taskFingerprint } from "./fingerprint.ts";
 import {
   checkDType,

@@ -3,11 +3,11 @@
  */
 
 import { join } from "node:path";
-import { fileExists, isJsonObject, readJsonObject } from "../model/json_file.ts";
+import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
-import type { Task } from "../rl/task.ts";
+import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
-import { writeFileAtomic } from "./atomic.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { digestFile, taskFingerprint } from "./fingerprint.ts";
 import { VERSION } from "./version.ts";
 

@@ -6,8 +6,8 @@
 
 import { join } from "node:path";
 import type { Gpu, KernelChoices } from "../gpu/device.ts";
-import { fileExists, isJsonObject, readJsonObject } from "../model/json_file.ts";
-import { writeFileAtomic } from "./atomic.ts";
+import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
+import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { VERSION } from "./version.ts";
 
 /** Kernels kept for a device. */

@@ -8,10 +8,10 @@
 import { join } from "node:path";
 import type { KernelChoices } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import { fileExists, readJsonObject } from "../model/json_file.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
-import type { Task } from "../rl/task.ts";
-import { replaceDirectoryAtomic, writeFileAtomic } from "./atomic.ts";
+import type { Task } from "../task/task.ts";
+import { replaceDirectoryAtomic, writeFileAtomic } from "../files/atomic_directory.ts";
 import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
 import { refuseExisting } from "./run_directory.ts";
 import { VERSION } from "./version.ts";

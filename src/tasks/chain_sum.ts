@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Random } from "../gpu/random.ts";
-import type { Split, SymbolicTask } from "../rl/task.ts";
+import type { Random } from "../random/random.ts";
+import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
 import { drawFrom, streamOf } from "./split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";

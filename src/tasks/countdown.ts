@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Random } from "../gpu/random.ts";
-import type { Split, SymbolicTask } from "../rl/task.ts";
+import type { Random } from "../random/random.ts";
+import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
 import { drawFrom, streamOf } from "./split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SymbolicTask } from "../rl/task.ts";
+import type { SymbolicTask } from "../task/task.ts";
 import { chainSum } from "./chain_sum.ts";
 import { countdown } from "./countdown.ts";
 import { maze, mazeSmall } from "./maze.ts";
@@ -14,7 +14,7 @@ export { chainSum, type ChainSumOptions, type ChainSumProblem } from "./chain_su
 export { countdown, type CountdownOptions, type CountdownProblem } from "./countdown.ts";
 export { maze, type MazeOptions, type MazeProblem, mazeSmall } from "./maze.ts";
 export { parity, type ParityOptions, type ParityProblem } from "./parity.ts";
-export type { SymbolicTask, Task } from "../rl/task.ts";
+export type { SymbolicTask, Task } from "../task/task.ts";
 
 const FACTORIES: ReadonlyMap<string, () => SymbolicTask> = new Map<string, () => SymbolicTask>([
   ["parity", parity],

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { Random, threefry2x32 } from "../gpu/random.ts";
-import type { Split } from "../rl/task.ts";
+import { Random, threefry2x32 } from "../random/random.ts";
+import type { Split } from "../task/task.ts";
 import { checkInteger } from "./knobs.ts";
 
 /** One in so many problems is kept for evaluation. */

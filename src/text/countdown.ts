@@ -4,11 +4,11 @@
  * @module
  */
 
-import { Random } from "../gpu/random.ts";
-import type { PromptRow } from "../rl/dataset.ts";
-import { type DefinedTask, defineTask } from "../rl/define_task.ts";
-import type { Split } from "../rl/task.ts";
-import type { Tokenizer } from "../rl/tokenizer.ts";
+import { Random } from "../random/random.ts";
+import type { PromptRow } from "../task/dataset.ts";
+import { type DefinedTask, defineTask } from "../task/define_task.ts";
+import type { Split } from "../task/task.ts";
+import type { Tokenizer } from "../task/tokenizer.ts";
 import { evaluateArithmetic } from "./arithmetic.ts";
 
 /** A problem: reach the target with the numbers. */

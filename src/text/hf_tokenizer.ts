@@ -6,8 +6,8 @@
 
 import { join } from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { fileExists, readJsonObject } from "../model/json_file.ts";
-import type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../rl/tokenizer.ts";
+import { fileExists, readJsonObject } from "../files/json_file.ts";
+import type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../task/tokenizer.ts";
 
 /** Options of {@linkcode loadTokenizer}. */
 export interface LoadTokenizerOptions {

@@ -45,6 +45,6 @@ export {
   type TextCountdownOptions,
 } from "./countdown.ts";
 export { loadTokenizer, type LoadTokenizerOptions } from "./hf_tokenizer.ts";
-export type { Prompt, PromptRow } from "../rl/dataset.ts";
-export type { DefinedTask } from "../rl/define_task.ts";
-export type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../rl/tokenizer.ts";
+export type { Prompt, PromptRow } from "../task/dataset.ts";
+export type { DefinedTask } from "../task/define_task.ts";
+export type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../task/tokenizer.ts";

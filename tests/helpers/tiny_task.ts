@@ -3,7 +3,7 @@
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { StoredDType } from "../../src/model/parameters.ts";
 import { Policy } from "../../src/model/policy.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 
 const LETTERS = ["a", "b", "c"];
 const CAPITALS = ["A", "B", "C"];

@@ -1,11 +1,11 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { aggregationNoise, type RuleNoise } from "../../src/lab/aggregation_noise.ts";
 import { aggregationRules, deltaLId } from "../../src/lab/aggregation_rules.ts";
 import type { Gram } from "../../src/lab/gradient_pool.ts";
 import { lengthBins, lengthProfile } from "../../src/lab/length_profile.ts";
 import { randomHalves } from "../../src/lab/prompt_products.ts";
-import { lossWeights } from "../../src/rl/aggregation.ts";
+import { lossWeights } from "../../src/objective/aggregation.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 
 /** Scalar products of vectors. */

@@ -3,9 +3,9 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { gram, sampleGradients } from "../../src/lab/gradient_pool.ts";
 import { varianceStudy } from "../../src/lab/variance_study.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { lossWeights } from "../../src/rl/aggregation.ts";
+import { lossWeights } from "../../src/objective/aggregation.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import { parity } from "../../src/tasks/mod.ts";
 
 /** Rewards that differ between nearly all responses, so that a policy without training has gradients. */

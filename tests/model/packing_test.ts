@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { groupCost, packGroups, type PromptGroup, splitGroups } from "../../src/model/packing.ts";
 
 /** Groups of random sizes; token ids tell where they came from. */

@@ -4,7 +4,11 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { groupAdvantage, type GroupAdvantageOptions } from "../../src/ops/group_advantage.ts";
-import { ADVANTAGE_ESTIMATORS, groupAdvantages, type RewardScale } from "../../src/rl/advantage.ts";
+import {
+  ADVANTAGE_ESTIMATORS,
+  groupAdvantages,
+  type RewardScale,
+} from "../../src/objective/advantage.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";

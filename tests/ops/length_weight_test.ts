@@ -4,7 +4,11 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { lengthWeight, type LengthWeightOptions } from "../../src/ops/length_weight.ts";
-import { type LossAggregation, type LossScope, lossWeights } from "../../src/rl/aggregation.ts";
+import {
+  type LossAggregation,
+  type LossScope,
+  lossWeights,
+} from "../../src/objective/aggregation.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";

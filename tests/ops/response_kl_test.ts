@@ -3,7 +3,7 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { responseKl } from "../../src/ops/response_kl.ts";
-import { klEstimate } from "../../src/rl/kl.ts";
+import { klEstimate } from "../../src/objective/kl.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { threefry2x32 } from "../../src/gpu/random.ts";
+import { threefry2x32 } from "../../src/random/random.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { withThreefry } from "../../src/ops/prelude.ts";

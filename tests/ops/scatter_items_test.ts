@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";

@@ -3,7 +3,7 @@ import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { hasSignal } from "../../src/rl/dynamic_sampling.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { type StepReport, Trainer } from "../../src/rl/trainer.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };

@@ -1,11 +1,11 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/device.ts";
 import { evaluate, sampleTraining } from "../../src/rl/evaluation.ts";
-import { monotonicityScore, rankCorrelation } from "../../src/rl/monotonicity.ts";
-import { passAtK, passAtKSizes } from "../../src/rl/pass_at_k.ts";
+import { monotonicityScore, rankCorrelation } from "../../src/lab/monotonicity.ts";
+import { passAtK, passAtKSizes } from "../../src/objective/pass_at_k.ts";
 import type { Rollout } from "../../src/rl/rollout.ts";
 import { quantile, summariseSamples } from "../../src/rl/sample_summary.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";

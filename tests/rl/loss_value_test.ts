@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { groupAdvantages } from "../../src/rl/advantage.ts";
-import { lossWeights } from "../../src/rl/aggregation.ts";
+import { groupAdvantages } from "../../src/objective/advantage.ts";
+import { lossWeights } from "../../src/objective/aggregation.ts";
 import { lossCancels } from "../../src/rl/loss_value.ts";
-import { policyLossSettings, responsePolicyLoss } from "../../src/rl/policy_loss.ts";
+import { policyLossSettings, responsePolicyLoss } from "../../src/objective/surrogate.ts";
 import {
   CHOICES,
   type ResolvedTrainOptions,

@@ -3,9 +3,9 @@ import { Gpu, openGpu } from "../../src/gpu/device.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
 import { countParameters, resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { defineTask } from "../../src/rl/define_task.ts";
+import { defineTask } from "../../src/task/define_task.ts";
 import { describeMemory, planMemory, requireMemory } from "../../src/rl/memory.ts";
-import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 

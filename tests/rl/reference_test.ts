@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { klEstimate } from "../../src/rl/kl.ts";
+import { klEstimate } from "../../src/objective/kl.ts";
 import { Reference } from "../../src/rl/reference.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { type StepReport, Trainer } from "../../src/rl/trainer.ts";

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import type { Policy } from "../../src/model/policy.ts";
-import { defineTask } from "../../src/rl/define_task.ts";
+import { defineTask } from "../../src/task/define_task.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
-import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { train, type TrainReport } from "../../src/rl/train.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";

@@ -5,7 +5,7 @@ import type { StoredDType } from "../../src/model/parameters.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
 import { type StepReport, Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";

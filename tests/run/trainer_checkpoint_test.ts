@@ -4,7 +4,7 @@ import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
 import type { StoredDType } from "../../src/model/parameters.ts";
 import { Policy } from "../../src/model/policy.ts";
-import type { Task } from "../../src/rl/task.ts";
+import type { Task } from "../../src/task/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { restoreTrainer, saveTrainerCheckpoint } from "../../src/run/trainer_checkpoint.ts";

@@ -7,7 +7,7 @@ import {
   assertNotEquals,
   assertThrows,
 } from "@std/assert";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import {
   chainSum,
   countdown,

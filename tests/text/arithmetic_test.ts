@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../../src/gpu/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { evaluateArithmetic } from "../../src/text/arithmetic.ts";
 
 Deno.test("evaluateArithmetic() has Python's grammar, precedence and values", () => {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { evaluateArithmetic } from "../../src/text/arithmetic.ts";
 import {
   countdownAnswer,

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { defineTask } from "../../src/rl/define_task.ts";
+import { defineTask } from "../../src/task/define_task.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
 import { train } from "../../src/rl/train.ts";
 import { countdownReward, textCountdown } from "../../src/text/countdown.ts";

@@ -5,7 +5,7 @@ import {
   recoverDirectory,
   replaceDirectoryAtomic,
   writeFileAtomic,
-} from "../../src/run/atomic.ts";
+} from "../../src/files/atomic_directory.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 class Killed extends Error {}
@@ -265,7 +265,7 @@ Deno.test("a folder without a name of its own is refused", async () => {
 Deno.test("a real process killed with -9 leaves a complete folder", async () => {
   await inTempDir(async (parent) => {
     const dir = join(parent, "checkpoint");
-    const module = new URL("../../src/run/atomic.ts", import.meta.url).href;
+    const module = new URL("../../src/files/atomic_directory.ts", import.meta.url).href;
     const script = join(parent, "writer.ts");
     await Deno.writeTextFile(
       script,

@@ -3,8 +3,8 @@ import {
   ADVANTAGE_ESTIMATORS,
   type AdvantageEstimator,
   groupAdvantages,
-} from "../../src/rl/advantage.ts";
-import { groupRanges } from "../../src/rl/groups.ts";
+} from "../../src/objective/advantage.ts";
+import { groupRanges } from "../../src/objective/groups.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomIntegers, randomUniform } from "../helpers/random.ts";
 

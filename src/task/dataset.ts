@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../gpu/random.ts";
+import { Random } from "../random/random.ts";
 import type { Split } from "./task.ts";
 import type { ChatMessage } from "./tokenizer.ts";
 

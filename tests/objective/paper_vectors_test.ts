@@ -4,11 +4,15 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type AdvantageOptions, groupAdvantages } from "../../src/rl/advantage.ts";
-import { lengthWeights, type LossWeightOptions, lossWeights } from "../../src/rl/aggregation.ts";
-import { estimatorStatistics } from "../../src/rl/estimator_statistics.ts";
-import { klEstimate } from "../../src/rl/kl.ts";
-import { policyLossSettings, responsePolicyLoss } from "../../src/rl/policy_loss.ts";
+import { type AdvantageOptions, groupAdvantages } from "../../src/objective/advantage.ts";
+import {
+  lengthWeights,
+  type LossWeightOptions,
+  lossWeights,
+} from "../../src/objective/aggregation.ts";
+import { estimatorStatistics } from "../../src/objective/estimator_statistics.ts";
+import { klEstimate } from "../../src/objective/kl.ts";
+import { policyLossSettings, responsePolicyLoss } from "../../src/objective/surrogate.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { KL_ESTIMATOR_CODES, klEstimate, type KlEstimator } from "../../src/rl/kl.ts";
+import { KL_ESTIMATOR_CODES, klEstimate, type KlEstimator } from "../../src/objective/kl.ts";
 import {
   POLICY_LOSS_CODES,
   type PolicyLoss,
@@ -7,7 +7,7 @@ import {
   policyLossSettings,
   responsePolicyLoss,
   tokenPolicyLoss,
-} from "../../src/rl/policy_loss.ts";
+} from "../../src/objective/surrogate.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray, randomUniform } from "../helpers/random.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";

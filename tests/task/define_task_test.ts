@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { defineTask, type TaskDefinition } from "../../src/rl/define_task.ts";
-import { judge } from "../../src/rl/judge.ts";
-import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { defineTask, type TaskDefinition } from "../../src/task/define_task.ts";
+import { judge } from "../../src/task/judge.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 
 const tokenizer = symbolTokenizer("0123456789+=");
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import { Dataset, jsonlDataset } from "../../src/rl/dataset.ts";
+import { Dataset, jsonlDataset } from "../../src/task/dataset.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const rowsOf = (n: number) => Array.from({ length: n }, (_, i) => ({ prompt: `p${i}`, i }));

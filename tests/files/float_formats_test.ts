@@ -4,7 +4,7 @@ import {
   encodeFloats,
   OVERFLOW_FROM,
   type StoredFloatFormat,
-} from "../../src/model/float_formats.ts";
+} from "../../src/files/float_formats.ts";
 import { uniformStream } from "../helpers/random.ts";
 
 /** The value of a 16-bit float by its definition: sign, exponent bits, mantissa bits. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { openGpu } from "../../src/gpu/device.ts";
-import { groupAdvantages } from "../../src/rl/advantage.ts";
-import { softOverlongPunishment } from "../../src/rl/overlong.ts";
+import { groupAdvantages } from "../../src/objective/advantage.ts";
+import { softOverlongPunishment } from "../../src/objective/overlong.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };

@@ -12,10 +12,10 @@
  */
 
 import { dirname, join } from "node:path";
-import { syncDirectory } from "../model/atomic_file.ts";
-import { fileExists } from "../model/json_file.ts";
+import { syncDirectory } from "./atomic_file.ts";
+import { fileExists } from "./json_file.ts";
 
-export { writeFileAtomic } from "../model/atomic_file.ts";
+export { writeFileAtomic } from "./atomic_file.ts";
 
 /** What the folder is changed with; tests put a process that stops half-way in its place. */
 export interface DirectoryOperations {

@@ -7,8 +7,8 @@ import {
   type SafetensorsTensor,
   tensorToFloat32,
   writeSafetensors,
-} from "../../src/model/safetensors.ts";
-import type { SafetensorsDtype } from "../../src/model/safetensors_header.ts";
+} from "../../src/files/safetensors.ts";
+import type { SafetensorsDtype } from "../../src/files/safetensors_header.ts";
 import { type FixtureTensor, handmadeSafetensors } from "../fixtures/make_checkpoints.ts";
 import { uniformStream } from "../helpers/random.ts";
 import { readSafetensors } from "../helpers/safetensors.ts";

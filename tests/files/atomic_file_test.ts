@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { createFileAtomic, writeAll, writeFileAtomic } from "../../src/model/atomic_file.ts";
+import { createFileAtomic, writeAll, writeFileAtomic } from "../../src/files/atomic_file.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 function list(dir: string): string[] {

@@ -7,8 +7,11 @@ import {
   type LossWeightOptions,
   lossWeights,
   parseLossAggregation,
-} from "../../src/rl/aggregation.ts";
-import { effectiveSampleSize, estimatorStatistics } from "../../src/rl/estimator_statistics.ts";
+} from "../../src/objective/aggregation.ts";
+import {
+  effectiveSampleSize,
+  estimatorStatistics,
+} from "../../src/objective/estimator_statistics.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { judge } from "../../src/rl/judge.ts";
+import { judge } from "../../src/task/judge.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
 
 const sample = (id: number) => ({

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../gpu/random.ts";
+import { Random } from "../random/random.ts";
 import type { PromptRow } from "./dataset.ts";
 import {
   checkIds,

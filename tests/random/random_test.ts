@@ -5,7 +5,7 @@ import {
   assertNotEquals,
   assertThrows,
 } from "@std/assert";
-import { Random, threefry2x32 } from "../../src/gpu/random.ts";
+import { Random, threefry2x32 } from "../../src/random/random.ts";
 
 function draws<T>(count: number, draw: () => T): T[] {
   return Array.from({ length: count }, draw);

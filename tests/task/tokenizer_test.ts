@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { symbolTokenizer } from "../../src/rl/tokenizer.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 
 Deno.test("symbolTokenizer() numbers characters after padding and end of sequence", () => {
   const { vocabulary, padTokenId, eosTokenIds, encode, decode } = symbolTokenizer("ab ");
