@@ -198,7 +198,7 @@ export { type Attend, decoder, encode, head, headsOf } from "./src/model/transfo
 export type { AttentionHeads } from "./src/model/transformer.ts";
 
 // The optimizer.
-export { AdamW, type AdamWOptions } from "./src/optim/adamw_optimizer.ts";
+export { AdamW, type AdamWOptions, type OptimizedParameters } from "./src/optim/adamw_optimizer.ts";
 export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // Reinforcement learning: a run, a step, and the parts of a step.

@@ -103,8 +103,7 @@ export class TrainingStep {
       beta: 0,
       entropyCoef: 0,
     }, batch.maxTokensPerMicroBatch ?? total);
-    const { values, gradients, halves } = policy.parameters;
-    const optimizer = await AdamW.create(gpu, values, gradients, { learningRate: 1e-4 }, halves);
+    const optimizer = await AdamW.create(gpu, policy.parameters, { learningRate: 1e-4 });
     return new TrainingStep(policy, groups, {
       learner,
       optimizer,

@@ -174,12 +174,19 @@ export class Parameters {
     return parameterShapes(this.config).map(({ name }) => name);
   }
 
+  /** All gradients, flat (n) like {@linkcode values}; the first use takes memory, as {@linkcode requireGradients} does. */
+  get gradients(): Tensor {
+    return this.requireGradients();
+  }
+
   /**
-   * All gradients, flat (n) like {@linkcode values}; memory is taken at the first use.
+   * Takes memory for the gradients, unless it has been, and tells every parameter where its own goes. A plan recorded
+   * before has no gradients of the parameters.
    *
+   * @returns {@linkcode gradients}.
    * @throws {Error} If nothing is trainable.
    */
-  get gradients(): Tensor {
+  requireGradients(): Tensor {
     if (!this.#gradients) {
       this.#requireTrainable();
       this.#gradients = this.#gpu.tensor([this.values.capacity], { name: "gradients" });

@@ -11,6 +11,16 @@ import { adamw } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
 import { toHalf } from "../ops/to_half.ts";
 
+/** What {@linkcode AdamW} steps: the `parameters` of a policy, or flat tensors of one's own. */
+export interface OptimizedParameters {
+  /** All values, flat (n) f32. */
+  readonly values: Tensor;
+  /** All gradients, flat (n) f32. */
+  readonly gradients: Tensor;
+  /** A copy of the values in f16 (n), if there is one; every step brings it up to date. */
+  readonly halves?: Tensor | undefined;
+}
+
 /** Hyper-parameters of {@linkcode AdamW}; may be changed between steps. */
 export interface AdamWOptions {
   /** Step size. */
@@ -48,13 +58,8 @@ export class AdamW {
 
   readonly #gpu: Gpu;
 
-  private constructor(
-    gpu: Gpu,
-    parameters: Tensor,
-    gradients: Tensor,
-    options: AdamWOptions,
-    halves: Tensor | undefined,
-  ) {
+  private constructor(gpu: Gpu, parameters: OptimizedParameters, options: AdamWOptions) {
+    const { values, gradients, halves } = parameters;
     this.#gpu = gpu;
     this.options = {
       beta1: 0.9,
@@ -64,14 +69,14 @@ export class AdamW {
       maxGradNorm: 1,
       ...options,
     };
-    const n = parameters.capacity;
+    const n = values.capacity;
     this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg" });
     this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq" });
     this.plan = new Plan(gpu, "optimizer");
     this.gradNorm = this.plan.keep(gradNorm(this.plan, gradients));
     const next = () => this.stepCount + 1;
     adamw(this.plan, {
-      parameters,
+      parameters: values,
       gradients,
       firstMoment: this.firstMoment,
       secondMoment: this.secondMoment,
@@ -85,26 +90,31 @@ export class AdamW {
       maxGradNorm: () => this.options.maxGradNorm,
       step: next,
     });
-    if (halves) toHalf(this.plan, parameters, halves);
+    if (halves) toHalf(this.plan, values, halves);
   }
 
   /**
    * Takes memory for the moments and compiles the step.
    *
    * @param gpu The device.
-   * @param parameters All values, flat (n).
-   * @param gradients All gradients, flat (n).
+   * @param parameters What to step; of a policy, its `parameters` as they are.
    * @param options Hyper-parameters.
-   * @param halves A copy of the values in f16 (n) that every step brings up to date.
+   * @throws {TypeError} If values or gradients are missing.
+   * @throws {RangeError} If values, gradients and halves differ in length, or the step size is no number >= 0.
    */
   static async create(
     gpu: Gpu,
-    parameters: Tensor,
-    gradients: Tensor,
+    parameters: OptimizedParameters,
     options: AdamWOptions,
-    halves?: Tensor,
   ): Promise<AdamW> {
-    const optimizer = new AdamW(gpu, parameters, gradients, options, halves);
+    checkParts(parameters);
+    const { learningRate } = options;
+    if (!(learningRate >= 0 && learningRate < Infinity)) {
+      throw new RangeError(
+        `learningRate of AdamW must be a number >= 0: current value is ${learningRate}`,
+      );
+    }
+    const optimizer = new AdamW(gpu, parameters, options);
     await optimizer.plan.compile();
     return optimizer;
   }
@@ -119,5 +129,21 @@ export class AdamW {
     this.plan.destroy();
     this.#gpu.destroyTensor(this.firstMoment);
     this.#gpu.destroyTensor(this.secondMoment);
+  }
+}
+
+function checkParts({ values, gradients, halves }: OptimizedParameters): void {
+  if (!values || !gradients) {
+    throw new TypeError(
+      "AdamW.create(gpu, parameters, options) needs parameters.values and parameters.gradients: hand over " +
+        "policy.parameters, or { values, gradients } of your own",
+    );
+  }
+  for (const [name, tensor] of Object.entries({ gradients, halves })) {
+    if (tensor && tensor.capacity !== values.capacity) {
+      throw new RangeError(
+        `AdamW needs as many ${name} as values, ${values.capacity}: got ${tensor.capacity}`,
+      );
+    }
   }
 }

@@ -63,7 +63,7 @@ export class Learner {
     activationDtype: StoredDType,
   ) {
     const { parameters } = policy;
-    void parameters.gradients; // from here on parameters know where their gradients go
+    parameters.requireGradients();
     const plan = new Plan(policy.gpu, "learner", { gradients: true });
     const inputs = new PackedInputs(plan, maxTokens);
     const logits = head(plan, parameters, encode(plan, parameters, inputs));

@@ -126,19 +126,13 @@ export class Trainer {
       sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
       completionLength: resolved.maxCompletionLength,
     });
-    const optimizer = await AdamW.create(
-      policy.gpu,
-      policy.parameters.values,
-      policy.parameters.gradients,
-      {
-        learningRate: resolved.learningRate,
-        beta1: resolved.adamBeta1,
-        beta2: resolved.adamBeta2,
-        weightDecay: resolved.weightDecay,
-        maxGradNorm: resolved.maxGradNorm,
-      },
-      policy.parameters.halves,
-    );
+    const optimizer = await AdamW.create(policy.gpu, policy.parameters, {
+      learningRate: resolved.learningRate,
+      beta1: resolved.adamBeta1,
+      beta2: resolved.adamBeta2,
+      weightDecay: resolved.weightDecay,
+      maxGradNorm: resolved.maxGradNorm,
+    });
     const sampler = new BatchSampler(policy.gpu, generator, task, resolved);
     const { oldLogProbs } = sampler;
     const reference = resolved.beta === 0

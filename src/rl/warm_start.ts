@@ -116,13 +116,11 @@ export class WarmStart {
     );
     const B = resolved.batchSize;
     const { learningRate, weightDecay } = resolved;
-    const optimizer = await AdamW.create(
-      gpu,
-      parameters.values,
-      parameters.gradients,
-      { learningRate, beta2: 0.99, weightDecay },
-      parameters.halves,
-    );
+    const optimizer = await AdamW.create(gpu, parameters, {
+      learningRate,
+      beta2: 0.99,
+      weightDecay,
+    });
     const weights = gpu.tensor([B], { name: "warm_start.weights" });
     const advantages = gpu.tensor([B], {
       data: new Float32Array(B).fill(1),

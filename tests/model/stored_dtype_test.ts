@@ -213,13 +213,7 @@ Deno.test("weights beyond what f16 holds are refused when written and held back 
   values[5] = -65500;
   policy.parameters.write(name, values);
   const { parameters } = policy;
-  const optimizer = await AdamW.create(
-    gpu,
-    parameters.values,
-    parameters.gradients,
-    { learningRate: 100 },
-    parameters.halves,
-  );
+  const optimizer = await AdamW.create(gpu, parameters, { learningRate: 100 });
   gpu.write(parameters.gradients, new Float32Array(parameters.gradients.capacity).fill(1));
   submit(gpu, [optimizer.plan]);
   const { offset } = parameters.range(name);

@@ -114,7 +114,7 @@ Deno.test("three AdamW steps follow PyTorch's", async (t) => {
     withTiny(gpu, async (policy) => {
       const { lr, beta1, beta2, eps, weight_decay, max_grad_norm } = oracle.adamw;
       const { parameters } = policy;
-      const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
+      const optimizer = await AdamW.create(gpu, parameters, {
         learningRate: lr,
         beta1,
         beta2,

@@ -179,10 +179,7 @@ Deno.test("mini-batches and several passes are the optimizer steps one would tak
       assert(metrics["actor/clipfrac"]! > 0, "nothing was clipped");
       assert(Math.abs(metrics["actor/ppo_kl"]!) > 1e-6, "the ratio stayed 1");
 
-      const { parameters } = byHand;
-      const optimizer = await AdamW.create(gpu, parameters.values, parameters.gradients, {
-        learningRate: 0,
-      });
+      const optimizer = await AdamW.create(gpu, byHand.parameters, { learningRate: 0 });
       const prompts = completions.map((c) => c.promptIds);
       const oldLogProbs = await byHand.score(prompts, completions.map((c) => c.completionIds));
       // Two of warm-up, then half a cosine over the 6 that are left of 8.
