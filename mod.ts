@@ -59,8 +59,9 @@
  */
 
 // The engine: devices, tensors, plans.
+export { type AdapterSummary } from "./src/gpu/adapter.ts";
+export { type DeviceTraits, type ProductClass } from "./src/gpu/traits.ts";
 export {
-  type AdapterSummary,
   Gpu,
   type GpuCounters,
   type KernelChoice,
@@ -120,7 +121,7 @@ export { groupAdvantage, type GroupAdvantageOptions } from "./src/ops/group_adva
 export { lengthWeight, type LengthWeightOptions } from "./src/ops/length_weight.ts";
 export { logProb, type LogProbOptions, type ScoredItems } from "./src/ops/log_prob.ts";
 export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul.ts";
-export { attentionTile, type PackedLayout } from "./src/ops/packed_layout.ts";
+export type { PackedLayout } from "./src/ops/packed_layout.ts";
 export {
   POLICY_LOSS_STATS,
   policyLoss,

@@ -158,9 +158,9 @@ Deno.test("every operation with a kernel has a test of its name", () => {
   assertEquals(untested, []);
 });
 
-Deno.test("only src/gpu/device.ts asks for a GPU", () => {
+Deno.test("only src/gpu/adapter.ts asks for a GPU", () => {
   const asking = sources.filter((path) => /\bnavigator\b/.test(code(path)));
-  assertEquals(asking, ["src/gpu/device.ts"]);
+  assertEquals(asking, ["src/gpu/adapter.ts"]);
 });
 
 Deno.test("the package holds the sources and every kernel, and no test", async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AdapterSummary } from "../../src/gpu/device.ts";
+import type { AdapterSummary } from "../../src/gpu/adapter.ts";
 
 /** Where and with what something was measured. */
 export interface Machine {

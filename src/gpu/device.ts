@@ -1,34 +1,18 @@
 /**
  * Opening a WebGPU device, and the one object that owns it.
  *
- * This is the only file that touches `navigator.gpu`. A {@linkcode Gpu} creates buffers and kernels, counts what
- * crosses the bus, and turns a lost device or an uncaptured error into an exception at the next call.
+ * A {@linkcode Gpu} creates buffers and kernels, counts what crosses the bus, and turns a lost device or an uncaptured
+ * error into an exception at the next call.
  *
  * @module
  */
 
+import { type AdapterSummary, requestDevice, summarize } from "./adapter.ts";
 import { dryDevice } from "./dry_device.ts";
 import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 import type { Profiler } from "./profile.ts";
 import { bytesOf, type DType, LARGEST_HALF, type Size, Tensor } from "./tensor.ts";
-
-/** What an adapter says of itself, and the features this engine makes use of. */
-export interface AdapterSummary {
-  /** Human-readable device name, for example `llvmpipe (LLVM 15.0.6, 256 bits)`. */
-  readonly description: string;
-  /** Vendor as the adapter states it; may be empty or a number in text form. */
-  readonly vendor: string;
-  /** True for a software adapter. */
-  readonly isFallback: boolean;
-  /** Lanes per subgroup when the device has subgroups of one fixed size, otherwise 0. */
-  readonly subgroupSize: number;
-  /** Whether 16-bit floats can be stored. */
-  readonly f16: boolean;
-  /** Whether shaders may use 64-bit integers, with which software devices load twice as much at a time. */
-  readonly int64: boolean;
-  /** Whether timestamp queries work, which `--profile` needs. */
-  readonly timestamps: boolean;
-}
+import { type DeviceTraits, traitsOf } from "./traits.ts";
 
 /** Running totals since the device was opened. All sizes are bytes. */
 export interface GpuCounters {
@@ -54,10 +38,11 @@ export interface GpuCounters {
 export interface OpenGpuOptions {
   /** A device to use instead of asking `navigator.gpu`, for example one of another WebGPU implementation. */
   device?: GPUDevice;
-  /** Which adapter to prefer when there are several. */
-  powerPreference?: GPUPowerPreference;
-  /** Leave subgroup operations unused even where the device has them. Default `false`. */
-  disableSubgroups?: boolean;
+  /**
+   * What to take the adapter for, against what it says of itself: `{ subgroupSize: 0 }` leaves subgroup operations unused,
+   * `{ isFallback: false }` takes the kernels of a graphics processor. Default: nothing.
+   */
+  treatAs?: Partial<AdapterSummary>;
   /** Kernels to take instead of the built-in choices, see {@linkcode Gpu.kernels}. Default: none. */
   kernels?: KernelChoices;
 }
@@ -73,25 +58,8 @@ export interface KernelChoice {
   readonly chosen: string;
 }
 
-const NO_ADAPTER =
-  "No WebGPU adapter was found: a Vulkan, Metal or DirectX 12 driver is needed. On Debian or Ubuntu run `sh setup.sh` " +
-  "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again";
-
-/** Limits that the engine asks for at the adapter's own maximum, because the WebGPU defaults are too small. */
-const WANTED_LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-] as const;
-
 /** The event loop gets a turn at least this often while results are read without awaiting. */
 const TURN_MS = 100;
-
-/** Deno's name for 64-bit integers in shaders, which WebGPU does not have. */
-const INT64 = "wgpu-shader-int64";
 
 /**
  * Opens a GPU for compute.
@@ -102,33 +70,8 @@ const INT64 = "wgpu-shader-int64";
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   if (options.device) return await Gpu.fromDevice(options.device, options);
-  const gpu = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
-  const adapter = await gpu?.requestAdapter(
-    options.powerPreference ? { powerPreference: options.powerPreference } : {},
-  );
-  if (!adapter) throw new Error(NO_ADAPTER);
-  const requiredLimits: Record<string, number> = {};
-  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const listed = ["shader-f16", "timestamp-query"].filter((name) =>
-    adapter.features.has(name as GPUFeatureName)
-  );
-  const request = (features: string[]) =>
-    adapter.requestDevice({
-      label: "deltal",
-      requiredFeatures: features as GPUFeatureName[],
-      requiredLimits,
-    });
-  let device: GPUDevice | undefined;
-  // Deno grants subgroups and 64-bit integers when they are asked for by name, although the adapter does not list them.
-  for (const unlisted of [["subgroups", INT64], ["subgroups"]]) {
-    try {
-      device ??= await request([...listed, ...unlisted]);
-    } catch {
-      // The next attempt asks for less.
-    }
-  }
-  device ??= await request(listed);
-  return await Gpu.fromDevice(device, options, adapter.info);
+  const { device, info } = await requestDevice();
+  return await Gpu.fromDevice(device, options, info);
 }
 
 /** An open device: buffers, kernels, counters. Create one with {@linkcode openGpu}. */
@@ -137,6 +80,8 @@ export class Gpu {
   readonly device: GPUDevice;
   /** What the adapter is and can do. */
   readonly adapter: AdapterSummary;
+  /** What kernels are chosen by. */
+  readonly traits: DeviceTraits;
   /** Running totals since the device was opened. */
   readonly counters: GpuCounters = {
     dispatches: 0,
@@ -179,6 +124,7 @@ export class Gpu {
     this.kernels = kernels;
     this.#ownsDevice = ownsDevice;
     this.adapter = adapter;
+    this.traits = traitsOf(adapter);
     this.mapsSynchronously = mapsSynchronously;
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -200,7 +146,7 @@ export class Gpu {
    * Wraps a device that already exists.
    *
    * @param device Any `GPUDevice`.
-   * @param options Only `disableSubgroups` and `kernels` matter here.
+   * @param options Only `treatAs` and `kernels` matter here.
    * @param info What the adapter says of itself, where it is known.
    */
   static async fromDevice(
@@ -208,23 +154,7 @@ export class Gpu {
     options: OpenGpuOptions = {},
     info?: GPUAdapterInfo,
   ): Promise<Gpu> {
-    const stated = (info ?? (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo) as
-      | (Partial<GPUAdapterInfo> & { subgroupMinSize?: number; subgroupMaxSize?: number })
-      | undefined;
-    const has = (name: string) => device.features.has(name as GPUFeatureName);
-    const fixedSize = stated?.subgroupMinSize === stated?.subgroupMaxSize
-      ? stated?.subgroupMinSize ?? 0
-      : 0;
-    const adapter: AdapterSummary = {
-      description: stated?.description || stated?.device || "unnamed adapter",
-      vendor: stated?.vendor ?? "",
-      isFallback: (stated as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter ??
-        false,
-      subgroupSize: has("subgroups") && !options.disableSubgroups ? fixedSize : 0,
-      f16: has("shader-f16"),
-      int64: has(INT64),
-      timestamps: has("timestamp-query"),
-    };
+    const adapter = { ...summarize(device, info), ...options.treatAs };
     const synchronous = await probeSynchronousMapping(device);
     return new Gpu(device, !options.device, adapter, synchronous, options.kernels ?? {});
   }

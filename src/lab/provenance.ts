@@ -6,7 +6,8 @@
 
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { AdapterSummary, Gpu, KernelChoices } from "../gpu/device.ts";
+import type { AdapterSummary } from "../gpu/adapter.ts";
+import type { Gpu, KernelChoices } from "../gpu/device.ts";
 import { VERSION } from "../run/version.ts";
 
 /** What made a result. */

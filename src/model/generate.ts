@@ -126,7 +126,7 @@ export class Generator {
     this.#arena = new Arena(gpu, "generate");
     this.#prefill = new Plan(gpu, "prefill", { arena: this.#arena });
     this.#decode = new Plan(gpu, "decode", { arena: this.#arena });
-    this.#stepsPerSubmit = capacity.stepsPerSubmit ?? (gpu.adapter.isFallback ? 4 : 16);
+    this.#stepsPerSubmit = capacity.stepsPerSubmit ?? gpu.traits.stepsPerSubmit;
 
     this.sequences = new Dim("sequences", B);
     this.#active = new Dim("active", B);

@@ -7,7 +7,7 @@
 import type { Plan } from "../gpu/plan.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { type EmbeddingIndex, embeddingIndex } from "../ops/embedding.ts";
-import { attentionTile, type PackedLayout } from "../ops/packed_layout.ts";
+import type { PackedLayout } from "../ops/packed_layout.ts";
 import { type PackedBatch, packGroups, type PromptGroup } from "./packing.ts";
 
 /** Inputs of a plan that runs over packed tokens. */
@@ -52,7 +52,7 @@ export class PackedInputs {
    */
   constructor(plan: Plan, maxTokens: number) {
     this.#plan = plan;
-    this.#tile = attentionTile(plan.gpu);
+    this.#tile = plan.gpu.traits.attentionTile;
     const dim = (name: string) => new Dim(name, maxTokens);
     const ids = (shape: readonly Size[], name: string) => plan.input(shape, name, "u32");
     this.tokenCount = dim("tokens");

@@ -20,7 +20,7 @@ import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text"
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { attentionTile, type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
+import { type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { type PieceKind, PIECES, widestPieces } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
 import { roundColumns } from "./to_half.ts";
@@ -32,9 +32,8 @@ import { roundColumns } from "./to_half.ts";
  * @param headDim Head size D.
  */
 export function pieceKinds(gpu: Gpu, headDim: number): readonly PieceKind[] {
-  const { int64, subgroupSize } = gpu.adapter;
   const best = widestPieces(gpu, headDim).name;
-  const others: PieceKind[] = int64 && subgroupSize !== 0 && headDim % 8 === 0
+  const others: PieceKind[] = gpu.traits.loads.includes(8) && headDim % 8 === 0
     ? ["u64", "f32"]
     : ["f32"];
   return [best, ...others.filter((kind) => kind !== best)];
@@ -69,11 +68,6 @@ const PASSES = {
   backward_key: `${backwardKeyCode}\n${slopesCode}\n${rotatePiecesCode}`,
 };
 
-/** Whether subgroups are so narrow that passing rows around beats loading them on every lane. */
-export function passesRows(gpu: Gpu): boolean {
-  return [4, 8, 16].includes(gpu.adapter.subgroupSize);
-}
-
 /**
  * The kernels of attention on a device, the built-in choice first: how lanes come by rows that all of them need, and what
  * heads are read in.
@@ -81,9 +75,9 @@ export function passesRows(gpu: Gpu): boolean {
 function variantsOf(gpu: Gpu, headDim: number): readonly string[] {
   const direct = "direct_f32";
   // Of a tile that is not a subgroup, lanes cannot pass anything to each other.
-  if (gpu.adapter.subgroupSize === 0) return [direct];
+  if (!gpu.traits.subgroups) return [direct];
   const shuffles = pieceKinds(gpu, headDim).map((kind) => `shuffle_${kind}`);
-  return passesRows(gpu) ? [...shuffles, direct] : [direct, ...shuffles];
+  return gpu.traits.shuffles ? [...shuffles, direct] : [direct, ...shuffles];
 }
 
 /** Options of {@linkcode attention}. */
@@ -110,7 +104,7 @@ export interface AttentionOptions extends HeadLayout {
  *
  * @param plan Where to record.
  * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if there is a theta or they are rounded.
- * @param layout Segments, positions, and tiles of `attentionTile(plan.gpu)` tokens.
+ * @param layout Segments, positions, and tiles of {@linkcode DeviceTraits.attentionTile} tokens.
  * @param options Heads and theta.
  * @returns (T, H D).
  * @throws {RangeError} If the shapes do not fit.
@@ -152,8 +146,8 @@ export function attention(
       code: [PASSES[entryPoint], commonCode, pieces.code, lanes].join("\n"),
       entryPoint,
       constants: {
-        TILE: attentionTile(gpu),
-        BLOCK: passes && gpu.adapter.subgroupSize > 4 ? 8 : 4,
+        TILE: gpu.traits.attentionTile,
+        BLOCK: passes && gpu.traits.lanes > 4 ? 8 : 4,
         HEAD_PIECES: pieces.count,
         ...constants,
       },

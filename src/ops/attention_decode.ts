@@ -11,8 +11,8 @@ import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type:
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { headPieces, headsName, passesRows, pieceKinds, rowsOfCode } from "./attention.ts";
-import { type PieceKind, teamKernel, teamLanes, withKept } from "./prelude.ts";
+import { headPieces, headsName, pieceKinds, rowsOfCode } from "./attention.ts";
+import { type PieceKind, teamKernel, withKept } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -111,12 +111,12 @@ export function attentionDecode(
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
   const { gpu } = plan;
-  const subgroups = gpu.adapter.subgroupSize !== 0;
+  const { subgroups, shuffles } = gpu.traits;
   const ways = options.lanes
     ? [options.lanes]
     : !subgroups
     ? ["keys"]
-    : passesRows(gpu)
+    : shuffles
     ? ["rows", "keys"]
     : ["keys", "rows"];
   const kernel = gpu.choose(
@@ -131,7 +131,7 @@ export function attentionDecode(
   const variant = lanes === "rows"
     ? [rowsCode, rowsOfCode]
     : [keysCode, subgroups ? subgroupCode : sharedCode];
-  const workgroupRows = lanes === "rows" ? teamLanes(gpu) : 1;
+  const workgroupRows = lanes === "rows" ? gpu.traits.lanes : 1;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
     kernel: teamKernel(

@@ -14,7 +14,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { rowShare, teamKernel, teamLanes, withStored } from "./prelude.ts";
+import { rowShare, teamKernel, withStored } from "./prelude.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
 const PIECE = 128;
@@ -148,7 +148,7 @@ export function embedding(
       );
     }
     const { order, pieces, pieceCount, runs, runCount } = index;
-    const blocks = Math.ceil(columns / teamLanes(gpu));
+    const blocks = Math.ceil(columns / gpu.traits.lanes);
     const partial = plan.empty([pieceCount, width], `${name}.dtable.partial`);
     plan.dispatch({
       kernel: kernel("backward_pieces"),

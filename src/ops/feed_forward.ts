@@ -8,7 +8,6 @@ import code from "../../kernels/feed_forward.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { bytesPerElement, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { laneSnippets, linear, product } from "./matmul.ts";
-import { multipliesByLanes } from "./matmul_variants.ts";
 import { swiglu } from "./swiglu.ts";
 
 /**
@@ -34,7 +33,7 @@ export function feedForward(
   const inner = sizeLimit(x.shape[1] ?? 0);
   const width = sizeLimit(downWeight.shape[1] ?? 0);
   const { gpu } = plan;
-  const fused = multipliesByLanes(gpu.adapter) && inner % 8 === 0 && width % 8 === 0 &&
+  const fused = gpu.traits.products === "lanes" && inner % 8 === 0 && width % 8 === 0 &&
     x.shape.length === 2 && `${gateUpWeight.shape}` === `${[2 * width, inner]}`;
   if (!fused) {
     const gateUp = linear(plan, x, gateUpWeight, { name: "gate_up_proj" });
@@ -80,7 +79,7 @@ export function feedForward(
   plan.dispatch({
     kernel: gpu.kernel({
       name: gateUpWeight.dtype === "f16" ? "feed_forward_f16" : "feed_forward",
-      code: `${code}\n${laneSnippets(gpu.adapter, gateUpWeight)}`,
+      code: `${code}\n${laneSnippets(gpu.traits, gateUpWeight)}`,
       entryPoint: `rows${tileRows}`,
       constants: { KEEP: keep },
     }),

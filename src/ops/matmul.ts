@@ -19,7 +19,7 @@ import tn from "../../kernels/matmul/tn.wgsl" with { type: "text" };
 import weightsF16U32 from "../../kernels/matmul/weights_f16_u32.wgsl" with { type: "text" };
 import weightsF16U64 from "../../kernels/matmul/weights_f16_u64.wgsl" with { type: "text" };
 import weightsF32 from "../../kernels/matmul/weights_f32.wgsl" with { type: "text" };
-import type { AdapterSummary } from "../gpu/device.ts";
+import type { DeviceTraits } from "../gpu/traits.ts";
 import type { KernelDescriptor } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import {
@@ -36,8 +36,8 @@ import { type Division, partCount, partialSum, partTerms } from "./partial_sums.
 import { eightU64, withStored } from "./prelude.ts";
 
 /** WGSL for kernels whose lanes share out rows and read eight numbers at a time; `b` is what they read in f32 or f16. */
-export function laneSnippets(adapter: AdapterSummary, b: Tensor): string {
-  const wide = adapter.isFallback && adapter.int64;
+export function laneSnippets(traits: DeviceTraits, b: Tensor): string {
+  const wide = traits.loads[0] === 8;
   const half = wide ? weightsF16U64 : weightsF16U32;
   return [rows, wide ? eightU64 : eightF32, b.dtype === "f16" ? half : weightsF32].join("\n");
 }
@@ -46,7 +46,7 @@ export function laneSnippets(adapter: AdapterSummary, b: Tensor): string {
 function source(
   file: Variant["file"] | "nn_gates",
   entryPoint: string,
-  adapter: AdapterSummary,
+  traits: DeviceTraits,
   b: Tensor,
 ): KernelDescriptor {
   const name = `matmul/${file}`;
@@ -65,7 +65,7 @@ function source(
         nt_eight: `${ntEight}\n${eightOut}`,
         tn,
       }[file];
-      const code = `${main}\n${laneSnippets(adapter, b)}`;
+      const code = `${main}\n${laneSnippets(traits, b)}`;
       return { name: b.dtype === "f16" ? `${name}_f16` : name, code, entryPoint };
     }
   }
@@ -203,7 +203,7 @@ export interface Product {
   readonly bias?: Tensor | undefined;
   /**
    * The product is the gradient of `silu(gate) * up`, these are the gates and ups (M, N, 2), and `out` (M, 2N) becomes
-   * their gradient. For devices where {@linkcode multipliesByLanes} says so and N is a multiple of 8.
+   * their gradient. For devices whose products are shared out to `lanes`, and N is a multiple of 8.
    */
   readonly pairs?: Tensor;
 }
@@ -215,7 +215,7 @@ export function product(plan: Plan, label: string, operands: Product): void {
   const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` as Layout;
-  const { adapter } = plan.gpu;
+  const { traits } = plan.gpu;
   const variant = chosenVariant(plan.gpu, layout, [m, n, k], b.dtype);
   const { file, entryPoint, tileRows, tileColumns, splitInner } = variant;
   const takesBias = file !== "nn" && file !== "tn";
@@ -237,7 +237,7 @@ export function product(plan: Plan, label: string, operands: Product): void {
   }
   plan.dispatch({
     kernel: plan.gpu.kernel({
-      ...source(pairs ? "nn_gates" : file, entryPoint, adapter, b),
+      ...source(pairs ? "nn_gates" : file, entryPoint, traits, b),
       constants: {
         ...(pairs ? {} : { ACCUMULATE: accumulate && !sum }),
         ...(takesBias ? { BIAS: bias !== undefined } : {}),

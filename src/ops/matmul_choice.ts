@@ -36,7 +36,7 @@ export function chosenVariant(
   dtype: DType,
 ): Variant {
   const [m, n, k] = sizes;
-  const variants = variantsOf(gpu.adapter, layout, {
+  const variants = variantsOf(gpu.traits, layout, {
     rows: sizeLimit(m),
     columns: sizeLimit(n),
     inner: sizeLimit(k),

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { AdapterSummary } from "../gpu/device.ts";
+import type { DeviceTraits } from "../gpu/traits.ts";
 
 /** How the operands lie in memory: `nt` = a (M, K), b (N, K); `nn` = b (K, N); `tn` = a (K, M), b (K, N); `tt` both. */
 export type Layout = "nn" | "nt" | "tn" | "tt";
@@ -117,37 +117,31 @@ const TILED_EDGES = [64, 128] as const;
 /** Lengths of ranges of K that a measurement tries. */
 const SPLITS = [128, 256, 512, 1024, 2048];
 
-/** Whether products of this device are shared out to the lanes of narrow subgroups. */
-export function multipliesByLanes({ isFallback, subgroupSize }: AdapterSummary): boolean {
-  return isFallback && subgroupSize >= 8;
-}
-
 /**
  * Chooses the kernel for a product.
  *
- * @param adapter The device.
+ * @param traits The device.
  * @param layout How the operands lie in memory.
  * @param size Sizes.
  */
-export function chooseVariant(adapter: AdapterSummary, layout: Layout, size: ProductSize): Variant {
-  if (!adapter.isFallback) return tiledVariant(layout, size);
-  // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
-  return multipliesByLanes(adapter) ? laneVariant(layout, size) : PLAIN;
+export function chooseVariant(traits: DeviceTraits, layout: Layout, size: ProductSize): Variant {
+  if (traits.products === "tiled") return tiledVariant(layout, size);
+  return traits.products === "lanes" ? laneVariant(layout, size) : PLAIN;
 }
 
 /**
  * The kernels that a measurement may choose between for a product, the built-in choice first.
  *
- * @param adapter The device.
+ * @param traits The device.
  * @param layout How the operands lie in memory.
  * @param size Sizes.
  */
 export function variantsOf(
-  adapter: AdapterSummary,
+  traits: DeviceTraits,
   layout: Layout,
   size: ProductSize,
 ): readonly Variant[] {
-  const builtIn = chooseVariant(adapter, layout, size);
+  const builtIn = chooseVariant(traits, layout, size);
   const { file } = builtIn;
   const others: Variant[] = [];
   if (file === "tiled") {

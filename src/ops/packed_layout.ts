@@ -7,14 +7,10 @@
  * @module
  */
 
-import type { Gpu } from "../gpu/device.ts";
 import type { Dim, Tensor } from "../gpu/tensor.ts";
 
 /** Numbers per segment: start, end, prefix start, prefix end, query end. */
 export const SEGMENT_STRIDE = 5;
-
-/** Lanes that share a tile where the device does not state a subgroup size. */
-const DEFAULT_TILE = 32;
 
 /** The device's view of a packed batch. */
 export interface PackedLayout {
@@ -23,7 +19,7 @@ export interface PackedLayout {
    * continues (both 0 for a prompt); one past the last token that attends to this segment's keys.
    */
   segments: Tensor;
-  /** (N, 2) u32: segment, and first token of up to {@linkcode attentionTile} consecutive tokens of it. */
+  /** (N, 2) u32: segment, and first token of up to {@linkcode DeviceTraits.attentionTile} consecutive tokens of it. */
   tiles: Tensor;
   /** Tiles in use. */
   tileCount: Dim;
@@ -34,19 +30,10 @@ export interface PackedLayout {
 }
 
 /**
- * Tokens per attention tile on this device: one subgroup where its size is known.
- *
- * @param gpu The device.
- */
-export function attentionTile(gpu: Gpu): number {
-  return gpu.adapter.subgroupSize || DEFAULT_TILE;
-}
-
-/**
  * Cuts segments into attention tiles.
  *
  * @param segments Flat segment table, {@linkcode SEGMENT_STRIDE} numbers each.
- * @param tile Tokens per tile, see {@linkcode attentionTile}.
+ * @param tile Tokens per tile, see {@linkcode DeviceTraits.attentionTile}.
  * @returns Flat tile table, two numbers each; empty segments have none.
  */
 export function packTiles(segments: ArrayLike<number>, tile: number): Uint32Array<ArrayBuffer> {

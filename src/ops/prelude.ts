@@ -25,14 +25,6 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
 
-/** Lanes per team where subgroups are not available. */
-const SHARED_LANES = 64;
-
-/** Lanes that work together on one row on this device. */
-export function teamLanes(gpu: Gpu): number {
-  return gpu.adapter.subgroupSize || SHARED_LANES;
-}
-
 /**
  * Compiles a kernel that reduces rows with `team_sum` and `team_max`. Its workgroup size must be `LANES`.
  *
@@ -40,20 +32,12 @@ export function teamLanes(gpu: Gpu): number {
  * @param descriptor The kernel.
  */
 export function teamKernel(gpu: Gpu, descriptor: KernelDescriptor): Kernel {
-  const prelude = gpu.adapter.subgroupSize ? teamSubgroup : teamShared;
+  const prelude = gpu.traits.subgroups ? teamSubgroup : teamShared;
   return gpu.kernel({
     ...descriptor,
     code: `${descriptor.code}\n${prelude}`,
-    constants: { ...descriptor.constants, LANES: teamLanes(gpu) },
+    constants: { ...descriptor.constants, LANES: gpu.traits.lanes },
   });
-}
-
-/**
- * Whether this is a software adapter whose workgroups have few lanes. There, long loops are cheap and workgroups dear, and a
- * lane that walks a span of its own reads memory faster than lanes that take turns.
- */
-export function isNarrow(gpu: Gpu): boolean {
-  return gpu.adapter.isFallback && teamLanes(gpu) <= 16;
 }
 
 /** WGSL of `Eight`: eight values as four 64-bit integers. */
@@ -86,8 +70,7 @@ export const PIECES: Readonly<Record<PieceKind, Pieces>> = {
  * @param multiple Sizes and offsets are multiples of this.
  */
 export function widestPieces(gpu: Gpu, multiple: number): Pieces {
-  const { isFallback, int64, subgroupSize } = gpu.adapter;
-  if (isFallback && int64 && subgroupSize !== 0 && multiple % 8 === 0) return PIECES.u64;
+  if (gpu.traits.loads[0] === 8 && multiple % 8 === 0) return PIECES.u64;
   return PIECES[multiple % 4 === 0 ? "f32" : "one"];
 }
 
@@ -111,8 +94,8 @@ export interface RowShare {
  * @param columns Elements per row that a lane would visit one by one.
  */
 export function rowShare(gpu: Gpu, columns: number): RowShare {
-  return isNarrow(gpu) && columns <= LONGEST_WALK
-    ? { name: "lane", code: rowsLane, workgroups: (rows) => Math.ceil(rows / teamLanes(gpu)) }
+  return gpu.traits.narrow && columns <= LONGEST_WALK
+    ? { name: "lane", code: rowsLane, workgroups: (rows) => Math.ceil(rows / gpu.traits.lanes) }
     : { name: "team", code: rowsTeam, workgroups: (rows) => rows };
 }
 
@@ -182,8 +165,8 @@ const TURNS = 4;
  */
 export function flatReader(gpu: Gpu, multiple: number): FlatReader {
   const pieces = widestPieces(gpu, multiple);
-  const lanes = teamLanes(gpu);
-  const narrow = isNarrow(gpu);
+  const lanes = gpu.traits.lanes;
+  const narrow = gpu.traits.narrow;
   const perLane = (count: number) =>
     narrow
       ? Math.min(
@@ -213,8 +196,8 @@ export function flatReader(gpu: Gpu, multiple: number): FlatReader {
  * workgroup.
  */
 export function elementwiseConstants(gpu: Gpu): { LANES: number; CHUNK: number } {
-  const lanes = teamLanes(gpu);
-  return { LANES: lanes, CHUNK: lanes * (isNarrow(gpu) ? 16 : 4) };
+  const lanes = gpu.traits.lanes;
+  return { LANES: lanes, CHUNK: lanes * (gpu.traits.narrow ? 16 : 4) };
 }
 
 /**

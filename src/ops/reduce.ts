@@ -9,13 +9,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import {
-  elementwiseConstants,
-  type FlatReader,
-  flatReader,
-  rowShare,
-  teamLanes,
-} from "./prelude.ts";
+import { elementwiseConstants, type FlatReader, flatReader, rowShare } from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -266,7 +260,7 @@ function reduceColumns(
   const width = fixedWidth(x);
   const reader = flatReader(plan.gpu, width);
   const columns = width / reader.size;
-  const blocks = Math.ceil(columns / teamLanes(plan.gpu));
+  const blocks = Math.ceil(columns / plan.gpu.traits.lanes);
   const ofColumns = { entryPoint: "columns", share: (chunks: number) => chunks * blocks };
   const chunkShare = rowShare(plan.gpu, columns);
   const ofChunks = { entryPoint: "chunk_columns", share: chunkShare.workgroups };

@@ -7,7 +7,7 @@
 import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { isNarrow, rowReader, teamLanes } from "./prelude.ts";
+import { rowReader } from "./prelude.ts";
 
 /** The most chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
 const NARROW_CHUNKS = 64;
@@ -63,9 +63,9 @@ export function rmsNorm(
   const { gpu } = plan;
   const reader = rowReader(gpu, width);
   const { columns } = reader;
-  const blocks = Math.ceil(columns / teamLanes(gpu));
+  const blocks = Math.ceil(columns / gpu.traits.lanes);
   const kernel = (entryPoint: string) => reader.kernel({ name: "rms_norm", code, entryPoint });
-  const slots = isNarrow(gpu) ? NARROW_CHUNKS : WIDE_CHUNKS;
+  const slots = gpu.traits.narrow ? NARROW_CHUNKS : WIDE_CHUNKS;
   const chunkRows = () => Math.ceil(sizeNow(rows) / slots);
   const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(rows) / chunkRows());
   const params = {

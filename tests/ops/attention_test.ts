@@ -3,7 +3,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
-import { attentionTile, packTiles, SEGMENT_STRIDE } from "../../src/ops/packed_layout.ts";
+import { packTiles, SEGMENT_STRIDE } from "../../src/ops/packed_layout.ts";
 import { checkOp, onEveryDevice, type OpCase, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
@@ -33,7 +33,7 @@ function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): 
   const segments = packSegments(groups);
   const positions = segmentPositions(segments);
   const tokens = positions.length;
-  const tiles = packTiles(segments, attentionTile(gpu));
+  const tiles = packTiles(segments, gpu.traits.attentionTile);
   const width = widthOf(heads);
   const q = heads.heads * heads.headDim;
   const k = q + heads.keyValueHeads * heads.headDim;

@@ -18,13 +18,12 @@ import { swiglu } from "../reference/swiglu.ts";
 async function onEveryDevice(t: Deno.TestContext, body: (gpu: Gpu) => Promise<void>) {
   await onBothDevices(t, async (gpu) => await body(gpu));
   for (
-    const [name, properties] of [
+    const [name, treatAs] of [
       ["without 64-bit integers", { int64: false }],
       ["as on a graphics processor", { isFallback: false }],
     ] as const
   ) {
-    const gpu = await openGpu();
-    Object.defineProperty(gpu, "adapter", { value: { ...gpu.adapter, ...properties } });
+    const gpu = await openGpu({ treatAs });
     await t.step(name, () => body(gpu));
     gpu.check();
     await gpu.close();

@@ -1,0 +1,103 @@
+/**
+ * Asking for an adapter and a device, and what they say of themselves.
+ *
+ * This is the only file that touches `navigator.gpu`.
+ *
+ * @module
+ */
+
+/** What an adapter says of itself, and the features this engine makes use of. */
+export interface AdapterSummary {
+  /** Human-readable device name, for example `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly description: string;
+  /** Vendor as the adapter states it; may be empty or a number in text form. */
+  readonly vendor: string;
+  /** True for a software adapter. */
+  readonly isFallback: boolean;
+  /** Lanes per subgroup when the device has subgroups of one fixed size, otherwise 0. */
+  readonly subgroupSize: number;
+  /** Whether 16-bit floats can be stored. */
+  readonly f16: boolean;
+  /** Whether shaders may use 64-bit integers, with which software devices load twice as much at a time. */
+  readonly int64: boolean;
+  /** Whether timestamp queries work, which `--profile` needs. */
+  readonly timestamps: boolean;
+}
+
+const NO_ADAPTER =
+  "No WebGPU adapter was found: a Vulkan, Metal or DirectX 12 driver is needed. On Debian or Ubuntu run `sh setup.sh` " +
+  "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again";
+
+/** Limits that the engine asks for at the adapter's own maximum, because the WebGPU defaults are too small. */
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+] as const;
+
+/** Deno's name for 64-bit integers in shaders, which WebGPU does not have. */
+const INT64 = "wgpu-shader-int64";
+
+/**
+ * Asks for a device with every feature and limit that the engine makes use of.
+ *
+ * @returns The device and what its adapter says of itself.
+ * @throws {Error} If there is no adapter; the message names the remedy.
+ */
+export async function requestDevice(): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
+  const gpu = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
+  const adapter = await gpu?.requestAdapter();
+  if (!adapter) throw new Error(NO_ADAPTER);
+  const requiredLimits: Record<string, number> = {};
+  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const listed = ["shader-f16", "timestamp-query"].filter((name) =>
+    adapter.features.has(name as GPUFeatureName)
+  );
+  const request = (features: string[]) =>
+    adapter.requestDevice({
+      label: "deltal",
+      requiredFeatures: features as GPUFeatureName[],
+      requiredLimits,
+    });
+  // Deno grants subgroups and 64-bit integers when they are asked for by name, although the adapter does not list them.
+  for (const unlisted of [["subgroups", INT64], ["subgroups"]]) {
+    try {
+      return { device: await request([...listed, ...unlisted]), info: adapter.info };
+    } catch {
+      // The next attempt asks for less.
+    }
+  }
+  return { device: await request(listed), info: adapter.info };
+}
+
+/**
+ * Puts together what is known of a device.
+ *
+ * @param device Its features tell what it can do.
+ * @param info What its adapter says of itself. Default: what the device says of it.
+ */
+export function summarize(device: GPUDevice, info?: GPUAdapterInfo): AdapterSummary {
+  const stated = (info ?? (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo) as
+    | (Partial<GPUAdapterInfo> & {
+      subgroupMinSize?: number;
+      subgroupMaxSize?: number;
+      isFallbackAdapter?: boolean;
+    })
+    | undefined;
+  const has = (name: string) => device.features.has(name as GPUFeatureName);
+  const fixedSize = stated?.subgroupMinSize === stated?.subgroupMaxSize
+    ? stated?.subgroupMinSize ?? 0
+    : 0;
+  return {
+    description: stated?.description || stated?.device || "unnamed adapter",
+    vendor: stated?.vendor ?? "",
+    isFallback: stated?.isFallbackAdapter ?? false,
+    subgroupSize: has("subgroups") ? fixedSize : 0,
+    f16: has("shader-f16"),
+    int64: has(INT64),
+    timestamps: has("timestamp-query"),
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * What kernels are chosen by: everything the operations ask of a device, decided once.
+ *
+ * @module
+ */
+
+import type { AdapterSummary } from "./adapter.ts";
+
+/** How matrix products are shared out on a device. */
+export type ProductClass =
+  /** A tile for each narrow subgroup, whose lanes pass values to each other. */
+  | "lanes"
+  /** Tiles in workgroup memory. */
+  | "tiled"
+  /** A tile for each invocation. */
+  | "plain";
+
+/** What a device is good at. */
+export interface DeviceTraits {
+  /** Lanes that work together on a row: a subgroup, or a workgroup where there are none of one size. */
+  readonly lanes: number;
+  /** Whether those lanes are a subgroup; else they share workgroup memory. */
+  readonly subgroups: boolean;
+  /**
+   * Whether this is a software adapter whose workgroups have few lanes. There, long loops are cheap and workgroups dear, and
+   * a lane that walks a span of its own reads memory faster than lanes that take turns.
+   */
+  readonly narrow: boolean;
+  /** Numbers that a load can bring (8 with 64-bit integers, 4), what is worth most first. */
+  readonly loads: readonly (8 | 4)[];
+  /** Whether subgroups are so narrow that passing rows around beats loading them on every lane. */
+  readonly shuffles: boolean;
+  /** How matrix products are shared out. */
+  readonly products: ProductClass;
+  /** Tokens per attention tile: one subgroup where its size is known. */
+  readonly attentionTile: number;
+  /** Tokens to decode between two looks at which sequences are finished. */
+  readonly stepsPerSubmit: number;
+}
+
+/** Lanes per team where subgroups are not available. */
+const SHARED_LANES = 64;
+
+/** Lanes that share an attention tile there. */
+const SHARED_TILE = 32;
+
+/**
+ * Decides what a device is good at.
+ *
+ * @param adapter What the device is.
+ */
+export function traitsOf(adapter: AdapterSummary): DeviceTraits {
+  const { isFallback, subgroupSize, int64 } = adapter;
+  const subgroups = subgroupSize !== 0;
+  const lanes = subgroupSize || SHARED_LANES;
+  return {
+    lanes,
+    subgroups,
+    narrow: isFallback && lanes <= 16,
+    loads: !int64 || !subgroups ? [4] : isFallback ? [8, 4] : [4, 8],
+    shuffles: [4, 8, 16].includes(subgroupSize),
+    // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
+    products: !isFallback ? "tiled" : subgroupSize >= 8 ? "lanes" : "plain",
+    attentionTile: subgroupSize || SHARED_TILE,
+    stepsPerSubmit: isFallback ? 4 : 16,
+  };
+}
