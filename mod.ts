@@ -279,6 +279,7 @@ export type {
   Verdict,
   WarmStartSettings,
 } from "./src/task/task.ts";
+export { isSolved, maxRewardOf, rewardsDiffer, sameReward } from "./src/task/solved.ts";
 export { type DefinedTask, defineTask, type TaskDefinition } from "./src/task/define_task.ts";
 export {
   jsonlDataset,

@@ -19,6 +19,11 @@ export interface EvaluationColumn {
   readonly figures: EvaluationFigures | undefined;
 }
 
+/** Whether a mean reward is the share of right samples; so where there is none, which is shown as a dash anyway. */
+function isAccuracy(mean: number | undefined, right: number | undefined): boolean {
+  return mean === undefined || (right !== undefined && Math.abs(mean - right) < 1e-9);
+}
+
 /** The evaluation before training, as a run's own metrics have it. */
 export function evaluationBefore(
   metrics: readonly MetricsRecord[],
@@ -40,18 +45,19 @@ export function evaluationTable(
   const n = numGenerations;
   const figure = ({ figures }: EvaluationColumn, name: string) =>
     figures?.[`eval/${task.name}/${name}`];
-  // Rewards that add up to more than 1, or cost something, are no shares.
+  // A mean reward is an accuracy only where it is the share of right samples.
   const shares = columns.every((column) =>
-    [`mean@${n}`, "greedy"].every((name) => {
-      const value = figure(column, name) ?? 0;
-      return value >= 0 && value <= 1;
-    })
+    isAccuracy(figure(column, `mean@${n}`), figure(column, "pass@1"))
   );
   const [accuracy, show] = shares
     ? ["accuracy", percent]
     : ["reward", (value: number) => value.toFixed(3)];
+  const solved: [string, string, typeof percent][] = shares || n === 1
+    ? []
+    : [["solved (pass@1)", "pass@1", percent]];
   const rows: [label: string, name: string, show: (value: number) => string][] = [
-    [`${accuracy} (mean@${n})`, `mean@${n}`, show],
+    [`${shares ? accuracy : `mean ${accuracy}`} (mean@${n})`, `mean@${n}`, show],
+    ...solved,
     [`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent],
     [`greedy ${accuracy}`, "greedy", show],
     ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],

@@ -99,8 +99,12 @@ export async function probeCommand(args: readonly string[]): Promise<number> {
 
 /** The report as lines. */
 export function formatProbe({ samples, verdict, advice }: ProbeReport): string[] {
+  const error = samples.meanAtNError;
+  const shares = Math.abs(samples.meanAtN - samples.passAtK[1]!) < 1e-9;
   const rows: [string, string][] = [
-    ["accuracy", `${percent(samples.meanAtN)} ± ${percent(samples.meanAtNError)}`],
+    shares
+      ? ["accuracy", `${percent(samples.meanAtN)} ± ${percent(error)}`]
+      : ["mean reward", `${samples.meanAtN.toFixed(3)} ± ${error.toFixed(3)}`],
     ...Object.entries(samples.passAtK).map(([k, rate]): [string, string] => [
       `pass@${k}`,
       percent(rate),

@@ -178,6 +178,8 @@ export interface ShownSample {
   readonly completion: string;
   /** Its reward. */
   readonly reward: number;
+  /** Whether it is right. Default: whether the reward is 1 or more. */
+  readonly solved?: boolean;
   /** Its length in tokens. */
   readonly length: number;
 }
@@ -190,9 +192,9 @@ export function samplePairs(
   const rows = Array.from({ length: Math.max(lists[0].length, lists[1].length) }, (_, i) => i);
   const box = (sample: ShownSample | undefined, title: string) => {
     if (sample === undefined) return "<div></div>";
-    const { prompt, completion, reward, length } = sample;
+    const { prompt, completion, reward, solved = reward >= 1, length } = sample;
     const meta = `${title} · reward ${Number(reward.toFixed(3))} · ${length} tokens`;
-    return `<div class="sample ${reward >= 1 ? "right" : "wrong"}"><div class="meta">${
+    return `<div class="sample ${solved ? "right" : "wrong"}"><div class="meta">${
       escapeText(meta)
     }</div><code class="prompt">${escapeText(prompt)}</code><code>${
       escapeText(completion)

@@ -105,12 +105,19 @@ function headlines({ figures }: EvaluationAt): string[] {
   return [...meanAt, ...passAt, ...names.filter((name) => name === "greedy")];
 }
 
+/** Whether mean rewards are shares of right samples, as where every reward is 0 or 1. */
+function isAccuracy({ figures }: EvaluationAt): boolean {
+  const mean = Object.entries(figures).find(([name]) => /^mean@\d+$/.test(name))?.[1];
+  return mean === undefined || Math.abs(mean - (figures["pass@1"] ?? mean)) < 1e-9;
+}
+
 function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsRecord[]): string {
   const [before, after] = [evaluations[0], evaluations.at(-1)];
   const text = (at: EvaluationAt | undefined, name: string) => {
     const value = at?.figures[name];
     if (value === undefined) return "–";
     if (!/@|greedy|clip_ratio/.test(name)) return value.toFixed(name === "entropy" ? 2 : 1);
+    if (/^mean@|greedy/.test(name) && !isAccuracy(at!)) return value.toFixed(3);
     const error = at!.figures[name + ERROR];
     return `${(100 * value).toFixed(1)} %` +
       (error === undefined ? "" : ` ± ${(100 * Z * error).toFixed(1)}`);

@@ -10,6 +10,7 @@ import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Generator } from "../model/generate.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
+import { rewardsDiffer } from "../task/solved.ts";
 import { eosTokenIdsOf, type Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -31,7 +32,7 @@ export interface StepBatch {
  * @param rewards Rewards of the responses to one prompt.
  */
 export function hasSignal(rewards: readonly number[]): boolean {
-  return rewards.length === 1 || rewards.some((reward) => reward !== rewards[0]);
+  return rewards.length === 1 || rewardsDiffer(rewards);
 }
 
 /** Samples the batches of training steps. */
@@ -149,6 +150,7 @@ function joinRollouts(rollouts: readonly Rollout[]): Rollout {
     truncated: rollouts.flatMap((r) => r.truncated),
     entropySums: Float32Array.from(rollouts.flatMap((r) => Array.from(r.entropySums))),
     rewards: rollouts.flatMap((r) => r.rewards),
+    solved: rollouts.flatMap((r) => r.solved),
     rewardsByFunction: Object.fromEntries(
       [...names].map((name) => [
         name,
@@ -176,6 +178,7 @@ function pickProblems(rollout: Rollout, problems: readonly number[]): Rollout {
     truncated: picked(rollout.truncated),
     entropySums: Float32Array.from(picked(rollout.entropySums)),
     rewards: picked(rollout.rewards),
+    solved: picked(rollout.solved),
     rewardsByFunction: Object.fromEntries(
       Object.entries(rollout.rewardsByFunction).map(([name, list]) => [name, picked(list)]),
     ),

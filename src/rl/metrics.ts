@@ -4,27 +4,30 @@
  * @module
  */
 
+import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
 import { quantile } from "./sample_summary.ts";
 
 /** Reward, group and length figures of one rollout. */
 export function rolloutMetrics(rollout: Rollout): Record<string, number> {
-  const { completions, rewards, truncated, numGenerations } = rollout;
+  const { completions, rewards, solved, truncated, numGenerations } = rollout;
   const lengths = completions.map((c) => c.length);
-  const right = lengths.filter((_, b) => rewards[b]! >= 1);
-  const wrong = lengths.filter((_, b) => rewards[b]! < 1);
+  const right = lengths.filter((_, b) => solved[b]);
+  const wrong = lengths.filter((_, b) => !solved[b]);
   const ended = lengths.filter((_, b) => !truncated[b]);
-  const groups = rollout.problems.map((_, p) =>
-    rewards.slice(p * numGenerations, (p + 1) * numGenerations)
-  );
-  const share = (test: (group: number[]) => boolean) => mean(groups.map((g) => test(g) ? 1 : 0));
+  const share = <T>(values: readonly T[], test: (group: readonly T[]) => boolean) =>
+    mean(
+      rollout.problems.map((_, p) =>
+        Number(test(values.slice(p * numGenerations, (p + 1) * numGenerations)))
+      ),
+    );
   return {
     "reward/mean": mean(rewards),
     "reward/std": std(rewards),
     ...functionMetrics(rollout),
-    "frac_reward_zero_std": share((g) => g.every((r) => r === g[0])),
-    "group/frac_all_correct": share((g) => g.every((r) => r >= 1)),
-    "group/frac_all_wrong": share((g) => g.every((r) => r < 1)),
+    "frac_reward_zero_std": share(rewards, (group) => !rewardsDiffer(group)),
+    "group/frac_all_correct": share(solved, (group) => group.every(Boolean)),
+    "group/frac_all_wrong": share(solved, (group) => !group.some(Boolean)),
     "response_length/mean": mean(lengths),
     "response_length/std": std(lengths),
     "response_length/min": lengths.reduce((a, b) => Math.min(a, b), Infinity),

@@ -7,6 +7,7 @@
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
+import { isSolved } from "../task/solved.ts";
 import type { Problem, Split, Task } from "../task/task.ts";
 
 /** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
@@ -17,6 +18,8 @@ export interface Rollout<M = unknown> extends Generated {
   readonly numGenerations: number;
   /** One per completion. */
   readonly rewards: number[];
+  /** Whether each completion is right. */
+  readonly solved: readonly boolean[];
   /** What each function said of each completion, for tasks with several; `null` where one does not apply. */
   readonly rewardsByFunction: Readonly<Record<string, readonly (number | null)[]>>;
   /** Seconds spent generating, and verifying. */
@@ -76,6 +79,7 @@ export async function rollOut(
     problems,
     numGenerations,
     rewards: judgements.map(({ reward }) => reward),
+    solved: judgements.map(({ reward }) => isSolved(task, reward)),
     rewardsByFunction: Object.fromEntries(
       [...names].map((name) => [name, judgements.map(({ rewards }) => rewards[name] ?? null)]),
     ),

@@ -5,9 +5,10 @@
  */
 
 import { passAtK, passAtKSizes } from "../objective/pass_at_k.ts";
+import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
 
-/** Figures of N samples for each of some prompts. Accuracies are mean rewards; right means a reward of 1 or more. */
+/** Figures of N samples for each of some prompts. Right means that the reward reaches the task's maximum. */
 export interface SampleSummary {
   /** Number of prompts. */
   readonly prompts: number;
@@ -54,17 +55,22 @@ export interface SampleSummary {
  */
 export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
   const { numGenerations } = rollouts[0]!;
-  const groups = rollouts.flatMap(({ rewards, problems }) =>
-    problems.map((_, p) => rewards.slice(p * numGenerations, (p + 1) * numGenerations))
-  );
+  const grouped = <T>(of: (rollout: Rollout) => readonly T[]) =>
+    rollouts.flatMap((rollout) =>
+      rollout.problems.map((_, p) =>
+        of(rollout).slice(p * numGenerations, (p + 1) * numGenerations)
+      )
+    );
+  const groups = grouped(({ rewards }) => rewards);
   const rewards = groups.flat();
+  const solved = grouped(({ solved }) => solved);
+  const isRight = solved.flat();
   const lengths = rollouts.flatMap((r) => r.completions.map((c) => c.length));
-  const lengthsWhere = (right: boolean) => lengths.filter((_, b) => (rewards[b]! >= 1) === right);
+  const lengthsWhere = (right: boolean) => lengths.filter((_, b) => isRight[b] === right);
   const meanLength = mean(lengths);
   const means = groups.map(mean);
-  const counts = groups.map((group) => group.filter((r) => r >= 1).length);
-  const share = (test: (group: readonly number[]) => boolean) =>
-    mean(groups.map((group) => test(group) ? 1 : 0));
+  const counts = solved.map((group) => group.filter(Boolean).length);
+  const share = (shares: readonly boolean[]) => mean(shares.map(Number));
   const pass = (k: number) => mean(counts.map((right) => passAtK(numGenerations, right, k)));
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const [right, wrong] = [lengthsWhere(true), lengthsWhere(false)];
@@ -73,11 +79,11 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     numGenerations,
     meanAtN: mean(rewards),
     meanAtNError: Math.sqrt(variance(means) / groups.length),
-    passAtN: share((group) => group.some((r) => r >= 1)),
+    passAtN: share(counts.map((right) => right > 0)),
     passAtK: Object.fromEntries(passAtKSizes(numGenerations).map((k) => [k, pass(k)])),
-    mixed: share((group) => group.some((r) => r !== group[0])),
-    allRight: share((group) => group.every((r) => r >= 1)),
-    allWrong: share((group) => group.every((r) => r < 1)),
+    mixed: share(groups.map(rewardsDiffer)),
+    allRight: share(counts.map((right) => right === numGenerations)),
+    allWrong: share(counts.map((right) => right === 0)),
     meanLength,
     stdLength: Math.sqrt(mean(lengths.map((length) => (length - meanLength) ** 2))),
     harmonicLength: 1 / mean(lengths.map((length) => 1 / length)),

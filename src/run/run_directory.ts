@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
+import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/trainer.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
@@ -162,6 +163,7 @@ export class RunDirectory implements Disposable {
         prompt: task.describe(promptIds),
         completion: task.describe(completionIds),
         reward,
+        solved: isSolved(task, reward),
         ...(rewards ? { rewards } : {}),
         advantage,
         length: completionIds.length,

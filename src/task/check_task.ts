@@ -40,6 +40,10 @@ export function checkTask(value: unknown): Task {
   const lastId = vocabulary.length - 1;
   whole(task, "padTokenId", 0, lastId);
   whole(task, "eosTokenId", 0, lastId);
+  const { maxReward } = task;
+  if (maxReward !== undefined && !Number.isFinite(maxReward)) {
+    throw refused("maxReward", maxReward, "a finite number, or nothing for 1");
+  }
   checkDefaults(fields(task.defaults, "defaults"));
   const said = (value as Task).describe([task.eosTokenId as number]);
   if (typeof said !== "string") throw refused("describe([eosTokenId])", said, "a text");

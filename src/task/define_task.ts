@@ -13,7 +13,7 @@ import {
   type PromptDefinition,
   promptSource,
 } from "./prompt_source.ts";
-import { type RewardDefinition, verifierOf } from "./reward_functions.ts";
+import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
 import type { Split, Task, TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -117,6 +117,7 @@ export function defineTask<Row extends PromptRow>(
     eosTokenIds,
     maxPromptLength: source.maxPromptLength,
     maxCompletionLength,
+    maxReward: maxRewardIn(definition),
     defaults: { ...DEFAULTS, ...definition.defaults },
     problem(split: Split, seed: number, index: number) {
       const { row, promptIds } = source.at(split, seed, index);

@@ -7,6 +7,7 @@
 import type { PromptRow } from "./dataset.ts";
 import { checkLimit } from "./prompt_source.ts";
 import type { Verdict } from "./task.ts";
+import { weightedSum } from "./weighted_sum.ts";
 
 /** A completion to judge. */
 export interface Sample<Row extends PromptRow = PromptRow> {
@@ -36,6 +37,11 @@ export interface RewardDefinition<Row extends PromptRow = PromptRow> {
   readonly verify: RewardFunction<Row> | Readonly<Record<string, RewardFunction<Row>>>;
   /** Weights of several functions. Default 1 each. */
   readonly rewardWeights?: Readonly<Record<string, number>>;
+  /**
+   * The reward that counts as solved, in pass@k and whatever else speaks of right answers. Default 1, or the sum of the
+   * positive weights where that is less.
+   */
+  readonly maxReward?: number;
   /** Completions judged at the same time, for functions that wait. Default 64. */
   readonly maxConcurrency?: number;
 }
@@ -51,6 +57,24 @@ export function verifierOf<Row extends PromptRow>(
   const judge = judgeOf(definition);
   const inTurn = limiter(definition.maxConcurrency ?? 64);
   return (sample) => inTurn(() => judge(sample));
+}
+
+/**
+ * The reward of a right answer.
+ *
+ * @throws {RangeError} If it is no finite number.
+ */
+export function maxRewardIn<Row extends PromptRow>(
+  { verify, rewardWeights = {}, maxReward }: RewardDefinition<Row>,
+): number {
+  if (maxReward !== undefined) {
+    if (Number.isFinite(maxReward)) return maxReward;
+    throw new RangeError(`maxReward must be a finite number: current value is ${maxReward}`);
+  }
+  if (typeof verify === "function") return 1;
+  const weights = Object.keys(verify).map((name) => Math.max(0, rewardWeights[name] ?? 1));
+  const most = weightedSum(weights.map((weight) => [weight, 1]));
+  return most > 0 ? Math.min(1, most) : 1;
 }
 
 function judgeOf<Row extends PromptRow>(
@@ -79,8 +103,7 @@ function judgeOf<Row extends PromptRow>(
   }
   return async (sample) => {
     const rewards: Record<string, number | null> = {};
-    let reward = 0;
-    let applies = false;
+    const terms: [weight: number, reward: number][] = [];
     for (const [name, judge] of functions) {
       let given: Reward;
       try {
@@ -91,15 +114,14 @@ function judgeOf<Row extends PromptRow>(
       }
       rewards[name] = given === null ? null : Number(given);
       if (given === null) continue;
-      reward += (rewardWeights[name] ?? 1) * Number(given);
-      applies = true;
+      terms.push([rewardWeights[name] ?? 1, Number(given)]);
     }
-    if (!applies) {
+    if (terms.length === 0) {
       throw new Error(
         `none of its functions (${Object.keys(rewards).join(", ")}) applies, all returned null`,
       );
     }
-    return { reward, rewards };
+    return { reward: weightedSum(terms), rewards };
   };
 }
 

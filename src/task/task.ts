@@ -110,6 +110,8 @@ export interface Task<M = unknown> {
   readonly maxPromptLength: number;
   /** The most ids a completion may have, end of sequence included. */
   readonly maxCompletionLength: number;
+  /** The reward that counts as solved, in pass@k and whatever else speaks of right answers. Default 1. */
+  readonly maxReward?: number;
   /** Recommended settings. */
   readonly defaults: TaskDefaults;
 

@@ -3,9 +3,14 @@ import { evaluationTable } from "../../src/cli/evaluation_table.ts";
 import { taskByName } from "../../src/tasks/mod.ts";
 
 const task = taskByName("parity");
-const column = (title: string, mean: number, greedy: number) => ({
+const column = (title: string, mean: number, greedy: number, right = mean) => ({
   title,
-  figures: { "eval/parity/mean@8": mean, "eval/parity/pass@8": 1, "eval/parity/greedy": greedy },
+  figures: {
+    "eval/parity/mean@8": mean,
+    "eval/parity/pass@1": right,
+    "eval/parity/pass@8": 1,
+    "eval/parity/greedy": greedy,
+  },
 });
 
 Deno.test("accuracies are shares, dashes stand for what was not measured", () => {
@@ -20,10 +25,16 @@ Deno.test("accuracies are shares, dashes stand for what was not measured", () =>
   ]);
 });
 
-Deno.test("rewards beyond 0 and 1 are not shown as shares", () => {
-  for (const [mean, greedy] of [[0.873, 1.1], [-0.2, 0.5]] as const) {
-    const lines = evaluationTable(task, [column("before", 0.5, 0.7), column("", mean, greedy)], 8);
-    assertEquals(lines[1]!.split(/ {2,}/), ["reward (mean@8)", "0.500", mean.toFixed(3)]);
-    assertEquals(lines[3]!.split(/ {2,}/), ["greedy reward", "0.700", greedy.toFixed(3)]);
+Deno.test("a mean reward that is not the share of right samples is shown as a reward, and the share beside it", () => {
+  // The third is of rewards up to 1.2, which was shown as an accuracy of 99.5 %.
+  for (const [mean, greedy] of [[0.873, 1.1], [-0.2, 0.5], [0.995, 0.99]] as const) {
+    const after = column("", mean, greedy, 0.8);
+    const lines = evaluationTable(task, [column("before", 0.5, 0.7), after], 8);
+    assertEquals(lines.slice(1, 5).map((line) => line.split(/ {2,}/)), [
+      ["mean reward (mean@8)", "0.500", mean.toFixed(3)],
+      ["solved (pass@1)", "50.0 %", "80.0 %"],
+      ["solved by any of 8 (pass@8)", "100.0 %", "100.0 %"],
+      ["greedy reward", "0.700", greedy.toFixed(3)],
+    ]);
   }
 });

@@ -83,6 +83,7 @@ Deno.test("summariseSamples() by hand", () => {
     truncated: lengths.map((n) => n === 9),
     entropySums: Float32Array.from(lengths, (n) => n / 2),
     rewards,
+    solved: rewards.map((r) => r >= 1),
     rewardsByFunction: {},
     seconds: { generation: 1, reward: 1 },
   });

@@ -84,6 +84,7 @@ Deno.test("a run writes its settings, a line per step and the completions with t
       prompt: parity.describe(promptIds),
       completion: parity.describe([2, 2, 1]),
       reward: 0,
+      solved: false,
       advantage: -0.5,
       length: 3,
       truncated: true,
