@@ -25,6 +25,23 @@ override ACCUMULATE: bool = false;   // add to out
 @group(0) @binding(2) var<storage, read> partials: array<Piece>;
 @group(0) @binding(3) var<storage, read_write> out: array<Piece>;
 
+// The last stretch that begins at or before a workgroup. With a look at each stretch, many short ones would cost more than
+// what is added up.
+fn stretch_of(id: u32) -> u32 {
+    var first = 0u;
+    var count = params.count;
+    while (count > 1u) {
+        let half = count / 2u;
+        if (stretches[(first + half) * STRIDE + FIRST] <= id) {
+            first += half;
+            count -= half;
+        } else {
+            count = half;
+        }
+    }
+    return first;
+}
+
 @compute @workgroup_size(LANES)
 fn add_up(
     @builtin(workgroup_id) wid: vec3u,
@@ -32,10 +49,7 @@ fn add_up(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let id = wid.x + wid.y * nwg.x;
-    var s = 0u;
-    for (var next = STRIDE; next < params.count * STRIDE; next += STRIDE) {
-        if (stretches[next + FIRST] <= id) { s = next; }
-    }
+    let s = stretch_of(id) * STRIDE;
     let most = stretches[s + MOST];
     let step = max(stretches[s + STEP], (params.terms + most - 1u) / most);
     let parts = (params.terms + step - 1u) / step;

@@ -1,7 +1,7 @@
 // RMSNorm with an optional residual sum before it (Zhang & Sennrich 2019):
 //   sum = x + delta;  rstd = 1 / sqrt(mean(sum^2) + eps);  normed = sum * rstd * weight
 // x, delta, sum, normed (T, C); weight (C); rstd (T). Rows are read in pieces (prelude/pieces_*).
-// forward: rows are shared out as prelude/rows_* says. backward: chunks of rows are. backward_weight: one lane per piece.
+// forward: rows are shared out as prelude/rows_* says. backward: chunks of rows are; partial_sums adds up what they leave.
 
 struct Params {
     rows: u32,         // T
@@ -11,11 +11,7 @@ struct Params {
     has_delta: u32,    // forward: delta is added and sum is written
     has_dsum: u32,     // backward: dsum is added to dx
     chunk_rows: u32,   // backward: rows per chunk
-    chunks: u32,       // backward*: number of chunks
-    slots: u32,        // backward_weight: room for chunks in partials, per norm
-    norms: u32,        // backward_weight: number of norms
-    norm_stride: u32,  // backward_weight: pieces from one norm's dweight to the next
-    accumulate: u32,   // backward_weight: add to dweight
+    chunks: u32,       // backward: number of chunks
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -65,10 +61,10 @@ fn forward(
 @group(0) @binding(9) var<storage, read> saved_rstd: array<f32>;
 @group(0) @binding(10) var<storage, read_write> dx: array<Piece>;
 
-@group(0) @binding(11) var<storage, read_write> partial: array<Piece>;   // (chunks, C)
+@group(0) @binding(11) var<storage, read_write> partials: array<Piece>;   // (chunks, C)
 
 // dx = rstd * (w * dy - xhat * mean(w * dy * xhat)) + dsum, with xhat = x * rstd; x is the saved sum.
-// partial[chunk, c] = sum over the chunk's rows of dy * xhat
+// partials[chunk, c] = sum over the chunk's rows of dy * xhat
 @compute @workgroup_size(LANES)
 fn backward(
     @builtin(workgroup_id) wid: vec3u,
@@ -108,42 +104,11 @@ fn backward(
             var sum_even = even(dy) * xhat_even;
             var sum_odd = odd(dy) * xhat_odd;
             if (row > first) {
-                let before = partial[to + c];
+                let before = partials[to + c];
                 sum_even += even(before);
                 sum_odd += odd(before);
             }
-            partial[to + c] = join(sum_even, sum_odd);
+            partials[to + c] = join(sum_even, sum_odd);
         }
     }
-}
-
-@group(0) @binding(12) var<storage, read> partials: array<Piece>;        // (norms, slots, C)
-@group(0) @binding(13) var<storage, read_write> dweight: array<Piece>;   // (norms, C), norm_stride apart
-
-// dweight (+)= sum over chunks, for several norms at once
-@compute @workgroup_size(LANES)
-fn backward_weight(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let blocks = (params.columns + LANES - 1u) / LANES;
-    let id = wid.x + wid.y * nwg.x;
-    let norm = id / blocks;
-    let c = (id % blocks) * LANES + lane;
-    if (norm >= params.norms || c >= params.columns) { return; }
-    let to = norm * params.norm_stride + c;
-    var evens = Part();
-    var odds = Part();
-    if (params.accumulate != 0u) {
-        let before = dweight[to];
-        evens = even(before);
-        odds = odd(before);
-    }
-    for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        let piece = partials[(norm * params.slots + chunk) * params.columns + c];
-        evens += even(piece);
-        odds += odd(piece);
-    }
-    dweight[to] = join(evens, odds);
 }

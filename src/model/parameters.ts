@@ -134,11 +134,9 @@ export class Parameters {
       }
       return [Math.ceil(length / alignment) * alignment];
     };
-    // The norms come first, at equal distances, so that their gradients can be summed in one dispatch.
-    const names = [...shapes.keys()];
-    placeAll(names.filter((name) => name.endsWith("norm.weight")));
     // What stays in f32 lies together.
-    const vectors = dtype === "f16" ? placeAll(names.filter((name) => name.endsWith(".bias"))) : [];
+    const names = [...shapes.keys()];
+    const vectors = placeAll(names.filter((name) => shapes.get(name)!.length === 1));
     const shape = placeAll(names);
     const inFull = dtype === "f32" || trainable;
     this.values = gpu.tensor(inFull ? shape : vectors, { name: "parameters" });

@@ -15,6 +15,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
+import { partCount, partTerms } from "./partial_sums.ts";
 import { teamKernel } from "./prelude.ts";
 
 /**
@@ -197,15 +198,15 @@ export function policyLoss(
         KL_ESTIMATOR: klEstimator === undefined ? 0 : KL_ESTIMATORS[klEstimator],
       },
     });
-  const chunkItems = () => Math.max(CHUNK_ITEMS, Math.ceil(items.value / MAX_CHUNKS));
-  const chunks = () => Math.ceil(items.value / chunkItems());
+  const division = { terms: items, step: CHUNK_ITEMS, most: MAX_CHUNKS };
+  const chunks = () => partCount(division);
   const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
   const responses: Size = itemRanges?.shape[0] ?? 0;
   const params = {
     items,
     stride: sizeLimit(oldLogProbs.shape[1]!),
     responses,
-    chunk_items: chunkItems,
+    chunk_items: () => partTerms(division),
     chunks,
     entropy_offset: entropyOffset,
     epsilon: options.epsilon,

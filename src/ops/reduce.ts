@@ -7,8 +7,9 @@
 import code from "../../kernels/reduce.wgsl" with { type: "text" };
 import type { Kernel } from "../gpu/kernel.ts";
 import type { Param, Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
+import { partCount, partTerms } from "./partial_sums.ts";
 import { elementwiseConstants, type FlatReader, flatReader, rowShare } from "./prelude.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
@@ -279,14 +280,14 @@ function reduceColumns(
       workgroups: () => lanes.share(chunks()),
       cost: { bytes: () => from.length * 4, flops: () => from.length },
     });
-  const chunkRows = () => Math.ceil(sizeNow(rows) / CHUNKS);
-  const chunks = () => chunkRows() === 0 ? 0 : Math.ceil(sizeNow(rows) / chunkRows());
+  const division = { terms: rows, step: 1, most: CHUNKS };
+  const chunks = () => partCount(division);
   const partial = plan.empty([CHUNKS, width], `${name}.partial`);
   stage(
     "partial",
     chunkShare.name === "lane" ? ofChunks : ofColumns,
     { from: x, to: partial },
-    { rows, chunk_rows: chunkRows, chunks, accumulate: 0 },
+    { rows, chunk_rows: () => partTerms(division), chunks, accumulate: 0 },
     chunks,
   );
   stage(
