@@ -13,7 +13,7 @@ import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag } from "./ar
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
-import { wrap } from "./style.ts";
+import { lineWidth, wrap } from "./style.ts";
 import { OPTION_FLAGS } from "./train_flags.ts";
 import { RUNS } from "./runs.ts";
 
@@ -92,7 +92,7 @@ export async function exportVerlCommand(args: readonly string[]): Promise<number
       evalPrompts: heldPrompts,
     });
     console.log(`written to ${out}: run.sh starts verl, README.md says what is where`);
-    for (const limit of limits) console.log(wrap(`- ${limit}`, 100).join("\n"));
+    for (const limit of limits) console.log(wrap(`- ${limit}`, lineWidth()).join("\n"));
     return 0;
   } catch (error) {
     throw asUsageError(error, FLAGS);

@@ -5,7 +5,7 @@
  */
 
 import { type Flags, kebab } from "./args.ts";
-import { bold, dim, wrap } from "./style.ts";
+import { bold, dim, lineWidth, wrap } from "./style.ts";
 
 /** Flags under a heading. */
 export interface FlagSection {
@@ -68,7 +68,6 @@ export function formatHelp(help: CommandHelp, width = 100): string {
  * @returns The exit code.
  */
 export function printHelp(help: CommandHelp): number {
-  const width = Deno.stdout.isTerminal() && Deno.consoleSize().columns || 100;
-  console.log(formatHelp(help, width));
+  console.log(formatHelp(help, lineWidth()));
   return 0;
 }

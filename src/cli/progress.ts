@@ -5,7 +5,7 @@
  * @module
  */
 
-import { duration } from "./style.ts";
+import { duration, LINE, wrap } from "./style.ts";
 
 /** How far a phase is. */
 export interface ProgressState {
@@ -48,7 +48,7 @@ export function standardError(quiet = false, watch?: ProgressOutput["watch"]): P
     terminal,
     get columns(): number {
       // Some terminals do not know their width.
-      return terminal && Deno.consoleSize().columns || 80;
+      return terminal && Deno.consoleSize().columns || LINE;
     },
     quiet,
     write(text: string): void {
@@ -64,8 +64,9 @@ export function standardError(quiet = false, watch?: ProgressOutput["watch"]): P
 /** Seconds between two lines where there is no terminal. */
 const LINE_EVERY = 10;
 
-/** Width of the bar. */
+/** Width of the bar where there is room for it, and where there is not. */
 const BAR = 24;
+const SHORTEST_BAR = 8;
 
 /** Progress of one phase with a known number of steps. */
 export class Progress {
@@ -116,7 +117,7 @@ export class Progress {
   /** Says something on a line of its own. */
   note(text: string): void {
     this.clear();
-    this.#output.write(`${text}\n`);
+    for (const line of wrap(text, this.#output.columns)) this.#output.write(`${line}\n`);
   }
 
   /** Removes the bar, leaving room for something else. */
@@ -137,16 +138,24 @@ export class Progress {
 
   #draw(text: string): void {
     if (this.#output.quiet) return;
-    const filled = Math.round(BAR * Math.min(1, this.#done / Math.max(1, this.#total)));
-    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
-    const line = joined(`${this.#label} ${bar} ${this.#done}/${this.#total}`, this.#pace(), text);
+    const [done, total] = [this.#done, this.#total];
     // A line that wraps could not be drawn over.
-    this.#output.write(`\r\x1b[2K${[...line].slice(0, this.#output.columns - 1).join("")}`);
+    const room = this.#output.columns - 1;
+    const parts = joined(this.#pace(), text).split(PARTS);
+    const line = (bar: string) => joined(`${this.#label} ${bar} ${done}/${total}`, ...parts);
+    while (parts.length > 0 && line("").length + SHORTEST_BAR > room) parts.pop();
+    const width = Math.max(0, Math.min(BAR, room - line("").length));
+    const filled = Math.round(width * Math.min(1, done / Math.max(1, total)));
+    const bar = "█".repeat(filled) + "░".repeat(width - filled);
+    this.#output.write(`\r\x1b[2K${line(bar).slice(0, room)}`);
     this.#drawn = true;
   }
 }
 
+/** What stands between the parts of a line. */
+const PARTS = "  ";
+
 /** The parts that say something, with room between them. */
 function joined(...parts: string[]): string {
-  return parts.filter((part) => part !== "").join("  ");
+  return parts.filter((part) => part !== "").join(PARTS);
 }

@@ -56,6 +56,16 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** Columns of lines where there is no terminal, and the most where there is one. */
+export const LINE = 100;
+
+/** Columns that lines of standard output are to fit in. */
+export function lineWidth(): number {
+  // Some terminals do not know their width.
+  const columns = Deno.stdout.isTerminal() && Deno.consoleSize().columns || LINE;
+  return Math.min(columns, LINE);
+}
+
 /** Breaks a text into lines of at most `width` characters. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];

@@ -35,8 +35,16 @@ export interface SummaryFacts {
   readonly dir: string;
 }
 
-/** The closing summary. */
-export function formatSummary(facts: SummaryFacts): string {
+/** Column where what an entry says begins. */
+const COLUMN = 12;
+
+/**
+ * The closing summary.
+ *
+ * @param facts What it is made of.
+ * @param width Columns that its lines are to fit in.
+ */
+export function formatSummary(facts: SummaryFacts, width: number): string {
   const { task, totals, options, completedSteps, interrupted, before, after, dir } = facts;
   const state = interrupted
     ? `Stopped after ${completedSteps} of ${options.maxSteps} steps`
@@ -66,7 +74,7 @@ export function formatSummary(facts: SummaryFacts): string {
     "",
     ...evaluated,
     ...entries.flatMap(([label, text]) =>
-      wrap(text, 86).map((line, i) => (i === 0 ? label : "").padEnd(12) + line)
+      wrap(text, width - COLUMN).map((line, i) => (i === 0 ? label : "").padEnd(COLUMN) + line)
     ),
   ].join("\n");
 }

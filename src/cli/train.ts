@@ -8,27 +8,23 @@ import { countParameters, type PolicyConfig } from "../model/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import { describeObjective } from "../rl/describe_objective.ts";
-import type { Evaluation } from "../rl/evaluation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { Trainer } from "../rl/trainer.ts";
+import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
-import { saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
 import { asUsageError, parseFlags } from "./args.ts";
-import { evaluationBefore } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
-import { Progress, type ProgressOutput, standardError } from "./progress.ts";
-import { reportAtEnd } from "./report.ts";
-import { openRun } from "./run_folder.ts";
-import { dim, short, wrap } from "./style.ts";
-import { formatSummary } from "./summary.ts";
+import { standardError } from "./progress.ts";
+import { dim, lineWidth, short, wrap } from "./style.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
+import { runSession, type Session } from "./train_session.ts";
 import {
   type NewRun,
   type ResumedRun,
@@ -50,17 +46,6 @@ export const HELP: CommandHelp = {
     ["deno task train --resume", "go on with the latest run"],
   ],
 };
-
-/** What the phases of a session share. */
-interface Session {
-  readonly settings: TrainSettings;
-  readonly output: ProgressOutput;
-  readonly interrupt: Interrupt;
-  readonly totals: Totals;
-  readonly live: LiveServer | undefined;
-  readonly profile: boolean;
-  readonly report: boolean;
-}
 
 /**
  * The command.
@@ -102,12 +87,12 @@ export async function train(args: readonly string[]): Promise<number> {
 }
 
 /** Whether there is nothing left to do for a run: no step, and no evaluation after the last one. */
-async function isFinished({ dir, state, options, task }: ResumedRun): Promise<boolean> {
+async function isFinished({ dir, state, options }: ResumedRun): Promise<boolean> {
   const { completedSteps } = state;
   if (completedSteps < options.maxSteps) return false;
   const lines = await readRunMetrics(dir);
   return lines.some((line) =>
-    line["training/global_step"] === completedSteps && `eval/${task.name}/greedy` in line
+    line["training/global_step"] === completedSteps && hasEvaluation(line)
   );
 }
 
@@ -127,7 +112,7 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
   if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));
   totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
   try {
-    return await run(trainer, session, profile);
+    return await runSession(trainer, session, profile);
   } finally {
     trainer.destroy();
     policy.destroy();
@@ -189,7 +174,7 @@ function objectiveLines(options: ResolvedTrainOptions): string[] {
   const formula = `minimises ${lines.get("loss")} with ${lines.get("weights")}; ` +
     `${lines.get("surrogate")}; ${lines.get("advantage")}` +
     (lines.has("reward") ? `; ${lines.get("reward")}` : "");
-  return wrap(formula, 118);
+  return wrap(formula, lineWidth());
 }
 
 async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Trainer> {
@@ -198,109 +183,4 @@ async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Tra
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
-}
-
-/** The loop of a session: evaluate, step by step, evaluate, sum up. */
-async function run(
-  trainer: Trainer,
-  session: Session,
-  profile: GpuProfile | undefined,
-): Promise<number> {
-  const { settings, output, interrupt, totals, live } = session;
-  const { task, options, saveSteps } = settings;
-  const { maxSteps, evalSteps } = options;
-  using folder = await openRun(trainer, settings);
-  const checkpoint = folder.checkpointPath;
-  if (live) {
-    live.feed.describe(describeLive(trainer.policy.gpu, settings, folder.path));
-    live.feed.recall(await readRunMetrics(folder.path));
-  }
-
-  const evaluateNow = async (): Promise<Evaluation> => {
-    const start = performance.now();
-    const progress = new Progress(output, "evaluation", options.evalPrompts);
-    const evaluation = await trainer.evaluate();
-    progress.clear();
-    totals.spend("evaluation", (performance.now() - start) / 1000);
-    return evaluation;
-  };
-
-  let savedStep = trainer.completedSteps;
-  let loggedStep = savedStep;
-  if (settings.kind === "new") {
-    await saveTrainerCheckpoint(checkpoint, trainer);
-    const lines = folder.appendEvaluation(0, task, await evaluateNow());
-    live?.feed.step(lines);
-  }
-
-  let after: Evaluation | undefined;
-  let interrupted = await interrupt.requested();
-  const progress = new Progress(output, "train", maxSteps, trainer.completedSteps);
-  profile?.begin();
-  try {
-    while (trainer.completedSteps < maxSteps && !interrupted) {
-      const report = await trainer.next();
-      totals.add(report);
-      await profile?.collect();
-      for (const warning of report.warnings) progress.note(`warning: ${warning}`);
-      progress.update(report.step, stepText(report.metrics));
-      interrupted = await interrupt.requested();
-      const last = report.step === maxSteps;
-      const due = evalSteps > 0 && report.step % evalSteps === 0;
-      const evaluation = (due || last) && !interrupted ? await evaluateNow() : undefined;
-      if (last) after = evaluation;
-      const lines = folder.append(report, task, evaluation);
-      loggedStep = report.step;
-      live?.feed.step(lines, report.warnings);
-      if (last || interrupted || (saveSteps > 0 && report.step % saveSteps === 0)) {
-        await saveTrainerCheckpoint(checkpoint, trainer);
-        savedStep = report.step;
-      }
-    }
-  } catch (error) {
-    // A verifier that fails should not cost the steps since the last checkpoint.
-    const good = trainer.isBetweenSteps && trainer.completedSteps === loggedStep;
-    if (good && loggedStep > savedStep) {
-      try {
-        await saveTrainerCheckpoint(checkpoint, trainer);
-        savedStep = loggedStep;
-      } catch {
-        // The first error is the one to tell, and the checkpoint before is still there.
-      }
-    }
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${message}. ${checkpoint} holds step ${savedStep}, intact`, { cause: error });
-  } finally {
-    progress.clear();
-  }
-  if (after === undefined && !interrupted) {
-    after = await evaluateNow();
-    const lines = folder.appendEvaluation(trainer.completedSteps, task, after);
-    live?.feed.step(lines);
-  }
-  console.log(formatSummary({
-    task,
-    totals,
-    completedSteps: trainer.completedSteps,
-    interrupted,
-    before: evaluationBefore(await readRunMetrics(folder.path), task),
-    after,
-    options,
-    peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
-    dir: folder.path,
-  }));
-  if (profile) {
-    await profile.collect();
-    console.log(profile.format());
-  }
-  if (session.report && !interrupted) {
-    console.log(`${"report".padEnd(12)}${await reportAtEnd(folder.path)}`);
-  }
-  return interrupted ? INTERRUPTED : 0;
-}
-
-function stepText(metrics: Readonly<Record<string, number>>): string {
-  const figure = (name: string, digits: number) => metrics[name]?.toFixed(digits) ?? "–";
-  return `reward ${figure("reward/mean", 3)}  length ${figure("response_length/mean", 1)}  ` +
-    `entropy ${figure("actor/entropy", 2)}`;
 }

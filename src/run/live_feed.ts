@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { MetricsRecord } from "./metrics_log.ts";
+import { hasEvaluation, type MetricsRecord } from "./metrics_log.ts";
 import type { StepLines } from "./run_directory.ts";
 
 /** What stands above the figures. */
@@ -184,10 +184,6 @@ export class LiveFeed {
       }
     }
   }
-}
-
-function hasEvaluation(line: MetricsRecord): boolean {
-  return Object.keys(line).some((name) => name.startsWith("eval/"));
 }
 
 /** A line with only what the page shows. */

@@ -25,6 +25,11 @@ export interface MetricsRecord {
   readonly [key: string]: MetricValue;
 }
 
+/** Whether a line holds figures of an evaluation. */
+export function hasEvaluation(line: MetricsRecord): boolean {
+  return Object.keys(line).some((name) => name.startsWith("eval/"));
+}
+
 /** Settings of {@linkcode MetricsLog.open}. */
 export interface MetricsLogOptions {
   /** Keep only lines of steps up to this one, by default all lines. */
@@ -104,12 +109,16 @@ export class MetricsLog implements Disposable {
   /** Where the log lies. */
   readonly path: string;
   readonly #file: Deno.FsFile;
-  #lastStep: number;
+  /** The last line, and where it begins. */
+  #last: { readonly record: MetricsRecord; readonly begin: number } | undefined;
+  #size: number;
 
-  private constructor(path: string, file: Deno.FsFile, lastStep: number) {
+  private constructor(path: string, file: Deno.FsFile, lines: readonly Line[]) {
     this.path = path;
     this.#file = file;
-    this.#lastStep = lastStep;
+    const last = lines.at(-1);
+    this.#last = last && { record: last.record, begin: endOf(lines.at(-2)) };
+    this.#size = endOf(last);
   }
 
   /**
@@ -130,11 +139,11 @@ export class MetricsLog implements Disposable {
     try {
       const lines = parseLines(Deno.readFileSync(path), path);
       // Steps never decrease, so what is kept is one piece.
-      const kept = lines.findLast(({ record }) => record[STEP] <= resumeStep);
-      file.truncateSync(kept?.end ?? 0);
+      const kept = lines.filter(({ record }) => record[STEP] <= resumeStep);
+      file.truncateSync(kept.at(-1)?.end ?? 0);
       file.seekSync(0, Deno.SeekMode.End);
-      if (kept !== undefined) writeAllSync(file, Uint8Array.of(NEWLINE));
-      return new MetricsLog(path, file, kept?.record[STEP] ?? 0);
+      if (kept.length > 0) writeAllSync(file, Uint8Array.of(NEWLINE));
+      return new MetricsLog(path, file, kept);
     } catch (error) {
       file.close();
       throw error;
@@ -149,18 +158,39 @@ export class MetricsLog implements Disposable {
    */
   append(record: MetricsRecord): void {
     const step = record[STEP];
-    if (!Number.isSafeInteger(step) || step < this.#lastStep) {
+    const lastStep = this.#last?.record[STEP] ?? 0;
+    if (!Number.isSafeInteger(step) || step < lastStep) {
       throw new RangeError(
-        `${this.path}: ${STEP} is ${step}: give a whole number of at least ${this.#lastStep}, ` +
+        `${this.path}: ${STEP} is ${step}: give a whole number of at least ${lastStep}, ` +
           `the step of the line before`,
       );
     }
+    this.#write(record, this.#size);
+  }
+
+  /**
+   * Appends what was found out about a step later than its other metrics: to its line where that is
+   * the last one, otherwise as a line of its own.
+   *
+   * @throws {RangeError} As {@linkcode append}.
+   */
+  amend(record: MetricsRecord): void {
+    const last = this.#last;
+    if (last?.record[STEP] !== record[STEP]) return this.append(record);
+    // Begins as the line that is there does, so that only its end changes.
+    this.#write({ ...last.record, ...record }, last.begin);
+  }
+
+  #write(record: MetricsRecord, begin: number): void {
     const line = JSON.stringify(
       record,
       (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
     );
-    writeAllSync(this.#file, new TextEncoder().encode(line + "\n"));
-    this.#lastStep = step;
+    const bytes = new TextEncoder().encode(line + "\n");
+    this.#file.seekSync(begin, Deno.SeekMode.Start);
+    writeAllSync(this.#file, bytes);
+    this.#last = { record, begin };
+    this.#size = begin + bytes.length;
   }
 
   /** Brings the log to disk and closes it. */
@@ -173,6 +203,11 @@ export class MetricsLog implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Where the line after it begins. */
+function endOf(line: Line | undefined): number {
+  return line === undefined ? 0 : line.end + 1;
 }
 
 function writeAllSync(file: Deno.FsFile, bytes: Uint8Array): void {

@@ -175,13 +175,14 @@ export class RunDirectory implements Disposable {
   }
 
   /**
-   * Appends an evaluation that belongs to no step's line, such as the one before training.
+   * Appends an evaluation that was not made with its step: the one before training, or one that the
+   * end of a session left to the next.
    *
-   * @returns The line.
+   * @returns The line, without what it said of the step before.
    */
   appendEvaluation(step: number, task: Task, evaluation: Evaluation): StepLines {
     const line = { [STEP]: step, ...evaluationMetrics(task, evaluation) };
-    this.#metrics.append(line);
+    this.#metrics.amend(line);
     return { line, completions: [] };
   }
 

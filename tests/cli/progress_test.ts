@@ -40,18 +40,25 @@ Deno.test("the rate counts the steps of this session", () => {
   assertEquals(written, ["train 59/60  2.00 s/step  2.0 s left\n"]);
 });
 
-Deno.test("a terminal has a bar that is drawn over and fits", () => {
-  const { output, written, clock } = fakeOutput({ terminal: true, columns: 62 });
-  const progress = new Progress(output, "train", 4);
-  clock.now = 1;
-  progress.update(2, "a long text that does not fit into the columns of it");
-  progress.clear();
-  assertEquals(written, [
-    `\r\x1b[2Ktrain ${"░".repeat(24)} 0/4`,
-    `\r\x1b[2Ktrain ${"█".repeat(12)}${"░".repeat(12)} 2/4  2.0 step/s  1.0 s left  a`,
-    "\r\x1b[2K",
-  ]);
-  for (const text of written) assert([...text.replace("\r\x1b[2K", "")].length < 62, text);
+Deno.test("a terminal has a bar that is drawn over; parts that do not fit are left out whole", () => {
+  const text = "reward 0.500  length 12.8  entropy 0.42";
+  const shown = (columns: number) => {
+    const { output, written, clock } = fakeOutput({ terminal: true, columns });
+    const progress = new Progress(output, "train", 4);
+    clock.now = 1;
+    progress.update(2, text);
+    progress.clear();
+    assertEquals([written[0]!.slice(0, 5), written[2]], ["\r\x1b[2K", "\r\x1b[2K"]);
+    const line = written[1]!.slice(5);
+    assert([...line].length < columns, line);
+    return line.replace(/█+/, (full) => `${full.length}`).replace(/░+/, (e) => `+${e.length}`);
+  };
+  assertEquals(shown(120), `train 12+12 2/4  2.0 step/s  1.0 s left  ${text}`);
+  assertEquals(shown(90), `train 7+7 2/4  2.0 step/s  1.0 s left  ${text}`);
+  assertEquals(shown(80), "train 9+9 2/4  2.0 step/s  1.0 s left  reward 0.500  length 12.8");
+  assertEquals(shown(40), "train 9+8 2/4  2.0 step/s");
+  assertEquals(shown(20), "train 5+4 2/4");
+  assertEquals(shown(10), "train  2/");
 });
 
 Deno.test("a note takes the place of the bar, which is drawn again below", () => {
@@ -87,4 +94,10 @@ Deno.test("a phase without steps is drawn empty, and nothing is drawn when quiet
     progress.clear();
     assertEquals(written, []);
   }
+});
+
+Deno.test("a note is wrapped between words", () => {
+  const { output, written } = fakeOutput({ columns: 12 });
+  new Progress(output, "train", 1).note("warning: watch out here");
+  assertEquals(written, ["warning:\n", "watch out\n", "here\n"]);
 });

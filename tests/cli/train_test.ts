@@ -9,19 +9,7 @@ import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import { type CommandResult, interruptAt, pipeCommand, runCommand } from "../helpers/cli.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
-
-/** A policy and steps so small that a run takes a second or two. */
-const TINY = [
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--warm-start-steps=20",
-  "--warm-start-batch-size=16",
-  "--prompts-per-step=4",
-  "--num-generations=8",
-  "--eval-prompts=8",
-  "--num-generations-eval=4",
-];
+import { TINY_RUN as TINY } from "../helpers/tiny_run.ts";
 
 function succeeded(result: CommandResult): CommandResult {
   assertEquals(result.code, 0, `${result.stdout}\n${result.stderr}`);
@@ -109,7 +97,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
           "./announced.ts",
           dir,
           ["train    1/1000"],
-          ...["train", ...TINY, "--max-steps=1000", "--out", stopped],
+          ...["train", ...TINY, "--max-steps=1000", "--eval-steps=1", "--out", stopped],
         );
         assertEquals(code, 130, stdout + stderr);
         assertStringIncludes(stderr, "Ctrl-C again stops at once");
@@ -118,12 +106,14 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         const max = `--max-steps=${steps + 1}`;
         succeeded(await runCommand(dir, "train", "--resume", stopped, max));
         const straight = join("runs", "straight");
-        const unstopped = await runCommand(dir, "train", ...TINY, max, "--out", straight);
+        const flags = [...TINY, max, "--eval-steps=1", "--out", straight];
+        const unstopped = await runCommand(dir, "train", ...flags);
         assertMatch(succeeded(unstopped).stdout, /^warm start found: runs.warm-start/m);
         assertEquals(
           await checkpointOf(join(dir, stopped)),
           await checkpointOf(join(dir, straight)),
         );
+        assertEquals(await metricsOf(join(dir, stopped)), await metricsOf(join(dir, straight)));
       },
     });
 

@@ -202,3 +202,34 @@ Deno.test("a log that is not there is an error to read", async () => {
     await assertRejects(() => readMetrics(join(dir, "none")), Deno.errors.NotFound);
   });
 });
+
+Deno.test("what is known later joins the line of its step, which stays as it was up to there", async () => {
+  await inTempDir(async (dir) => {
+    const path = join(dir, "metrics.jsonl");
+    const [first, last] = [at(1, { a: NaN }), at(2, { a: 0.1 })];
+    for (const reopened of [false, true]) {
+      let log = MetricsLog.open(path, { resumeStep: 0 });
+      log.append(first);
+      log.append(last);
+      if (reopened) {
+        log.close();
+        log = MetricsLog.open(path);
+      }
+      const before = (await Deno.readTextFile(path)).trimEnd();
+      log.amend(at(2, { "eval/x": 0.5, "eval/y": Infinity }));
+      assertEquals(
+        await Deno.readTextFile(path),
+        before.slice(0, -1) + ',"eval/x":0.5,"eval/y":"Infinity"}\n',
+      );
+      log.amend(at(3, { "eval/x": 1 }));
+      log.append(at(4));
+      log.close();
+      assertEquals(await readMetrics(path), [
+        first,
+        { ...last, "eval/x": 0.5, "eval/y": Infinity },
+        at(3, { "eval/x": 1 }),
+        at(4),
+      ]);
+    }
+  });
+});
