@@ -228,10 +228,16 @@ export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
 export {
   type PolicyGradient,
   policyGradient,
-  type PolicyGradientBatch,
   type PolicyGradientOptions,
 } from "./src/rl/policy_gradient.ts";
-export { Learner, type LearnerBatch, type LearnerObjective } from "./src/rl/learner.ts";
+export type { PolicyGradientBatch } from "./src/rl/policy_gradient_batch.ts";
+export {
+  Learner,
+  type LearnerBatch,
+  type LearnerObjective,
+  type LearnerReport,
+  type LearnerStep,
+} from "./src/rl/learner.ts";
 export { type Rollout, rollOut, type RolloutRequest } from "./src/rl/rollout.ts";
 export {
   type AdvantageEstimator,

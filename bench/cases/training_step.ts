@@ -6,12 +6,11 @@
 
 import { Random } from "../../src/random/random.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { Readback } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { groupCost, type PromptGroup } from "../../src/model/packing.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
-import { Learner } from "../../src/rl/learner.ts";
+import { Learner, type LearnerReport } from "../../src/rl/learner.ts";
 import { policyLossSettings } from "../../src/objective/surrogate.ts";
 import type { BenchPolicy } from "./policies.ts";
 import { tokenIds } from "./random.ts";
@@ -39,7 +38,7 @@ export class TrainingStep {
   readonly #groups: readonly PromptGroup[];
   readonly #learner: Learner;
   readonly #optimizer: AdamW;
-  readonly #readback: Readback;
+  #running: Promise<LearnerReport> | undefined;
   readonly #tensors: readonly Tensor[];
 
   private constructor(
@@ -52,7 +51,6 @@ export class TrainingStep {
     this.#learner = parts.learner;
     this.#optimizer = parts.optimizer;
     this.#tensors = parts.tensors;
-    this.#readback = new Readback(policy.gpu, [parts.learner.stats, parts.optimizer.gradNorm]);
     this.tokens = groups.reduce((n, group) => n + groupCost(group) - group.responses.length, 0);
     this.usefulTokens = groups.reduce(
       (n, { responses }) => n + responses.reduce((m, { tokens }) => m + tokens.length, 0),
@@ -113,31 +111,22 @@ export class TrainingStep {
 
   /** Uploads the batch and submits the step; `wait` for it. */
   run(): void {
-    this.#learner.accumulate(
-      this.#groups,
-      [{ clear: this.#learner.stats }],
-      [this.#optimizer.plan],
-      this.#readback,
-    );
-    this.#optimizer.advance();
+    this.#running = this.#learner.step(this.#groups, { optimizer: this.#optimizer });
   }
 
   /**
    * Waits for the step and reads its statistics.
    *
    * @returns The loss' statistics and the norm of the gradient.
-   * @throws {Error} If the gradient is not finite: a figure of broken work is worth nothing.
+   * @throws {Error} If nothing runs, or the gradient is not finite: a figure of broken work is worth nothing.
    */
-  async wait(): Promise<{ stats: Float32Array; gradNorm: number }> {
-    const [stats, norm] = await this.#readback.take() as [Float32Array, Float32Array];
-    this.policy.gpu.check();
-    if (!Number.isFinite(norm[0])) throw new Error(`The gradient's norm is ${norm[0]}`);
-    return { stats, gradNorm: norm[0]! };
+  async wait(): Promise<LearnerReport> {
+    if (!this.#running) throw new Error("Call run() first");
+    return await this.#running;
   }
 
   /** Releases the memory. */
   destroy(): void {
-    this.#readback.destroy();
     this.#learner.destroy();
     this.#optimizer.destroy();
     for (const tensor of this.#tensors) this.policy.gpu.destroyBuffer(tensor.storage.buffer);

@@ -144,14 +144,12 @@ async function sampleResponses(
 class Differentiator {
   readonly #policy: Policy;
   readonly #learner: Learner;
-  readonly #readback: Readback;
   readonly #inputs: readonly Tensor[];
 
   private constructor(policy: Policy, learner: Learner, inputs: readonly Tensor[]) {
     this.#policy = policy;
     this.#learner = learner;
     this.#inputs = inputs;
-    this.#readback = new Readback(policy.gpu, [policy.parameters.gradients]);
   }
 
   static async create(
@@ -177,22 +175,17 @@ class Differentiator {
     completion: readonly number[],
     advantage: number,
   ): Promise<Float32Array> {
-    const { gpu } = this.#policy;
+    const { gpu, parameters } = this.#policy;
     // The learner minimises -A log π; the sign makes it g_i.
     gpu.write(this.#inputs[0]!, [-advantage]);
-    this.#learner.accumulate(
+    const { read: [gradient] } = await this.#learner.step(
       [{ prompt, responses: [{ sequence: 0, tokens: completion }] }],
-      [{ clear: this.#learner.stats }],
-      [],
-      this.#readback,
+      { read: [parameters.gradients], label: "Gradient of a response" },
     );
-    const [gradient] = await this.#readback.take();
-    gpu.check();
     return gradient as Float32Array;
   }
 
   destroy(): void {
-    this.#readback.destroy();
     this.#learner.destroy();
     for (const tensor of this.#inputs) this.#policy.gpu.destroyTensor(tensor);
   }

@@ -1,5 +1,7 @@
 /** What the response weights of a loss do to the gradient estimate: its bias and its noise. */
 
+import { checkNumbers } from "./check_numbers.ts";
+
 /** What a set of weights does to the gradient estimate g = Σ x_i g_i. */
 export interface EstimatorStatistics {
   /** E[g] / ∇J = Σ x_i. The estimate is biased where this depends on the lengths. */
@@ -16,6 +18,7 @@ export interface EstimatorStatistics {
  *
  * @param lengths Length of each response [N].
  * @param weights Weight x_i of each response [N].
+ * @throws {RangeError} If the lists differ in length, or have an entry that is not a finite number.
  */
 export function estimatorStatistics(
   lengths: ArrayLike<number>,
@@ -24,6 +27,8 @@ export function estimatorStatistics(
   if (lengths.length !== weights.length) {
     throw new RangeError(`${lengths.length} lengths for ${weights.length} weights: pass one each`);
   }
+  checkNumbers(lengths, "lengths");
+  checkNumbers(weights, "weights");
   let meanFactor = 0;
   let variance = 0;
   for (let i = 0; i < weights.length; i++) {
@@ -37,8 +42,11 @@ export function estimatorStatistics(
 /**
  * (Σ w)² / Σ w²: the number of equally weighted responses that would average as well; between 1
  * and the number of weights that are not 0, and 0 when all are.
+ *
+ * @throws {RangeError} If a weight is not a finite number.
  */
 export function effectiveSampleSize(weights: ArrayLike<number>): number {
+  checkNumbers(weights, "weights");
   let sum = 0;
   let squares = 0;
   for (let i = 0; i < weights.length; i++) {

@@ -126,7 +126,7 @@ export interface PolicyLossInputs {
   /** Weight of each response in the loss, shape (B). */
   weights: Tensor;
   /** ln π of every token under the reference policy, shape (B, M); needed by a `klEstimator`. */
-  refLogProbs?: Tensor;
+  refLogProbs?: Tensor | undefined;
   /**
    * First item and one past the last of each response present, shape (S, 2), u32; needed by `"gspo"` and `"gmpo"`.
    */
@@ -148,7 +148,7 @@ export interface PolicyLossOptions {
   /** Temperature of `"sapo"` where A <= 0. */
   sapoTemperatureNeg: Param;
   /** Estimator of KL(π ‖ π_ref); none by default. */
-  klEstimator?: KlEstimator;
+  klEstimator?: KlEstimator | undefined;
   /** Coefficient of the divergence. Default 0, which still reports it. */
   beta?: Param;
   /** Coefficient of the entropy bonus. Default 0. */

@@ -1,5 +1,6 @@
 /**
- * The learner: forward pass, policy loss and backward pass over packed responses, as one plan.
+ * The learner: forward pass, policy loss and backward pass over packed responses, as one plan, and the optimizer's step
+ * behind it.
  *
  * A batch larger than the plan's token capacity is run in micro-batches that only add up: the weight of each response is
  * decided beforehand, so the split does not change the gradient.
@@ -8,16 +9,17 @@
  */
 
 import { Plan } from "../gpu/plan.ts";
-import { locateNonFinite, type Readback, submit, type Work } from "../gpu/submit.ts";
+import { type HostArray, locateNonFinite, Readback, submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { PackedInputs } from "../model/packed_inputs.ts";
+import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
-import { encode, head } from "../model/transformer.ts";
-import { logProb } from "../ops/log_prob.ts";
-import { policyLoss } from "../ops/policy_loss.ts";
+import { recordScoring } from "../model/scoring.ts";
+import { gradNorm } from "../ops/grad_norm.ts";
+import { POLICY_LOSS_STATS as AT, policyLoss } from "../ops/policy_loss.ts";
 import { saveInHalf } from "../ops/saved_halves.ts";
+import type { AdamW } from "../optim/adamw_optimizer.ts";
 import type { KlEstimator } from "../objective/kl.ts";
 import type { PolicyLossSettings } from "../objective/surrogate.ts";
 
@@ -28,7 +30,7 @@ export interface LearnerObjective extends PolicyLossSettings {
   /** Coefficient of the divergence from the reference policy. */
   readonly beta: number;
   /** Its estimator; needs reference log-probabilities. */
-  readonly klEstimator?: KlEstimator;
+  readonly klEstimator?: KlEstimator | undefined;
   /** Coefficient of the entropy bonus. */
   readonly entropyCoef: number;
 }
@@ -42,18 +44,42 @@ export interface LearnerBatch {
   /** Log-probabilities under the policy that sampled the tokens (B, M). */
   readonly oldLogProbs: Tensor;
   /** Log-probabilities under the reference policy (B, M). */
-  readonly refLogProbs?: Tensor;
+  readonly refLogProbs?: Tensor | undefined;
 }
 
-/** Computes loss and gradient of a policy. */
-export class Learner {
-  /** Sums and maxima since the last clear, laid out as `POLICY_LOSS_STATS`. */
-  readonly stats: Tensor;
+/** What goes into a step besides the responses. */
+export interface LearnerStep {
+  /** Work to submit first, such as what computes the weights. */
+  readonly before?: readonly Work[] | undefined;
+  /** What steps the parameters. Without, their gradients are computed and nothing is changed. */
+  readonly optimizer?: AdamW | undefined;
+  /** Further tensors to read in the same submit. */
+  readonly read?: readonly Tensor[] | undefined;
+  /** Which step it is, for messages, such as `Step 7`. */
+  readonly label?: string | undefined;
+}
 
+/** What a step gave. */
+export interface LearnerReport {
+  /** The loss. */
+  readonly loss: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number;
+  /** Sums and maxima over the tokens, laid out as `POLICY_LOSS_STATS`. */
+  readonly stats: Float32Array;
+  /** Values of the tensors to read. */
+  readonly read: readonly HostArray[];
+}
+
+/** Computes loss and gradient of a policy, and steps it. */
+export class Learner {
   readonly #policy: Policy;
   readonly #plan: Plan;
   readonly #inputs: PackedInputs;
+  readonly #stats: Tensor;
   readonly #maxTokens: number;
+  #norm: { readonly plan: Plan; readonly gradNorm: Tensor } | undefined;
+  #readback: Readback | undefined;
 
   private constructor(
     policy: Policy,
@@ -65,10 +91,8 @@ export class Learner {
     const { parameters } = policy;
     parameters.requireGradients();
     const plan = new Plan(policy.gpu, "learner", { gradients: true });
-    const inputs = new PackedInputs(plan, maxTokens);
-    const logits = head(plan, parameters, encode(plan, parameters, inputs));
+    const { inputs, scored } = recordScoring(plan, parameters, maxTokens, objective);
     const { items, itemSequences, itemPositions, itemRanges } = inputs;
-    const scored = logProb(plan, logits, inputs, { temperature: objective.temperature });
     const { klEstimator, ...rest } = objective;
     const { stats } = policyLoss(plan, {
       ...scored,
@@ -77,14 +101,11 @@ export class Learner {
       itemRanges,
       items,
       ...batch,
-    }, {
-      ...rest,
-      ...(klEstimator && batch.refLogProbs ? { klEstimator } : {}),
-    });
+    }, { ...rest, klEstimator: batch.refLogProbs && klEstimator });
     const forward = plan.commands.length;
     plan.backward();
     if (activationDtype === "f16") saveInHalf(plan, forward);
-    this.stats = plan.keep(stats);
+    this.#stats = plan.keep(stats);
     this.#policy = policy;
     this.#plan = plan;
     this.#inputs = inputs;
@@ -113,21 +134,55 @@ export class Learner {
   }
 
   /**
-   * Leaves the gradient of the loss over some responses in the policy's gradients, and adds to {@linkcode stats}.
+   * Leaves the gradient of the loss over some responses in the policy's gradients, steps the parameters, and reads what
+   * came of it, all in one submit for each micro-batch.
    *
    * @param groups The responses; may be empty, which gives a zero gradient.
-   * @param before Work to submit first, such as what computes the weights.
-   * @param after Work to submit last, such as the optimizer's step.
-   * @param readback What to copy to the host at the end, in the same submit.
+   * @param step The optimizer, and what to do before.
+   * @throws {Error} If the loss or the gradient is not finite, naming the first such value. The parameters are then as
+   * they were before, for AdamW leaves them where the norm is not finite.
    */
-  accumulate(
+  async step(groups: readonly PromptGroup[], step: LearnerStep = {}): Promise<LearnerReport> {
+    const { before = [], optimizer, read = [], label = "The gradient" } = step;
+    const { gpu } = this.#policy;
+    const after = optimizer ?? (this.#norm ??= await this.#recordNorm());
+    const readback = this.#readbackOf([this.#stats, after.gradNorm, ...read]);
+    this.#accumulate(groups, before, after.plan, readback);
+    const [stats, [gradNorm], ...values] = await readback.take() as [
+      Float32Array,
+      Float32Array,
+      ...HostArray[],
+    ];
+    gpu.check();
+    const loss = stats[AT.loss]!;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || stats[AT.notFinite] !== 0) {
+      throw new Error(
+        `${label}: the loss is ${loss}, the gradient norm ${gradNorm}. ${await this.explain(
+          groups,
+        )}`,
+      );
+    }
+    optimizer?.advance();
+    return { loss, gradNorm: gradNorm!, stats, read: values };
+  }
+
+  /** What computes the norm where there is no optimizer to do so. */
+  async #recordNorm(): Promise<{ plan: Plan; gradNorm: Tensor }> {
+    const plan = new Plan(this.#policy.gpu, "norm");
+    const norm = plan.keep(gradNorm(plan, this.#policy.parameters.gradients));
+    await plan.compile();
+    return { plan, gradNorm: norm };
+  }
+
+  /** Clears, runs all micro-batches and what follows, and copies the results for the host. */
+  #accumulate(
     groups: readonly PromptGroup[],
-    before: readonly Work[] = [],
-    after: readonly Work[] = [],
-    readback?: Readback,
+    before: readonly Work[],
+    after: Plan,
+    readback: Readback,
   ): void {
     const { gpu, parameters } = this.#policy;
-    let work: Work[] = [...before, { clear: parameters.gradients }];
+    let work: Work[] = [...before, { clear: this.#stats }, { clear: parameters.gradients }];
     const microBatches = splitGroups(groups, this.#maxTokens);
     for (const [i, microBatch] of microBatches.entries()) {
       this.#inputs.upload(microBatch);
@@ -138,18 +193,36 @@ export class Learner {
         work = [];
       }
     }
-    submit(gpu, [...work, ...after], readback);
+    submit(gpu, [...work, after], readback);
+  }
+
+  /** The staging buffer for a list of tensors; a loop asks for the same ones every time. */
+  #readbackOf(tensors: readonly Tensor[]): Readback {
+    const now = this.#readback?.tensors;
+    if (now?.length !== tensors.length || now.some((tensor, i) => tensor !== tensors[i])) {
+      this.#readback?.destroy();
+      this.#readback = new Readback(this.#policy.gpu, tensors);
+    }
+    return this.#readback!;
   }
 
   /**
-   * Says where the first value that is not finite appears. Call it after {@linkcode accumulate} gave one, with the same
-   * groups and before anything else changed.
+   * Says where the first value that is not finite appears, by running once more, and what to do about it. The policy must
+   * be as it was then.
    *
-   * @returns `path of the kernel: tensor[index] = value`, or `undefined` if all is finite now.
+   * @param groups The responses of the step that gave one.
    */
-  async locateNonFinite(groups: readonly PromptGroup[]): Promise<string | undefined> {
+  async explain(groups: readonly PromptGroup[]): Promise<string> {
+    const where = await this.#locateNonFinite(groups);
+    return `First value that is not finite: ${
+      where ?? "none when run again"
+    }. The parameters are as the last good ` +
+      "optimizer step left them; go on from there with a lower learning rate";
+  }
+
+  async #locateNonFinite(groups: readonly PromptGroup[]): Promise<string | undefined> {
     const { gpu, parameters } = this.#policy;
-    submit(gpu, [{ clear: parameters.gradients }, { clear: this.stats }]);
+    submit(gpu, [{ clear: parameters.gradients }, { clear: this.#stats }]);
     for (const microBatch of splitGroups(groups, this.#maxTokens)) {
       this.#inputs.upload(microBatch);
       const found = await locateNonFinite(gpu, this.#plan);
@@ -160,6 +233,8 @@ export class Learner {
 
   /** Releases the memory. */
   destroy(): void {
+    this.#readback?.destroy();
+    this.#norm?.plan.destroy();
     this.#plan.destroy();
   }
 }

@@ -7,12 +7,11 @@
 import { Plan } from "../gpu/plan.ts";
 import { Readback, submit } from "../gpu/submit.ts";
 import { Dim, sizeLimit, type Tensor } from "../gpu/tensor.ts";
-import { PackedInputs } from "../model/packed_inputs.ts";
+import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
 import { Parameters } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
-import { encode, head } from "../model/transformer.ts";
-import { logProb } from "../ops/log_prob.ts";
+import { recordScoring } from "../model/scoring.ts";
 import { responseKl } from "../ops/response_kl.ts";
 import { scatterItems } from "../ops/scatter_items.ts";
 import type { KlEstimator } from "../objective/kl.ts";
@@ -52,12 +51,14 @@ export class Reference {
     this.logProbs = gpu.tensor([B, M], { name: "ref_log_probs" });
 
     this.#plan = new Plan(gpu, "reference");
-    this.#inputs = new PackedInputs(this.#plan, options.maxTokens);
-    const hidden = encode(this.#plan, this.parameters, this.#inputs);
-    const logits = head(this.#plan, this.parameters, hidden);
-    const { temperature } = options;
-    const scored = logProb(this.#plan, logits, this.#inputs, { temperature });
-    scatterItems(this.#plan, scored.logProbs, this.#inputs, this.logProbs);
+    const { inputs, scored } = recordScoring(
+      this.#plan,
+      this.parameters,
+      options.maxTokens,
+      options,
+    );
+    scatterItems(this.#plan, scored.logProbs, inputs, this.logProbs);
+    this.#inputs = inputs;
 
     this.#responses = new Dim("responses", B);
     this.#lengths = gpu.tensor([this.#responses], { name: "reference.lengths", dtype: "u32" });

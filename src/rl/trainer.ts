@@ -142,11 +142,7 @@ export class Trainer {
         maxTokens: resolved.maxTokensPerMicroBatch,
         klEstimator: resolved.klEstimator,
       });
-    const updater = await Updater.create(policy, {
-      optimizer,
-      oldLogProbs,
-      ...(reference ? { reference } : {}),
-    }, resolved);
+    const updater = await Updater.create(policy, { optimizer, oldLogProbs, reference }, resolved);
     return new Trainer(policy, task, resolved, {
       optimizer,
       generator,

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { Readback, type Work } from "../gpu/submit.ts";
+import type { Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PromptGroup } from "../model/packing.ts";
 import type { Policy } from "../model/policy.ts";
-import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
 import { lossWeights } from "../objective/aggregation.ts";
@@ -34,27 +33,22 @@ export class Updater {
   /** Optimizer steps of one update. */
   readonly optimizerStepsPerUpdate: number;
 
-  readonly #policy: Policy;
   readonly #options: ResolvedTrainOptions;
   readonly #optimizer: AdamW;
   readonly #reference: Reference | undefined;
   readonly #credit: Credit;
   readonly #learner: Learner;
-  readonly #readback: Readback;
   readonly #miniBatch: number;
 
   private constructor(
-    policy: Policy,
     options: ResolvedTrainOptions,
-    parts: { optimizer: AdamW; reference?: Reference; credit: Credit; learner: Learner },
+    parts: { optimizer: AdamW; reference: Reference | undefined; credit: Credit; learner: Learner },
   ) {
-    this.#policy = policy;
     this.#options = options;
     this.#optimizer = parts.optimizer;
     this.#reference = parts.reference;
     this.#credit = parts.credit;
     this.#learner = parts.learner;
-    this.#readback = new Readback(policy.gpu, [parts.learner.stats, parts.optimizer.gradNorm]);
     const responses = options.promptsPerStep * options.numGenerations;
     this.#miniBatch = options.miniBatchSize === "all" ? responses : options.miniBatchSize;
     this.optimizerStepsPerUpdate = options.numIterations * Math.ceil(responses / this.#miniBatch);
@@ -70,7 +64,7 @@ export class Updater {
    */
   static async create(
     policy: Policy,
-    parts: { optimizer: AdamW; oldLogProbs: Tensor; reference?: Reference },
+    parts: { optimizer: AdamW; oldLogProbs: Tensor; reference: Reference | undefined },
     options: ResolvedTrainOptions,
   ): Promise<Updater> {
     const { oldLogProbs, reference } = parts;
@@ -83,19 +77,19 @@ export class Updater {
         advantages,
         weights,
         oldLogProbs,
-        ...(reference ? { refLogProbs: reference.logProbs } : {}),
+        refLogProbs: reference?.logProbs,
       },
       {
         ...policyLossSettings(options),
         temperature: options.temperature,
         beta: options.klInReward ? 0 : options.beta,
         entropyCoef: options.entropyCoef,
-        ...(reference && !options.klInReward ? { klEstimator: options.klEstimator } : {}),
+        klEstimator: reference && !options.klInReward ? options.klEstimator : undefined,
       },
       options.maxTokensPerMicroBatch,
       options.activationDtype,
     );
-    return new Updater(policy, options, { ...parts, credit, learner });
+    return new Updater(options, { ...parts, credit, learner });
   }
 
   /**
@@ -139,18 +133,13 @@ export class Updater {
         const groups = promptGroups(rollout, start, end, counts);
         this.#credit.select({ start, end });
         this.#optimizer.options.learningRate = at.learningRate(this.#optimizer.stepCount);
-        this.#learner.accumulate(
-          groups,
-          [...before, this.#credit.weightPlan, { clear: this.#learner.stats }],
-          [this.#optimizer.plan],
-          this.#readback,
-        );
+        const { stats, gradNorm } = await this.#learner.step(groups, {
+          before: [...before, this.#credit.weightPlan],
+          optimizer: this.#optimizer,
+          label: `Step ${at.step}`,
+        });
         before = [];
-        const [stats, [gradNorm]] = await this.#readback.take() as [Float32Array, Float32Array];
-        this.#policy.gpu.check();
-        await this.#checkFinite(stats, gradNorm!, groups, at.step);
-        this.#optimizer.advance();
-        totals.add(stats, gradNorm!, this.#optimizer.options.learningRate);
+        totals.add(stats, gradNorm, this.#optimizer.options.learningRate);
       }
     }
     return {
@@ -196,40 +185,18 @@ export class Updater {
     const bad = rollout.entropySums.findIndex((entropy) => !Number.isFinite(entropy));
     if (bad < 0) return;
     const groups = promptGroups(rollout, 0, rollout.completions.length, () => true);
-    const where = await this.#learner.locateNonFinite(groups);
     throw new Error(
-      `Step ${step}: completion ${bad} was sampled from probabilities that are not finite. ${
-        notFinite(where)
-      }`,
-    );
-  }
-
-  async #checkFinite(
-    stats: Float32Array,
-    gradNorm: number,
-    groups: readonly PromptGroup[],
-    step: number,
-  ): Promise<void> {
-    const loss = stats[AT.loss]!;
-    if (Number.isFinite(loss) && Number.isFinite(gradNorm) && stats[AT.notFinite] === 0) return;
-    const where = await this.#learner.locateNonFinite(groups);
-    throw new Error(
-      `Step ${step}: the loss is ${loss}, the gradient norm ${gradNorm}. ${notFinite(where)}`,
+      `Step ${step}: completion ${bad} was sampled from probabilities that are not finite. ${await this
+        .#learner
+        .explain(groups)}`,
     );
   }
 
   /** Releases the memory. */
   destroy(): void {
-    this.#readback.destroy();
     this.#learner.destroy();
     this.#credit.destroy();
   }
-}
-
-function notFinite(where: string | undefined): string {
-  return `First value that is not finite: ${where ?? "none when run again"}. ` +
-    "The parameters are as the last good optimizer step left them; resume from the checkpoint with a lower " +
-    "learning rate";
 }
 
 /** Prompts of the responses start … end - 1 with those that count. */

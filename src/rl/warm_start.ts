@@ -7,12 +7,10 @@
  * @module
  */
 
-import { Readback } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
-import { POLICY_LOSS_STATS } from "../ops/policy_loss.ts";
 import { microBatchTokens } from "./fit.ts";
 import { Learner } from "./learner.ts";
 import { policyLossSettings } from "../objective/surrogate.ts";
@@ -60,7 +58,6 @@ export class WarmStart {
   readonly #learner: Learner;
   readonly #weights: Tensor;
   readonly #owned: readonly Tensor[];
-  readonly #readback: Readback;
 
   private constructor(
     policy: Policy,
@@ -75,7 +72,6 @@ export class WarmStart {
     this.#learner = parts.learner;
     this.#weights = parts.weights;
     this.#owned = parts.owned;
-    this.#readback = new Readback(policy.gpu, [parts.learner.stats, parts.optimizer.gradNorm]);
   }
 
   /**
@@ -169,30 +165,16 @@ export class WarmStart {
       lrScheduler: "cosine",
       totalSteps: steps,
     });
-    this.#learner.accumulate(
-      groups,
-      [{ clear: this.#learner.stats }],
-      [this.#optimizer.plan],
-      this.#readback,
-    );
-    const [stats, [gradNorm]] = await this.#readback.take() as [Float32Array, Float32Array];
-    gpu.check();
-    const loss = stats[POLICY_LOSS_STATS.loss]!;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm!)) {
-      const where = await this.#learner.locateNonFinite(groups);
-      throw new Error(
-        `Warm start step ${step + 1}: loss ${loss}, gradient norm ${gradNorm}. ` +
-          `First value that is not finite: ${where ?? "none any more"}. Lower the learning rate`,
-      );
-    }
-    this.#optimizer.advance();
+    const { loss, gradNorm } = await this.#learner.step(groups, {
+      optimizer: this.#optimizer,
+      label: `Warm start step ${step + 1}`,
+    });
     this.completedSteps = step + 1;
-    return { step: this.completedSteps, loss, gradNorm: gradNorm!, tokens: scored + prompts };
+    return { step: this.completedSteps, loss, gradNorm, tokens: scored + prompts };
   }
 
   /** Releases the memory of the warm start; the policy stays. */
   destroy(): void {
-    this.#readback.destroy();
     this.#learner.destroy();
     this.#optimizer.destroy();
     for (const tensor of this.#owned) this.#policy.gpu.destroyTensor(tensor);

@@ -247,6 +247,18 @@ Deno.test("effectiveSampleSize() counts equal weights and sees one that dominate
   assertEquals(effectiveSampleSize([0.5, 0.5, 0.5, 0.5]), 4);
   assertEquals(effectiveSampleSize([3, 0, 0]), 1);
   assertEquals(effectiveSampleSize([0, 0]), 0);
+  for (const bad of [null, undefined, NaN, "1"]) {
+    assertThrows(
+      () => effectiveSampleSize([1, bad as number]),
+      RangeError,
+      "weights[1] must be a finite number",
+    );
+    assertThrows(
+      () => estimatorStatistics([2, bad as number], [1, 1]),
+      RangeError,
+      "lengths[1] must be a finite number",
+    );
+  }
   assertClose([effectiveSampleSize([1, 3])], [1.6], exact);
 });
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import type { Gpu } from "../../src/gpu/device.ts";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
@@ -190,37 +190,64 @@ Deno.test("policyGradient() takes one prompt per group as well", async (t) => {
     }));
 });
 
-Deno.test("policyGradient() refuses a batch that does not fit together", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      const options = optionsOf("clip", "delta_l:1");
-      const refused = (change: object, message: string, more: object = {}) =>
-        assertRejects(
-          () => policyGradient(policy, { ...batch, ...change }, { ...options, ...more }),
-          RangeError,
-          message,
+Deno.test("policyGradient() refuses a batch that does not fit together", async () => {
+  const gpu = await openGpu();
+  await withTiny(gpu, async (policy) => {
+    const options = optionsOf("clip", "delta_l:1");
+    const refused = (change: object, message: string, more: object = {}) =>
+      assertRejects(
+        () => policyGradient(policy, { ...batch, ...change }, { ...options, ...more }),
+        RangeError,
+        message,
+      );
+    await refused({}, "numGenerations must be", { numGenerations: 5 });
+    await refused({ rewards: [1] }, "rewards must have one entry per completion, 12");
+    await refused(
+      { rewards: batch.rewards.map(() => NaN) },
+      "rewards[0] must be a finite number",
+    );
+    await refused({ oldLogProbs: batch.oldLogProbs.slice(1) }, "oldLogProbs must have");
+    await refused(
+      { oldLogProbs: batch.oldLogProbs.map((row) => [...row, 0]) },
+      "oldLogProbs[0] must have one number per token",
+    );
+    await refused(
+      { prompts: batch.prompts.map((p, b) => b === 1 ? [1] : p) },
+      "prompts[1] differs",
+    );
+    await refused({ prompts: batch.prompts.slice(1) }, "prompts must have one entry");
+    await refused({ completions: batch.completions.map(() => []) }, "completions[0] is empty");
+    // One number that is none changes the gradient silently: 0 for null, nothing at all for NaN.
+    for (const name of ["oldLogProbs", "refLogProbs"] as const) {
+      for (const bad of [NaN, -Infinity, undefined, null, "-1"]) {
+        const rows = batch[name].map((row, b) => row.map((v, t) => b === 2 && t === 1 ? bad : v));
+        await refused(
+          { [name]: rows },
+          `${name}[2][1] must be a finite number: current value is`,
         );
-      await refused({}, "numGenerations must be", { numGenerations: 5 });
-      await refused({ rewards: [1] }, "rewards must have one entry per completion, 12");
-      await refused(
-        { rewards: batch.rewards.map(() => NaN) },
-        "rewards[0] must be a finite number",
+      }
+      const holes = batch[name].map((row, b) => b === 1 ? undefined : row);
+      await refused({ [name]: holes }, `${name}[1] must have one number per token`);
+    }
+    const { refLogProbs: _, ...alone } = batch;
+    await assertRejects(
+      () => policyGradient(policy, alone, { ...options, beta: 1 }),
+      RangeError,
+      "beta is 1 and refLogProbs are missing",
+    );
+    // As from JavaScript, where nothing says what is missing.
+    for (const name of ["prompts", "completions", "rewards", "oldLogProbs"] as const) {
+      await assertRejects(
+        () => policyGradient(policy, { ...batch, [name]: undefined! }, options),
+        TypeError,
+        `policyGradient needs ${name}`,
       );
-      await refused({ oldLogProbs: batch.oldLogProbs.slice(1) }, "oldLogProbs must have");
-      await refused(
-        { oldLogProbs: batch.oldLogProbs.map((row) => [...row, 0]) },
-        "oldLogProbs[0] must have one number per token",
-      );
-      await refused(
-        { prompts: batch.prompts.map((p, b) => b === 1 ? [1] : p) },
-        "prompts[1] differs",
-      );
-      await refused({ prompts: batch.prompts.slice(1) }, "prompts must have one entry");
-      await refused({ completions: batch.completions.map(() => []) }, "completions[0] is empty");
-      await refused({}, "lossAlpha must be", { lossAlpha: -1 });
-      await refused({}, "lossAggregation must be one of", { lossAggregation: "mean" });
-      await refused({}, "maxTokensPerMicroBatch = 20", {
-        maxTokensPerMicroBatch: 20,
-      });
-    }));
+    }
+    await refused({}, "lossAlpha must be", { lossAlpha: -1 });
+    await refused({}, "lossAggregation must be one of", { lossAggregation: "mean" });
+    await refused({}, "maxTokensPerMicroBatch = 20", {
+      maxTokensPerMicroBatch: 20,
+    });
+  });
+  await gpu.close();
 });
