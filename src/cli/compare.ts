@@ -25,7 +25,7 @@ import { reportAtEnd } from "./report.ts";
 import { dim, duration } from "./style.ts";
 import { RUNS } from "./runs.ts";
 import { warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy, warmStartDirectory, withKernels } from "./warm_policy.ts";
+import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
 const presetNames = Object.keys(PRESETS) as PresetName[];
 
@@ -202,7 +202,7 @@ async function makeRun(
 /** The folder of a specification's warm start, made if it is missing; `undefined` if that was interrupted. */
 async function warmStart(gpu: Gpu, { cell }: RunSpec, tools: Tools): Promise<string | undefined> {
   const task = taskByName(cell.task);
-  const recipe = await withKernels(gpu, {
+  const recipe = await onDevice(gpu, {
     ...warmStartRecipe({}, task, newPolicyConfig(task, cell.policy), WARM_START_SEED),
     ...cell.warmStart,
   });

@@ -15,7 +15,7 @@ import { newPolicyConfig } from "./policy_size.ts";
 import type { ProgressOutput } from "./progress.ts";
 import type { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy, withKernels } from "./warm_policy.ts";
+import { onDevice, warmPolicy } from "./warm_policy.ts";
 
 /** What says which policy to look at. */
 export type PolicyToStudyValues =
@@ -57,6 +57,6 @@ export async function policyToStudy(
   }
   const task = await findTask(values.task ?? defaultTask, { data: values.data });
   const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), WARM_START_SEED);
-  const warm = await warmPolicy(gpu, await withKernels(gpu, recipe), tools);
+  const warm = await warmPolicy(gpu, await onDevice(gpu, recipe), tools);
   return warm && { policy: warm.policy, task, checkpoint: warm.dir };
 }

@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { Gpu } from "../gpu/device.ts";
 import type { Trainer } from "../rl/trainer.ts";
 import { type RunConfig, RunDirectory } from "../run/run_directory.ts";
+import { numbersOf } from "../run/numbers.ts";
 import { restoreTrainer } from "../run/trainer_checkpoint.ts";
-import { changedOptions } from "../run/trainer_state.ts";
+import { changedOptions, type TrainerState } from "../run/trainer_state.ts";
 import { VERSION } from "../run/version.ts";
 import { RUNS } from "./runs.ts";
 import type { NewRun, TrainSettings } from "./train_settings.ts";
@@ -16,7 +18,7 @@ import type { NewRun, TrainSettings } from "./train_settings.ts";
 export async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDirectory> {
   const options = { completionsPerStep: settings.logCompletions };
   if (settings.kind === "new") {
-    const config = runConfig(trainer, settings, {
+    const config = await runConfig(trainer, settings, {
       source: describeSource(settings),
       started: new Date().toISOString(),
     });
@@ -31,8 +33,9 @@ export async function openRun(trainer: Trainer, settings: TrainSettings): Promis
     step: state.completedSteps,
     at: new Date().toISOString(),
     changed: changedOptions(state, settings.options),
+    ...(await computesAlike(trainer.policy.gpu, state) ? {} : { before: deviceOf(state) }),
   };
-  const config = runConfig(trainer, settings, {
+  const config = await runConfig(trainer, settings, {
     source,
     started,
     resumed: [...Array.isArray(resumed) ? resumed : [], now],
@@ -40,11 +43,11 @@ export async function openRun(trainer: Trainer, settings: TrainSettings): Promis
   return await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
 }
 
-function runConfig(
+async function runConfig(
   { options, policy }: Trainer,
   { task, taskFiles, saveSteps, logCompletions }: TrainSettings,
   more: Record<string, unknown>,
-): RunConfig {
+): Promise<RunConfig> {
   return {
     task: task.name,
     ...(Object.keys(taskFiles).length > 0 ? { taskFiles } : {}),
@@ -56,9 +59,22 @@ function runConfig(
     logCompletions,
     ...more,
     adapter: policy.gpu.adapter,
+    numbers: await numbersOf(policy.gpu),
     ...(Object.keys(policy.gpu.kernels).length > 0 ? { kernels: policy.gpu.kernels } : {}),
     versions: { deltal: VERSION, ...Deno.version },
   };
+}
+
+/** Whether a device computes the numbers of the one that made a checkpoint. */
+export async function computesAlike(gpu: Gpu, state: TrainerState): Promise<boolean> {
+  return state.numbers === undefined
+    ? state.adapter === gpu.adapter.description
+    : state.numbers === await numbersOf(gpu);
+}
+
+/** The device that made a checkpoint. */
+function deviceOf({ adapter, numbers }: TrainerState): Record<string, unknown> {
+  return { adapter, numbers };
 }
 
 function describeSource({ source }: NewRun): unknown {

@@ -21,6 +21,7 @@ import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
 import { standardError } from "./progress.ts";
+import { computesAlike } from "./run_folder.ts";
 import { dim, lineWidth, short, wrap } from "./style.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
@@ -31,7 +32,7 @@ import {
   type TrainSettings,
   trainSettings,
 } from "./train_settings.ts";
-import { warmPolicy, withKernels } from "./warm_policy.ts";
+import { onDevice, warmPolicy } from "./warm_policy.ts";
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
@@ -127,7 +128,14 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   const storage = { dtype };
   const where = `${dtype === "f32" ? "" : `stored in ${dtype}, `}on ${gpu.adapter.description}`;
   if (settings.kind === "resumed") {
-    say(`resuming ${settings.dir} after step ${settings.state.completedSteps}, ${where}`);
+    const { dir, state } = settings;
+    say(`resuming ${dir} after step ${state.completedSteps}, ${where}`);
+    if (!await computesAlike(gpu, state)) {
+      console.error(
+        `warning: this device computes other bits than the one that made the checkpoint (${state.adapter}): ` +
+          "the run goes on, but not to the weights it would have had there",
+      );
+    }
     await checkMemory(gpu, settings.checkpoint, settings.task, settings.options, storage);
     return await Policy.load(gpu, settings.checkpoint, storage);
   }
@@ -143,7 +151,7 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
     say(`training a policy with random weights on ${task.name}, ${where}`);
     return Policy.create(gpu, source.config, { seed: source.seed, dtype });
   }
-  const recipe = await withKernels(gpu, source.recipe);
+  const recipe = await onDevice(gpu, source.recipe);
   say(
     `training a policy of ${short(countParameters(recipe.policy))} parameters on ${task.name}, ` +
       where,

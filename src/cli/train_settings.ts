@@ -183,7 +183,7 @@ export function warmStartRecipe(
     steps: values.warmStartSteps ?? (task.demonstration ? steps : 0),
     batchSize: values.warmStartBatchSize ?? batchSize,
     learningRate: values.warmStartLearningRate ?? learningRate,
-    ...(embeddingStd === undefined ? {} : { embeddingStd }),
+    embeddingStd,
     seed,
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import { dirname, join } from "node:path";
-import type { Gpu } from "../gpu/device.ts";
+import type { Gpu, KernelChoices } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import { WarmStart } from "../rl/warm_start.ts";
 import { recoverDirectory } from "../files/atomic_directory.ts";
@@ -15,6 +15,7 @@ import {
   warmStartKey,
   type WarmStartRecipe,
 } from "../run/warm_start_cache.ts";
+import { numbersOf } from "../run/numbers.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { Progress, type ProgressOutput } from "./progress.ts";
 import { short } from "./style.ts";
@@ -33,23 +34,27 @@ export interface WarmPolicy {
 }
 
 /**
- * A recipe with the tuned kernels that its warm start uses, on which its last bits depend.
+ * A recipe with what its last bits depend on beside the settings: the device's numbers, and the
+ * tuned kernels that it uses.
  *
- * @param gpu The device; nothing is allocated on it.
+ * @param gpu The device; nothing is kept on it.
  * @param recipe The recipe.
  */
-export async function withKernels(gpu: Gpu, recipe: WarmStartRecipe): Promise<WarmStartRecipe> {
-  if (Object.keys(gpu.kernels).length === 0) return recipe;
+export async function onDevice(gpu: Gpu, recipe: WarmStartRecipe): Promise<WarmStartRecipe> {
+  return { ...recipe, kernels: await kernelsOf(gpu, recipe), numbers: await numbersOf(gpu) };
+}
+
+/** The tuned kernels that a warm start uses; `undefined` where there are none. */
+async function kernelsOf(gpu: Gpu, recipe: WarmStartRecipe): Promise<KernelChoices | undefined> {
+  if (Object.keys(gpu.kernels).length === 0) return undefined;
   const dry = gpu.rehearsal();
   await WarmStart.create(Policy.zeros(dry, recipe.policy), recipe.task, recipe);
-  const kernels = Object.fromEntries(
-    [...dry.choices]
-      .filter(([, { candidates, chosen }]) => chosen !== candidates[0])
-      .map(([operation, { chosen }]) => [operation, chosen] as const)
-      .sort(([a], [b]) => a < b ? -1 : 1),
-  );
+  const kernels = [...dry.choices]
+    .filter(([, { candidates, chosen }]) => chosen !== candidates[0])
+    .map(([operation, { chosen }]) => [operation, chosen] as const)
+    .sort(([a], [b]) => a < b ? -1 : 1);
   await dry.close();
-  return Object.keys(kernels).length === 0 ? recipe : { ...recipe, kernels };
+  return kernels.length === 0 ? undefined : Object.fromEntries(kernels);
 }
 
 /** Where the warm start of a recipe is kept unless told otherwise. */

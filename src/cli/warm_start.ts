@@ -18,7 +18,7 @@ import { standardError } from "./progress.ts";
 import { duration, short } from "./style.ts";
 import { RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { warmStartRecipe } from "./train_settings.ts";
-import { warmPolicy, warmStartDirectory, withKernels } from "./warm_policy.ts";
+import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
 const { task, seed, out, tuned, quiet, verbose } = RUN_FLAGS;
 const FLAGS = {
@@ -68,7 +68,7 @@ export async function warmStart(args: readonly string[]): Promise<number> {
           `${task.name}, on ${gpu.adapter.description}`,
       );
     }
-    const recipe = await withKernels(gpu, warmStartRecipe(values, task, config, seed));
+    const recipe = await onDevice(gpu, warmStartRecipe(values, task, config, seed));
     const dir = values.out ?? warmStartDirectory(recipe);
     const warm = await warmPolicy(gpu, recipe, { output, interrupt }, dir);
     if (warm === undefined) {

@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { AdapterSummary } from "../gpu/adapter.ts";
 import type { Gpu, KernelChoices } from "../gpu/device.ts";
+import { numbersOf } from "../run/numbers.ts";
 import { VERSION } from "../run/version.ts";
 
 /** What made a result. */
@@ -24,6 +25,8 @@ export interface Provenance {
   readonly processors: number;
   /** The GPU. */
   readonly adapter: AdapterSummary;
+  /** Fingerprint of its numbers, see `numbersOf`. */
+  readonly numbers?: string;
   /** Kernels other than the built-in choices, by operation; left out where there are none. */
   readonly kernels?: KernelChoices;
   /** When, in UTC. */
@@ -40,6 +43,7 @@ export async function provenance(gpu: Gpu): Promise<Provenance> {
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     processors: availableParallelism(),
     adapter: gpu.adapter,
+    numbers: await numbersOf(gpu),
     ...(Object.keys(gpu.kernels).length > 0 ? { kernels: gpu.kernels } : {}),
     at: new Date().toISOString(),
   };

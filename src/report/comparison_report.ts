@@ -244,6 +244,7 @@ function ranOn(runs: readonly RunRecord[]): string {
   return facts([["runs", String(runs.length), `${times[0] ?? ""} … ${times.at(-1) ?? ""}`]]) +
     settings([
       ["adapter", distinct(({ provenance }) => provenance.adapter.description)],
+      ["numbers", distinct(({ provenance }) => provenance.numbers ?? "unknown")],
       ["subgroup size", distinct(({ provenance }) => String(provenance.adapter.subgroupSize))],
       ["deltal", distinct(({ provenance }) => provenance.version)],
       ["commit", distinct(({ provenance }) => provenance.commit ?? "unknown")],

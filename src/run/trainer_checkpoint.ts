@@ -21,6 +21,7 @@ import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { replaceDirectoryAtomic } from "../files/atomic_directory.ts";
 import { taskFingerprint } from "./fingerprint.ts";
+import { numbersOf } from "./numbers.ts";
 import {
   checkDType,
   checkResumable,
@@ -70,6 +71,7 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
       options: trainer.options,
       dtype: policy.dtype,
       adapter: policy.gpu.adapter.description,
+      numbers: await numbersOf(policy.gpu),
     });
   });
 }

@@ -27,6 +27,8 @@ export interface TrainerState {
   readonly dtype?: StoredDType;
   /** The adapter that computed it. */
   readonly adapter: string;
+  /** Fingerprint of that device's numbers, see `numbersOf`; not said by versions before 0.1.0. */
+  readonly numbers?: string;
   /** The version of this package that wrote it. */
   readonly version: string;
 }
@@ -133,6 +135,7 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
     `one of ${STORED_DTYPES.join(", ")}`,
   );
   need(typeof json.adapter === "string", "adapter", "a text");
+  need(json.numbers === undefined || typeof json.numbers === "string", "numbers", "a text");
   need(typeof json.version === "string", "version", "a text");
   // Settings are compared one by one with those of the run that resumes.
   return json as unknown as TrainerState;

@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import type { KernelChoices } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import { fileExists, readJsonObject } from "../files/json_file.ts";
+import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Task } from "../task/task.ts";
 import { replaceDirectoryAtomic, writeFileAtomic } from "../files/atomic_directory.ts";
@@ -16,7 +16,7 @@ import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
 import { refuseExisting } from "./run_directory.ts";
 import { VERSION } from "./version.ts";
 
-/** What decides the weights of a warm start, the adapter apart. */
+/** What decides the weights of a warm start. */
 export interface WarmStartRecipe {
   /** The task. */
   readonly task: Task;
@@ -29,11 +29,13 @@ export interface WarmStartRecipe {
   /** Peak learning rate. */
   readonly learningRate: number;
   /** Standard deviation of the first embeddings; left out where it is that of the other matrices. */
-  readonly embeddingStd?: number;
+  readonly embeddingStd?: number | undefined;
   /** Seed of the first weights and of the demonstrations. */
   readonly seed: number;
   /** Kernels other than the built-in choices, by operation; left out where there are none. */
-  readonly kernels?: KernelChoices;
+  readonly kernels?: KernelChoices | undefined;
+  /** Fingerprint of the numbers of the device that makes it, see {@linkcode numbersOf}. */
+  readonly numbers?: string | undefined;
 }
 
 /** Name of the file that makes a folder a warm start. */
@@ -72,13 +74,27 @@ export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promis
   }
   const { recipe: saved, weights } = await readJsonObject(path);
   if (saved === undefined || digest(saved) !== digest(describeRecipe(recipe))) {
-    throw new RangeError(`${dir} holds a warm start with other settings: choose another folder`);
+    throw new RangeError(
+      `${dir} holds a warm start with other settings${
+        differences(saved, recipe)
+      }: choose another folder`,
+    );
   }
   const file = join(dir, WEIGHTS);
   if (!await fileExists(file) || await digestFile(file) !== weights) {
     throw new RangeError(`${dir} is damaged: its ${WEIGHTS} is not the one saved. Remove it`);
   }
   return true;
+}
+
+/** Names what differs between what a folder recorded and a recipe. */
+function differences(saved: unknown, recipe: WarmStartRecipe): string {
+  if (!isJsonObject(saved)) return "";
+  const wanted = describeRecipe(recipe);
+  const names = [...new Set([...Object.keys(saved), ...Object.keys(wanted)])]
+    .filter((name) => digest(saved[name] ?? null) !== digest(wanted[name] ?? null))
+    .map((name) => name === "numbers" ? "numbers (it was made on another device)" : name);
+  return names.length > 0 ? ` (${names.join(", ")})` : "";
 }
 
 /**

@@ -14,12 +14,20 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** How a command is run. */
+interface CommandOptions {
+  /** Its standard input. */
+  readonly stdin?: "null" | "piped";
+  /** Variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A command for a module of this repository, with the permissions of `deno task train`. */
 function denoCommand(
   module: string,
   args: readonly string[],
   cwd: string,
-  stdin: "null" | "piped" = "null",
+  { stdin = "null", env = {} }: CommandOptions = {},
 ): Deno.Command {
   return new Deno.Command("deno", {
     args: [
@@ -34,7 +42,7 @@ function denoCommand(
       ...args,
     ],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin,
     stdout: "piped",
     stderr: "piped",
@@ -48,7 +56,16 @@ export function spawnCommand(cwd: string, ...args: string[]): Deno.ChildProcess 
 
 /** Runs the command line to its end. */
 export async function runCommand(cwd: string, ...args: string[]): Promise<CommandResult> {
-  const command = denoCommand("../../src/cli/main.ts", args, cwd);
+  return await runCommandWith({}, cwd, ...args);
+}
+
+/** Runs the command line to its end with variables in its environment. */
+export async function runCommandWith(
+  env: Readonly<Record<string, string>>,
+  cwd: string,
+  ...args: string[]
+): Promise<CommandResult> {
+  const command = denoCommand("../../src/cli/main.ts", args, cwd, { env });
   const { code, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
@@ -110,7 +127,7 @@ export async function pipeCommand(
   input: string,
   ...args: string[]
 ): Promise<CommandResult> {
-  const command = denoCommand("../../src/cli/main.ts", args, cwd, "piped");
+  const command = denoCommand("../../src/cli/main.ts", args, cwd, { stdin: "piped" });
   await using child = command.spawn();
   const stdout = new Response(child.stdout).text();
   const stderr = new Response(child.stderr).text();

@@ -39,6 +39,8 @@ Deno.test("every setting of a warm start is in its key", () => {
     { batchSize: 5 },
     { learningRate: 2e-3 },
     { seed: 43 },
+    { numbers: "0123456789abcdef" },
+    { kernels: { linear: "tiled" } },
   ];
   for (const other of others) assertNotEquals(warmStartKey({ ...RECIPE, ...other }), key);
 });
@@ -62,7 +64,12 @@ Deno.test("a kept warm start is found again, another or a damaged one refused", 
       await assertRejects(
         () => hasWarmStart(dir, { ...RECIPE, steps: 4 }),
         RangeError,
-        "with other settings",
+        "with other settings (steps)",
+      );
+      await assertRejects(
+        () => hasWarmStart(dir, { ...RECIPE, numbers: "0123456789abcdef" }),
+        RangeError,
+        "made on another device",
       );
       const weights = join(dir, "model.safetensors");
       const bytes = await Deno.readFile(weights);
