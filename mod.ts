@@ -59,41 +59,24 @@
  */
 
 // The engine: devices, tensors, plans.
-export { type AdapterSummary } from "./src/gpu/adapter.ts";
-export { type DeviceTraits, type ProductClass } from "./src/gpu/traits.ts";
-export {
-  Gpu,
-  type GpuCounters,
-  type KernelChoice,
-  type KernelChoices,
-  openGpu,
-  type OpenGpuOptions,
-} from "./src/gpu/device.ts";
+export type { AdapterSummary } from "./src/gpu/adapter.ts";
+export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
+export type { GpuCounters } from "./src/gpu/counters.ts";
+export { Gpu, type GpuOptions } from "./src/gpu/device.ts";
+export type { KernelChoice, KernelChoices } from "./src/gpu/kernel.ts";
+export { openGpu, type OpenGpuOptions } from "./src/gpu/open.ts";
 export { Arena, type Lifetime } from "./src/gpu/arena.ts";
-export {
-  type Kernel,
-  type KernelDescriptor,
-  type ParamField,
-  type StorageBinding,
-} from "./src/gpu/kernel.ts";
-export {
-  type Command,
-  type DispatchDescriptor,
-  type Param,
-  Plan,
-  type PlanOptions,
-} from "./src/gpu/plan.ts";
+export type { Kernel, KernelDescriptor, ParamField, StorageBinding } from "./src/gpu/kernel.ts";
+export type { Command, DispatchDescriptor, DispatchTimer, Param } from "./src/gpu/command.ts";
+export { Plan, type PlanOptions } from "./src/gpu/plan.ts";
+export type { Recorder } from "./src/gpu/recorder.ts";
+export type { Tape } from "./src/gpu/tape.ts";
 export { type ProfileEntry, Profiler } from "./src/gpu/profile.ts";
 export { Random } from "./src/random/random.ts";
-export {
-  type HostArray,
-  locateNonFinite,
-  type NonFinite,
-  Readback,
-  readTensor,
-  submit,
-  type Work,
-} from "./src/gpu/submit.ts";
+export type { HostArray } from "./src/gpu/host_array.ts";
+export { locateNonFinite, type NonFinite } from "./src/gpu/locate_non_finite.ts";
+export { Readback } from "./src/gpu/readback.ts";
+export { readTensor, submit, type Work } from "./src/gpu/submit.ts";
 export {
   Dim,
   type DType,

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import { Inputs, type KernelCase } from "../cases/kernels.ts";

@@ -9,7 +9,8 @@
 
 import process from "node:process";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { Readback, submit } from "../../src/gpu/submit.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 
 /** How long something took, milliseconds. */

@@ -4,9 +4,11 @@
  * @module
  */
 
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { Readback, submit } from "../../src/gpu/submit.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { reduceSum } from "../../src/ops/reduce.ts";

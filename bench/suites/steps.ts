@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Gpu, GpuCounters } from "../../src/gpu/device.ts";
+import type { GpuCounters } from "../../src/gpu/counters.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { costMs, type Effort, measure, type Timing } from "../harness/measure.ts";
 import { table } from "../harness/table.ts";
 import { Rollout, type RolloutResult } from "../cases/rollout.ts";

@@ -5,7 +5,9 @@
  */
 
 import { join } from "node:path";
-import { type Gpu, type KernelChoices, openGpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
+import { openGpu } from "../gpu/open.ts";
 import { readTuned } from "../run/tuned_kernels.ts";
 import { type Flag, switchFlag } from "./args.ts";
 import { RUNS } from "./runs.ts";

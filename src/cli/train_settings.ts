@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import type { KernelChoices } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";

@@ -5,7 +5,8 @@
  */
 
 import { dirname, join } from "node:path";
-import type { Gpu, KernelChoices } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
 import { Policy } from "../model/policy.ts";
 import { WarmStart } from "../rl/warm_start.ts";
 import { recoverDirectory } from "../files/atomic_directory.ts";

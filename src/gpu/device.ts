@@ -1,5 +1,5 @@
 /**
- * Opening a WebGPU device, and the one object that owns it.
+ * The one object that owns a WebGPU device.
  *
  * A {@linkcode Gpu} creates buffers and kernels, counts what crosses the bus, and turns a lost device or an uncaptured
  * error into an exception at the next call.
@@ -7,37 +7,18 @@
  * @module
  */
 
-import { type AdapterSummary, requestDevice, summarize } from "./adapter.ts";
+import { type AdapterSummary, summarize } from "./adapter.ts";
+import type { DispatchTimer } from "./command.ts";
+import { type GpuCounters, zeroCounters } from "./counters.ts";
 import { dryDevice } from "./dry_device.ts";
-import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
-import type { Profiler } from "./profile.ts";
-import { bytesOf, type DType, LARGEST_HALF, type Size, Tensor } from "./tensor.ts";
+import { toBytes } from "./host_array.ts";
+import { compileKernel, type Kernel, type KernelChoice, type KernelChoices, type KernelDescriptor } from "./kernel.ts";
+import { createReadable, probeSynchronousMapping } from "./mapping.ts";
+import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
 
-/** Running totals since the device was opened. All sizes are bytes. */
-export interface GpuCounters {
-  /** Dispatches encoded. */
-  dispatches: number;
-  /** Command buffers submitted. */
-  submits: number;
-  /** Bind groups created. */
-  bindGroups: number;
-  /** Buffers created. */
-  buffersCreated: number;
-  /** Bytes written from the host. */
-  bytesToGpu: number;
-  /** Bytes read back to the host. */
-  bytesFromGpu: number;
-  /** Bytes of GPU buffers alive now. */
-  bytesAllocated: number;
-  /** The most bytes of GPU buffers alive at once. */
-  peakBytesAllocated: number;
-}
-
-/** Options of {@linkcode openGpu}. */
-export interface OpenGpuOptions {
-  /** A device to use instead of asking `navigator.gpu`, for example one of another WebGPU implementation. */
-  device?: GPUDevice;
+/** How a device is used. */
+export interface GpuOptions {
   /**
    * What to take the adapter for, against what it says of itself: `{ subgroupSize: 0 }` leaves subgroup operations unused,
    * `{ isFallback: false }` takes the kernels of a graphics processor. Default: nothing.
@@ -47,32 +28,8 @@ export interface OpenGpuOptions {
   kernels?: KernelChoices;
 }
 
-/** Names of kernels by the operations they are chosen for, as `deno task tune` finds them. */
-export type KernelChoices = Readonly<Record<string, string>>;
-
-/** An operation that has several kernels, and the one it was given. */
-export interface KernelChoice {
-  /** The kernels that compute it, the built-in choice first. */
-  readonly candidates: readonly string[];
-  /** The one taken. */
-  readonly chosen: string;
-}
-
 /** The event loop gets a turn at least this often while results are read without awaiting. */
 const TURN_MS = 100;
-
-/**
- * Opens a GPU for compute.
- *
- * @param options The device to use, or how to choose one.
- * @returns A {@linkcode Gpu}; call {@linkcode Gpu.close} when done.
- * @throws {Error} If there is no adapter; the message names the remedy.
- */
-export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  if (options.device) return await Gpu.fromDevice(options.device, options);
-  const { device, info } = await requestDevice();
-  return await Gpu.fromDevice(device, options, info);
-}
 
 /** An open device: buffers, kernels, counters. Create one with {@linkcode openGpu}. */
 export class Gpu {
@@ -83,20 +40,11 @@ export class Gpu {
   /** What kernels are chosen by. */
   readonly traits: DeviceTraits;
   /** Running totals since the device was opened. */
-  readonly counters: GpuCounters = {
-    dispatches: 0,
-    submits: 0,
-    bindGroups: 0,
-    buffersCreated: 0,
-    bytesToGpu: 0,
-    bytesFromGpu: 0,
-    bytesAllocated: 0,
-    peakBytesAllocated: 0,
-  };
+  readonly counters: GpuCounters = zeroCounters();
   /** Whether a mapping can be read without awaiting it (found out by a probe when the device is opened). */
   readonly mapsSynchronously: boolean;
-  /** When set, every dispatch is timed. */
-  profiler: Profiler | undefined;
+  /** When set, every dispatch is timed, for example by a {@linkcode Profiler}. */
+  profiler: DispatchTimer | undefined;
   /**
    * Kernels to take instead of the built-in choices, for what is recorded from now on. Names that an operation does not
    * have are passed over.
@@ -146,17 +94,18 @@ export class Gpu {
    * Wraps a device that already exists.
    *
    * @param device Any `GPUDevice`.
-   * @param options Only `treatAs` and `kernels` matter here.
-   * @param info What the adapter says of itself, where it is known.
+   * @param options Kernels to choose, and what to treat the adapter as.
+   * @param origin `info`, what the adapter says of itself, where it is known; and `owned`, whether {@linkcode close}
+   * destroys the device. Default: it is left to whoever made it.
    */
   static async fromDevice(
     device: GPUDevice,
-    options: OpenGpuOptions = {},
-    info?: GPUAdapterInfo,
+    options: GpuOptions = {},
+    { info, owned = false }: { readonly info?: GPUAdapterInfo; readonly owned?: boolean } = {},
   ): Promise<Gpu> {
     const adapter = { ...summarize(device, info), ...options.treatAs };
     const synchronous = await probeSynchronousMapping(device);
-    return new Gpu(device, !options.device, adapter, synchronous, options.kernels ?? {});
+    return new Gpu(device, owned, adapter, synchronous, options.kernels ?? {});
   }
 
   /**
@@ -264,18 +213,12 @@ export class Gpu {
       );
     }
     if (values.length === 0) return;
-    const { dtype } = tensor;
-    const ArrayType = dtype === "f32" ? Float32Array : dtype === "u32" ? Uint32Array : Int32Array;
-    const data = dtype === "f16"
-      ? toHalves(tensor, values, elementOffset)
-      : values instanceof ArrayType
-      ? values
-      : ArrayType.from(values);
+    const data = toBytes(tensor, values, elementOffset);
     const { buffer, offset } = tensor.storage;
     this.device.queue.writeBuffer(
       buffer,
-      offset + bytesOf(elementOffset, dtype),
-      data.buffer as ArrayBuffer,
+      offset + bytesOf(elementOffset, tensor.dtype),
+      data.buffer,
       data.byteOffset,
       data.byteLength,
     );
@@ -347,63 +290,5 @@ export class Gpu {
     if (!this.#ownsDevice) return;
     this.device.destroy();
     await this.device.lost;
-  }
-}
-
-/** Values as halves, in whole words. */
-function toHalves(
-  { name, capacity }: Tensor,
-  values: ArrayLike<number>,
-  elementOffset: number,
-): Float16Array<ArrayBuffer> {
-  const end = elementOffset + values.length;
-  if (elementOffset % 2 !== 0 || (end % 2 !== 0 && end !== capacity)) {
-    throw new RangeError(
-      `Cannot write values ${elementOffset} to ${end} of ${name}: f16 is written two at a time`,
-    );
-  }
-  const halves = new Float16Array(Math.ceil(values.length / 2) * 2);
-  for (let i = 0; i < values.length; i++) {
-    if (Math.abs(values[i]!) > LARGEST_HALF) {
-      throw new RangeError(
-        `Cannot store ${values[i]} at ${elementOffset + i} of ${name}: f16 holds numbers from ` +
-          `-${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
-      );
-    }
-  }
-  halves.set(values);
-  return halves;
-}
-
-/**
- * Creates a buffer; one that can be mapped is mapped once right away, because Deno gives access without awaiting only to
- * buffers that were mapped before.
- */
-function createReadable(device: GPUDevice, descriptor: GPUBufferDescriptor): GPUBuffer {
-  if (!(descriptor.usage & GPUBufferUsage.MAP_READ)) return device.createBuffer(descriptor);
-  const buffer = device.createBuffer({ ...descriptor, mappedAtCreation: true });
-  buffer.unmap();
-  return buffer;
-}
-
-/**
- * Finds out whether `getMappedRange` works right after an un-awaited `mapAsync`, as it does in Deno, where awaiting
- * costs 10 ms of sleep.
- */
-async function probeSynchronousMapping(device: GPUDevice): Promise<boolean> {
-  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-  const buffer = createReadable(device, { size: 16, usage, label: "probe" });
-  try {
-    device.queue.writeBuffer(buffer, 0, new Uint32Array([0x5eed]));
-    device.queue.submit([]); // what is written waits for a submit
-    const pending = buffer.mapAsync(GPUMapMode.READ).catch(() => {});
-    const ok = new Uint32Array(buffer.getMappedRange())[0] === 0x5eed;
-    buffer.unmap();
-    await pending;
-    return ok;
-  } catch {
-    return false;
-  } finally {
-    buffer.destroy();
   }
 }

@@ -5,8 +5,8 @@
  * @module
  */
 
+import { type Command, type DispatchTimer, encode } from "./command.ts";
 import type { Gpu } from "./device.ts";
-import type { Command, Plan } from "./plan.ts";
 
 /** Accumulated figures of one dispatch path. */
 export interface ProfileEntry {
@@ -42,7 +42,7 @@ const BYTES = 16 * CAPACITY;
  * Nothing is awaited while work is submitted: {@linkcode Profiler.collect} may wait until a step is over, at the price
  * of 32 KiB of staging memory for each submit since.
  */
-export class Profiler {
+export class Profiler implements DispatchTimer {
   /** Figures by plan and dispatch path. */
   readonly entries: Map<string, ProfileEntry> = new Map();
   /** Dispatches that had no room for a timestamp, because their submit had more than 2048. */
@@ -76,7 +76,7 @@ export class Profiler {
   }
 
   /** Encodes a dispatch in a timed pass of its own; beyond the capacity of one submit, untimed. */
-  encode(encoder: GPUCommandEncoder, plan: Plan, command: Command): void {
+  encode(encoder: GPUCommandEncoder, plan: string, command: Command): void {
     const slot = this.#encoded.length;
     const timed = slot < CAPACITY;
     const pass = encoder.beginComputePass(
@@ -90,17 +90,17 @@ export class Profiler {
         }
         : {},
     );
-    plan.encodeCommand(pass, command);
+    encode(pass, command, this.#gpu.counters);
     pass.end();
     if (!timed) {
       this.untimed++;
       return;
     }
-    const key = `${plan.name}: ${command.label}`;
+    const key = `${plan}: ${command.label}`;
     let entry = this.entries.get(key);
     if (!entry) {
       entry = {
-        plan: plan.name,
+        plan,
         label: command.label,
         kernel: command.kernel.label,
         calls: 0,

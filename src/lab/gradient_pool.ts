@@ -5,7 +5,8 @@
  */
 
 import { Plan } from "../gpu/plan.ts";
-import { Readback, submit } from "../gpu/submit.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul.ts";

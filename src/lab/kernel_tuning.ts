@@ -8,7 +8,9 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type HostArray, Readback, readTensor, submit } from "../gpu/submit.ts";
+import type { HostArray } from "../gpu/host_array.ts";
+import { Readback } from "../gpu/readback.ts";
+import { readTensor, submit } from "../gpu/submit.ts";
 import type { TunableOperation } from "./tunable_operations.ts";
 import { type TuningSubject, tuningSubject, type Workload } from "./tuning_subject.ts";
 

@@ -7,7 +7,8 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { AdapterSummary } from "../gpu/adapter.ts";
-import type { Gpu, KernelChoices } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
 import { numbersOf } from "../run/numbers.ts";
 import { VERSION } from "../run/version.ts";
 

@@ -113,7 +113,7 @@ function inputGradient(plan: Plan, dy: Tensor, weight: Tensor): Tensor {
   const x = plan.empty([dy.shape[0]!, weight.shape[1]!], "x");
   plan.requireGradient(x);
   const y = linear(plan, x, weight);
-  plan.commands.length = 0;
+  plan.rewrite(() => {});
   plan.shareGradient(y, dy);
   plan.backward();
   return plan.gradientOf(x)!;

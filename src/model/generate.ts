@@ -11,7 +11,8 @@
 import { Arena } from "../gpu/arena.ts";
 import { Plan } from "../gpu/plan.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { Readback, submit, type Work } from "../gpu/submit.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit, type Work } from "../gpu/submit.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
 import { embedding } from "../ops/embedding.ts";

@@ -126,13 +126,8 @@ export class PackedInputs {
     return packed;
   }
 
-  #readByPlan: Set<Tensor> | undefined;
-
   /** Whether any dispatch of the plan binds the tensor; the others never leave the host. */
   #isRead(tensor: Tensor): boolean {
-    this.#readByPlan ??= new Set(
-      this.#plan.commands.flatMap((c) => Object.values(c.bindings).map((t) => t.root)),
-    );
-    return this.#readByPlan.has(tensor);
+    return this.#plan.binds(tensor);
   }
 }

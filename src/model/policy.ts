@@ -6,7 +6,8 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
-import { Readback, submit } from "../gpu/submit.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";

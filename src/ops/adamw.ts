@@ -5,7 +5,8 @@
  */
 
 import code from "../../kernels/adamw.wgsl" with { type: "text" };
-import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
+import { type Param, paramNow } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { flatReader } from "./prelude.ts";

@@ -5,7 +5,8 @@
  */
 
 import code from "../../kernels/length_weight.wgsl" with { type: "text" };
-import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
+import { type Param, paramNow } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./prelude.ts";
 

@@ -5,7 +5,8 @@
  */
 
 import code from "../../kernels/log_prob.wgsl" with { type: "text" };
-import type { Param, Plan } from "../gpu/plan.ts";
+import type { Param } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import {
   type Dim,
   formatShape,

@@ -21,7 +21,8 @@ import weightsF16U64 from "../../kernels/matmul/weights_f16_u64.wgsl" with { typ
 import weightsF32 from "../../kernels/matmul/weights_f32.wgsl" with { type: "text" };
 import type { DeviceTraits } from "../gpu/traits.ts";
 import type { KernelDescriptor } from "../gpu/kernel.ts";
-import type { Param, Plan } from "../gpu/plan.ts";
+import type { Param } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import {
   bytesPerElement,
   type DType,

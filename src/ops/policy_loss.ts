@@ -6,7 +6,8 @@
  */
 
 import code from "../../kernels/policy_loss.wgsl" with { type: "text" };
-import type { Param, Plan } from "../gpu/plan.ts";
+import type { Param } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import {
   type Dim,
   formatShape,

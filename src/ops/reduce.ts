@@ -6,7 +6,8 @@
 
 import code from "../../kernels/reduce.wgsl" with { type: "text" };
 import type { Kernel } from "../gpu/kernel.ts";
-import type { Param, Plan } from "../gpu/plan.ts";
+import type { Param } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { partCount, partTerms } from "./partial_sums.ts";

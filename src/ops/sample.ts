@@ -5,7 +5,8 @@
  */
 
 import code from "../../kernels/sample.wgsl" with { type: "text" };
-import { type Param, paramNow, type Plan } from "../gpu/plan.ts";
+import { type Param, paramNow } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { threefry2x32 } from "../random/random.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel, withThreefry } from "./prelude.ts";

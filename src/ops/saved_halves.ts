@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Command, Plan } from "../gpu/plan.ts";
+import type { Command } from "../gpu/command.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { columnsToHalf, fromHalf } from "./to_half.ts";
 
@@ -34,7 +35,17 @@ interface Uses {
  * @returns The tensors that are stored so.
  */
 export function saveInHalf(plan: Plan, forward: number): Tensor[] {
-  const commands = plan.commands.splice(0);
+  let saved: Tensor[] = [];
+  plan.rewrite((commands, keep) => saved = rewriteInHalf(plan, commands, forward, keep));
+  return saved;
+}
+
+function rewriteInHalf(
+  plan: Plan,
+  commands: readonly Command[],
+  forward: number,
+  keep: (command: Command) => void,
+): Tensor[] {
   const uses = usesOf(commands, forward);
   const saved = [...uses].filter(([tensor, { last, first, changed }]) =>
     plan.isIntermediate(tensor) && tensor.dtype === "f32" && tensor.shape.length >= 2 &&
@@ -50,7 +61,7 @@ export function saveInHalf(plan: Plan, forward: number): Tensor[] {
       const name = `${tensor.name}.restored`;
       restored.set(tensor, fromHalf(plan, halves.get(tensor)!, { name }));
     }
-    plan.commands.push(index < forward ? command : rebound(command, restored));
+    keep(index < forward ? command : rebound(command, restored));
     for (const [tensor] of after.get(index) ?? []) {
       const width = rowOf(tensor);
       const matrix = tensor.view([tensor.shape[0]!, width]);

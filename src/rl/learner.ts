@@ -9,7 +9,10 @@
  */
 
 import { Plan } from "../gpu/plan.ts";
-import { type HostArray, locateNonFinite, Readback, submit, type Work } from "../gpu/submit.ts";
+import type { HostArray } from "../gpu/host_array.ts";
+import { locateNonFinite } from "../gpu/locate_non_finite.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
@@ -102,7 +105,7 @@ export class Learner {
       items,
       ...batch,
     }, { ...rest, klEstimator: batch.refLogProbs && klEstimator });
-    const forward = plan.commands.length;
+    const forward = plan.dispatches;
     plan.backward();
     if (activationDtype === "f16") saveInHalf(plan, forward);
     this.#stats = plan.keep(stats);

@@ -5,7 +5,8 @@
  */
 
 import { Plan } from "../gpu/plan.ts";
-import { Readback, submit } from "../gpu/submit.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit } from "../gpu/submit.ts";
 import { Dim, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";

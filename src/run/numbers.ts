@@ -11,7 +11,8 @@
 import { createHash } from "node:crypto";
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
-import { Readback, submit } from "../gpu/submit.ts";
+import { Readback } from "../gpu/readback.ts";
+import { submit } from "../gpu/submit.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { linear } from "../ops/matmul.ts";

@@ -5,7 +5,8 @@
  */
 
 import { join } from "node:path";
-import type { Gpu, KernelChoices } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { VERSION } from "./version.ts";

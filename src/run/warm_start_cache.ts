@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import type { KernelChoices } from "../gpu/device.ts";
+import type { KernelChoices } from "../gpu/kernel.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";

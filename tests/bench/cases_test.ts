@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { QUICK } from "../../bench/harness/measure.ts";
 import { kernelCases, timeKernel } from "../../bench/suites/kernels.ts";
 import { Rollout } from "../../bench/cases/rollout.ts";

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "node:path";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { readRunConfig } from "../../src/run/run_directory.ts";
 import { readTrainerState } from "../../src/run/trainer_checkpoint.ts";
 import { runCommand, runCommandWith } from "../helpers/cli.ts";

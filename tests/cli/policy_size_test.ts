@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/cli/args.ts";
 import { newPolicyConfig } from "../../src/cli/policy_size.ts";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
 import { taskByName, taskNames } from "../../src/tasks/mod.ts";

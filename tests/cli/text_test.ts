@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { type CommandResult, runCommand } from "../helpers/cli.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";

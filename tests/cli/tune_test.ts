@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join, relative } from "node:path";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { digestFile } from "../../src/run/fingerprint.ts";
 import { writeTuned } from "../../src/run/tuned_kernels.ts";
 import { runInProcess } from "../helpers/in_process.ts";

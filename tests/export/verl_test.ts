@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import { exportVerl, type VerlExport } from "../../src/export/verl.ts";
 import { verlSettings } from "../../src/export/verl_settings.ts";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { loadCheckpoint } from "../../src/model/hf_checkpoint.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/aggregation.ts";

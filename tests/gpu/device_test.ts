@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Gpu, openGpu } from "../../src/gpu/device.ts";
-import { Readback, readTensor, submit } from "../../src/gpu/submit.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
 
 Deno.test("openGpu() without an adapter names the remedy", async () => {
   const original = Object.getOwnPropertyDescriptor(globalThis, "navigator")!;
@@ -26,7 +28,7 @@ Deno.test("openGpu() takes a device that the caller brings, and leaves it open",
 
 Deno.test("a device lost behind our back is reported at the next call", async () => {
   const gpu = await openGpu();
-  const guest = await Gpu.fromDevice(gpu.device, { device: gpu.device });
+  const guest = await Gpu.fromDevice(gpu.device);
   gpu.device.destroy();
   await gpu.device.lost;
   assertThrows(() => guest.check(), Error, "The GPU device was lost");

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { reflect } from "../../src/gpu/kernel.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 

@@ -1,8 +1,11 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Arena } from "../../src/gpu/arena.ts";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { locateNonFinite, Readback, readTensor, submit } from "../../src/gpu/submit.ts";
+import { locateNonFinite } from "../../src/gpu/locate_non_finite.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, Tensor } from "../../src/gpu/tensor.ts";
 
 /** y[i] = x[i] * factor + offset, one workgroup of one invocation per element. */
@@ -164,7 +167,7 @@ Deno.test("nothing is recorded for the gradient when no input wants one", () =>
     const y = affine(plan, gpu.tensor([3]), 2);
     assertEquals(plan.isDifferentiable(y), false);
     plan.backward();
-    assertEquals(plan.commands.length, 1);
+    assertEquals(plan.dispatches, 1);
     return Promise.resolve();
   }));
 
@@ -175,7 +178,7 @@ Deno.test("labels are paths of scopes", () =>
       "layers.0",
       () => plan.scope("mlp", () => affine(plan, gpu.tensor([1]), 2)),
     );
-    assertEquals(plan.commands[0]!.label, "layers.0.mlp.affine");
+    assertEquals([...plan][0]!.label, "layers.0.mlp.affine");
     assertEquals(y.name, "layers.0.mlp.affine");
     return Promise.resolve();
   }));

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";

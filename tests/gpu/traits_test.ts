@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { AdapterSummary } from "../../src/gpu/adapter.ts";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { traitsOf } from "../../src/gpu/traits.ts";
 
 const LLVMPIPE: AdapterSummary = {

@@ -1,8 +1,10 @@
 /** Running ops on a real device in tests. */
 
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { type HostArray, readTensor, submit } from "../../src/gpu/submit.ts";
+import type { HostArray } from "../../src/gpu/host_array.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { DType, Tensor } from "../../src/gpu/tensor.ts";
 import { assertClose } from "./assert_close.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";

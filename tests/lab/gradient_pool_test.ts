@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { gram, sampleGradients } from "../../src/lab/gradient_pool.ts";
 import { varianceStudy } from "../../src/lab/variance_study.ts";
 import { Policy } from "../../src/model/policy.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { tuneOperation } from "../../src/lab/kernel_tuning.ts";
 import { tunableOperations } from "../../src/lab/tunable_operations.ts";
 import { tuningSubject } from "../../src/lab/tuning_subject.ts";

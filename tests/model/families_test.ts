@@ -1,7 +1,7 @@
 /** Policies of every supported family and file format, from the folder to the logits and back. */
 
 import { assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import type { PolicyConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
 import {

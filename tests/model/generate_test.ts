@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { type GenerationRequest, Generator } from "../../src/model/generate.ts";
 import type { Policy } from "../../src/model/policy.ts";

@@ -1,7 +1,8 @@
 /** Policies whose matrices are stored in f16, beside the same policies in f32. */
 
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { softOverlongPunishment } from "../../src/objective/overlong.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";

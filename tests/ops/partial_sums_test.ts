@@ -76,7 +76,7 @@ Deno.test("sums of parameters' gradients are taken in one dispatch and match flo
           parameter: true,
         },
       );
-      assertEquals(sums.plan.commands.length, 1);
+      assertEquals(sums.plan.dispatches, 1);
       await sums.plan.compile();
       for (const tokens of [300, 0, 1, 99, 100, 101]) {
         terms.value = tokens;
@@ -102,7 +102,7 @@ Deno.test("sums that others may read are taken at once, and overwrite if asked t
       const before = await readTensor(gpu, outs[0]!);
       const how = { accumulate, parameter: false };
       const sums = new Sums(gpu, outs, () => ({ terms: 70, step: 16, most: 8 }), how);
-      assertEquals(sums.plan.commands.length, 2);
+      assertEquals(sums.plan.dispatches, 2);
       await sums.plan.compile();
       await sums.run(gpu);
       const expected = sums.expected(0).map((v, i) => v + (accumulate ? before[i]! : 0));
@@ -129,7 +129,7 @@ Deno.test("parts do not wait when there are many, and sums of other terms wait o
       { accumulate: true, parameter: true },
     );
     // Of each kind two sums of two parts reach the limit of 2^20 elements, and the third has to go alone.
-    assertEquals(sums.plan.commands.length, 4);
+    assertEquals(sums.plan.dispatches, 4);
     odd.value = 1;
     await sums.plan.compile();
     await sums.run(gpu);

@@ -80,7 +80,7 @@ Deno.test("gradients of norms are added up in one dispatch wherever they lie, wi
         plan.backward();
         await plan.compile();
         submit(gpu, [plan]);
-        const sums = plan.commands.filter((c) => c.kernel.label.endsWith(".add_up")).length;
+        const sums = [...plan].filter((c) => c.kernel.label.endsWith(".add_up")).length;
         const values = await Promise.all(gradients.map((gradient) => readTensor(gpu, gradient)));
         plan.destroy();
         return { values, sums };

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Arena } from "../../src/gpu/arena.ts";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
@@ -34,7 +35,7 @@ async function differentiate(gpu: Gpu, save: boolean) {
   plan.keep(logProbs);
   const seeds = gpu.tensor([logProbs.capacity], { data: randomArray(5, logProbs.capacity) });
   plan.shareGradient(logProbs, seeds);
-  const forward = plan.commands.length;
+  const forward = plan.dispatches;
   plan.backward();
   const saved = save ? saveInHalf(plan, forward) : [];
   await plan.compile();
@@ -100,11 +101,11 @@ Deno.test("what the backward pass changes, or is too small, is not saved in f16"
     const first = x;
     for (const [i, weight] of weights.entries()) x = linear(plan, x, weight, { name: `y${i}` });
     plan.shareGradient(x, gpu.tensor([rows, 64]));
-    const forward = plan.commands.length;
+    const forward = plan.dispatches;
     plan.backward();
     if (change) {
-      const writer = plan.commands.at(-1)!;
-      plan.commands.push({ ...writer, bindings: { ...writer.bindings, out: first } });
+      const writer = [...plan].at(-1)!;
+      plan.dispatch({ ...writer, bindings: { ...writer.bindings, out: first } });
     }
     return saveInHalf(plan, forward).map(({ name }) => name);
   };

@@ -1,5 +1,5 @@
 import { assert, assertRejects, assertStringIncludes } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import type { StoredDType } from "../../src/model/parameters.ts";
 import {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { hasSignal } from "../../src/rl/dynamic_sampling.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { evaluate, sampleTraining } from "../../src/rl/evaluation.ts";
 import { monotonicityScore, rankCorrelation } from "../../src/lab/monotonicity.ts";
 import { passAtK, passAtKSizes } from "../../src/objective/pass_at_k.ts";

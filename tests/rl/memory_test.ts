@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { Gpu, openGpu } from "../../src/gpu/device.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
 import { countParameters, resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";

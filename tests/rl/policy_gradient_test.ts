@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { judgeProbe, probe } from "../../src/rl/probe.ts";
 import type { SampleSummary } from "../../src/rl/sample_summary.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { klEstimate } from "../../src/objective/kl.ts";

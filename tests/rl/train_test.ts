@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { StoredDType } from "../../src/model/parameters.ts";
 import type { Policy } from "../../src/model/policy.ts";

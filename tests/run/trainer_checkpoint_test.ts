@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
 import type { StoredDType } from "../../src/model/parameters.ts";
 import { Policy } from "../../src/model/policy.ts";

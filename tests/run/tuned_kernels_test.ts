@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { checkedKernels, readTuned, tunedPath, writeTuned } from "../../src/run/tuned_kernels.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 

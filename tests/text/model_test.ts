@@ -1,7 +1,8 @@
 /** The paper's setting end to end on a tiny model: a Hugging Face folder, text, training, and a folder again. */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";

@@ -1,0 +1,83 @@
+/**
+ * Values of tensors on the host.
+ *
+ * @module
+ */
+
+import { bytesOf, type DType, LARGEST_HALF, type Tensor } from "./tensor.ts";
+
+/** A typed copy of a tensor's values; those of `f16` come as float32. */
+export type HostArray =
+  | Float32Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>;
+
+/** What values of a type are held in on the host. */
+function hostArrayType(dtype: DType) {
+  return dtype === "u32" ? Uint32Array : dtype === "i32" ? Int32Array : Float32Array;
+}
+
+/** Zeros for the values of a tensor. */
+export function zeros(dtype: DType, length: number): HostArray {
+  return new (hostArrayType(dtype))(length);
+}
+
+/**
+ * Values from the bytes of a tensor.
+ *
+ * @param bytes What was copied from the device.
+ * @param byteOffset Where the values begin.
+ * @param values Their type and number.
+ */
+export function fromBytes(
+  bytes: ArrayBuffer,
+  byteOffset: number,
+  { dtype, length }: Pick<Tensor, "dtype" | "length">,
+): HostArray {
+  return dtype === "f16"
+    ? Float32Array.from(new Float16Array(bytes, byteOffset, length))
+    : new (hostArrayType(dtype))(bytes, byteOffset, length);
+}
+
+/**
+ * The bytes that a tensor holds values as.
+ *
+ * @param tensor Where they will be written.
+ * @param values The values.
+ * @param elementOffset Where in the tensor they begin.
+ * @throws {RangeError} If `f16` would make one of them infinite, or they do not fill whole words.
+ */
+export function toBytes(
+  tensor: Tensor,
+  values: ArrayLike<number>,
+  elementOffset: number,
+): HostArray | Float16Array<ArrayBuffer> {
+  if (tensor.dtype === "f16") return toHalves(tensor, values, elementOffset);
+  const ArrayType = hostArrayType(tensor.dtype);
+  return values instanceof ArrayType ? values as HostArray : ArrayType.from(values);
+}
+
+/** Values as halves, in whole words. */
+function toHalves(
+  { name, capacity }: Tensor,
+  values: ArrayLike<number>,
+  elementOffset: number,
+): Float16Array<ArrayBuffer> {
+  const end = elementOffset + values.length;
+  if (elementOffset % 2 !== 0 || (end % 2 !== 0 && end !== capacity)) {
+    throw new RangeError(
+      `Cannot write values ${elementOffset} to ${end} of ${name}: f16 is written two at a time`,
+    );
+  }
+  const halves = new Float16Array(bytesOf(values.length, "f16") / 2);
+  for (let i = 0; i < values.length; i++) {
+    if (Math.abs(values[i]!) > LARGEST_HALF) {
+      throw new RangeError(
+        `Cannot store ${values[i]} at ${elementOffset + i} of ${name}: f16 holds numbers from ` +
+          `-${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
+      );
+    }
+  }
+  halves.set(values);
+  return halves;
+}

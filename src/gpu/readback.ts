@@ -1,0 +1,68 @@
+/**
+ * Bringing values back to the host.
+ *
+ * @module
+ */
+
+import type { Gpu } from "./device.ts";
+import { fromBytes, type HostArray } from "./host_array.ts";
+import { bytesOf, type Tensor } from "./tensor.ts";
+
+/** A staging buffer for reading a fixed list of tensors back. */
+export class Readback {
+  /** The tensors read, in order. */
+  readonly tensors: readonly Tensor[];
+  readonly #gpu: Gpu;
+  readonly #staging: GPUBuffer;
+
+  /**
+   * Makes the staging buffer.
+   *
+   * @param gpu The device.
+   * @param tensors What to read; they need no memory yet.
+   */
+  constructor(gpu: Gpu, tensors: readonly Tensor[]) {
+    this.#gpu = gpu;
+    this.tensors = tensors;
+    const bytes = tensors.reduce((n, t) => n + t.byteLength, 0);
+    this.#staging = gpu.createBuffer(
+      bytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      `readback ${tensors.map((t) => t.name).join(", ")}`,
+    );
+  }
+
+  /** Encodes the copies of the values in use now. */
+  encode(encoder: GPUCommandEncoder): void {
+    let at = 0;
+    for (const tensor of this.tensors) {
+      const { buffer, offset } = tensor.storage;
+      const bytes = bytesOf(tensor.length, tensor.dtype);
+      if (bytes > 0) encoder.copyBufferToBuffer(buffer, offset, this.#staging, at, bytes);
+      at += bytes;
+    }
+  }
+
+  /** Waits for the copies and returns one typed array per tensor. */
+  async take(): Promise<HostArray[]> {
+    const bytes = this.tensors.reduce((n, t) => n + bytesOf(t.length, t.dtype), 0);
+    const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
+    if (this.#gpu.mapsSynchronously) this.#gpu.background(pending);
+    else await pending;
+    const copy = this.#staging.getMappedRange(0, Math.max(4, bytes)).slice(0);
+    this.#staging.unmap();
+    await this.#gpu.yieldNowAndThen();
+    this.#gpu.counters.bytesFromGpu += bytes;
+    let at = 0;
+    return this.tensors.map(({ dtype, length }) => {
+      const array = fromBytes(copy, at, { dtype, length });
+      at += bytesOf(length, dtype);
+      return array;
+    });
+  }
+
+  /** Releases the staging buffer. */
+  destroy(): void {
+    this.#gpu.destroyBuffer(this.#staging);
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Recording: dispatches under scopes, and the tensors between them.
+ *
+ * @module
+ */
+
+import { checkCall, type Command, type DispatchDescriptor, OFFSET_ALIGNMENT } from "./command.ts";
+import { bytesPerElement, type DType, type Size, Tensor } from "./tensor.ts";
+
+/** A list of dispatches in the making. */
+export abstract class Recorder implements Iterable<Command> {
+  /** Name shown in errors. */
+  readonly name: string;
+  /** Values that tensors keep from the start. */
+  protected readonly constants: Map<Tensor, ArrayLike<number>> = new Map();
+  /** Whether nothing more can be recorded. */
+  protected abstract readonly isCompiled: boolean;
+
+  #commands: Command[] = [];
+  #bound: Set<Tensor> | undefined;
+  #scope: readonly string[] = [];
+  readonly #virtual = new Set<Tensor>();
+  readonly #kept = new Set<Tensor>();
+
+  /** Begins without any dispatch. */
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The dispatches in order. */
+  [Symbol.iterator](): Iterator<Command> {
+    return this.#commands.values();
+  }
+
+  /** Number of dispatches so far. */
+  get dispatches(): number {
+    return this.#commands.length;
+  }
+
+  /** Whether any dispatch so far binds a tensor, or a view of the same memory. */
+  binds({ root }: Tensor): boolean {
+    this.#bound ??= new Set(
+      this.#commands.flatMap(({ bindings }) => Object.values(bindings).map((t) => t.root)),
+    );
+    return this.#bound.has(root);
+  }
+
+  /**
+   * Records everything anew.
+   *
+   * @param pass Gets the dispatches so far, and `keep`, which takes one over; it may record others in between.
+   */
+  rewrite(pass: (commands: readonly Command[], keep: (command: Command) => void) => void): void {
+    const before = this.#commands;
+    this.#commands = [];
+    this.#bound = undefined;
+    pass(before, (command) => this.#add(command));
+  }
+
+  #add(command: Command): void {
+    this.#commands.push(command);
+    this.#bound = undefined;
+  }
+
+  /** The scope names are recorded under now. */
+  protected get scopeNow(): readonly string[] {
+    return this.#scope;
+  }
+
+  /** Records under a scope from elsewhere instead of the current one. */
+  protected within<R>(scope: readonly string[], record: () => R): R {
+    const outer = this.#scope;
+    this.#scope = scope;
+    try {
+      return record();
+    } finally {
+      this.#scope = outer;
+    }
+  }
+
+  /** Declares an intermediate tensor by its full path. */
+  protected makeTensor(shape: readonly Size[], path: string, dtype: DType): Tensor {
+    const tensor = new Tensor(shape, dtype, path);
+    this.#virtual.add(tensor);
+    return tensor;
+  }
+
+  /** Whether a tensor was declared here. */
+  protected declares({ root }: Tensor): boolean {
+    return this.#virtual.has(root);
+  }
+
+  /** Tensors that get memory of their own. */
+  protected get keptTensors(): ReadonlySet<Tensor> {
+    return this.#kept;
+  }
+
+  /** Prefixes the labels and tensor names of everything recorded inside. */
+  scope<R>(name: string, record: () => R): R {
+    return this.within([...this.#scope, name], record);
+  }
+
+  /** The full path of a name in the current scope. */
+  path(name: string): string {
+    return [...this.#scope, name].join(".");
+  }
+
+  /**
+   * Declares an intermediate tensor. Its memory is shared with others whose lifetimes do not overlap, and holds
+   * arbitrary values until something is written to it.
+   *
+   * @param shape Sizes; may contain {@linkcode Dim}s.
+   * @param name Name below the current scope.
+   * @param dtype Element type. Default `"f32"`.
+   */
+  empty(shape: readonly Size[], name: string, dtype: DType = "f32"): Tensor {
+    return this.makeTensor(shape, this.path(name), dtype);
+  }
+
+  /**
+   * Gives a tensor memory of its own, so that its values outlive the run and the host may write or read it. A tensor
+   * that no dispatch binds gets none.
+   *
+   * @returns The same tensor.
+   */
+  keep(tensor: Tensor): Tensor {
+    this.#kept.add(tensor.root);
+    return tensor;
+  }
+
+  /** Whether a tensor is intermediate: before the first dispatch that writes it, it holds arbitrary values. */
+  isIntermediate({ root }: Tensor): boolean {
+    return this.declares(root) && !this.#kept.has(root);
+  }
+
+  /**
+   * Lays intermediate tensors of one type one after the other, so that a kernel can bind all of them at once.
+   *
+   * @param parts They become views of the whole, at multiples of 256 bytes.
+   * @param name Name below the current scope.
+   * @returns The whole.
+   */
+  together(parts: readonly Tensor[], name: string): Tensor {
+    const dtype = parts[0]!.dtype;
+    const alignment = OFFSET_ALIGNMENT / bytesPerElement(dtype);
+    let length = 0;
+    const offsets = parts.map(({ capacity }) => {
+      const offset = length;
+      length += Math.ceil(capacity / alignment) * alignment;
+      return offset;
+    });
+    const whole = this.empty([length], name, dtype);
+    for (const [i, part] of parts.entries()) {
+      part.moveInto(whole, offsets[i]! * bytesPerElement(dtype));
+      this.#virtual.delete(part);
+    }
+    return whole;
+  }
+
+  /** Declares a tensor with memory of its own and fixed values. */
+  constant(values: ArrayLike<number>, name: string, dtype: DType = "u32"): Tensor {
+    const tensor = this.input([values.length], name, dtype);
+    this.constants.set(tensor, values);
+    return tensor;
+  }
+
+  /** Declares a tensor with memory of its own that the host writes before a run. */
+  input(shape: readonly Size[], name: string, dtype: DType = "f32"): Tensor {
+    return this.keep(this.empty(shape, name, dtype));
+  }
+
+  /**
+   * Records a kernel call.
+   *
+   * @throws {TypeError} If a binding or parameter is missing or superfluous, or the plan is already compiled.
+   */
+  dispatch(call: DispatchDescriptor): void {
+    const label = this.path(call.label ?? call.kernel.label);
+    if (this.isCompiled) {
+      throw new TypeError(`Cannot record ${label}: plan ${this.name} is compiled`);
+    }
+    checkCall(label, call);
+    this.#add({ ...call, label });
+  }
+}
