@@ -35,7 +35,7 @@ export function fromBytes(
   { dtype, length }: Pick<Tensor, "dtype" | "length">,
 ): HostArray {
   return dtype === "f16"
-    ? Float32Array.from(new Float16Array(bytes, byteOffset, length))
+    ? new Float32Array(new Float16Array(bytes, byteOffset, length))
     : new (hostArrayType(dtype))(bytes, byteOffset, length);
 }
 
