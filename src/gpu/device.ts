@@ -12,7 +12,13 @@ import type { DispatchTimer } from "./command.ts";
 import { type GpuCounters, zeroCounters } from "./counters.ts";
 import { dryDevice } from "./dry_device.ts";
 import { toBytes } from "./host_array.ts";
-import { compileKernel, type Kernel, type KernelChoice, type KernelChoices, type KernelDescriptor } from "./kernel.ts";
+import {
+  compileKernel,
+  type Kernel,
+  type KernelChoice,
+  type KernelChoices,
+  type KernelDescriptor,
+} from "./kernel.ts";
 import { createReadable, probeSynchronousMapping } from "./mapping.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
