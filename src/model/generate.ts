@@ -56,7 +56,7 @@ export interface GenerationRequest {
   /** Ids that end a completion; at most {@linkcode MAX_EOS}. */
   readonly eosTokenIds: readonly number[];
   /** Stops between two chunks of tokens. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One finished sequence. */

@@ -66,23 +66,25 @@ export class BatchSampler {
   /**
    * Samples the batch of a step.
    *
-   * Which problems are asked depends on the step alone, so that a resumed run asks the same: each step has room for
-   * `maxGenBatches` rollouts, whether it needs them or not.
-   *
    * @param step Zero-based training step.
+   * @param firstProblem The first problem not asked yet; `genBatches` rollouts of `promptsPerStep` problems follow.
    * @param request `signal` ends it early; its reason is thrown.
    */
-  async next(step: number, request: { signal?: AbortSignal } = {}): Promise<StepBatch> {
+  async next(
+    step: number,
+    firstProblem: number,
+    request: { signal?: AbortSignal | undefined } = {},
+  ): Promise<StepBatch> {
     const { promptsPerStep, dynamicSampling, maxGenBatches } = this.#options;
     if (!dynamicSampling) {
-      const sampled = await this.#rollOut(step, step * promptsPerStep, request);
+      const sampled = await this.#rollOut(step, firstProblem, request);
       return { sampled, used: sampled, kept: sampled.problems.map((_, p) => p), genBatches: 1 };
     }
     const rollouts: Rollout[] = [];
     const kept: number[] = [];
     while (kept.length < promptsPerStep && rollouts.length < maxGenBatches) {
-      const batch = step * maxGenBatches + rollouts.length;
-      const rollout = await this.#rollOut(step, batch * promptsPerStep, request);
+      const first = firstProblem + rollouts.length * promptsPerStep;
+      const rollout = await this.#rollOut(step, first, request);
       const withSignal = rollout.problems
         .map((_, p) => p)
         .filter((p) => hasSignal(rewardsOf(rollout, p)))
@@ -98,7 +100,7 @@ export class BatchSampler {
   async #rollOut(
     step: number,
     firstProblem: number,
-    request: { signal?: AbortSignal },
+    request: { signal?: AbortSignal | undefined },
   ): Promise<Rollout> {
     const options = this.#options;
     return await rollOut(this.#generator, this.#task, {

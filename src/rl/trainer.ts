@@ -1,8 +1,8 @@
 /**
  * The training loop: roll out, verify, update.
  *
- * Everything that is drawn is a pure function of (seed, step, sample, position), so a run that was stopped and resumed
- * gives the same bytes as one that was not.
+ * Everything that is drawn is a pure function of (seed, step, sample, position), and which problems are asked next is
+ * part of a checkpoint, so a run that was stopped and resumed gives the same bytes as one that was not.
  *
  * @module
  */
@@ -69,6 +69,8 @@ export class Trainer {
   readonly reference: Reference | undefined;
   /** Steps done; set it when resuming. */
   completedSteps = 0;
+  /** The first training problem that has not been asked yet; set it when resuming. */
+  nextProblem = 0;
 
   readonly #generator: Generator;
   readonly #sampler: BatchSampler;
@@ -175,7 +177,7 @@ export class Trainer {
     const { refSyncSteps } = options;
     if (refSyncSteps > 0 && step > 0 && step % refSyncSteps === 0) this.reference?.synchronise();
 
-    const batch = await this.#sampler.next(step, request);
+    const batch = await this.#sampler.next(step, this.nextProblem, request);
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
     this.#updating = true;
@@ -192,6 +194,7 @@ export class Trainer {
     const end = performance.now();
     this.#updating = false;
     this.completedSteps = step + 1;
+    this.nextProblem += batch.sampled.problems.length;
 
     const { sampled } = batch;
     const seconds = (end - start) / 1000;

@@ -3,8 +3,8 @@
  *
  * `optimizer.safetensors` holds AdamW's moments under Hugging Face names, `reference.safetensors` the
  * weights of the reference policy where there is one, `trainer_state.json` the counters, the
- * settings, and the SHA-256 of every other file. Prompts and samples are pure functions of
- * (seed, step), so nothing else has to be stored. The folder is replaced as a whole: its name
+ * settings, and the SHA-256 of every other file. Prompts and samples are pure functions of the seed
+ * and these counters, so nothing else has to be stored. The folder is replaced as a whole: its name
  * stands for the old or the new checkpoint, whenever the process stops.
  */
 
@@ -25,6 +25,7 @@ import { numbersOf } from "./numbers.ts";
 import {
   checkDType,
   checkResumable,
+  nextProblemOf,
   readTrainerState,
   type TrainerState,
   writeTrainerState,
@@ -46,6 +47,8 @@ export interface Checkpointable {
   readonly reference?: { readonly parameters: Parameters } | undefined;
   /** Steps done. */
   completedSteps: number;
+  /** The first training problem not asked yet. */
+  nextProblem: number;
 }
 
 const OPTIMIZER = "optimizer.safetensors";
@@ -66,6 +69,7 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
     }
     await writeTrainerState(temporary, {
       completedSteps: trainer.completedSteps,
+      nextProblem: trainer.nextProblem,
       optimizerSteps: optimizer.stepCount,
       task: { name: task.name, fingerprint: taskFingerprint(task) },
       options: trainer.options,
@@ -147,6 +151,7 @@ export async function restoreTrainer(dir: string, trainer: Checkpointable): Prom
   }
   optimizer.stepCount = state.optimizerSteps;
   trainer.completedSteps = state.completedSteps;
+  trainer.nextProblem = nextProblemOf(state);
   return state;
 }
 

@@ -15,6 +15,8 @@ import { VERSION } from "./version.ts";
 export interface TrainerState {
   /** Steps done. */
   readonly completedSteps: number;
+  /** The first training problem not asked yet; older checkpoints do not say it, see {@linkcode nextProblemOf}. */
+  readonly nextProblem?: number;
   /** Optimizer steps done. */
   readonly optimizerSteps: number;
   /** The task and what tells it from itself with other options. */
@@ -120,6 +122,11 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
   const hasTexts = (value: unknown, ...names: string[]) =>
     isJsonObject(value) && names.every((name) => typeof value[name] === "string");
   need(isCount(json.completedSteps), "completedSteps", "a whole number");
+  need(
+    json.nextProblem === undefined || isCount(json.nextProblem),
+    "nextProblem",
+    "a whole number",
+  );
   need(isCount(json.optimizerSteps), "optimizerSteps", "a whole number");
   need(hasTexts(json.task, "name", "fingerprint"), "task", "a name and a fingerprint");
   need(isJsonObject(json.options), "options", "settings");
@@ -139,6 +146,15 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
   need(typeof json.version === "string", "version", "a text");
   // Settings are compared one by one with those of the run that resumes.
   return json as unknown as TrainerState;
+}
+
+/**
+ * The first training problem that a run has not asked. Where the checkpoint does not say it, every step had room for
+ * `maxGenBatches` rollouts, whether it needed them or not.
+ */
+export function nextProblemOf({ nextProblem, completedSteps, options }: TrainerState): number {
+  const { promptsPerStep, dynamicSampling, maxGenBatches } = options;
+  return nextProblem ?? completedSteps * promptsPerStep * (dynamicSampling ? maxGenBatches : 1);
 }
 
 /**

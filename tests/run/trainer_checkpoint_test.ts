@@ -109,6 +109,45 @@ Deno.test("checkpoints of a trainer", async (t) => {
   }
 
   await step(
+    "problems go on where dynamic sampling stopped, also for checkpoints that do not say where",
+    async (dir) => {
+      const asked: number[] = [];
+      const task: Task = {
+        ...TASK,
+        problem(split, seed, index) {
+          asked.push(index);
+          return TASK.problem(split, seed, index);
+        },
+      };
+      const options = { dynamicSampling: true, maxGenBatches: 5 };
+      const ask = (trainer: Trainer, steps: number) => {
+        asked.length = 0;
+        return train(trainer, steps).then(() => [...asked]);
+      };
+      const saved = join(dir, "saved");
+      const rest = await withTrainer(gpu, async (trainer) => {
+        const first = await ask(trainer, 2);
+        await saveTrainerCheckpoint(saved, trainer);
+        const rest = await ask(trainer, 2);
+        assertEquals([...first, ...rest], Array.from([...first, ...rest], (_, i) => i));
+        return rest;
+      }, { options, task });
+      await withTrainer(gpu, async (trainer) => {
+        await restoreTrainer(saved, trainer);
+        assertEquals(await ask(trainer, 2), rest);
+      }, { options, task });
+
+      const path = join(saved, "trainer_state.json");
+      const { nextProblem: _, ...older } = JSON.parse(await Deno.readTextFile(path));
+      await Deno.writeTextFile(path, JSON.stringify(older));
+      await withTrainer(gpu, async (trainer) => {
+        await restoreTrainer(saved, trainer);
+        assertEquals((await ask(trainer, 1))[0], 2 * 5 * OPTIONS.promptsPerStep!);
+      }, { options, task });
+    },
+  );
+
+  await step(
     "a checkpoint is a Hugging Face folder, with the moments under PyTorch's names",
     async (dir) => {
       const path = join(dir, "checkpoint");
