@@ -100,8 +100,11 @@ export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedd
 export { feedForward } from "./src/ops/feed_forward.ts";
 export { type FlatOptions } from "./src/ops/flat_ranges.ts";
 export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
-export { groupAdvantage, type GroupAdvantageOptions } from "./src/ops/group_advantage.ts";
-export { lengthWeight, type LengthWeightOptions } from "./src/ops/length_weight.ts";
+export {
+  type ResponseAdvantageOptions,
+  responseAdvantages,
+} from "./src/ops/response_advantages.ts";
+export { type ResponseWeightOptions, responseWeights } from "./src/ops/response_weights.ts";
 export { logProb, type LogProbOptions, type ScoredItems } from "./src/ops/log_prob.ts";
 export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul.ts";
 export type { PackedLayout } from "./src/ops/packed_layout.ts";
@@ -109,7 +112,7 @@ export {
   POLICY_LOSS_STATS,
   policyLoss,
   type PolicyLossInputs,
-  type PolicyLossOptions as PolicyLossOpOptions,
+  type PolicyLossNumbers,
 } from "./src/ops/policy_loss.ts";
 export {
   columnSum,
@@ -229,12 +232,12 @@ export {
   type RewardScale,
 } from "./src/objective/advantage.ts";
 export {
+  type AggregationSettings,
   lengthWeights,
   type LossAggregation,
   type LossScope,
-  type LossWeightOptions,
-  lossWeights,
 } from "./src/objective/aggregation.ts";
+export { type LossWeightOptions, lossWeights } from "./src/objective/loss_weights.ts";
 export {
   effectiveSampleSize,
   type EstimatorStatistics,
@@ -243,15 +246,18 @@ export {
 export { type IndexRange } from "./src/objective/groups.ts";
 export { type KlEstimate, klEstimate, type KlEstimator } from "./src/objective/kl.ts";
 export {
+  policyLossSettings,
+  responsePolicyLoss,
+  tokenPolicyLoss,
+} from "./src/objective/policy_loss.ts";
+export {
   type ClipKind,
   type PolicyLoss,
   type PolicyLossOptions,
   type PolicyLossSettings,
-  policyLossSettings,
   type ResponseLoss,
-  responsePolicyLoss,
+  type SurrogateNumbers,
   type TokenLoss,
-  tokenPolicyLoss,
 } from "./src/objective/surrogate.ts";
 
 // Tasks.

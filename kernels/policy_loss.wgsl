@@ -5,10 +5,17 @@
 // stats (16), added to (the maxima: raised).
 // main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks, in a fixed order.
 // response_ratio: one team per response, before main, for the surrogates that look at whole responses; the items of a
-// response are contiguous.
+// response are contiguous. prelude/kl.wgsl is appended.
 
-override POLICY_LOSS: u32 = 1u;     // 0 reinforce, 1 ppo, 2 cispo, 3 sapo, 4 dppo, 5 gspo, 6 gmpo
-override KL_ESTIMATOR: u32 = 0u;    // 0 none, 1 k1, 2 k2, 3 k3
+const REINFORCE = 0u;
+const PPO = 1u;
+const CISPO = 2u;
+const SAPO = 3u;
+const DPPO = 4u;
+const GSPO = 5u;
+const GMPO = 6u;
+
+override POLICY_LOSS: u32 = PPO;
 
 struct Params {
     items: u32,                     // N
@@ -39,13 +46,19 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> partial: array<f32>;       // (chunks, 16)
 
 const LOG_RATIO_LIMIT = 20.0;
-const K3_LIMIT = 10.0;
 const LARGEST = 0x1.fffffep+127;
 
 const CLIP_NONE = 0u;
 const CLIP_LOW = 1u;
 const CLIP_HIGH = 2u;
 const CLIP_DUAL = 3u;
+
+struct Token {
+    log_prob: f32,
+    old_log_prob: f32,
+    log_ratio: f32,
+    advantage: f32,
+}
 
 struct TokenLoss {
     loss: f32,
@@ -88,33 +101,37 @@ fn clipped_ratio(log_ratio: f32, advantage: f32, dual_clip: f32) -> TokenLoss {
     return TokenLoss(free, select(0.0, free, moves(log_ratio)), CLIP_NONE);
 }
 
-fn clipped_weight(log_prob: f32, log_ratio: f32, advantage: f32) -> TokenLoss {
-    let ratio = bounded_ratio(log_ratio);
+fn reinforce(t: Token) -> TokenLoss {
+    return TokenLoss(-t.advantage * t.log_prob, -t.advantage, CLIP_NONE);
+}
+
+fn cispo(t: Token) -> TokenLoss {
+    let ratio = bounded_ratio(t.log_ratio);
     let low = 1.0 - params.epsilon;
     let high = 1.0 + params.epsilon_high;
     let clip = select(select(CLIP_NONE, CLIP_LOW, ratio < low), CLIP_HIGH, ratio > high);
-    return held_factor(clamp(ratio, low, high), log_prob, advantage, clip);
+    return held_factor(clamp(ratio, low, high), t.log_prob, t.advantage, clip);
 }
 
-fn soft_gate(log_ratio: f32, advantage: f32) -> TokenLoss {
-    let ratio = bounded_ratio(log_ratio);
-    let tau = select(params.sapo_temperature_neg, params.sapo_temperature_pos, advantage > 0.0);
+fn sapo(t: Token) -> TokenLoss {
+    let ratio = bounded_ratio(t.log_ratio);
+    let tau = select(params.sapo_temperature_neg, params.sapo_temperature_pos, t.advantage > 0.0);
     // sigmoid and its complement, each without cancellation
     let e = exp(-tau * abs(ratio - 1.0));
     let near = 1.0 / (1.0 + e);
     let gate = select(e * near, near, ratio >= 1.0);
-    let slope = -advantage * 4.0 * e * near * near * ratio;
-    return TokenLoss(-advantage * 4.0 / tau * gate, select(0.0, slope, moves(log_ratio)), CLIP_NONE);
+    let slope = -t.advantage * 4.0 * e * near * near * ratio;
+    return TokenLoss(-t.advantage * 4.0 / tau * gate, select(0.0, slope, moves(t.log_ratio)), CLIP_NONE);
 }
 
-fn trust_region(log_prob: f32, old_log_prob: f32, advantage: f32) -> TokenLoss {
-    let gap = exp(log_prob) - exp(old_log_prob);
-    if (advantage > 0.0 && gap > params.epsilon_high) { return TokenLoss(0.0, 0.0, CLIP_HIGH); }
-    if (advantage <= 0.0 && gap < -params.epsilon) { return TokenLoss(0.0, 0.0, CLIP_LOW); }
-    let ratio = bounded_ratio(log_prob - old_log_prob);
+fn dppo(t: Token) -> TokenLoss {
+    let gap = exp(t.log_prob) - exp(t.old_log_prob);
+    if (t.advantage > 0.0 && gap > params.epsilon_high) { return TokenLoss(0.0, 0.0, CLIP_HIGH); }
+    if (t.advantage <= 0.0 && gap < -params.epsilon) { return TokenLoss(0.0, 0.0, CLIP_LOW); }
+    let ratio = bounded_ratio(t.log_ratio);
     let capped = params.dual_clip > 0.0 && ratio > params.dual_clip;
     return held_factor(
-        select(ratio, params.dual_clip, capped), log_prob, advantage, select(CLIP_NONE, CLIP_DUAL, capped));
+        select(ratio, params.dual_clip, capped), t.log_prob, t.advantage, select(CLIP_NONE, CLIP_DUAL, capped));
 }
 
 // The log-ratio of a token as it enters the geometric mean.
@@ -125,29 +142,26 @@ fn held_log_ratio(log_ratio: f32, advantage: f32) -> f32 {
     return bounded;
 }
 
-fn geometric_mean(log_ratio: f32, mean_log_ratio: f32, advantage: f32) -> TokenLoss {
-    let loss = -advantage * exp(mean_log_ratio);
-    let bounded = clamp(log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
-    if (held_log_ratio(log_ratio, advantage) != bounded) {
-        return TokenLoss(loss, 0.0, select(CLIP_LOW, CLIP_HIGH, advantage > 0.0));
+fn gmpo(t: Token, mean_log_ratio: f32) -> TokenLoss {
+    let loss = -t.advantage * exp(mean_log_ratio);
+    let bounded = clamp(t.log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
+    if (held_log_ratio(t.log_ratio, t.advantage) != bounded) {
+        return TokenLoss(loss, 0.0, select(CLIP_LOW, CLIP_HIGH, t.advantage > 0.0));
     }
-    return TokenLoss(loss, select(0.0, loss, moves(log_ratio)), CLIP_NONE);
+    return TokenLoss(loss, select(0.0, loss, moves(t.log_ratio)), CLIP_NONE);
 }
 
-// e^x - 1 - x
-fn exp_tail(x: f32) -> f32 {
-    let series = x * x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x / 5040.0)))));
-    return select(exp(x) - 1.0 - x, series, abs(x) < 0.3);
-}
-
-// Estimate of KL(policy || reference) and its derivative, from d = ln policy - ln reference.
-fn kl_estimate(d: f32) -> vec2f {
-    if (KL_ESTIMATOR == 1u) { return vec2f(d, 1.0); }
-    if (KL_ESTIMATOR == 2u) { return vec2f(0.5 * d * d, d); }
-    let held = clamp(d, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
-    let value = exp_tail(-held);
-    if (value > K3_LIMIT) { return vec2f(K3_LIMIT, 0.0); }
-    return vec2f(value, select(0.0, held - value, moves(d)));
+// mean_log_ratio is that of the response, for the surrogates that look at whole responses.
+fn surrogate(t: Token, mean_log_ratio: f32) -> TokenLoss {
+    switch (POLICY_LOSS) {
+        case REINFORCE: { return reinforce(t); }
+        case CISPO: { return cispo(t); }
+        case SAPO: { return sapo(t); }
+        case DPPO: { return dppo(t); }
+        case GSPO: { return clipped_ratio(mean_log_ratio, t.advantage, 0.0); }
+        case GMPO: { return gmpo(t, mean_log_ratio); }
+        default: { return clipped_ratio(t.log_ratio, t.advantage, params.dual_clip); }
+    }
 }
 
 // A team writes the totals of its lanes to one row of partial, in the order of the statistics.
@@ -191,16 +205,7 @@ fn main(
         let weight = weights[b];
         let log_ratio = log_prob - old_log_prob;
 
-        var token: TokenLoss;
-        switch (POLICY_LOSS) {
-            case 0u: { token = TokenLoss(-advantage * log_prob, -advantage, CLIP_NONE); }
-            case 2u: { token = clipped_weight(log_prob, log_ratio, advantage); }
-            case 3u: { token = soft_gate(log_ratio, advantage); }
-            case 4u: { token = trust_region(log_prob, old_log_prob, advantage); }
-            case 5u: { token = clipped_ratio(derivatives[i], advantage, 0.0); }
-            case 6u: { token = geometric_mean(log_ratio, derivatives[i], advantage); }
-            default: { token = clipped_ratio(log_ratio, advantage, params.dual_clip); }
-        }
+        let token = surrogate(Token(log_prob, old_log_prob, log_ratio, advantage), derivatives[i]);
         var loss = token.loss;
         var dlog_prob = token.dlog_prob;
         var kl = 0.0;
@@ -267,7 +272,7 @@ fn response_ratio(
     var sum = 0.0;
     for (var i = first + lane; i < last; i += LANES) {
         let log_ratio = log_probs[i] - old_log_probs[b * params.stride + item_positions[i]];
-        if (POLICY_LOSS == 6u) {
+        if (POLICY_LOSS == GMPO) {
             sum += held_log_ratio(log_ratio, advantage);
         } else {
             sum += log_ratio;

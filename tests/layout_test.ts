@@ -13,12 +13,12 @@ const ROOT = new URL("../", import.meta.url);
 const HEIGHT: Readonly<Record<string, number>> = {
   random: 0,
   files: 0,
+  objective: 0,
   gpu: 1,
   task: 1,
   ops: 2,
   tasks: 2,
   text: 2,
-  objective: 3,
   model: 3,
   optim: 3,
   rl: 4,
@@ -83,7 +83,7 @@ function stem(path: string): string {
   return path.split("/")[1]!.replace(/\.wgsl$/, "");
 }
 
-Deno.test("imports point downwards: random and files, gpu and task, ops, objective and model, rl, run, lab, report, cli", () => {
+Deno.test("imports point downwards: random, files and objective, gpu and task, ops, model, rl, run, lab, report, cli", () => {
   assert(sources.length > 0, "no source found");
   const wrong: string[] = [];
   for (const path of sources) {
@@ -189,15 +189,12 @@ const MOST_LINES = 300;
 
 /** Files longer than that today; the list may only become shorter. */
 const TOO_LONG: readonly string[] = [
-  "src/export/verl_settings.ts",
   "src/files/safetensors.ts",
   "src/files/safetensors_header.ts",
   "src/lab/aggregation_noise.ts",
   "src/model/generate.ts",
   "src/model/parameters.ts",
   "src/model/policy.ts",
-  "src/objective/aggregation.ts",
-  "src/ops/policy_loss.ts",
   "src/ops/reduce.ts",
   "src/rl/train_options.ts",
 ];

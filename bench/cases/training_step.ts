@@ -11,7 +11,7 @@ import { groupCost, type PromptGroup } from "../../src/model/packing.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { Learner, type LearnerReport } from "../../src/rl/learner.ts";
-import { policyLossSettings } from "../../src/objective/surrogate.ts";
+import { policyLossSettings } from "../../src/objective/policy_loss.ts";
 import type { BenchPolicy } from "./policies.ts";
 import { tokenIds } from "./random.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
-import { parseLossAggregation } from "../objective/aggregation.ts";
+import { parseLossAggregation } from "../objective/loss_weights.ts";
 import {
   CHOICES,
   NUMBER_RULES,

@@ -6,7 +6,11 @@
  * @module
  */
 
-import { policyLossSettings } from "../objective/surrogate.ts";
+import { ADVANTAGES } from "../objective/advantage.ts";
+import { AGGREGATIONS } from "../objective/aggregation.ts";
+import { KL_ESTIMATORS } from "../objective/kl.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
+import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 
 /** What `deltal_verl.json` tells the Python side. */
@@ -47,38 +51,17 @@ export interface VerlSettings {
   readonly limits: readonly string[];
 }
 
-/** verl's name of each surrogate, and the aggregation it insists on. */
-const SURROGATES: Readonly<
-  Record<ResolvedTrainOptions["policyLoss"], { mode: string; fixed?: string } | undefined>
-> = {
-  ppo: { mode: "vanilla" },
-  reinforce: { mode: "gpg" },
-  cispo: { mode: "cispo" },
-  dppo: { mode: "dppo_tv" },
-  sapo: { mode: "sapo", fixed: "seq-mean-token-mean" },
-  gspo: { mode: "gspo", fixed: "seq-mean-token-mean" },
-  // verl's geo_mean averages micro-batches whatever their size.
-  gmpo: undefined,
+/** Aggregations that weights divided into the advantages cannot stand for, and what to choose instead. */
+const NOT_IN_VERL: Readonly<Partial<Record<ResolvedTrainOptions["lossAggregation"], string>>> = {
+  dapoMicroBatch: "choose dapo, the token mean of a mini-batch",
+  lambdaGrpo: "choose dapo, which it is without a preference",
 };
 
-/** verl's own aggregation of each rule. */
-const AGGREGATIONS: Readonly<Record<string, string | undefined>> = {
-  grpo: "seq-mean-token-mean",
-  dapo: "token-mean",
-  drGrpo: "seq-mean-token-sum-norm",
-  seqSum: "seq-mean-token-sum",
-};
-
-/** verl's names of the estimators it shares with us. */
-const ESTIMATORS: Readonly<Record<string, string | undefined>> = {
-  rloo: "rloo",
-  opo: "opo",
-  passK: "grpo_passk",
-  reinforcePlusPlus: "reinforce_plus_plus",
-  reinforcePlusPlusBaseline: "reinforce_plus_plus_baseline",
-};
-
-const KL_TYPES = { k1: "kl", k2: "mse", k3: "low_var_kl" } as const;
+/** The rules of a family that verl has too. */
+function inVerl(rules: Readonly<Record<string, { readonly verl?: string }>>): string {
+  const names = Object.keys(rules).filter((name) => rules[name]!.verl !== undefined);
+  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+}
 
 /** Stands for "no bound" where verl wants a number. */
 const UNBOUNDED = "1e9";
@@ -91,27 +74,11 @@ const UNBOUNDED = "1e9";
  */
 export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   const surrogate = SURROGATES[options.policyLoss];
-  if (surrogate === undefined) {
-    throw refusal(
-      "policyLoss",
-      options.policyLoss,
-      "choose ppo, reinforce, cispo, dppo, sapo or gspo",
-    );
+  if (surrogate.verl === undefined) {
+    throw refusal("policyLoss", options.policyLoss, `choose ${inVerl(SURROGATES)}`);
   }
-  if (options.lossAggregation === "dapoMicroBatch") {
-    throw refusal(
-      "lossAggregation",
-      options.lossAggregation,
-      "choose dapo, the token mean of a mini-batch",
-    );
-  }
-  if (options.lossAggregation === "lambdaGrpo") {
-    throw refusal(
-      "lossAggregation",
-      options.lossAggregation,
-      "choose dapo, which it is without a preference",
-    );
-  }
+  const unknown = NOT_IN_VERL[options.lossAggregation];
+  if (unknown !== undefined) throw refusal("lossAggregation", options.lossAggregation, unknown);
   if (options.maskTruncatedCompletions) {
     throw refusal("maskTruncatedCompletions", true, "choose overlongFiltering");
   }
@@ -119,7 +86,7 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
     throw refusal("refSyncSteps", options.refSyncSteps, "verl keeps the reference it began with");
   }
   const limits: string[] = [];
-  const { mode, weights } = aggregation(options, surrogate.fixed);
+  const { mode, weights } = aggregation(options, surrogate.verlAggregation);
   const settings = policyLossSettings(options);
   const deviates = options.lossAggregation === "deltaL" || options.lossAggregation === "promptMean";
   if (deviates && (options.entropyCoef !== 0 || (options.beta > 0 && !options.klInReward))) {
@@ -142,7 +109,7 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
     "algorithm.use_kl_in_reward": python(kl && options.klInReward),
     ...(kl && options.klInReward
       ? {
-        "algorithm.kl_penalty": KL_TYPES[options.klEstimator],
+        "algorithm.kl_penalty": KL_ESTIMATORS[options.klEstimator].verl,
         "algorithm.kl_ctrl.kl_coef": String(options.beta),
       }
       : {}),
@@ -154,7 +121,7 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
     "data.filter_overlong_prompts": "False",
     "data.truncation": "error",
     "data.seed": String(options.seed),
-    "actor_rollout_ref.actor.policy_loss.loss_mode": surrogate.mode,
+    "actor_rollout_ref.actor.policy_loss.loss_mode": surrogate.verl,
     "actor_rollout_ref.actor.loss_agg_mode": mode,
     ...(mode === "seq-mean-token-sum-norm"
       ? { "actor_rollout_ref.actor.loss_scale_factor": String(options.lossScaleFactor) }
@@ -175,7 +142,7 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
     ...(kl && !options.klInReward
       ? {
         "actor_rollout_ref.actor.kl_loss_coef": String(options.beta),
-        "actor_rollout_ref.actor.kl_loss_type": KL_TYPES[options.klEstimator],
+        "actor_rollout_ref.actor.kl_loss_type": KL_ESTIMATORS[options.klEstimator].verl,
       }
       : {}),
     "actor_rollout_ref.actor.optim.lr": String(options.learningRate),
@@ -204,7 +171,7 @@ function aggregation(
   fixed: string | undefined,
 ): { mode: string; weights: VerlWeights | undefined } {
   const { lossAggregation, lossScope, miniBatchSize, promptsPerStep, numGenerations } = options;
-  const native = AGGREGATIONS[lossAggregation];
+  const native = AGGREGATIONS[lossAggregation].verl;
   const mode = fixed ?? native ?? "seq-mean-token-sum-norm";
   const single = miniBatchSize === "all" || miniBatchSize === promptsPerStep * numGenerations;
   if (lossAggregation === "deltaL" && lossScope === "miniBatch" && !single) {
@@ -260,12 +227,12 @@ function advantageOf(options: ResolvedTrainOptions): VerlWeights["advantage"] {
         norm_adv_by_std_in_grpo: dividesByDeviation(options),
       };
     default:
-      return { estimator: "verl", name: ESTIMATORS[advantageEstimator]! };
+      return { estimator: "verl", name: ADVANTAGES[advantageEstimator].verl! };
   }
 }
 
 function nativeEstimator({ advantageEstimator }: ResolvedTrainOptions): string {
-  return ESTIMATORS[advantageEstimator] ?? "grpo";
+  return ADVANTAGES[advantageEstimator].verl ?? "grpo";
 }
 
 function dividesByDeviation({ advantageEstimator, scaleRewards }: ResolvedTrainOptions): boolean {
@@ -273,10 +240,10 @@ function dividesByDeviation({ advantageEstimator, scaleRewards }: ResolvedTrainO
 }
 
 function clipping(
-  policyLoss: string,
+  policyLoss: ResolvedTrainOptions["policyLoss"],
   { epsilon, epsilonHigh, dualClip }: { epsilon: number; epsilonHigh: number; dualClip: number },
 ): Record<string, string> {
-  if (policyLoss === "reinforce" || policyLoss === "sapo") return {};
+  if (!("epsilon" in SURROGATES[policyLoss].defaults)) return {};
   return {
     "actor_rollout_ref.actor.clip_ratio_low": String(epsilon),
     "actor_rollout_ref.actor.clip_ratio_high": String(epsilonHigh),

@@ -12,7 +12,7 @@ import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
 import { Learner } from "../rl/learner.ts";
-import { policyLossSettings } from "../objective/surrogate.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
 import { type Rollout, rollOut } from "../rl/rollout.ts";
 import { eosTokenIdsOf, type Task } from "../task/task.ts";
 

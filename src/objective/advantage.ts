@@ -4,57 +4,199 @@
  * Every estimator gives one number per response, shared by all its tokens.
  */
 
-import type { AdvantageEstimator, RewardScale } from "../ops/group_advantage.ts";
+import {
+  bestOfGroup,
+  leaveOneOut,
+  lengthBaseline,
+  meanNormalised,
+  REWARD_SCALES,
+  type RewardScale,
+  standardised,
+  STD_EPS,
+  whitened,
+} from "./advantage_parts.ts";
 import { groupRanges, type IndexRange } from "./groups.ts";
+import { type Rule, ruleOf } from "./rule.ts";
 
-export type { AdvantageEstimator, RewardScale };
+export { REWARD_SCALES, type RewardScale };
 
-/** Every advantage estimator. */
-export const ADVANTAGE_ESTIMATORS: readonly AdvantageEstimator[] = [
-  "grpo",
-  "drGrpo",
-  "rloo",
-  "opo",
-  "passK",
-  "maxRl",
-  "reinforcePlusPlus",
-  "reinforcePlusPlusBaseline",
-];
+/**
+ * How rewards r of a prompt's G responses become advantages A. Below μ and σ are the mean and the
+ * standard deviation (ddof 1) of the group.
+ *
+ * - `"grpo"`: A = (r - μ) / (σ + 1e-6) (arXiv 2402.03300), or another divisor by `scaleRewards`.
+ * - `"drGrpo"`: A = r - μ (arXiv 2503.20783), which is `"grpo"` with `scaleRewards: "none"`.
+ * - `"rloo"`: A = r - mean of the others = (r - μ) · G / (G - 1) (arXiv 2402.14740).
+ * - `"opo"`: A = r - Σ L r / Σ L, the length-weighted baseline (arXiv 2505.23585).
+ * - `"passK"`: the best response gets (largest - second largest) / (σ + 1e-6), the others 0
+ *   (arXiv 2503.19595).
+ * - `"maxRl"`: A = (r - μ) / μ, 0 where μ = 0; for rewards >= 0 (arXiv 2602.02710).
+ * - `"reinforcePlusPlus"`: r whitened over all tokens of the batch, without groups
+ *   (arXiv 2501.03262 at γ = 1).
+ * - `"reinforcePlusPlusBaseline"`: r - μ, then whitened over all tokens of the batch.
+ *
+ * A response alone in its group has nothing to be compared with: its baseline is 0 and its divisor
+ * 1, as in verl. Training refuses such groups for every estimator that compares.
+ */
+export type AdvantageEstimator =
+  | "grpo"
+  | "drGrpo"
+  | "rloo"
+  | "opo"
+  | "passK"
+  | "maxRl"
+  | "reinforcePlusPlus"
+  | "reinforcePlusPlusBaseline";
+
+/** Rewards of consecutive groups, and what estimators read besides. */
+interface RewardBatch {
+  readonly rewards: Float64Array;
+  readonly groups: IndexRange[];
+  readonly scale: RewardScale;
+  /** Tokens of each response. */
+  readonly lengths: () => Float64Array;
+}
+
+/** An estimator; `verl` is its `adv_estimator`. */
+export interface AdvantageRule extends Rule<{ readonly scaleRewards: RewardScale }> {
+  /** Divisors it accepts, its default first. */
+  readonly scales: readonly RewardScale[];
+  /** Whether a response is compared with the others of its group. */
+  readonly compares: boolean;
+  /** Whether it reads the lengths. */
+  readonly byLength?: boolean;
+  /** Whether rewards, or what the group made of them, are whitened over the tokens of the batch. */
+  readonly whitens?: boolean;
+  /** Least reward it accepts. */
+  readonly leastReward?: number;
+  /** Which sums of advantages are 0: over a group, over a group's tokens, over the batch's. */
+  readonly centred?: "response" | "groupToken" | "token";
+  /** A of every response. */
+  readonly compute: (batch: RewardBatch) => Float64Array;
+}
+
+const divided = ({ scaleRewards }: { readonly scaleRewards: RewardScale }) =>
+  scaleRewards === "none" ? "" : ` / (σ of the ${scaleRewards} + ${STD_EPS.toExponential()})`;
+const NONE: readonly RewardScale[] = ["none"];
+
+/** Every estimator. */
+export const ADVANTAGES: Readonly<Record<AdvantageEstimator, AdvantageRule>> = {
+  grpo: {
+    code: 0,
+    verl: "grpo",
+    scales: ["group", "batch", "none"],
+    compares: true,
+    centred: "response",
+    formula: (settings) => `(r - mean of the group)${divided(settings)}`,
+    compute: ({ rewards, groups, scale }) => standardised(rewards, groups, scale),
+  },
+  drGrpo: {
+    code: 1,
+    scales: NONE,
+    compares: true,
+    centred: "response",
+    formula: () => "r - mean of the group",
+    compute: ({ rewards, groups }) => standardised(rewards, groups, "none"),
+  },
+  rloo: {
+    code: 2,
+    verl: "rloo",
+    scales: NONE,
+    compares: true,
+    centred: "response",
+    formula: () => "r - mean of the others of the group",
+    compute: ({ rewards, groups }) => leaveOneOut(rewards, groups),
+  },
+  opo: {
+    code: 3,
+    verl: "opo",
+    scales: NONE,
+    compares: true,
+    byLength: true,
+    centred: "groupToken",
+    formula: () => "r - mean of the group weighted by L",
+    compute: ({ rewards, groups, lengths }) => lengthBaseline(rewards, groups, lengths()),
+  },
+  passK: {
+    code: 4,
+    verl: "grpo_passk",
+    scales: ["group", "none"],
+    compares: true,
+    formula: (settings) =>
+      `(best - second best of the group) for the best response, 0 for the others${
+        divided(settings)
+      }`,
+    compute: ({ rewards, groups, scale }) => bestOfGroup(rewards, groups, scale),
+  },
+  maxRl: {
+    code: 5,
+    scales: NONE,
+    compares: true,
+    leastReward: 0,
+    centred: "response",
+    formula: () => "(r - mean of the group) / mean of the group",
+    compute: ({ rewards, groups }) => meanNormalised(rewards, groups),
+  },
+  reinforcePlusPlus: {
+    code: 6,
+    verl: "reinforce_plus_plus",
+    aliases: ["reinforce++"],
+    scales: NONE,
+    compares: false,
+    byLength: true,
+    whitens: true,
+    centred: "token",
+    formula: () => "r whitened over all tokens of the batch",
+    compute: ({ rewards, lengths }) => whitened(rewards, lengths()),
+  },
+  reinforcePlusPlusBaseline: {
+    code: 7,
+    verl: "reinforce_plus_plus_baseline",
+    aliases: ["reinforce++-baseline"],
+    scales: NONE,
+    compares: true,
+    byLength: true,
+    whitens: true,
+    centred: "token",
+    formula: () => "r - mean of the group, whitened over all tokens of the batch",
+    compute: ({ rewards, groups, lengths }) =>
+      whitened(standardised(rewards, groups, "none"), lengths()),
+  },
+};
 
 /** Settings of {@linkcode groupAdvantages}. */
 export interface AdvantageOptions {
-  /**
-   * The estimator.
-   *
-   * @default "grpo"
-   */
-  advantageEstimator?: AdvantageEstimator;
+  /** The estimator. Default `"grpo"`. */
+  readonly advantageEstimator?: AdvantageEstimator;
   /**
    * The divisor, for the estimators that have a choice: `"grpo"` takes all three, `"passK"`
-   * `"group"` and `"none"`. The others fix their own scale and accept only `"none"`.
-   *
-   * @default "group" for "grpo" and "passK", "none" for the others
+   * `"group"` and `"none"`, both by default `"group"`. The others fix their own scale and accept only `"none"`.
    */
-  scaleRewards?: RewardScale;
+  readonly scaleRewards?: RewardScale;
   /** Tokens of each response [B]; needed by `"opo"` and both `"reinforcePlusPlus"` estimators. */
-  lengths?: ArrayLike<number>;
+  readonly lengths?: ArrayLike<number>;
 }
 
-/** Added to σ outside the root, so that a group of equal rewards gives 0. */
-const STD_EPS = 1e-6;
-/** Added to the variance inside the root when whitening. */
-const WHITEN_EPS = 1e-8;
-
-const SCALES: Readonly<Record<AdvantageEstimator, readonly RewardScale[]>> = {
-  grpo: ["group", "batch", "none"],
-  drGrpo: ["none"],
-  rloo: ["none"],
-  opo: ["none"],
-  passK: ["group", "none"],
-  maxRl: ["none"],
-  reinforcePlusPlus: ["none"],
-  reinforcePlusPlusBaseline: ["none"],
-};
+/**
+ * The divisor an estimator uses.
+ *
+ * @throws {RangeError} For an unknown estimator, and a divisor that it does not accept.
+ */
+export function rewardScale(
+  advantageEstimator: AdvantageEstimator,
+  scaleRewards?: RewardScale,
+): RewardScale {
+  const { scales } = ruleOf(ADVANTAGES, "advantageEstimator", advantageEstimator);
+  const scale = scaleRewards ?? scales[0]!;
+  if (!scales.includes(scale)) {
+    throw new RangeError(
+      `scaleRewards is ${scale}: advantageEstimator ${advantageEstimator} accepts ${
+        scales.join(", ")
+      }`,
+    );
+  }
+  return scale;
+}
 
 /**
  * Advantage of every response [B] from the rewards [B] of consecutive prompt groups.
@@ -72,153 +214,23 @@ export function groupAdvantages(
   options: AdvantageOptions = {},
 ): Float64Array {
   const { advantageEstimator = "grpo" } = options;
-  const scales = SCALES[advantageEstimator];
-  if (scales === undefined) {
-    throw new RangeError(
-      `advantageEstimator is ${advantageEstimator}: choose one of ${
-        ADVANTAGE_ESTIMATORS.join(", ")
-      }`,
-    );
-  }
-  const { scaleRewards = scales[0]! } = options;
-  if (!scales.includes(scaleRewards)) {
-    throw new RangeError(
-      `scaleRewards is ${scaleRewards}: advantageEstimator ${advantageEstimator} accepts ${
-        scales.join(", ")
-      }`,
-    );
-  }
+  const scale = rewardScale(advantageEstimator, options.scaleRewards);
+  const rule = ADVANTAGES[advantageEstimator];
   const r = Float64Array.from(rewards);
   r.forEach((reward, i) => {
     if (!Number.isFinite(reward)) throw new RangeError(`The reward of response ${i} is ${reward}`);
   });
-  const groups = groupRanges(r.length, numGenerations);
-
-  switch (advantageEstimator) {
-    case "grpo":
-    case "drGrpo":
-      return standardised(r, groups, scaleRewards);
-    case "rloo":
-      return leaveOneOut(r, groups);
-    case "opo":
-      return lengthBaseline(r, groups, checkedLengths(options, r.length));
-    case "passK":
-      return bestOfGroup(r, groups, scaleRewards);
-    case "maxRl":
-      return meanNormalised(r, groups);
-    case "reinforcePlusPlus":
-      return whitened(r, checkedLengths(options, r.length));
-    case "reinforcePlusPlusBaseline":
-      return whitened(standardised(r, groups, "none"), checkedLengths(options, r.length));
-  }
-}
-
-/** (r - μ) / (σ + eps). */
-function standardised(r: Float64Array, groups: IndexRange[], scale: RewardScale): Float64Array {
-  const batchDivisor = r.length > 1 ? deviation(r) + STD_EPS : 1 + STD_EPS;
-  return perGroup(r, groups, (group) => {
-    const alone = group.length === 1;
-    const baseline = alone ? 0 : mean(group);
-    const divisor = scale === "none"
-      ? 1
-      : scale === "batch"
-      ? batchDivisor
-      : (alone ? 1 : deviation(group)) + STD_EPS;
-    return group.map((reward) => (reward - baseline) / divisor);
+  return rule.compute({
+    rewards: r,
+    groups: groupRanges(r.length, numGenerations),
+    scale,
+    lengths: () => checkedLengths(advantageEstimator, options.lengths, r.length),
   });
-}
-
-/** r - mean of the other responses of the group. */
-function leaveOneOut(r: Float64Array, groups: IndexRange[]): Float64Array {
-  return perGroup(r, groups, (group) => {
-    const n = group.length;
-    if (n === 1) return group.slice();
-    const baseline = mean(group);
-    return group.map((reward) => (reward - baseline) * n / (n - 1));
-  });
-}
-
-/** r - Σ L r / Σ L over the group. */
-function lengthBaseline(
-  r: Float64Array,
-  groups: IndexRange[],
-  lengths: Float64Array,
-): Float64Array {
-  return perGroup(r, groups, (group, { start }) => {
-    if (group.length === 1) return group.slice();
-    const baseline = mean(group, lengths.subarray(start, start + group.length));
-    return group.map((reward) => reward - baseline);
-  });
-}
-
-/** The margin of the best response over the second best, for the best one alone. */
-function bestOfGroup(r: Float64Array, groups: IndexRange[], scale: RewardScale): Float64Array {
-  return perGroup(r, groups, (group) => {
-    if (group.length < 2) {
-      throw new RangeError("passK compares the two best responses: numGenerations must be >= 2");
-    }
-    const [largest, second] = group.toSorted((a, b) => b - a) as unknown as [number, number];
-    const divisor = scale === "none" ? 1 : deviation(group) + STD_EPS;
-    const advantages = new Float64Array(group.length);
-    advantages[group.indexOf(largest)] = (largest - second) / divisor;
-    return advantages;
-  });
-}
-
-/** (r - μ) / μ. */
-function meanNormalised(r: Float64Array, groups: IndexRange[]): Float64Array {
-  return perGroup(r, groups, (group) => {
-    if (group.some((reward) => reward < 0)) {
-      throw new RangeError("maxRl divides by the mean reward: rewards must be >= 0");
-    }
-    const average = mean(group);
-    return group.map((reward) => average === 0 ? 0 : (reward - average) / average);
-  });
-}
-
-/** (x - μ) / √(σ² + eps) with moments over all tokens: response i counts L_i times. */
-function whitened(x: Float64Array, lengths: Float64Array): Float64Array {
-  const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  const average = mean(x, lengths);
-  const squares = x.reduce((sum, value, i) => sum + lengths[i]! * (value - average) ** 2, 0);
-  const variance = tokens > 1 ? squares / (tokens - 1) : 0;
-  return x.map((value) => (value - average) / Math.sqrt(variance + WHITEN_EPS));
-}
-
-function perGroup(
-  r: Float64Array,
-  groups: IndexRange[],
-  rule: (group: Float64Array, range: IndexRange) => Float64Array,
-): Float64Array {
-  const advantages = new Float64Array(r.length);
-  for (const range of groups) {
-    advantages.set(rule(r.subarray(range.start, range.end), range), range.start);
-  }
-  return advantages;
-}
-
-/** Weighted mean, taken from the first element on so that equal elements give it exactly. */
-function mean(x: Float64Array, weights?: Float64Array): number {
-  const first = x[0] ?? 0;
-  let sum = 0;
-  let total = 0;
-  x.forEach((value, i) => {
-    const weight = weights ? weights[i]! : 1;
-    sum += weight * (value - first);
-    total += weight;
-  });
-  return total === 0 ? first : first + sum / total;
-}
-
-/** Standard deviation with ddof 1. */
-function deviation(x: Float64Array): number {
-  const average = mean(x);
-  const squares = x.reduce((sum, value) => sum + (value - average) ** 2, 0);
-  return Math.sqrt(squares / (x.length - 1));
 }
 
 function checkedLengths(
-  { advantageEstimator, lengths }: AdvantageOptions,
+  advantageEstimator: AdvantageEstimator,
+  lengths: ArrayLike<number> | undefined,
   responses: number,
 ): Float64Array {
   if (lengths === undefined) {

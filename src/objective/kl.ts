@@ -1,24 +1,75 @@
 /** Estimators of the divergence from a reference policy, one token at a time. */
 
-import type { KlEstimator } from "../ops/policy_loss.ts";
+import { type Rule, ruleOf } from "./rule.ts";
 
-export type { KlEstimator };
+/**
+ * Estimator of KL(π ‖ π_ref) from one token sampled from π, with d = ln π - ln π_ref
+ * (http://joschu.net/blog/kl-approx.html). Where it stands in the loss, its gradient counts; taken off the rewards, its
+ * value.
+ *
+ * - `"k1"`: d. Unbiased but of either sign; as a loss term its gradient is zero on average.
+ * - `"k2"`: d²/2. Its gradient is that of the divergence on average.
+ * - `"k3"`: e^-d - 1 + d. Unbiased and never negative; its gradient is that of KL(π_ref ‖ π), not of the divergence.
+ * - `"k3Plus"`: the value of `"k3"` with the gradient of `"k2"`, which are those of the divergence; verl's `k3+`
+ *   (arXiv 2505.17508).
+ */
+export type KlEstimator = "k1" | "k2" | "k3" | "k3Plus";
 
-/** Number of each estimator, for kernels and files; numbers are never reused, 0 is no KL term. */
-export const KL_ESTIMATOR_CODES: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };
+/** An estimate and its derivative. */
+export interface KlEstimate {
+  /** Estimate in nats. */
+  value: number;
+  /** d value / d ln π, or what is put in its place. */
+  dLogProb: number;
+}
+
+/** An estimator; `verl` is the value of its `kl_loss_type` and `kl_penalty`. */
+export interface KlRule extends Rule<void> {
+  readonly verl: string;
+  /** The estimate from d. */
+  readonly compute: (d: number) => KlEstimate;
+}
 
 /** Bound of d inside the exponential of `"k3"`. */
 const LOG_RATIO_LIMIT = 20;
 /** Bound of the value of `"k3"`. */
 const K3_LIMIT = 10;
 
-/** An estimate and its derivative. */
-export interface KlEstimate {
-  /** Estimate in nats. */
-  value: number;
-  /** d value / d ln π. */
-  dLogProb: number;
+function k3(d: number): KlEstimate {
+  const held = Math.min(LOG_RATIO_LIMIT, Math.max(-LOG_RATIO_LIMIT, d));
+  const value = Math.expm1(-held) + held;
+  if (value > K3_LIMIT) return { value: K3_LIMIT, dLogProb: 0 };
+  return { value, dLogProb: -Math.expm1(-held) };
 }
+
+/** Every estimator; the kernel's 0 is no term. */
+export const KL_ESTIMATORS: Readonly<Record<KlEstimator, KlRule>> = {
+  k1: {
+    code: 1,
+    verl: "kl",
+    formula: () => "KL_k1(π ‖ π_ref)",
+    compute: (d) => ({ value: d, dLogProb: 1 }),
+  },
+  k2: {
+    code: 2,
+    verl: "mse",
+    formula: () => "KL_k2(π ‖ π_ref)",
+    compute: (d) => ({ value: d * d / 2, dLogProb: d }),
+  },
+  k3: {
+    code: 3,
+    verl: "low_var_kl",
+    formula: () => "KL_k3(π ‖ π_ref)",
+    compute: k3,
+  },
+  k3Plus: {
+    code: 4,
+    verl: "k3+",
+    aliases: ["low_var_kl+"],
+    formula: () => "KL_k3(π ‖ π_ref) with the gradient of k2",
+    compute: (d) => ({ value: k3(d).value, dLogProb: d }),
+  },
+};
 
 /**
  * Estimate of KL(π ‖ π_ref) at one token and its derivative with respect to ln π.
@@ -35,23 +86,5 @@ export function klEstimate(
   refLogProb: number,
   klEstimator: KlEstimator,
 ): KlEstimate {
-  const d = logProb - refLogProb;
-  switch (klEstimator) {
-    case "k1":
-      return { value: d, dLogProb: 1 };
-    case "k2":
-      return { value: d * d / 2, dLogProb: d };
-    case "k3": {
-      const held = Math.min(LOG_RATIO_LIMIT, Math.max(-LOG_RATIO_LIMIT, d));
-      const value = Math.expm1(-held) + held;
-      if (value > K3_LIMIT) return { value: K3_LIMIT, dLogProb: 0 };
-      return { value, dLogProb: -Math.expm1(-held) };
-    }
-    default:
-      throw new RangeError(
-        `klEstimator is ${klEstimator satisfies never}: choose one of ${
-          Object.keys(KL_ESTIMATOR_CODES).join(", ")
-        }`,
-      );
-  }
+  return ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).compute(logProb - refLogProb);
 }

@@ -5,289 +5,184 @@
  * responses are weighted against each other is the separate choice of `aggregation.ts`.
  */
 
-import type { PolicyLoss } from "../ops/policy_loss.ts";
+import type { Rule } from "./rule.ts";
+import {
+  boundedRatio,
+  clamp,
+  type ClipKind,
+  clippedRatio,
+  everyToken,
+  heldFactor,
+  meanLogRatio,
+  type ResponseLoss,
+  short,
+  type SurrogateComputation,
+  type SurrogateNumbers,
+  type TokenLoss,
+  wholeResponse,
+} from "./surrogate_parts.ts";
 
-export type { PolicyLoss };
+export type { ClipKind, ResponseLoss, SurrogateNumbers, TokenLoss };
 
-/** Number of each surrogate, for kernels and files; numbers are never reused. */
-export const POLICY_LOSS_CODES: Readonly<Record<PolicyLoss, number>> = {
-  reinforce: 0,
-  ppo: 1,
-  cispo: 2,
-  sapo: 3,
-  dppo: 4,
-  gspo: 5,
-  gmpo: 6,
-};
+/**
+ * The surrogate ℓ to minimise. A is the advantage, r = π/π_old of a token, L the response length,
+ * sg(·) is held constant in the derivative.
+ *
+ * Token by token:
+ * - `"reinforce"`: -A ln π.
+ * - `"ppo"`: max(-A r, -A clip(r, 1 - ε, 1 + ε_high)) (arXiv 1707.06347, the two bounds
+ *   arXiv 2503.14476); where A < 0 no more than -A c with dual clip c (arXiv 1912.09729).
+ * - `"cispo"`: -sg(clip(r, 1 - ε, 1 + ε_high)) A ln π (arXiv 2506.13585).
+ * - `"sapo"`: -A (4/τ) sigmoid(τ (r - 1)), τ by the sign of A (arXiv 2511.20347).
+ * - `"dppo"`: -sg(min(r, c)) A ln π, and 0 where π - π_old > ε_high with A > 0 or
+ *   π - π_old < -ε with A <= 0 (arXiv 2602.04879, total variation).
+ *
+ * Response by response; every token of the response carries the value ℓ_i:
+ * - `"gspo"`: as `"ppo"` without dual clip, with s = exp(mean_t ln r_t) for r (arXiv 2507.18071).
+ * - `"gmpo"`: -A exp(mean_t d_t), d_t = min(ln r_t, ε_high) where A > 0 and max(ln r_t, -ε) where
+ *   A < 0 (arXiv 2507.20673).
+ */
+export type PolicyLoss = "reinforce" | "ppo" | "cispo" | "sapo" | "dppo" | "gspo" | "gmpo";
 
-/** Choice of a surrogate. What a surrogate does not use is ignored. */
-export interface PolicyLossOptions {
-  /**
-   * The surrogate.
-   *
-   * @default "ppo"
-   */
-  policyLoss?: PolicyLoss;
-  /**
-   * Lower bound ε: on the ratio below 1, on ln r for `"gmpo"`, on π - π_old for `"dppo"`.
-   *
-   * @default 0.2 for "ppo" and "dppo", 1 (no bound) for "cispo", 3e-4 for "gspo", 0.4 for "gmpo"
-   */
-  epsilon?: number;
-  /**
-   * Upper bound ε_high. An `epsilon` given alone holds on both sides.
-   *
-   * @default 0.28 for "ppo", 4 for "cispo", 0.2 for "dppo", 4e-4 for "gspo", 0.4 for "gmpo"
-   */
-  epsilonHigh?: number;
-  /**
-   * Bound c > 1 of `"ppo"` where A < 0, and of the ratio in `"dppo"`; 0 for none.
-   *
-   * @default 3 for "ppo", 20 for "dppo"
-   */
-  dualClip?: number;
-  /**
-   * τ of `"sapo"` where A > 0.
-   *
-   * @default 1
-   */
-  sapoTemperaturePos?: number;
-  /**
-   * τ of `"sapo"` where A <= 0.
-   *
-   * @default 1.05
-   */
-  sapoTemperatureNeg?: number;
+/**
+ * Choice of a surrogate, `"ppo"` by default; numbers that are not given are the surrogate's own. An `epsilon` given alone
+ * holds on both sides.
+ */
+export interface PolicyLossOptions extends Partial<SurrogateNumbers> {
+  /** The surrogate. */
+  readonly policyLoss?: PolicyLoss;
 }
 
 /** A surrogate with every setting decided. */
-export type PolicyLossSettings = Required<PolicyLossOptions>;
-
-/** Which bound decided a token's loss: none, that of the ratio, or the dual clip. */
-export type ClipKind = "none" | "ratio" | "dual";
-
-/** Loss of one token. */
-export interface TokenLoss {
-  /** ℓ. */
-  loss: number;
-  /** dℓ / d ln π. */
-  dLogProb: number;
-  /** The bound that decided. */
-  clip: ClipKind;
+export interface PolicyLossSettings extends SurrogateNumbers {
+  /** The surrogate. */
+  readonly policyLoss: PolicyLoss;
 }
 
-/** Losses of the L tokens of one response. */
-export interface ResponseLoss {
-  /** ℓ_t [L]; the response's own loss at every token for the response-level surrogates. */
-  losses: Float64Array;
-  /** d Σ_t' ℓ_t' / d ln π_t [L]. */
-  dLogProbs: Float64Array;
-  /** The bound that decided at each token [L]. */
-  clips: ClipKind[];
+/** A surrogate; `verl` is its `loss_mode`. */
+export interface SurrogateRule extends Rule<SurrogateNumbers> {
+  /** The numbers it reads, with their defaults; the others are 0. */
+  readonly defaults: Partial<SurrogateNumbers>;
+  /** The aggregation that verl's version insists on. */
+  readonly verlAggregation?: string;
+  /** Whether it looks at whole responses, whose tokens then share one loss. */
+  readonly wholeResponses?: boolean;
+  /** Whether ℓ = -A c for one number c while every ratio is 1. */
+  readonly ofRatio?: (numbers: SurrogateNumbers) => boolean;
+  /** Losses and derivatives of a response's tokens. */
+  readonly compute: SurrogateComputation;
 }
 
-/** Bound of a log-ratio inside an exponential, as in the paper's published code and verl. */
-const LOG_RATIO_LIMIT = 20;
+const range = ({ epsilon, epsilonHigh }: SurrogateNumbers) =>
+  `${short(1 - epsilon)}, ${short(1 + epsilonHigh)}`;
 
-interface Bounds {
-  epsilon: number;
-  epsilonHigh: number;
-  dualClip: number;
-}
-
-const NO_BOUNDS: Bounds = { epsilon: 0, epsilonHigh: 0, dualClip: 0 };
-const DEFAULT_BOUNDS: Readonly<Record<PolicyLoss, Bounds>> = {
-  reinforce: NO_BOUNDS,
-  ppo: { epsilon: 0.2, epsilonHigh: 0.28, dualClip: 3 },
-  cispo: { epsilon: 1, epsilonHigh: 4, dualClip: 0 },
-  sapo: NO_BOUNDS,
-  dppo: { epsilon: 0.2, epsilonHigh: 0.2, dualClip: 20 },
-  gspo: { epsilon: 3e-4, epsilonHigh: 4e-4, dualClip: 0 },
-  gmpo: { epsilon: 0.4, epsilonHigh: 0.4, dualClip: 0 },
-};
-
-/**
- * Fills in the defaults of a surrogate.
- *
- * @throws {RangeError} For an unknown surrogate and for settings outside their range.
- */
-export function policyLossSettings(options: PolicyLossOptions = {}): PolicyLossSettings {
-  const { policyLoss = "ppo", sapoTemperaturePos = 1, sapoTemperatureNeg = 1.05 } = options;
-  const defaults = DEFAULT_BOUNDS[policyLoss];
-  if (defaults === undefined) {
-    throw new RangeError(
-      `policyLoss is ${policyLoss}: choose one of ${Object.keys(POLICY_LOSS_CODES).join(", ")}`,
-    );
-  }
-  const epsilon = options.epsilon ?? defaults.epsilon;
-  const epsilonHigh = options.epsilonHigh ?? options.epsilon ?? defaults.epsilonHigh;
-  const dualClip = options.dualClip ?? defaults.dualClip;
-  const logarithmic = policyLoss === "gmpo";
-  if (!(epsilon >= 0 && (epsilon <= 1 || logarithmic) && epsilon < Infinity)) {
-    throw new RangeError(`epsilon is ${epsilon}: give a number >= 0, up to 1 except for gmpo`);
-  }
-  if (!(epsilonHigh >= 0 && epsilonHigh < Infinity)) {
-    throw new RangeError(`epsilonHigh is ${epsilonHigh}: give a number >= 0`);
-  }
-  if (!(dualClip === 0 || (dualClip > 1 && dualClip < Infinity))) {
-    throw new RangeError(`dualClip is ${dualClip}: give a number > 1, or 0 for none`);
-  }
-  for (const temperature of [sapoTemperaturePos, sapoTemperatureNeg]) {
-    if (!(temperature > 0 && temperature < Infinity)) {
-      throw new RangeError(`A SAPO temperature is ${temperature}: give a number > 0`);
-    }
-  }
-  return { policyLoss, epsilon, epsilonHigh, dualClip, sapoTemperaturePos, sapoTemperatureNeg };
-}
-
-/**
- * Loss and derivative of one token under a token-level surrogate.
- *
- * @param logProb ln π(token) under the policy being trained.
- * @param oldLogProb ln π_old(token) under the policy that sampled it.
- * @param advantage A of the token's response.
- * @throws {RangeError} For `"gspo"` and `"gmpo"`, which need the whole response.
- */
-export function tokenPolicyLoss(
-  logProb: number,
-  oldLogProb: number,
-  advantage: number,
-  settings: PolicyLossSettings,
-): TokenLoss {
-  switch (settings.policyLoss) {
-    case "reinforce":
-      return { loss: -advantage * logProb, dLogProb: -advantage, clip: "none" };
-    case "ppo":
-      return clippedRatio(logProb - oldLogProb, advantage, settings);
-    case "cispo": {
+/** Every surrogate. */
+export const SURROGATES: Readonly<Record<PolicyLoss, SurrogateRule>> = {
+  reinforce: {
+    code: 0,
+    verl: "gpg",
+    defaults: {},
+    formula: () => "ℓ = -A ln π",
+    compute: everyToken((logProb, _, advantage) => ({
+      loss: -advantage * logProb,
+      dLogProb: -advantage,
+      clip: "none",
+    })),
+  },
+  ppo: {
+    code: 1,
+    verl: "vanilla",
+    defaults: { epsilon: 0.2, epsilonHigh: 0.28, dualClip: 3 },
+    formula: (numbers) =>
+      `ℓ = max(-A ρ, -A clip(ρ, ${range(numbers)}))` +
+      (numbers.dualClip > 0 ? `, at most ${numbers.dualClip} |A| where A < 0` : ""),
+    ofRatio: () => true,
+    compute: everyToken((logProb, oldLogProb, advantage, numbers) =>
+      clippedRatio(logProb - oldLogProb, advantage, numbers)
+    ),
+  },
+  cispo: {
+    code: 2,
+    verl: "cispo",
+    defaults: { epsilon: 1, epsilonHigh: 4 },
+    formula: (numbers) => `ℓ = -sg(clip(ρ, ${range(numbers)})) A ln π`,
+    compute: everyToken((logProb, oldLogProb, advantage, { epsilon, epsilonHigh }) => {
       const { ratio } = boundedRatio(logProb - oldLogProb);
-      const factor = clamp(ratio, 1 - settings.epsilon, 1 + settings.epsilonHigh);
+      const factor = clamp(ratio, 1 - epsilon, 1 + epsilonHigh);
       return heldFactor(factor, logProb, advantage, factor === ratio ? "none" : "ratio");
-    }
-    case "sapo": {
+    }),
+  },
+  sapo: {
+    code: 3,
+    verl: "sapo",
+    verlAggregation: "seq-mean-token-mean",
+    defaults: { sapoTemperaturePos: 1, sapoTemperatureNeg: 1.05 },
+    formula: ({ sapoTemperaturePos, sapoTemperatureNeg }) =>
+      `ℓ = -A (4/τ) sigmoid(τ (ρ - 1)), τ = ${sapoTemperaturePos} where A > 0, else ${sapoTemperatureNeg}`,
+    ofRatio: ({ sapoTemperaturePos, sapoTemperatureNeg }) =>
+      sapoTemperaturePos === sapoTemperatureNeg,
+    compute: everyToken((logProb, oldLogProb, advantage, numbers) => {
       const { ratio, slope } = boundedRatio(logProb - oldLogProb);
-      const tau = advantage > 0 ? settings.sapoTemperaturePos : settings.sapoTemperatureNeg;
+      const tau = advantage > 0 ? numbers.sapoTemperaturePos : numbers.sapoTemperatureNeg;
       const gate = 1 / (1 + Math.exp(-tau * (ratio - 1)));
       return {
         loss: -advantage * 4 / tau * gate,
         dLogProb: -advantage * 4 * gate * (1 - gate) * slope,
         clip: "none",
       };
-    }
-    case "dppo": {
+    }),
+  },
+  dppo: {
+    code: 4,
+    verl: "dppo_tv",
+    defaults: { epsilon: 0.2, epsilonHigh: 0.2, dualClip: 20 },
+    formula: ({ epsilon, epsilonHigh, dualClip }) =>
+      `ℓ = -sg(ρ${dualClip > 0 ? `, at most ${dualClip}` : ""}) A ln π; ` +
+      `0 where π - π_old > ${epsilonHigh} with A > 0 or < -${epsilon} with A <= 0`,
+    compute: everyToken((logProb, oldLogProb, advantage, { epsilon, epsilonHigh, dualClip }) => {
       const gap = Math.exp(logProb) - Math.exp(oldLogProb);
-      const masked = advantage > 0 ? gap > settings.epsilonHigh : gap < -settings.epsilon;
+      const masked = advantage > 0 ? gap > epsilonHigh : gap < -epsilon;
       if (masked) return { loss: 0, dLogProb: 0, clip: "ratio" };
       const { ratio } = boundedRatio(logProb - oldLogProb);
-      const capped = settings.dualClip > 0 && ratio > settings.dualClip;
-      const factor = capped ? settings.dualClip : ratio;
-      return heldFactor(factor, logProb, advantage, capped ? "dual" : "none");
-    }
-    case "gspo":
-    case "gmpo":
-      throw new RangeError(
-        `${settings.policyLoss} is a loss of whole responses: use responsePolicyLoss`,
+      const capped = dualClip > 0 && ratio > dualClip;
+      return heldFactor(capped ? dualClip : ratio, logProb, advantage, capped ? "dual" : "none");
+    }),
+  },
+  gspo: {
+    code: 5,
+    verl: "gspo",
+    verlAggregation: "seq-mean-token-mean",
+    wholeResponses: true,
+    defaults: { epsilon: 3e-4, epsilonHigh: 4e-4 },
+    formula: (numbers) => `ℓ = max(-A s, -A clip(s, ${range(numbers)})), s = exp(mean_t ln ρ)`,
+    ofRatio: () => true,
+    compute: (logProbs, oldLogProbs, advantage, numbers) =>
+      wholeResponse(
+        logProbs.length,
+        clippedRatio(meanLogRatio(logProbs, oldLogProbs), advantage, { ...numbers, dualClip: 0 }),
+      ),
+  },
+  // verl's geo_mean averages micro-batches whatever their size.
+  gmpo: {
+    code: 6,
+    wholeResponses: true,
+    defaults: { epsilon: 0.4, epsilonHigh: 0.4 },
+    formula: ({ epsilon, epsilonHigh }) =>
+      `ℓ = -A exp(mean_t of ln ρ, at most ${epsilonHigh} where A > 0 and at least -${epsilon} where A < 0)`,
+    ofRatio: () => true,
+    compute: (logProbs, oldLogProbs, advantage, { epsilon, epsilonHigh }) => {
+      const ratios = Float64Array.from(logProbs, (logProb, t) => logProb - oldLogProbs[t]!);
+      const bounded = ratios.map((d) => clamp(d, -20, 20));
+      const held = bounded.map((d) =>
+        advantage > 0 ? Math.min(d, epsilonHigh) : advantage < 0 ? Math.max(d, -epsilon) : d
       );
-  }
-}
-
-/**
- * Losses and derivatives of the tokens of one response, under any surrogate.
- *
- * A response-level surrogate gives each of the L tokens the value ℓ_i and a derivative of the
- * token's share, so that Σ_t ℓ_t = L ℓ_i: under the aggregation `"grpo"` the total is mean_i ℓ_i,
- * as those papers have it.
- *
- * @param logProbs ln π of each token under the policy being trained [L].
- * @param oldLogProbs ln π_old of each token under the policy that sampled it [L].
- * @param advantage A of the response.
- * @throws {RangeError} Where the lengths differ.
- */
-export function responsePolicyLoss(
-  logProbs: ArrayLike<number>,
-  oldLogProbs: ArrayLike<number>,
-  advantage: number,
-  settings: PolicyLossSettings,
-): ResponseLoss {
-  const length = logProbs.length;
-  if (oldLogProbs.length !== length) {
-    throw new RangeError(`${length} logProbs for ${oldLogProbs.length} oldLogProbs: pass one each`);
-  }
-  const result: ResponseLoss = {
-    losses: new Float64Array(length),
-    dLogProbs: new Float64Array(length),
-    clips: new Array<ClipKind>(length).fill("none"),
-  };
-  const logRatio = (t: number) => logProbs[t]! - oldLogProbs[t]!;
-  switch (settings.policyLoss) {
-    case "gspo": {
-      let sum = 0;
-      for (let t = 0; t < length; t++) sum += logRatio(t);
-      const whole = clippedRatio(sum / length, advantage, { ...settings, dualClip: 0 });
-      result.losses.fill(whole.loss);
-      result.dLogProbs.fill(whole.dLogProb);
-      result.clips.fill(whole.clip);
-      break;
-    }
-    case "gmpo": {
-      let sum = 0;
-      for (let t = 0; t < length; t++) {
-        const d = clamp(logRatio(t), -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
-        const held = advantage > 0
-          ? Math.min(d, settings.epsilonHigh)
-          : advantage < 0
-          ? Math.max(d, -settings.epsilon)
-          : d;
-        sum += held;
-        if (held !== d) result.clips[t] = "ratio";
-      }
-      const loss = -advantage * Math.exp(sum / length);
-      result.losses.fill(loss);
-      for (let t = 0; t < length; t++) {
-        const moves = result.clips[t] === "none" && Math.abs(logRatio(t)) <= LOG_RATIO_LIMIT;
-        result.dLogProbs[t] = moves ? loss : 0;
-      }
-      break;
-    }
-    default:
-      for (let t = 0; t < length; t++) {
-        const token = tokenPolicyLoss(logProbs[t]!, oldLogProbs[t]!, advantage, settings);
-        result.losses[t] = token.loss;
-        result.dLogProbs[t] = token.dLogProb;
-        result.clips[t] = token.clip;
-      }
-  }
-  return result;
-}
-
-/** max(-A r, -A clip(r)), the dual clip below it; derivative with respect to the log-ratio. */
-function clippedRatio(logRatio: number, advantage: number, bounds: Bounds): TokenLoss {
-  const { ratio, slope } = boundedRatio(logRatio);
-  const free = -advantage * ratio;
-  const clipped = -advantage * clamp(ratio, 1 - bounds.epsilon, 1 + bounds.epsilonHigh);
-  if (clipped > free) return { loss: clipped, dLogProb: 0, clip: "ratio" };
-  if (bounds.dualClip > 0 && advantage < 0 && ratio > bounds.dualClip) {
-    return { loss: -advantage * bounds.dualClip, dLogProb: 0, clip: "dual" };
-  }
-  return { loss: free, dLogProb: -advantage * slope, clip: "none" };
-}
-
-/** -sg(factor) A ln π. */
-function heldFactor(
-  factor: number,
-  logProb: number,
-  advantage: number,
-  clip: ClipKind,
-): TokenLoss {
-  return { loss: -factor * advantage * logProb, dLogProb: -factor * advantage, clip };
-}
-
-/** exp of the bounded log-ratio, and its derivative with respect to the log-ratio. */
-function boundedRatio(logRatio: number): { ratio: number; slope: number } {
-  const ratio = Math.exp(clamp(logRatio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT));
-  return { ratio, slope: Math.abs(logRatio) <= LOG_RATIO_LIMIT ? ratio : 0 };
-}
-
-function clamp(x: number, low: number, high: number): number {
-  return Math.min(high, Math.max(low, x));
-}
+      const loss = -advantage * Math.exp(held.reduce((sum, d) => sum + d, 0) / held.length);
+      const free = (t: number) => held[t] === bounded[t];
+      return {
+        losses: held.map(() => loss),
+        dLogProbs: held.map((_, t) => free(t) && ratios[t] === bounded[t] ? loss : 0),
+        clips: Array.from(held, (_, t): ClipKind => free(t) ? "none" : "ratio"),
+      };
+    },
+  },
+};

@@ -17,51 +17,10 @@ import {
   type Tensor,
 } from "../gpu/tensor.ts";
 import { partCount, partTerms } from "./partial_sums.ts";
-import { teamKernel } from "./prelude.ts";
-
-/**
- * The surrogate ℓ to minimise. A is the advantage, r = π/π_old of a token, L the response length,
- * sg(·) is held constant in the derivative.
- *
- * Token by token:
- * - `"reinforce"`: -A ln π.
- * - `"ppo"`: max(-A r, -A clip(r, 1 - ε, 1 + ε_high)) (arXiv 1707.06347, the two bounds
- *   arXiv 2503.14476); where A < 0 no more than -A c with dual clip c (arXiv 1912.09729).
- * - `"cispo"`: -sg(clip(r, 1 - ε, 1 + ε_high)) A ln π (arXiv 2506.13585).
- * - `"sapo"`: -A (4/τ) sigmoid(τ (r - 1)), τ by the sign of A (arXiv 2511.20347).
- * - `"dppo"`: -sg(min(r, c)) A ln π, and 0 where π - π_old > ε_high with A > 0 or
- *   π - π_old < -ε with A <= 0 (arXiv 2602.04879, total variation).
- *
- * Response by response; every token of the response carries the value ℓ_i:
- * - `"gspo"`: as `"ppo"` without dual clip, with s = exp(mean_t ln r_t) for r (arXiv 2507.18071).
- * - `"gmpo"`: -A exp(mean_t d_t), d_t = min(ln r_t, ε_high) where A > 0 and max(ln r_t, -ε) where
- *   A < 0 (arXiv 2507.20673).
- */
-export type PolicyLoss = "reinforce" | "ppo" | "cispo" | "sapo" | "dppo" | "gspo" | "gmpo";
-
-/**
- * Estimator of KL(π ‖ π_ref) from one token sampled from π, with d = ln π - ln π_ref
- * (http://joschu.net/blog/kl-approx.html).
- *
- * - `"k1"`: d. Unbiased but of either sign; as a loss term its gradient is zero on average.
- * - `"k2"`: d²/2. Its gradient is that of the divergence on average.
- * - `"k3"`: e^-d - 1 + d. Unbiased and never negative.
- */
-export type KlEstimator = "k1" | "k2" | "k3";
-
-/** Surrogates the kernel computes, by the number it knows them by. */
-const SURROGATES: Readonly<Record<PolicyLoss, number>> = {
-  reinforce: 0,
-  ppo: 1,
-  cispo: 2,
-  sapo: 3,
-  dppo: 4,
-  gspo: 5,
-  gmpo: 6,
-};
-
-/** Estimators of the divergence from the reference, by the number the kernel knows them by. */
-const KL_ESTIMATORS: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };
+import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
+import { ruleOf } from "../objective/rule.ts";
+import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
+import { teamKernel, withKl } from "./prelude.ts";
 
 /**
  * Where each statistic stands in the tensor of {@linkcode policyLoss}.
@@ -135,7 +94,7 @@ export interface PolicyLossInputs {
 }
 
 /** Options of {@linkcode policyLoss}; what a surrogate does not use is ignored. */
-export interface PolicyLossOptions {
+export interface PolicyLossNumbers {
   /** The surrogate ℓ. */
   policyLoss: PolicyLoss;
   /** Lower bound ε: of the ratio below 1, of ln r for `"gmpo"`, of π - π_old for `"dppo"`. */
@@ -162,7 +121,7 @@ export interface PolicyLossOptions {
  * Σ_b w_b Σ_t (ℓ_bt + beta · kl_bt - entropyCoef · H_bt), whose derivatives become the gradients of `logProbs` and
  * `entropies`.
  *
- * The surrogates are those of `PolicyLoss` in `src/objective/surrogate.ts`; log-ratios are held to ±20 as in the published
+ * The surrogates are those of {@linkcode PolicyLoss}; log-ratios are held to ±20 as in the published
  * code of arXiv 2509.07558, with no gradient beyond.
  *
  * @param plan Where to record.
@@ -175,13 +134,16 @@ export interface PolicyLossOptions {
 export function policyLoss(
   plan: Plan,
   inputs: PolicyLossInputs,
-  options: PolicyLossOptions,
+  options: PolicyLossNumbers,
 ): { stats: Tensor } {
   const { logProbs, entropies, itemSequences, itemPositions, items, oldLogProbs } = inputs;
   const { advantages, weights, refLogProbs, itemRanges } = inputs;
   const { klEstimator, beta = 0, entropyCoef = 0, name = "policy_loss" } = options;
-  const surrogate = SURROGATES[options.policyLoss];
-  const wholeResponses = options.policyLoss === "gspo" || options.policyLoss === "gmpo";
+  const { code: surrogate, wholeResponses = false } = ruleOf(
+    SURROGATES,
+    "policyLoss",
+    options.policyLoss,
+  );
   checkShapes(inputs);
   if (klEstimator !== undefined && !refLogProbs) {
     throw new RangeError(`policyLoss with klEstimator ${klEstimator} needs refLogProbs`);
@@ -190,15 +152,13 @@ export function policyLoss(
     throw new RangeError(`policyLoss ${options.policyLoss} needs itemRanges, shape (S, 2)`);
   }
   const kernel = (entryPoint: string) =>
-    teamKernel(plan.gpu, {
-      name: "policy_loss",
-      code,
-      entryPoint,
-      constants: {
-        POLICY_LOSS: surrogate,
-        KL_ESTIMATOR: klEstimator === undefined ? 0 : KL_ESTIMATORS[klEstimator],
-      },
-    });
+    teamKernel(
+      plan.gpu,
+      withKl(
+        { name: "policy_loss", code, entryPoint, constants: { POLICY_LOSS: surrogate } },
+        klEstimator === undefined ? 0 : ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
+      ),
+    );
   const division = { terms: items, step: CHUNK_ITEMS, most: MAX_CHUNKS };
   const chunks = () => partCount(division);
   const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;

@@ -7,6 +7,7 @@
 
 import eight from "../../kernels/prelude/eight_u64.wgsl" with { type: "text" };
 import halves from "../../kernels/prelude/halves.wgsl" with { type: "text" };
+import kl from "../../kernels/prelude/kl.wgsl" with { type: "text" };
 import keptF16Eight from "../../kernels/prelude/kept_f16_eight.wgsl" with { type: "text" };
 import keptF16Four from "../../kernels/prelude/kept_f16_four.wgsl" with { type: "text" };
 import keptF32 from "../../kernels/prelude/kept_f32.wgsl" with { type: "text" };
@@ -236,4 +237,18 @@ export function withKept(
  */
 export function withThreefry(descriptor: KernelDescriptor): KernelDescriptor {
   return { ...descriptor, code: `${descriptor.code}\n${threefry}` };
+}
+
+/**
+ * Gives a kernel `kl_estimate`.
+ *
+ * @param descriptor The kernel.
+ * @param code Number of the estimator, 0 for none.
+ */
+export function withKl(descriptor: KernelDescriptor, code: number): KernelDescriptor {
+  return {
+    ...descriptor,
+    code: `${descriptor.code}\n${kl}`,
+    constants: { ...descriptor.constants, KL_ESTIMATOR: code },
+  };
 }

@@ -7,11 +7,9 @@
 import code from "../../kernels/response_kl.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
-import type { KlEstimator } from "./policy_loss.ts";
-import { teamKernel } from "./prelude.ts";
-
-/** Estimators of the divergence at one token, by the number the kernel knows them by. */
-const KL_ESTIMATORS: Readonly<Record<KlEstimator, number>> = { k1: 1, k2: 2, k3: 3 };
+import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
+import { ruleOf } from "../objective/rule.ts";
+import { teamKernel, withKl } from "./prelude.ts";
 
 /** What {@linkcode responseKl} reads. B responses in the batch, M the longest. */
 export interface ResponseKlInputs {
@@ -24,7 +22,7 @@ export interface ResponseKlInputs {
 }
 
 /**
- * Sum over each response's tokens of the estimates of KL(π ‖ π_ref), as `klEstimate` in `src/objective/kl.ts` defines them.
+ * Sum over each response's tokens of the estimates of KL(π ‖ π_ref), as `klEstimate` defines them.
  *
  * @param plan Where to record.
  * @param inputs Log-probabilities and lengths.
@@ -52,12 +50,13 @@ export function responseKl(
   }
   const sums = plan.empty(lengths.shape, name);
   plan.dispatch({
-    kernel: teamKernel(plan.gpu, {
-      name: "response_kl",
-      code,
-      entryPoint: "main",
-      constants: { KL_ESTIMATOR: KL_ESTIMATORS[klEstimator] },
-    }),
+    kernel: teamKernel(
+      plan.gpu,
+      withKl(
+        { name: "response_kl", code, entryPoint: "main" },
+        ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
+      ),
+    ),
     label: name,
     bindings: { log_probs: logProbs, ref_log_probs: refLogProbs, lengths, sums },
     params: { responses: lengths.shape[0]!, stride: sizeLimit(width!) },

@@ -7,8 +7,8 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
-import { groupAdvantage } from "../ops/group_advantage.ts";
-import { lengthWeight } from "../ops/length_weight.ts";
+import { responseAdvantages } from "../ops/response_advantages.ts";
+import { responseWeights } from "../ops/response_weights.ts";
 import type { IndexRange } from "../objective/groups.ts";
 import type { ObjectiveOptions, ResolvedTrainOptions } from "./train_options.ts";
 
@@ -74,7 +74,7 @@ export class Credit {
     const { numGenerations, advantageEstimator, scaleRewards } = options;
     this.advantagePlan = new Plan(gpu, "advantages");
     const rewards = this.#rewards.view(now);
-    this.advantages = this.advantagePlan.keep(groupAdvantage(this.advantagePlan, rewards, {
+    this.advantages = this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
       numGenerations,
       advantageEstimator,
       lengths: this.#lengths.view(now),
@@ -83,7 +83,7 @@ export class Credit {
     }));
     this.weightPlan = new Plan(gpu, "weights");
     const scoredLengths = this.#scoredLengths.view(now);
-    this.weights = this.weightPlan.keep(lengthWeight(this.weightPlan, scoredLengths, {
+    this.weights = this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
       lossAggregation: options.lossAggregation,
       lossAlpha: options.lossAlpha,
       lossScaleFactor: options.lossScaleFactor,

@@ -4,7 +4,10 @@
  * @module
  */
 
-import { policyLossSettings } from "../objective/surrogate.ts";
+import { ADVANTAGES } from "../objective/advantage.ts";
+import { AGGREGATIONS } from "../objective/aggregation.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
+import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /**
@@ -21,30 +24,13 @@ export function lossCancels(options: ResolvedTrainOptions): boolean {
   const onPolicy = numIterations === 1 && miniBatchSize === "all";
   // Responses that are left out are missing from sums that were 0 with them.
   if (!onPolicy || overlongFiltering || maskTruncatedCompletions) return false;
-  const { policyLoss, sapoTemperaturePos, sapoTemperatureNeg } = policyLossSettings(options);
-  const ofRatio = policyLoss === "ppo" || policyLoss === "gspo" || policyLoss === "gmpo" ||
-    (policyLoss === "sapo" && sapoTemperaturePos === sapoTemperatureNeg);
-  return ofRatio && addUpToNothing(options);
+  const rule = SURROGATES[options.policyLoss];
+  return rule.ofRatio?.(policyLossSettings(options)) === true && addUpToNothing(options);
 }
 
 function addUpToNothing(options: ResolvedTrainOptions): boolean {
-  const { lossAggregation, lossAlpha } = options;
-  const perResponse = lossAggregation === "grpo" ||
-    (lossAggregation === "deltaL" && lossAlpha === 1);
-  const perToken = lossAggregation === "dapo" || lossAggregation === "drGrpo" ||
-    lossAggregation === "seqSum" || (lossAggregation === "deltaL" && lossAlpha === 0);
-  switch (options.advantageEstimator) {
-    case "grpo":
-    case "drGrpo":
-    case "rloo":
-    case "maxRl":
-      return perResponse;
-    case "opo":
-      return perToken || lossAggregation === "promptMean";
-    case "reinforcePlusPlus":
-    case "reinforcePlusPlusBaseline":
-      return perToken;
-    case "passK":
-      return false;
-  }
+  const proportion = AGGREGATIONS[options.lossAggregation].proportion?.(options);
+  const { centred } = ADVANTAGES[options.advantageEstimator];
+  return proportion !== undefined &&
+    (proportion === centred || (proportion === "token" && centred === "groupToken"));
 }

@@ -6,7 +6,7 @@
 
 import type { Policy } from "../model/policy.ts";
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
-import { policyLossSettings } from "../objective/surrogate.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
 import { Credit } from "./credit.ts";
 import { Learner } from "./learner.ts";
 import { checkBatch, type PolicyGradientBatch } from "./policy_gradient_batch.ts";

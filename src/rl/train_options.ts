@@ -8,18 +8,16 @@
 
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
+import { type AdvantageEstimator, ADVANTAGES, type RewardScale } from "../objective/advantage.ts";
 import {
-  ADVANTAGE_ESTIMATORS,
-  type AdvantageEstimator,
-  type RewardScale,
-} from "../objective/advantage.ts";
-import {
-  LOSS_AGGREGATION_CODES,
+  AGGREGATIONS,
+  LOSS_SCOPES,
   type LossAggregation,
   type LossScope,
 } from "../objective/aggregation.ts";
-import type { KlEstimator } from "../objective/kl.ts";
-import { type PolicyLoss, policyLossSettings } from "../objective/surrogate.ts";
+import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
+import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
 import { type Preset, presetOptions, PRESETS } from "./presets.ts";
 
 /** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */
@@ -203,12 +201,12 @@ export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
 /** Allowed values of every setting that is a word. */
 export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   preset: PRESETS,
-  advantageEstimator: ADVANTAGE_ESTIMATORS,
+  advantageEstimator: Object.keys(ADVANTAGES),
   scaleRewards: ["group", "batch", "none"],
-  policyLoss: ["ppo", "reinforce", "cispo", "sapo", "dppo", "gspo", "gmpo"],
-  lossAggregation: Object.keys(LOSS_AGGREGATION_CODES),
-  lossScope: ["batch", "miniBatch", "group"],
-  klEstimator: ["k1", "k2", "k3"],
+  policyLoss: Object.keys(SURROGATES),
+  lossAggregation: Object.keys(AGGREGATIONS),
+  lossScope: Object.keys(LOSS_SCOPES),
+  klEstimator: Object.keys(KL_ESTIMATORS),
   lrScheduler: ["constant", "cosine"],
   activationDtype: STORED_DTYPES,
 };

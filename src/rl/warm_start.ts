@@ -13,7 +13,7 @@ import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { microBatchTokens } from "./fit.ts";
 import { Learner } from "./learner.ts";
-import { policyLossSettings } from "../objective/surrogate.ts";
+import { policyLossSettings } from "../objective/policy_loss.ts";
 import { drawDemonstration } from "../task/problems.ts";
 import type { Task } from "../task/task.ts";
 

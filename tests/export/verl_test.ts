@@ -6,7 +6,7 @@ import { verlSettings } from "../../src/export/verl_settings.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { loadCheckpoint } from "../../src/model/hf_checkpoint.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
-import { lossWeights } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { defineTask } from "../../src/task/define_task.ts";
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";

@@ -5,7 +5,7 @@ import { aggregationRules, deltaLId } from "../../src/lab/aggregation_rules.ts";
 import type { Gram } from "../../src/lab/gradient_pool.ts";
 import { lengthBins, lengthProfile } from "../../src/lab/length_profile.ts";
 import { randomHalves } from "../../src/lab/prompt_products.ts";
-import { lossWeights } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 
 /** Scalar products of vectors. */

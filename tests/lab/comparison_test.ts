@@ -23,7 +23,7 @@ import { comparisonOverview } from "../../src/lab/comparison_overview.ts";
 import { comparisonMarkdown } from "../../src/lab/comparison_text.ts";
 import { provenance } from "../../src/lab/provenance.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { lossWeights } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 

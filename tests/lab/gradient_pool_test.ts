@@ -3,7 +3,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { gram, sampleGradients } from "../../src/lab/gradient_pool.ts";
 import { varianceStudy } from "../../src/lab/variance_study.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { lossWeights } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import type { Task } from "../../src/task/task.ts";
 import { parity } from "../../src/tasks/mod.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
-  ADVANTAGE_ESTIMATORS,
   type AdvantageEstimator,
+  ADVANTAGES,
   groupAdvantages,
 } from "../../src/objective/advantage.ts";
 import { groupRanges } from "../../src/objective/groups.ts";
@@ -53,7 +53,7 @@ Deno.test("every estimator gives 0 to groups of equal rewards, which teach nothi
   // 0.1 three times does not add up to 0.3: a mean taken carelessly leaves a residue.
   const rewards = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1];
   const lengths = [1, 5, 2, 9, 4, 3];
-  for (const advantageEstimator of ADVANTAGE_ESTIMATORS) {
+  for (const advantageEstimator of Object.keys(ADVANTAGES) as AdvantageEstimator[]) {
     const actual = groupAdvantages(rewards, 3, { advantageEstimator, lengths });
     assertEquals(actual.map(Math.abs), new Float64Array(6), advantageEstimator);
   }
@@ -89,7 +89,7 @@ Deno.test("advantages follow a permutation of the responses within a group", () 
   const rewards = Float64Array.from(randomUniform(3, 8));
   const lengths = [4, 9, 1, 7, 3, 3, 12, 5];
   const order = [3, 1, 0, 2, 7, 5, 6, 4];
-  for (const advantageEstimator of ADVANTAGE_ESTIMATORS) {
+  for (const advantageEstimator of Object.keys(ADVANTAGES) as AdvantageEstimator[]) {
     const straight = groupAdvantages(rewards, 4, { advantageEstimator, lengths });
     const permuted = groupAdvantages(order.map((i) => rewards[i]!), 4, {
       advantageEstimator,

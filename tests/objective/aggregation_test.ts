@@ -1,13 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  AGGREGATIONS,
   lengthWeights,
-  LOSS_AGGREGATION_CODES,
-  LOSS_SCOPE_CODES,
   type LossAggregation,
+} from "../../src/objective/aggregation.ts";
+import {
   type LossWeightOptions,
   lossWeights,
   parseLossAggregation,
-} from "../../src/objective/aggregation.ts";
+} from "../../src/objective/loss_weights.ts";
 import {
   effectiveSampleSize,
   estimatorStatistics,
@@ -17,7 +18,7 @@ import { randomArray, randomIntegers } from "../helpers/random.ts";
 
 const exact = { tolerance: 1e-13 };
 const M = 64;
-const RULES = Object.keys(LOSS_AGGREGATION_CODES) as LossAggregation[];
+const RULES = Object.keys(AGGREGATIONS) as LossAggregation[];
 const ALPHAS = [0, 0.5, 0.75, 1, 2];
 const sum = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0);
 
@@ -297,20 +298,6 @@ Deno.test("parseLossAggregation() reads names, hyphenated names and aliases", ()
   assertThrows(() => parseLossAggregation("mean"), RangeError, "choose one of grpo, dapo");
 });
 
-Deno.test("rule and scope codes are distinct and stay as they are", () => {
-  assertEquals(LOSS_AGGREGATION_CODES, {
-    grpo: 0,
-    dapo: 1,
-    drGrpo: 2,
-    deltaL: 3,
-    seqSum: 4,
-    promptMean: 5,
-    dapoMicroBatch: 6,
-    lambdaGrpo: 7,
-  });
-  assertEquals(LOSS_SCOPE_CODES, { batch: 0, miniBatch: 1, group: 2 });
-});
-
 Deno.test("lossWeights() refuses what it cannot weigh", () => {
   const refuse = (lengths: number[], rest: LossWeightOptions, message: string) =>
     assertThrows(() => lossWeights(lengths, { ...options, ...rest }), RangeError, message);
@@ -322,7 +309,7 @@ Deno.test("lossWeights() refuses what it cannot weigh", () => {
   refuse([1, 2], { miniBatch: { start: 1, end: 3 } }, "miniBatch is 1 … 3");
   refuse([1, 2, 3], { lossAggregation: "promptMean" }, "does not divide 3 responses");
   const microBatch = { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 0 } as const;
-  refuse([1], microBatch, "lossMicroBatchSize is 0: give a whole number >= 1");
+  refuse([1], microBatch, "lossMicroBatchSize is 0: dapoMicroBatch needs a whole number >= 1");
   const lambda = { lossAggregation: "lambdaGrpo", numGenerations: 1 } as const;
   refuse([1], { ...lambda, lossLambda: NaN }, "lossLambda is NaN");
   refuse([1], { ...lambda, lossLambdaSpread: -1 }, "lossLambdaSpread is -1");

@@ -5,14 +5,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type AdvantageOptions, groupAdvantages } from "../../src/objective/advantage.ts";
-import {
-  lengthWeights,
-  type LossWeightOptions,
-  lossWeights,
-} from "../../src/objective/aggregation.ts";
+import { lengthWeights } from "../../src/objective/aggregation.ts";
+import { type LossWeightOptions, lossWeights } from "../../src/objective/loss_weights.ts";
 import { estimatorStatistics } from "../../src/objective/estimator_statistics.ts";
 import { klEstimate } from "../../src/objective/kl.ts";
-import { policyLossSettings, responsePolicyLoss } from "../../src/objective/surrogate.ts";
+import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 

@@ -11,7 +11,7 @@ export type Surrogate =
   | { kind: "gmpo"; epsilon: number; epsilonHigh: number };
 
 /** Estimators of KL(π ‖ π_ref) from one sample (http://joschu.net/blog/kl-approx.html). */
-export type KlEstimator = "k1" | "k2" | "k3";
+export type KlEstimator = "k1" | "k2" | "k3" | "k3Plus";
 
 /** A batch of N scored tokens of B responses, and the loss to take of it. */
 export interface PolicyLossInput {
@@ -145,7 +145,7 @@ export function surrogateLosses(
   }
 }
 
-/** k1 = ln π/π_ref; k2 = k1²/2; k3 = π_ref/π - 1 - ln π_ref/π, held to ±10 as in verl. */
+/** k1 = ln π/π_ref; k2 = k1²/2; k3 and k3Plus = π_ref/π - 1 - ln π_ref/π, held to ±10 as in verl. */
 export function klEstimate(logProb: number, refLogProb: number, estimator: KlEstimator): number {
   const logRatio = logProb - refLogProb;
   if (estimator === "k1") return logRatio;

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
-import { lossWeights } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { lossCancels } from "../../src/rl/loss_value.ts";
-import { policyLossSettings, responsePolicyLoss } from "../../src/objective/surrogate.ts";
+import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
 import {
   CHOICES,
   type ResolvedTrainOptions,

@@ -3,9 +3,13 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
-import { groupAdvantage, type GroupAdvantageOptions } from "../../src/ops/group_advantage.ts";
 import {
-  ADVANTAGE_ESTIMATORS,
+  type ResponseAdvantageOptions,
+  responseAdvantages,
+} from "../../src/ops/response_advantages.ts";
+import {
+  type AdvantageEstimator,
+  ADVANTAGES,
   groupAdvantages,
   type RewardScale,
 } from "../../src/objective/advantage.ts";
@@ -18,12 +22,12 @@ import { randomIntegers, randomUniform } from "../helpers/random.ts";
 async function compute(
   gpu: Gpu,
   rewards: ArrayLike<number>,
-  options: Omit<GroupAdvantageOptions, "lengths">,
+  options: Omit<ResponseAdvantageOptions, "lengths">,
   lengths?: ArrayLike<number>,
 ): Promise<ArrayLike<number>> {
   const plan = new Plan(gpu, "test");
   const n = rewards.length;
-  const advantages = groupAdvantage(plan, gpu.tensor([n], { data: rewards }), {
+  const advantages = responseAdvantages(plan, gpu.tensor([n], { data: rewards }), {
     ...options,
     ...(lengths ? { lengths: gpu.tensor([n], { data: lengths, dtype: "u32" }) } : {}),
   });
@@ -37,9 +41,9 @@ async function compute(
 
 /** Every estimator with every scale it takes. */
 const CHOICES: {
-  advantageEstimator: typeof ADVANTAGE_ESTIMATORS[number];
+  advantageEstimator: AdvantageEstimator;
   scaleRewards: RewardScale;
-}[] = ADVANTAGE_ESTIMATORS.flatMap((advantageEstimator) =>
+}[] = (Object.keys(ADVANTAGES) as AdvantageEstimator[]).flatMap((advantageEstimator) =>
   (advantageEstimator === "grpo"
     ? ["group", "batch", "none"] as const
     : advantageEstimator === "passK"
@@ -47,7 +51,7 @@ const CHOICES: {
     : ["none"] as const).map((scaleRewards) => ({ advantageEstimator, scaleRewards }))
 );
 
-Deno.test("groupAdvantage() matches the host's float64 for every estimator and scale", async (t) => {
+Deno.test("responseAdvantages() matches the host's float64 for every estimator and scale", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const choice of CHOICES) {
       for (const [prompts, generations] of [[3, 2], [7, 8], [65, 9], [2, 64], [1, 257]] as const) {
@@ -73,7 +77,7 @@ Deno.test("groupAdvantage() matches the host's float64 for every estimator and s
   });
 });
 
-Deno.test("groupAdvantage() treats a response alone in its group as the host does", async (t) => {
+Deno.test("responseAdvantages() treats a response alone in its group as the host does", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const rewards = [0.5, 2, 0, 1];
     const lengths = [3, 1, 4, 2];
@@ -95,7 +99,7 @@ Deno.test("groupAdvantage() treats a response alone in its group as the host doe
   });
 });
 
-Deno.test("groupAdvantage() gives exactly 0 to equal rewards and whitens nothing for empty responses", async (t) => {
+Deno.test("responseAdvantages() gives exactly 0 to equal rewards and whitens nothing for empty responses", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const choice of CHOICES) {
       const got = await compute(gpu, new Array(6).fill(0.1), { ...choice, numGenerations: 3 }, [
@@ -118,11 +122,11 @@ Deno.test("groupAdvantage() gives exactly 0 to equal rewards and whitens nothing
   });
 });
 
-Deno.test("groupAdvantage() gives the numbers of the paper's published code", async (t) => {
+Deno.test("responseAdvantages() gives the numbers of the paper's published code", async (t) => {
   const truth = vectors.other_advantage_estimators;
   const { rewards, lengths } = truth.inputs;
   const firstTokens = (rows: number[][]) => rows.map((row) => row[0]!);
-  const cases: [Omit<GroupAdvantageOptions, "numGenerations" | "lengths">, number[]][] = [
+  const cases: [Omit<ResponseAdvantageOptions, "numGenerations" | "lengths">, number[]][] = [
     [{ advantageEstimator: "grpo" }, truth.grpo],
     [{ advantageEstimator: "grpo", scaleRewards: "none" }, truth.grpo_no_std],
     [{ advantageEstimator: "drGrpo" }, truth.grpo_no_std],
@@ -147,13 +151,13 @@ Deno.test("groupAdvantage() gives the numbers of the paper's published code", as
   });
 });
 
-Deno.test("groupAdvantage() follows the batch's size and refuses groups that do not fill it", async (t) => {
+Deno.test("responseAdvantages() follows the batch's size and refuses groups that do not fill it", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const responses = new Dim("responses", 12);
     let generations = 4;
     const plan = new Plan(gpu, "test");
     const rewards = plan.input([responses], "rewards");
-    const advantages = plan.keep(groupAdvantage(plan, rewards, {
+    const advantages = plan.keep(responseAdvantages(plan, rewards, {
       advantageEstimator: "drGrpo",
       numGenerations: () => generations,
     }));
@@ -171,13 +175,13 @@ Deno.test("groupAdvantage() follows the batch's size and refuses groups that do 
   });
 });
 
-Deno.test("groupAdvantage() refuses a scale or lengths that do not suit the estimator", async (t) => {
+Deno.test("responseAdvantages() refuses a scale or lengths that do not suit the estimator", async (t) => {
   await onEveryDevice(t, (gpu) => {
     const plan = new Plan(gpu, "p");
     const rewards = gpu.tensor([4]);
     assertThrows(
       () =>
-        groupAdvantage(plan, rewards, {
+        responseAdvantages(plan, rewards, {
           advantageEstimator: "rloo",
           scaleRewards: "group",
           numGenerations: 2,
@@ -186,7 +190,7 @@ Deno.test("groupAdvantage() refuses a scale or lengths that do not suit the esti
       "rloo accepts none",
     );
     assertThrows(
-      () => groupAdvantage(plan, rewards, { advantageEstimator: "opo", numGenerations: 2 }),
+      () => responseAdvantages(plan, rewards, { advantageEstimator: "opo", numGenerations: 2 }),
       RangeError,
       "opo needs lengths",
     );
@@ -194,7 +198,7 @@ Deno.test("groupAdvantage() refuses a scale or lengths that do not suit the esti
   });
 });
 
-Deno.test("groupAdvantage() withholds advantages after the statistics of the group", async (t) => {
+Deno.test("responseAdvantages() withholds advantages after the statistics of the group", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const rewards = randomUniform(7, 3 * 65, 0, 1);
     const flags = randomIntegers(8, 3 * 65, 2);
@@ -203,7 +207,7 @@ Deno.test("groupAdvantage() withholds advantages after the statistics of the gro
       const plan = new Plan(gpu, "test");
       const tensor = (data: ArrayLike<number>, dtype: "f32" | "u32") =>
         gpu.tensor([data.length], { data, dtype });
-      const advantages = plan.keep(groupAdvantage(plan, tensor(rewards, "f32"), {
+      const advantages = plan.keep(responseAdvantages(plan, tensor(rewards, "f32"), {
         ...choice,
         numGenerations: 65,
         lengths: tensor(lengths, "u32"),
@@ -221,7 +225,7 @@ Deno.test("groupAdvantage() withholds advantages after the statistics of the gro
     const plan = new Plan(gpu, "test");
     assertThrows(
       () =>
-        groupAdvantage(plan, gpu.tensor([4]), {
+        responseAdvantages(plan, gpu.tensor([4]), {
           advantageEstimator: "grpo",
           numGenerations: 2,
           withheld: gpu.tensor([3], { dtype: "u32" }),

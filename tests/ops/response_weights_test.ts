@@ -3,12 +3,13 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
-import { lengthWeight, type LengthWeightOptions } from "../../src/ops/length_weight.ts";
+import { type ResponseWeightOptions, responseWeights } from "../../src/ops/response_weights.ts";
 import {
+  AGGREGATIONS,
   type LossAggregation,
   type LossScope,
-  lossWeights,
 } from "../../src/objective/aggregation.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
@@ -20,11 +21,11 @@ const M = 8192;
 async function compute(
   gpu: Gpu,
   lengths: ArrayLike<number>,
-  options: LengthWeightOptions,
+  options: ResponseWeightOptions,
 ): Promise<ArrayLike<number>> {
   const plan = new Plan(gpu, "test");
   const tensor = gpu.tensor([lengths.length], { data: lengths, dtype: "u32" });
-  const weights = plan.keep(lengthWeight(plan, tensor, options));
+  const weights = plan.keep(responseWeights(plan, tensor, options));
   await plan.compile();
   submit(gpu, [plan]);
   const values = await readTensor(gpu, weights);
@@ -42,14 +43,10 @@ interface Rule {
 }
 
 const RULES: Rule[] = [
-  { lossAggregation: "grpo" },
-  { lossAggregation: "dapo" },
-  { lossAggregation: "drGrpo" },
-  { lossAggregation: "seqSum" },
-  { lossAggregation: "promptMean" },
-  { lossAggregation: "dapoMicroBatch" },
+  ...(Object.keys(AGGREGATIONS) as LossAggregation[]).map((lossAggregation) => ({
+    lossAggregation,
+  })),
   { lossAggregation: "dapoMicroBatch", lossMicroBatchSize: 7 },
-  { lossAggregation: "lambdaGrpo" },
   { lossAggregation: "lambdaGrpo", lossLambda: -4 },
   { lossAggregation: "lambdaGrpo", lossLambda: 3, lossLambdaSpread: 0.3 },
   ...(["batch", "miniBatch", "group"] as const).flatMap((lossScope) =>
@@ -59,7 +56,7 @@ const RULES: Rule[] = [
   ),
 ];
 
-Deno.test("lengthWeight() matches the host's float64 for every rule, scope and mini-batch", async (t) => {
+Deno.test("responseWeights() matches the host's float64 for every rule, scope and mini-batch", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const cases = [
       { responses: 1, numGenerations: 1, start: 0, end: 1 },
@@ -87,7 +84,7 @@ Deno.test("lengthWeight() matches the host's float64 for every rule, scope and m
   });
 });
 
-Deno.test("lengthWeight() gives the coefficients of the paper", async (t) => {
+Deno.test("responseWeights() gives the coefficients of the paper", async (t) => {
   const { lengths, M, by_alpha } = vectors.weights;
   await onEveryDevice(t, async (gpu) => {
     for (const [alpha, { x }] of Object.entries(by_alpha)) {
@@ -101,7 +98,7 @@ Deno.test("lengthWeight() gives the coefficients of the paper", async (t) => {
   });
 });
 
-Deno.test("lengthWeight() of deltaL at alpha 0 is drGrpo exactly, and cannot overflow", async (t) => {
+Deno.test("responseWeights() of deltaL at alpha 0 is drGrpo exactly, and cannot overflow", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const lengths = [3, 7, 12, 0, 12, 40];
     const rule = { lossScaleFactor: 48 };
@@ -118,7 +115,7 @@ Deno.test("lengthWeight() of deltaL at alpha 0 is drGrpo exactly, and cannot ove
   });
 });
 
-Deno.test("lengthWeight() gives 0 where every response is empty", async (t) => {
+Deno.test("responseWeights() gives 0 where every response is empty", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const rule of RULES) {
       const options = { ...rule, lossScaleFactor: M, numGenerations: 2 };
@@ -130,13 +127,13 @@ Deno.test("lengthWeight() gives 0 where every response is empty", async (t) => {
   });
 });
 
-Deno.test("lengthWeight() reads its numbers before each run, and refuses impossible ones", async (t) => {
+Deno.test("responseWeights() reads its numbers before each run, and refuses impossible ones", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const responses = new Dim("responses", 6);
     const plan = new Plan(gpu, "test");
     const lengths = plan.input([responses], "lengths", "u32");
     const now = { start: 0, end: 6, alpha: 1, generations: 3, scale: 2 };
-    const weights = plan.keep(lengthWeight(plan, lengths, {
+    const weights = plan.keep(responseWeights(plan, lengths, {
       lossAggregation: "deltaL",
       lossScope: "group",
       lossAlpha: () => now.alpha,
@@ -172,22 +169,22 @@ Deno.test("lengthWeight() reads its numbers before each run, and refuses impossi
   });
 });
 
-Deno.test("lengthWeight() refuses a rule without its options", async (t) => {
+Deno.test("responseWeights() refuses a rule without its options", async (t) => {
   await onEveryDevice(t, (gpu) => {
     const plan = new Plan(gpu, "p");
     const lengths = gpu.tensor([4], { dtype: "u32" });
     assertThrows(
-      () => lengthWeight(plan, lengths, { lossAggregation: "deltaL" }),
+      () => responseWeights(plan, lengths, { lossAggregation: "deltaL" }),
       RangeError,
       "needs lossScaleFactor",
     );
     assertThrows(
-      () => lengthWeight(plan, lengths, { lossAggregation: "promptMean" }),
+      () => responseWeights(plan, lengths, { lossAggregation: "promptMean" }),
       RangeError,
       "needs numGenerations",
     );
     assertThrows(
-      () => lengthWeight(plan, gpu.tensor([4]), { lossAggregation: "grpo" }),
+      () => responseWeights(plan, gpu.tensor([4]), { lossAggregation: "grpo" }),
       RangeError,
       "in u32",
     );

@@ -4,73 +4,21 @@
  * @module
  */
 
-import code from "../../kernels/group_advantage.wgsl" with { type: "text" };
+import code from "../../kernels/response_advantages.wgsl" with { type: "text" };
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import {
+  type AdvantageEstimator,
+  ADVANTAGES,
+  REWARD_SCALES,
+  type RewardScale,
+  rewardScale,
+} from "../objective/advantage.ts";
 import { teamKernel } from "./prelude.ts";
 
-/**
- * How rewards r of a prompt's G responses become advantages A. Below μ and σ are the mean and the
- * standard deviation (ddof 1) of the group.
- *
- * - `"grpo"`: A = (r - μ) / (σ + 1e-6) (arXiv 2402.03300), or another divisor by `scaleRewards`.
- * - `"drGrpo"`: A = r - μ (arXiv 2503.20783), which is `"grpo"` with `scaleRewards: "none"`.
- * - `"rloo"`: A = r - mean of the others = (r - μ) · G / (G - 1) (arXiv 2402.14740).
- * - `"opo"`: A = r - Σ L r / Σ L, the length-weighted baseline (arXiv 2505.23585).
- * - `"passK"`: the best response gets (largest - second largest) / (σ + 1e-6), the others 0
- *   (arXiv 2503.19595).
- * - `"maxRl"`: A = (r - μ) / μ, 0 where μ = 0; for rewards >= 0 (arXiv 2602.02710).
- * - `"reinforcePlusPlus"`: r whitened over all tokens of the batch, without groups
- *   (arXiv 2501.03262 at γ = 1).
- * - `"reinforcePlusPlusBaseline"`: r - μ, then whitened over all tokens of the batch.
- *
- * A response alone in its group has nothing to be compared with: its baseline is 0 and its divisor
- * 1, as in verl.
- */
-export type AdvantageEstimator =
-  | "grpo"
-  | "drGrpo"
-  | "rloo"
-  | "opo"
-  | "passK"
-  | "maxRl"
-  | "reinforcePlusPlus"
-  | "reinforcePlusPlusBaseline";
-
-/**
- * The divisor of the centred rewards: σ of the prompt's group, σ of all rewards of the batch, or 1.
- */
-export type RewardScale = "group" | "batch" | "none";
-
-/** What the kernel does for each estimator: its per-group rule, and whether whitening over all tokens follows. */
-const ESTIMATORS = {
-  grpo: { rule: 0 },
-  drGrpo: { rule: 0 },
-  rloo: { rule: 1 },
-  opo: { rule: 2, tokens: true },
-  passK: { rule: 3 },
-  maxRl: { rule: 4 },
-  reinforcePlusPlus: { rule: undefined, tokens: true },
-  reinforcePlusPlusBaseline: { rule: 0, tokens: true },
-} as const satisfies Record<AdvantageEstimator, { rule: number | undefined; tokens?: boolean }>;
-
-const SCALES: Readonly<Record<RewardScale, number>> = { none: 0, group: 1, batch: 2 };
-
-/** Scales an estimator accepts, its default first. */
-const ACCEPTED: Readonly<Record<AdvantageEstimator, readonly RewardScale[]>> = {
-  grpo: ["group", "batch", "none"],
-  drGrpo: ["none"],
-  rloo: ["none"],
-  opo: ["none"],
-  passK: ["group", "none"],
-  maxRl: ["none"],
-  reinforcePlusPlus: ["none"],
-  reinforcePlusPlusBaseline: ["none"],
-};
-
-/** Options of {@linkcode groupAdvantage}. */
-export interface GroupAdvantageOptions {
+/** Options of {@linkcode responseAdvantages}. */
+export interface ResponseAdvantageOptions {
   /** The estimator. */
   advantageEstimator: AdvantageEstimator;
   /**
@@ -91,7 +39,7 @@ export interface GroupAdvantageOptions {
 /**
  * Advantage of every response, from the rewards of consecutive groups of G.
  *
- * The same numbers as `groupAdvantages` in `src/objective/advantage.ts`, where the formulas stand. Rewards must be finite, and
+ * The same numbers as `groupAdvantages`. Rewards must be finite, and
  * for `"maxRl"` not negative; that is for the caller to check.
  *
  * @param plan Where to record.
@@ -100,35 +48,26 @@ export interface GroupAdvantageOptions {
  * @returns (B).
  * @throws {RangeError} If an option does not suit the estimator, or (when the plan runs) G does not divide B.
  */
-export function groupAdvantage(
+export function responseAdvantages(
   plan: Plan,
   rewards: Tensor,
-  options: GroupAdvantageOptions,
+  options: ResponseAdvantageOptions,
 ): Tensor {
   const { advantageEstimator, lengths, withheld, name = "advantages" } = options;
-  const accepted = ACCEPTED[advantageEstimator];
-  const scaleRewards = options.scaleRewards ?? accepted[0]!;
-  const { rule } = ESTIMATORS[advantageEstimator];
-  const tokens = "tokens" in ESTIMATORS[advantageEstimator];
-  if (!accepted.includes(scaleRewards)) {
+  const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);
+  const rule = ADVANTAGES[advantageEstimator];
+  if (rule.byLength && lengths?.capacity !== rewards.capacity) {
     throw new RangeError(
-      `groupAdvantage: scaleRewards is ${scaleRewards}: ${advantageEstimator} accepts ${
-        accepted.join(", ")
-      }`,
-    );
-  }
-  if (tokens && lengths?.capacity !== rewards.capacity) {
-    throw new RangeError(
-      `groupAdvantage ${advantageEstimator} needs lengths of the shape of rewards ${
+      `responseAdvantages ${advantageEstimator} needs lengths of the shape of rewards ${
         formatShape(rewards.shape)
       }: got ${lengths ? formatShape(lengths.shape) : "none"}`,
     );
   }
   if (withheld && withheld.capacity !== rewards.capacity) {
     throw new RangeError(
-      `groupAdvantage needs withheld of the shape of rewards ${formatShape(rewards.shape)}: got ${
-        formatShape(withheld.shape)
-      }`,
+      `responseAdvantages needs withheld of the shape of rewards ${
+        formatShape(rewards.shape)
+      }: got ${formatShape(withheld.shape)}`,
     );
   }
   const responses: Size = rewards.shape[0]!;
@@ -145,10 +84,10 @@ export function groupAdvantage(
   };
   const kernel = (entryPoint: string) =>
     teamKernel(plan.gpu, {
-      name: "group_advantage",
+      name: "response_advantages",
       code,
       entryPoint,
-      constants: { ESTIMATOR: rule ?? 0, SCALE: SCALES[scaleRewards] },
+      constants: { ESTIMATOR: rule.code, SCALE: REWARD_SCALES[scaleRewards].code },
     });
   const params = { responses, generations };
   const once = () => sizeNow(responses) > 0 ? 1 : 0;
@@ -165,7 +104,7 @@ export function groupAdvantage(
     });
   }
   let advantages = rewards;
-  if (rule !== undefined) {
+  if (rule.compares) {
     advantages = plan.empty(rewards.shape, name);
     plan.dispatch({
       kernel: kernel("per_group"),
@@ -175,7 +114,7 @@ export function groupAdvantage(
       workgroups: () => sizeNow(responses) / generations(),
     });
   }
-  if (advantageEstimator.startsWith("reinforcePlusPlus")) {
+  if (rule.whitens) {
     const centred = advantages;
     advantages = plan.empty(rewards.shape, `${name}.whitened`);
     plan.dispatch({

@@ -1,10 +1,24 @@
 // Advantages of B responses from their rewards; the G responses to a prompt stand side by side.
-// rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator in the host version.
+// rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator.
 // per_group: one team per prompt. deviation, whiten, withhold: one team over the whole batch.
 // Means are taken from the first element on, so that equal rewards give an advantage of exactly 0.
 
-override ESTIMATOR: u32 = 0u;  // 0 centred (grpo, drGrpo), 1 rloo, 2 opo, 3 passK, 4 maxRl
-override SCALE: u32 = 0u;      // divisor of 0 and 3: 0 none, 1 deviation of the group, 2 deviation of the batch
+const GRPO = 0u;
+const DR_GRPO = 1u;
+const RLOO = 2u;
+const OPO = 3u;
+const PASS_K = 4u;
+const MAX_RL = 5u;
+const REINFORCE_PLUS_PLUS = 6u;            // whiten alone
+const REINFORCE_PLUS_PLUS_BASELINE = 7u;   // centred, then whiten
+
+// Divisor of GRPO and PASS_K.
+const SCALE_NONE = 0u;
+const SCALE_GROUP = 1u;
+const SCALE_BATCH = 2u;
+
+override ESTIMATOR: u32 = GRPO;
+override SCALE: u32 = SCALE_NONE;
 
 struct Params {
     responses: u32,            // B
@@ -53,6 +67,61 @@ fn reward_deviation(first: u32, last: u32, mean: f32, lane: u32) -> f32 {
     return sqrt(team_sum(squares, lane) / f32(last - first - 1u));
 }
 
+// The responses to one prompt.
+struct Group {
+    first: u32,
+    last: u32,
+    mean: f32,
+    divisor: f32,            // by SCALE
+}
+
+fn alone(g: Group) -> bool { return g.last - g.first == 1u; }
+
+fn divide_centred(g: Group, baseline: f32, divisor: f32, lane: u32) {
+    for (var i = g.first + lane; i < g.last; i += LANES) {
+        advantages[i] = (rewards[i] - baseline) / divisor;
+    }
+}
+
+fn centred(g: Group, lane: u32) {
+    divide_centred(g, select(g.mean, 0.0, alone(g)), g.divisor, lane);
+}
+
+// r - mean of the others = (r - mean) G / (G - 1)
+fn rloo(g: Group, lane: u32) {
+    let size = f32(g.last - g.first);
+    divide_centred(g, select(g.mean, 0.0, alone(g)), select((size - 1.0) / size, 1.0, alone(g)), lane);
+}
+
+fn opo(g: Group, lane: u32) {
+    let by_tokens = token_mean(g.first, g.last, lane);
+    divide_centred(g, select(by_tokens, 0.0, alone(g)), 1.0, lane);
+}
+
+fn max_rl(g: Group, lane: u32) {
+    divide_centred(g, g.mean, select(g.mean, 1.0, g.mean == 0.0), lane);
+}
+
+// The best response gets its margin over the second best; of equals the first is the best.
+fn pass_k(g: Group, lane: u32) {
+    var most = -0x1.fffffep+127;
+    for (var i = g.first + lane; i < g.last; i += LANES) { most = max(most, rewards[i]); }
+    let largest = team_max(most, lane);
+    var earliest = f32(g.last);
+    for (var i = g.first + lane; i < g.last; i += LANES) {
+        if (rewards[i] == largest) { earliest = min(earliest, f32(i)); }
+    }
+    let best = u32(-team_max(-earliest, lane));
+    var next = -0x1.fffffep+127;
+    for (var i = g.first + lane; i < g.last; i += LANES) {
+        if (i != best) { next = max(next, rewards[i]); }
+    }
+    let second = team_max(next, lane);
+    for (var i = g.first + lane; i < g.last; i += LANES) {
+        advantages[i] = select(0.0, (largest - second) / g.divisor, i == best);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn per_group(
     @builtin(workgroup_id) wid: vec3u,
@@ -60,49 +129,24 @@ fn per_group(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let group = wid.x + wid.y * nwg.x;
-    let size = params.generations;
-    let first = group * size;
-    let last = first + size;
+    let first = group * params.generations;
+    let last = first + params.generations;
     if (last > params.responses) { return; }
-    let alone = size == 1u;
-    let mean = reward_mean(first, last, lane);
-
-    var divisor = 1.0;
-    if (SCALE == 1u) {
-        divisor = 1.0 + STD_EPS;
-        if (!alone) { divisor = reward_deviation(first, last, mean, lane) + STD_EPS; }
-    } else if (SCALE == 2u) {
-        divisor = batch_divisor[0];
+    var g = Group(first, last, reward_mean(first, last, lane), 1.0);
+    if (SCALE == SCALE_GROUP) {
+        g.divisor = 1.0 + STD_EPS;
+        if (params.generations > 1u) {
+            g.divisor = reward_deviation(first, last, g.mean, lane) + STD_EPS;
+        }
+    } else if (SCALE == SCALE_BATCH) {
+        g.divisor = batch_divisor[0];
     }
-
-    if (ESTIMATOR == 3u) {
-        // The best response gets its margin over the second best; of equals the first is the best.
-        var most = -0x1.fffffep+127;
-        for (var i = first + lane; i < last; i += LANES) { most = max(most, rewards[i]); }
-        let largest = team_max(most, lane);
-        var earliest = f32(last);
-        for (var i = first + lane; i < last; i += LANES) {
-            if (rewards[i] == largest) { earliest = min(earliest, f32(i)); }
-        }
-        let best = u32(-team_max(-earliest, lane));
-        var next = -0x1.fffffep+127;
-        for (var i = first + lane; i < last; i += LANES) {
-            if (i != best) { next = max(next, rewards[i]); }
-        }
-        let second = team_max(next, lane);
-        for (var i = first + lane; i < last; i += LANES) {
-            advantages[i] = select(0.0, (largest - second) / divisor, i == best);
-        }
-        return;
-    }
-
-    var baseline = mean;
-    if (ESTIMATOR == 2u) { baseline = token_mean(first, last, lane); }
-    if (alone && ESTIMATOR != 4u) { baseline = 0.0; }
-    if (ESTIMATOR == 4u) { divisor = select(mean, 1.0, mean == 0.0); }
-    if (ESTIMATOR == 1u && !alone) { divisor = f32(size - 1u) / f32(size); }
-    for (var i = first + lane; i < last; i += LANES) {
-        advantages[i] = (rewards[i] - baseline) / divisor;
+    switch (ESTIMATOR) {
+        case RLOO: { rloo(g, lane); }
+        case OPO: { opo(g, lane); }
+        case PASS_K: { pass_k(g, lane); }
+        case MAX_RL: { max_rl(g, lane); }
+        default: { centred(g, lane); }
     }
 }
 

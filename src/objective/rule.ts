@@ -1,0 +1,67 @@
+/**
+ * What the families of rules share. A family is one table from name to rule: the number the kernel knows it by, the
+ * settings it reads, its formula, its other names and its computation in float64. Everything else that depends on a
+ * rule is read from there.
+ *
+ * @module
+ */
+
+/** A rule of a family, apart from its computation. */
+export interface Rule<Settings> {
+  /** Its number in the kernel, where it has the name of {@linkcode constantName}. */
+  readonly code: number;
+  /** Its name in verl. */
+  readonly verl?: string;
+  /** Other names, as verl, TRL or a paper write them; case, hyphens and underscores do not matter. */
+  readonly aliases?: readonly string[];
+  /** Settings that have an effect with this rule, among those that not every rule of the family reads. */
+  readonly needs?: readonly string[];
+  /** The rule as a formula, with every setting in its place. */
+  readonly formula: (settings: Settings) => string;
+}
+
+/** The name of a rule in WGSL: `deltaL` is `DELTA_L`. */
+export function constantName(rule: string): string {
+  return rule.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+/** A name without case, hyphens, underscores and spaces. */
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_\s]/g, "");
+}
+
+/**
+ * The rule of a name as users write it: its own in any case and hyphenation, or an alias.
+ *
+ * @param rules The family.
+ * @param setting The setting it is chosen by, for the message.
+ * @param name What was given.
+ * @throws {RangeError} For a name that is none of them; the message lists the rules.
+ */
+export function findRule<Name extends string>(
+  rules: Readonly<Record<Name, Pick<Rule<never>, "verl" | "aliases">>>,
+  setting: string,
+  name: string,
+): Name {
+  const names = Object.keys(rules) as Name[];
+  const found = names.find((rule) =>
+    [rule, rules[rule].verl ?? rule, ...rules[rule].aliases ?? []]
+      .some((known) => plain(known) === plain(name))
+  );
+  if (found === undefined) {
+    throw new RangeError(`${setting} is ${name}: choose one of ${names.join(", ")}`);
+  }
+  return found;
+}
+
+/** The rule of exactly this name. */
+export function ruleOf<Name extends string, R>(
+  rules: Readonly<Record<Name, R>>,
+  setting: string,
+  name: Name,
+): R {
+  if (!Object.hasOwn(rules, name)) {
+    throw new RangeError(`${setting} is ${name}: choose one of ${Object.keys(rules).join(", ")}`);
+  }
+  return rules[name];
+}
