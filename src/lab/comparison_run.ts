@@ -142,7 +142,7 @@ async function warmStartHarmonicLength(
   { policy, task }: RunContext,
 ): Promise<number> {
   const { promptsPerStep, numGenerations, maxCompletionLength } = cell;
-  const generator = await policy.generator({
+  const generator = await policy.sharedGenerator({
     promptTokens: promptsPerStep * task.maxPromptLength,
     sequences: promptsPerStep * numGenerations,
     completionLength: maxCompletionLength,

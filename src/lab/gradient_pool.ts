@@ -116,7 +116,7 @@ async function sampleResponses(
 ): Promise<Rollout[]> {
   const { prompts, numGenerations, maxCompletionLength, temperature, seed } = options;
   const promptsAtOnce = Math.min(prompts, options.promptsAtOnce ?? 16);
-  const generator = await policy.generator({
+  const generator = await policy.sharedGenerator({
     promptTokens: promptsAtOnce * task.maxPromptLength,
     sequences: promptsAtOnce * numGenerations,
     completionLength: maxCompletionLength,

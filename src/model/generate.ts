@@ -119,6 +119,7 @@ export class Generator {
   #request: GenerationRequest | undefined;
   #samples: Readback | undefined;
   #busy = false;
+  #destroyed = false;
 
   private constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
     const { sequences: B, completionLength: M, promptTokens } = capacity;
@@ -241,6 +242,11 @@ export class Generator {
       eosTokenIds: this.#eos,
       eosCount: () => request().eosTokenIds.length,
     });
+  }
+
+  /** Whether its memory was released. */
+  get isDestroyed(): boolean {
+    return this.#destroyed;
   }
 
   /** Whether a request is running; another one has to wait. */
@@ -370,6 +376,7 @@ export class Generator {
 
   /** Releases the memory. */
   destroy(): void {
+    this.#destroyed = true;
     this.#finished.destroy();
     this.#results.destroy();
     this.#samples?.destroy();

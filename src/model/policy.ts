@@ -11,18 +11,20 @@ import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { logProb } from "../ops/log_prob.ts";
 import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
-import {
-  type FinishedSequence,
-  type GenerationRequest,
+import type {
+  FinishedSequence,
+  GenerationRequest,
   Generator,
-  type GeneratorCapacity,
-  MAX_EOS,
+  GeneratorCapacity,
 } from "./generate.ts";
+import { eosTokenIdsIn, type GenerateOptions, generationRequest } from "./generate_request.ts";
+import { GeneratorCache } from "./generator_cache.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
 import { checkDeviceLimits } from "./limits.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { PromptGroup } from "./packing.ts";
 import { Parameters, type StoredDType } from "./parameters.ts";
+import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 import { encode, head } from "./transformer.ts";
 
@@ -42,26 +44,6 @@ export interface PolicyStorageOptions {
    * instead of 6. Default `true`.
    */
   trainable?: boolean;
-}
-
-/** Options of {@linkcode Policy.generate}. */
-export interface GenerateOptions {
-  /** Samples per prompt. Default 1. */
-  numGenerations?: number;
-  /** The most tokens of a completion, end of sequence included. */
-  maxCompletionLength: number;
-  /** Softmax temperature; 0 is greedy. Default 1. */
-  temperature?: number;
-  /** Key of the random numbers: the same seed gives the same completions. Default 0. */
-  seed?: number;
-  /** Second key, such as a training step. Default 0. */
-  step?: number;
-  /** Id of the first sample; with the seed and step it decides its tokens. Default 0. */
-  firstSampleId?: number;
-  /** Ids that end a completion. Default: the configuration's `eosTokenId`. */
-  eosTokenIds?: readonly number[];
-  /** Stops generation between two chunks of tokens; its reason is thrown. */
-  signal?: AbortSignal;
 }
 
 /** What {@linkcode Policy.generate} returns; entry b belongs to prompt floor(b / numGenerations). */
@@ -84,7 +66,7 @@ export class Policy {
   readonly parameters: Parameters;
   /** Its tokenizer's files, which {@linkcode Policy.save} writes beside the weights; none for a policy from nothing. */
   readonly tokenizerFiles: TokenizerFiles;
-  #generator: Generator | undefined;
+  readonly #generators: GeneratorCache;
 
   private constructor(
     gpu: Gpu,
@@ -97,6 +79,7 @@ export class Policy {
     this.tokenizerFiles = tokenizerFiles;
     this.config = config;
     this.parameters = new Parameters(gpu, config, dtype, trainable);
+    this.#generators = new GeneratorCache(gpu, this.parameters);
   }
 
   /**
@@ -188,12 +171,7 @@ export class Policy {
 
   /** The ids that end a completion by the configuration; may be empty. */
   get eosTokenIds(): readonly number[] {
-    const { eosTokenId } = this.config;
-    return eosTokenId === undefined
-      ? []
-      : typeof eosTokenId === "number"
-      ? [eosTokenId]
-      : eosTokenId;
+    return eosTokenIdsIn(this.config);
   }
 
   /**
@@ -331,88 +309,46 @@ export class Policy {
 
   #generatorFor(request: GenerationRequest): Promise<Generator> {
     const { prompts, numGenerations, maxCompletionLength } = request;
-    return this.generator({
+    return this.sharedGenerator({
       promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
       sequences: prompts.length * numGenerations,
       completionLength: maxCompletionLength,
     });
   }
 
-  /** Checks a request for generation and fills in the defaults. */
+  /**
+   * Fills in the defaults of a request for generation and checks it.
+   *
+   * @param prompts Token ids of each prompt.
+   * @param options What to generate.
+   * @throws {RangeError} Naming the value that is out of range.
+   */
   request(
     prompts: readonly (readonly number[])[],
     options: GenerateOptions,
   ): GenerationRequest {
-    const {
-      numGenerations = 1,
-      maxCompletionLength,
-      temperature = 1,
-      seed = 0,
-      step = 0,
-      firstSampleId = 0,
-      eosTokenIds = this.eosTokenIds,
-    } = options;
-    const { maxPositionEmbeddings } = this.config;
-    for (const [name, value] of Object.entries({ numGenerations, maxCompletionLength })) {
-      if (!Number.isInteger(value) || value < 1) {
-        throw new RangeError(`${name} must be an integer >= 1: current value is ${value}`);
-      }
-    }
-    if (!(temperature >= 0) || !Number.isFinite(temperature)) {
-      throw new RangeError(
-        `temperature must be a finite number >= 0: current value is ${temperature}`,
-      );
-    }
-    if (eosTokenIds.length > MAX_EOS) {
-      throw new RangeError(
-        `At most ${MAX_EOS} end-of-sequence ids are possible: got ${eosTokenIds.length}`,
-      );
-    }
-    for (const [p, prompt] of prompts.entries()) {
-      this.checkTokens(prompt, `prompts[${p}]`);
-      if (prompt.length + maxCompletionLength > maxPositionEmbeddings) {
-        throw new RangeError(
-          `prompts[${p}] has ${prompt.length} ids, and with maxCompletionLength = ${maxCompletionLength} exceeds ` +
-            `the policy's maxPositionEmbeddings of ${maxPositionEmbeddings}`,
-        );
-      }
-    }
-    return {
-      prompts,
-      numGenerations,
-      maxCompletionLength,
-      temperature,
-      seed,
-      step,
-      firstSampleId,
-      eosTokenIds,
-      ...(options.signal ? { signal: options.signal } : {}),
-    };
+    return generationRequest(this.config, prompts, options);
   }
 
   /**
-   * The generator, built again when a larger capacity than ever before is asked for.
+   * A generator for a loop of one's own. The same capacity gives the same generator, and nothing else that the policy is
+   * asked for changes it. It goes with the policy, or before by its own `destroy()`.
    *
-   * @throws {Error} If it has to be built again and is running.
+   * @param capacity The largest batch to come; `logProbs` has exactly this shape.
    */
-  async generator(needed: GeneratorCapacity): Promise<Generator> {
-    const now = this.#generator?.capacity;
-    if (
-      now && now.promptTokens >= needed.promptTokens && now.sequences >= needed.sequences &&
-      now.completionLength >= needed.completionLength
-    ) return this.#generator!;
-    if (this.#generator?.isBusy) {
-      throw new Error(
-        "This policy is still generating for another request: wait for it, or end it",
-      );
-    }
-    this.#generator?.destroy();
-    this.#generator = await Generator.create(this.gpu, this.parameters, {
-      promptTokens: Math.max(needed.promptTokens, now?.promptTokens ?? 0),
-      sequences: Math.max(needed.sequences, now?.sequences ?? 0),
-      completionLength: Math.max(needed.completionLength, now?.completionLength ?? 0),
-    });
-    return this.#generator;
+  generator(capacity: GeneratorCapacity): Promise<Generator> {
+    return this.#generators.exactly(capacity);
+  }
+
+  /**
+   * The generator that {@linkcode generate}, {@linkcode stream} and evaluations share, of at least a capacity. Another
+   * request may replace it: use it for one and do not keep it.
+   *
+   * @param needed The smallest capacity that will do.
+   * @throws {Error} If it is too small and running.
+   */
+  sharedGenerator(needed: GeneratorCapacity): Promise<Generator> {
+    return this.#generators.atLeast(needed);
   }
 
   /**
@@ -421,23 +357,12 @@ export class Policy {
    * @throws {RangeError} If there are none, or one is out of vocabulary.
    */
   checkTokens(ids: readonly number[], what: string): void {
-    if (ids.length === 0) throw new RangeError(`${what} is empty: at least one token id is needed`);
-    const bad = ids.findIndex((id) =>
-      !Number.isInteger(id) || id < 0 || id >= this.config.vocabSize
-    );
-    if (bad >= 0) {
-      throw new RangeError(
-        `${what}[${bad}] is ${ids[bad]}: token ids are integers from 0 to ${
-          this.config.vocabSize - 1
-        }`,
-      );
-    }
+    checkTokenIds(ids, this.config.vocabSize, what);
   }
 
   /** Releases all memory. */
   destroy(): void {
-    this.#generator?.destroy();
-    this.#generator = undefined;
+    this.#generators.destroy();
     this.parameters.destroy();
   }
 }

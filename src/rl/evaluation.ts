@@ -128,7 +128,7 @@ async function generatorOf(
 ): Promise<Generator> {
   checkFit(policy.config, task, maxCompletionLength);
   const atOnce = Math.min(prompts, Math.max(1, Math.floor(WAVE / numGenerations)));
-  return await policy.generator({
+  return await policy.sharedGenerator({
     promptTokens: atOnce * task.maxPromptLength,
     sequences: atOnce * numGenerations,
     completionLength: maxCompletionLength,

@@ -1,0 +1,107 @@
+/**
+ * Requests for generation: defaults and checks.
+ *
+ * @module
+ */
+
+import type { PolicyConfig } from "./config.ts";
+import { type GenerationRequest, MAX_EOS } from "./generate.ts";
+import { checkTokenIds } from "./token_ids.ts";
+
+/** Options of `Policy.generate`. */
+export interface GenerateOptions {
+  /** Samples per prompt. Default 1. */
+  numGenerations?: number;
+  /** The most tokens of a completion, end of sequence included. */
+  maxCompletionLength: number;
+  /** Softmax temperature; 0 is greedy. Default 1. */
+  temperature?: number;
+  /** Key of the random numbers: the same seed gives the same completions. Default 0. */
+  seed?: number;
+  /** Second key, such as a training step. Default 0. */
+  step?: number;
+  /** Id of the first sample; with the seed and step it decides its tokens. Default 0. */
+  firstSampleId?: number;
+  /** Ids that end a completion. Default: the configuration's `eosTokenId`. */
+  eosTokenIds?: readonly number[];
+  /** Stops generation between two chunks of tokens; its reason is thrown. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Largest values of the numbers that key the random ones. */
+const KEYS = { seed: Number.MAX_SAFE_INTEGER, step: 2 ** 32 - 1, firstSampleId: 2 ** 32 - 1 };
+
+/** The ids that end a completion by a configuration; may be empty. */
+export function eosTokenIdsIn({ eosTokenId }: PolicyConfig): readonly number[] {
+  return eosTokenId === undefined ? [] : typeof eosTokenId === "number" ? [eosTokenId] : eosTokenId;
+}
+
+/**
+ * Fills in the defaults of a request and checks it.
+ *
+ * @param config The policy's.
+ * @param prompts Token ids of each prompt.
+ * @param options What to generate.
+ * @throws {RangeError} Naming the value that is out of range.
+ */
+export function generationRequest(
+  config: PolicyConfig,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): GenerationRequest {
+  const {
+    numGenerations = 1,
+    maxCompletionLength,
+    temperature = 1,
+    seed = 0,
+    step = 0,
+    firstSampleId = 0,
+    eosTokenIds = eosTokenIdsIn(config),
+    signal,
+  } = options;
+  const { maxPositionEmbeddings, vocabSize } = config;
+  for (const [name, value] of Object.entries({ numGenerations, maxCompletionLength })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`${name} must be an integer >= 1: current value is ${value}`);
+    }
+  }
+  if (!(temperature >= 0) || !Number.isFinite(temperature)) {
+    throw new RangeError(
+      `temperature must be a finite number >= 0: current value is ${temperature}`,
+    );
+  }
+  for (const [name, value] of Object.entries({ seed, step, firstSampleId })) {
+    const most = KEYS[name as keyof typeof KEYS];
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      throw new RangeError(
+        `${name} must be an integer from 0 to ${most}: current value is ${value}`,
+      );
+    }
+  }
+  if (eosTokenIds.length > MAX_EOS) {
+    throw new RangeError(
+      `At most ${MAX_EOS} end-of-sequence ids are possible: got ${eosTokenIds.length}`,
+    );
+  }
+  if (eosTokenIds.length > 0) checkTokenIds(eosTokenIds, vocabSize, "eosTokenIds");
+  for (const [p, prompt] of prompts.entries()) {
+    checkTokenIds(prompt, vocabSize, `prompts[${p}]`);
+    if (prompt.length + maxCompletionLength > maxPositionEmbeddings) {
+      throw new RangeError(
+        `prompts[${p}] has ${prompt.length} ids, and with maxCompletionLength = ${maxCompletionLength} exceeds ` +
+          `the policy's maxPositionEmbeddings of ${maxPositionEmbeddings}`,
+      );
+    }
+  }
+  return {
+    prompts,
+    numGenerations,
+    maxCompletionLength,
+    temperature,
+    seed,
+    step,
+    firstSampleId,
+    eosTokenIds,
+    signal,
+  };
+}
