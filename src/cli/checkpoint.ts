@@ -4,7 +4,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
@@ -79,11 +79,13 @@ async function checkpointIn(run: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** What names the task: what was given, otherwise what the run recorded, if it is one. */
+/** What names the task: what was given, otherwise what the run recorded that the folder is, or is a checkpoint of. */
 async function recordedNames(folder: string, given: TaskNames): Promise<TaskNames> {
-  const path = join(folder, "config.json");
-  if (await weightsIn(folder) === folder || !await fileExists(path)) return given;
-  return await taskNamesOf(given, await readJsonObject(path), folder);
+  const run = await weightsIn(folder) === folder ? dirname(resolve(folder)) : folder;
+  const path = join(run, "config.json");
+  const isOfRun = run === folder || /^checkpoint(-|$)/.test(basename(resolve(folder)));
+  if (!isOfRun || !await fileExists(path)) return given;
+  return await taskNamesOf(given, await readJsonObject(path), run);
 }
 
 async function recordedTask(dir: string): Promise<string | undefined> {

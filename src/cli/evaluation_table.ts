@@ -24,13 +24,14 @@ function isAccuracy(mean: number | undefined, right: number | undefined): boolea
   return mean === undefined || (right !== undefined && Math.abs(mean - right) < 1e-9);
 }
 
-/** The evaluation before training, as a run's own metrics have it. */
-export function evaluationBefore(
+/** The evaluation after a step, 0 for that before training, as a run's own metrics have it. */
+export function evaluationAt(
   metrics: readonly MetricsRecord[],
   task: Task,
+  step: number,
 ): EvaluationFigures | undefined {
-  const first = metrics.find((record) => record["training/global_step"] === 0);
-  const figures = Object.entries(first ?? {}).filter((entry): entry is [string, number] =>
+  const line = metrics.find((record) => record["training/global_step"] === step);
+  const figures = Object.entries(line ?? {}).filter((entry): entry is [string, number] =>
     entry[0].startsWith(`eval/${task.name}/`) && typeof entry[1] === "number"
   );
   return figures.length > 0 ? Object.fromEntries(figures) : undefined;

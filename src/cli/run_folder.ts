@@ -45,7 +45,7 @@ export async function openRun(trainer: Trainer, settings: TrainSettings): Promis
 
 async function runConfig(
   { options, policy }: Trainer,
-  { task, taskFiles, saveSteps, logCompletions }: TrainSettings,
+  { task, taskFiles, checkpoints, logCompletions }: TrainSettings,
   more: Record<string, unknown>,
 ): Promise<RunConfig> {
   return {
@@ -55,7 +55,10 @@ async function runConfig(
     options,
     dtype: policy.dtype,
     policy: policy.config,
-    saveSteps,
+    saveSteps: checkpoints.saveSteps,
+    keepCheckpoints: checkpoints.keepCheckpoints,
+    saveBest: checkpoints.saveBest ? checkpoints.metric : undefined,
+    patience: checkpoints.patience,
     logCompletions,
     ...more,
     adapter: policy.gpu.adapter,

@@ -4,11 +4,14 @@
  * @module
  */
 
-import type { Evaluation } from "../rl/evaluation.ts";
 import { lossCancels } from "../rl/loss_value.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
-import { evaluationMetrics } from "../run/run_directory.ts";
+import {
+  bestCheckpointOf,
+  type BestEvaluation,
+  type RunCheckpoints,
+} from "../run/run_checkpoints.ts";
 import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";
 import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
 import { PHASES, type Totals } from "./totals.ts";
@@ -25,10 +28,12 @@ export interface SummaryFacts {
   readonly completedSteps: number;
   /** Whether it was interrupted. */
   readonly interrupted: boolean;
+  /** Its checkpoints. */
+  readonly checkpoints: RunCheckpoints;
   /** The evaluation before training. */
   readonly before: EvaluationFigures | undefined;
   /** The evaluation after it. */
-  readonly after: Evaluation | undefined;
+  readonly after: EvaluationFigures | undefined;
   /** The most bytes of GPU memory. */
   readonly peakBytes: number;
   /** Folder of the run. */
@@ -46,12 +51,14 @@ const COLUMN = 12;
  */
 export function formatSummary(facts: SummaryFacts, width: number): string {
   const { task, totals, options, completedSteps, interrupted, before, after, dir } = facts;
+  const { best, exhausted, settings } = facts.checkpoints;
   const state = interrupted
     ? `Stopped after ${completedSteps} of ${options.maxSteps} steps`
+    : exhausted
+    ? `Ended early, after ${completedSteps} of ${options.maxSteps} steps`
     : `Done: ${completedSteps} steps`;
-  const figures = after ? evaluationMetrics(task, after) : undefined;
-  const columns = [{ title: "before", figures: before }, { title: "after", figures }];
-  const evaluated = before || figures
+  const columns = [{ title: "before", figures: before }, { title: "after", figures: after }];
+  const evaluated = before || after
     ? [
       ...evaluationTable(task, columns, options.numGenerationsEval),
       dim(`on ${options.evalPrompts} prompts that training never sees`),
@@ -65,6 +72,7 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
     ["time", times(totals)],
     ...(totals.steps > 0 ? effort(totals, options) : []),
     ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
+    ...(best && (settings.saveBest || settings.patience > 0) ? [bestEntry(facts, best)] : []),
     ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],
     next,
   ];
@@ -77,6 +85,18 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
       wrap(text, width - COLUMN).map((line, i) => (i === 0 ? label : "").padEnd(COLUMN) + line)
     ),
   ].join("\n");
+}
+
+/** The best evaluation, where its checkpoint is, and whether it ended the run. */
+function bestEntry(
+  { checkpoints: { settings, exhausted }, dir }: SummaryFacts,
+  { step, value }: BestEvaluation,
+): [label: string, text: string] {
+  const { metric, patience, saveBest } = settings;
+  const text = `${metric} ${value.toFixed(4)} after step ${step}` +
+    (saveBest ? `, kept in ${bestCheckpointOf(dir)}` : "") +
+    (exhausted ? `; ${count(patience, "evaluation")} since then found none better` : "");
+  return ["best", text];
 }
 
 /** Seconds and shares of the phases. */

@@ -22,6 +22,7 @@ import {
   switchFlag,
   textFlag,
 } from "./args.ts";
+import { CHECKPOINT_FLAGS } from "./checkpoint_flags.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { TUNED_FLAG } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
@@ -81,11 +82,7 @@ export const RUN_FLAGS = {
   maxSteps: setting("maxSteps", "Rollout steps.", ofTask),
   seed: setting("seed", "Seed of weights, prompts and sampling."),
   out: textFlag("dir", "Folder of the run.", "runs/<task>-<number>"),
-  saveSteps: numberFlag(
-    { min: 0, max: 1e7, integer: true },
-    "Steps between checkpoints; 0 for the end only.",
-    20,
-  ),
+  ...CHECKPOINT_FLAGS,
   logCompletions: numberFlag(
     { min: 0, max: 1e6, integer: true },
     "Completions kept of each step in completions.jsonl.",

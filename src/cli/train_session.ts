@@ -10,8 +10,8 @@ import type { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import type { LiveServer } from "../run/live_server.ts";
-import { saveTrainerCheckpoint } from "../run/trainer_checkpoint.ts";
-import { evaluationBefore } from "./evaluation_table.ts";
+import { RunCheckpoints } from "../run/run_checkpoints.ts";
+import { evaluationAt } from "./evaluation_table.ts";
 import type { GpuProfile } from "./gpu_profile.ts";
 import { type Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
@@ -52,10 +52,10 @@ export async function runSession(
   profile: GpuProfile | undefined,
 ): Promise<number> {
   const { settings, output, interrupt, totals, live } = session;
-  const { task, options, saveSteps } = settings;
+  const { task, options } = settings;
+  const { saveSteps } = settings.checkpoints;
   const { maxSteps } = options;
   using folder = await openRun(trainer, settings);
-  const checkpoint = folder.checkpointPath;
   if (live) {
     live.feed.describe(describeLive(trainer.policy.gpu, settings, folder.path));
     live.feed.recall(await readRunMetrics(folder.path));
@@ -70,20 +70,24 @@ export async function runSession(
     return evaluation;
   };
 
-  let savedStep = trainer.completedSteps;
-  let loggedStep = savedStep;
-  if (settings.kind === "new") await saveTrainerCheckpoint(checkpoint, trainer);
-  let after: Evaluation | undefined;
+  let loggedStep = trainer.completedSteps;
+  const checkpoints = await RunCheckpoints.open(
+    folder.path,
+    settings.checkpoints,
+    trainer,
+    await readRunMetrics(folder.path),
+  );
+  if (settings.kind === "new") await checkpoints.save(trainer);
   if (await owesEvaluation(folder.path, trainer, settings)) {
-    after = await evaluateNow();
-    const lines = folder.appendEvaluation(savedStep, task, after);
+    const lines = folder.appendEvaluation(loggedStep, task, await evaluateNow());
     live?.feed.step(lines);
+    await checkpoints.evaluated(trainer, lines.line);
   }
   let interrupted = await interrupt.requested();
   const progress = new Progress(output, "train", maxSteps, trainer.completedSteps);
   profile?.begin();
   try {
-    while (trainer.completedSteps < maxSteps && !interrupted) {
+    while (trainer.completedSteps < maxSteps && !interrupted && !checkpoints.exhausted) {
       const report = await trainer.next();
       totals.add(report);
       await profile?.collect();
@@ -94,39 +98,42 @@ export async function runSession(
       // What an interrupt leaves out, the session that goes on makes up for.
       const due = isDue(report.step, options) && !interrupted;
       const evaluation = due ? await evaluateNow() : undefined;
-      after = evaluation;
       if (evaluation && !last) interrupted = await interrupt.requested();
       const lines = folder.append(report, task, evaluation);
       loggedStep = report.step;
       live?.feed.step(lines, report.warnings);
-      if (last || interrupted || (saveSteps > 0 && report.step % saveSteps === 0)) {
-        await saveTrainerCheckpoint(checkpoint, trainer);
-        savedStep = report.step;
-      }
+      if (evaluation) await checkpoints.evaluated(trainer, lines.line);
+      const end = last || interrupted || checkpoints.exhausted;
+      const saves = end || (saveSteps > 0 && report.step % saveSteps === 0);
+      if (saves && checkpoints.savedStep !== report.step) await checkpoints.save(trainer);
     }
   } catch (error) {
     // A verifier that fails should not cost the steps since the last checkpoint.
     const good = trainer.isBetweenSteps && trainer.completedSteps === loggedStep;
-    if (good && loggedStep > savedStep) {
+    if (good && loggedStep > checkpoints.savedStep) {
       try {
-        await saveTrainerCheckpoint(checkpoint, trainer);
-        savedStep = loggedStep;
+        await checkpoints.save(trainer);
       } catch {
         // The first error is the one to tell, and the checkpoint before is still there.
       }
     }
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${message}. ${checkpoint} holds step ${savedStep}, intact`, { cause: error });
+    throw new Error(
+      `${message}. ${folder.checkpointPath} holds step ${checkpoints.savedStep}, intact`,
+      { cause: error },
+    );
   } finally {
     progress.clear();
   }
+  const metrics = await readRunMetrics(folder.path);
   console.log(formatSummary({
     task,
     totals,
     completedSteps: trainer.completedSteps,
     interrupted,
-    before: evaluationBefore(await readRunMetrics(folder.path), task),
-    after: interrupted ? undefined : after,
+    checkpoints,
+    before: evaluationAt(metrics, task, 0),
+    after: interrupted ? undefined : evaluationAt(metrics, task, trainer.completedSteps),
     options,
     peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
     dir: folder.path,

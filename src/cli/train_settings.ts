@@ -14,7 +14,7 @@ import {
   resolveTrainOptions,
   type TrainOptions,
 } from "../rl/train_options.ts";
-import { recoverDirectory } from "../files/atomic_directory.ts";
+import { recoverCheckpoint } from "../run/run_checkpoints.ts";
 import {
   checkpointOf,
   latestRun,
@@ -34,6 +34,7 @@ import { checkedKernels } from "../run/tuned_kernels.ts";
 import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
+import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { RUNS } from "./runs.ts";
@@ -59,8 +60,8 @@ interface CommonSettings {
   readonly dtype: StoredDType;
   /** The files that the task is made of. */
   readonly taskFiles: TaskFiles;
-  /** Steps between checkpoints; 0 for the end only. */
-  readonly saveSteps: number;
+  /** The checkpoints kept. */
+  readonly checkpoints: KeptCheckpoints;
   /** Completions kept of each step. */
   readonly logCompletions: number;
 }
@@ -96,7 +97,6 @@ export interface ResumedRun extends CommonSettings {
 /** What a training command is to do. */
 export type TrainSettings = NewRun | ResumedRun;
 
-const SAVE_STEPS = TRAIN_FLAGS.saveSteps.default as number;
 const LOG_COMPLETIONS = TRAIN_FLAGS.logCompletions.default as number;
 
 type Values = FlagValues<typeof TRAIN_FLAGS>;
@@ -152,7 +152,7 @@ async function newRun(given: Values): Promise<NewRun> {
     source,
     out: values.out,
     taskFiles: await recordTaskFiles(values),
-    saveSteps: values.saveSteps ?? SAVE_STEPS,
+    checkpoints: keptCheckpoints(values, task, options),
     logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
   };
 }
@@ -206,7 +206,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
   using held = new DisposableStack();
   const lock = held.use(RunLock.take(dir));
   const checkpoint = checkpointOf(dir);
-  if (!await recoverDirectory(checkpoint)) {
+  const kept = values.keepCheckpoints ?? Number(config.keepCheckpoints ?? 1);
+  if (!await recoverCheckpoint(dir, kept)) {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
   const state = await readTrainerState(checkpoint);
@@ -235,8 +236,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
         "least as many",
     );
   }
-  const recorded = (name: string, fallback: number) =>
-    typeof config[name] === "number" ? config[name] : fallback;
+  const checkpoints = keptCheckpoints(values, task, options, config);
+  const { logCompletions = config.logCompletions } = values;
   held.move();
   return {
     kind: "resumed",
@@ -250,8 +251,8 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     config,
     state,
     taskFiles: await recordTaskFiles(names),
-    saveSteps: values.saveSteps ?? recorded("saveSteps", SAVE_STEPS),
-    logCompletions: values.logCompletions ?? recorded("logCompletions", LOG_COMPLETIONS),
+    checkpoints,
+    logCompletions: typeof logCompletions === "number" ? logCompletions : LOG_COMPLETIONS,
   };
 }
 

@@ -25,11 +25,14 @@ export interface DirectoryOperations {
   rename(from: string, to: string): Promise<void>;
   /** Removes a folder and all in it. */
   remove(path: string): Promise<void>;
+  /** Does away with a complete folder that another one has replaced; removes it if not given. */
+  retire?(path: string): Promise<void>;
   /** Brings a file, or a folder's list of names, to disk. */
   sync(path: string, isDirectory: boolean): Promise<void>;
 }
 
-const fileSystem: DirectoryOperations = {
+/** The real thing. */
+export const fileSystem: DirectoryOperations = {
   mkdir: (path) => Deno.mkdir(path),
   rename: (from, to) => Deno.rename(from, to),
   remove: (path) => Deno.remove(path, { recursive: true }),
@@ -63,12 +66,18 @@ async function promote(dir: string, operations: DirectoryOperations): Promise<vo
   const old = `${dir}.old`;
   if (await fileExists(dir)) {
     // With `dir` in place this is what a stopped removal left.
-    if (await fileExists(old)) await operations.remove(old);
+    await retire(old, operations);
     await operations.rename(dir, old);
   }
   await operations.rename(`${dir}.ready`, dir);
   await operations.sync(dirname(dir), true);
-  if (await fileExists(old)) await operations.remove(old);
+  await retire(old, operations);
+}
+
+async function retire(old: string, operations: DirectoryOperations): Promise<void> {
+  if (!await fileExists(old)) return;
+  if (operations.retire) await operations.retire(old);
+  else await operations.remove(old);
 }
 
 /**
@@ -90,7 +99,7 @@ export async function recoverDirectory(
   if (await fileExists(ready)) {
     await promote(path, operations);
   } else if (await fileExists(old)) {
-    if (await fileExists(path)) await operations.remove(old);
+    if (await fileExists(path)) await retire(old, operations);
     else await operations.rename(old, path);
   }
   return await fileExists(path);
@@ -128,4 +137,16 @@ export async function replaceDirectoryAtomic(
   await operations.rename(partial, `${path}.ready`);
   await operations.sync(dirname(path), true);
   await promote(path, operations);
+}
+
+/**
+ * Removes a folder so that its name stands for the complete one or for nothing.
+ *
+ * @param dir The folder. A process that is stopped may leave `<dir>.old`.
+ */
+export async function removeDirectory(dir: string): Promise<void> {
+  const old = `${trimSlash(dir)}.old`;
+  if (await fileExists(old)) await fileSystem.remove(old);
+  await fileSystem.rename(dir, old);
+  await fileSystem.remove(old);
 }

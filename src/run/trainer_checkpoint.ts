@@ -19,7 +19,7 @@ import { SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
-import { replaceDirectoryAtomic } from "../files/atomic_directory.ts";
+import { fileSystem, replaceDirectoryAtomic } from "../files/atomic_directory.ts";
 import { taskFingerprint } from "./fingerprint.ts";
 import { numbersOf } from "./numbers.ts";
 import {
@@ -58,9 +58,14 @@ const REFERENCE = "reference.safetensors";
  *
  * @param dir The folder; its parent has to exist.
  * @param trainer What to save.
+ * @param retire What becomes of the checkpoint before; it is removed if this is not given.
  * @throws {RangeError} If a weight is not finite; the checkpoint before then stays.
  */
-export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable): Promise<void> {
+export async function saveTrainerCheckpoint(
+  dir: string,
+  trainer: Checkpointable,
+  retire?: (old: string) => Promise<void>,
+): Promise<void> {
   const { policy, optimizer, task } = trainer;
   await replaceDirectoryAtomic(dir, async (temporary) => {
     await policy.save(temporary);
@@ -77,7 +82,7 @@ export async function saveTrainerCheckpoint(dir: string, trainer: Checkpointable
       adapter: policy.gpu.adapter.description,
       numbers: await numbersOf(policy.gpu),
     });
-  });
+  }, retire ? { ...fileSystem, retire } : fileSystem);
 }
 
 /** Tensors laid out like the parameters, by the prefix of their Hugging Face names. */

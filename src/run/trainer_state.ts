@@ -103,6 +103,17 @@ export async function readTrainerState(dir: string): Promise<TrainerState> {
   return state;
 }
 
+/**
+ * Steps that the checkpoint in a folder has done, as its state says; nothing else is read.
+ *
+ * @returns `undefined` if the folder is none.
+ */
+export async function completedStepsOf(dir: string): Promise<number | undefined> {
+  const path = join(dir, TRAINER_STATE);
+  if (!await fileExists(path)) return undefined;
+  return checkedState(path, await readJsonObject(path)).completedSteps;
+}
+
 function checkedState(path: string, json: Record<string, unknown>): TrainerState {
   const need = (ok: boolean, field: string, what: string) => {
     if (!ok) {
