@@ -4,10 +4,14 @@
 // sum(exp((logit - largest) / temperature)), and the entropy.
 // Rows are read in pieces (prelude/pieces_*), and shared out as prelude/rows_* says: one pass over the row forward, one
 // backward; log-softmax is never stored. Rows without items cost nothing.
+// The vocabulary may come in ranges, one dispatch each, in order: what a lane knows waits in row_sums, so that the cuts do
+// not change a bit.
 
 struct Params {
     rows: u32,             // T
-    columns: u32,          // pieces per row
+    columns: u32,          // pieces per row, of this range
+    first_column: u32,     // pieces of the ranges before
+    is_last: u32,          // forward: no range follows
     temperature: f32,
     has_dlog_probs: u32,   // backward
     has_dentropies: u32,   // backward
@@ -23,10 +27,26 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> entropies: array<f32>;
 @group(0) @binding(7) var<storage, read_write> row_stats: array<f32>;      // (T, 3)
 @group(0) @binding(12) var<storage, read> logit_of: array<f32>;            // the logits one by one
+@group(0) @binding(13) var<storage, read_write> row_sums: array<f32>;      // (T, lanes of a row, 3), of the ranges so far
 
 const LOWEST = -0x1.fffffep+127f;
 // What is this far below the largest has no part in a sum; exp of it is 0.
 const VANISHES = -150f;
+
+// The first piece of this range that a lane visits: it goes on where it was in the range before.
+fn first_of_range(lane: u32) -> u32 {
+    return (first_piece(lane) + PIECE_STEP - params.first_column % PIECE_STEP) % PIECE_STEP;
+}
+
+fn is_here(wanted: u32) -> bool {
+    let piece = wanted / PIECE_SIZE;
+    return piece >= params.first_column && piece - params.first_column < params.columns;
+}
+
+// Index of an item's logit, its row beginning with the piece `begin`.
+fn target_of(begin: u32, item: u32) -> u32 {
+    return (begin - params.first_column) * PIECE_SIZE + item_targets[item];
+}
 
 @compute @workgroup_size(LANES)
 fn forward(
@@ -45,9 +65,15 @@ fn forward(
 
     // Sums of e^z and z e^z with z = (logit - largest so far) / temperature.
     var largest = LOWEST;
-    var weight = Part();
-    var weighted = Part();
-    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+    var weight = 0.0;
+    var weighted = 0.0;
+    let kept = 3u * (row * PIECE_STEP + first_piece(lane));
+    if (params.first_column != 0u) {
+        largest = row_sums[kept];
+        weight = row_sums[kept + 1u];
+        weighted = row_sums[kept + 2u];
+    }
+    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
         let piece = logits[i];
         let a = even(piece);
         let b = odd(piece);
@@ -61,19 +87,33 @@ fn forward(
         let eb = exp(zb);
         // A logit of -inf has no part in the entropy.
         let more = sum_parts(select(ea * za, Part(), ea == Part()), select(eb * zb, Part(), eb == Part()));
-        weighted = shrink * (weighted + down * weight) + more;
-        weight = shrink * weight + sum_parts(ea, eb);
+        weighted = shrink * (weighted + down * weight) + sum_part(more);
+        weight = shrink * weight + sum_part(sum_parts(ea, eb));
+    }
+    if (params.is_last == 0u) {
+        row_sums[kept] = largest;
+        row_sums[kept + 1u] = weight;
+        row_sums[kept + 2u] = weighted;
+        for (var k = first + first_piece(lane); k < last; k += PIECE_STEP) {
+            let item = row_items[k];
+            if (is_here(item_targets[item])) { log_probs[item] = logit_of[target_of(begin, item)]; }
+        }
+        return;
     }
     let top = row_max(largest, lane);
     let down = max((largest - top) * inverse, VANISHES);
-    let mine = sum_part(weight);
-    let total = row_sum(exp(down) * mine, lane);
+    let total = row_sum(exp(down) * weight, lane);
     let log_total = log(total);
-    let entropy = log_total - row_sum(exp(down) * (sum_part(weighted) + down * mine), lane) / total;
+    let entropy = log_total - row_sum(exp(down) * (weighted + down * weight), lane) / total;
 
     for (var k = first + first_piece(lane); k < last; k += PIECE_STEP) {
         let item = row_items[k];
-        let logit = logit_of[begin * PIECE_SIZE + item_targets[item]];
+        var logit = 0.0;
+        if (is_here(item_targets[item])) {
+            logit = logit_of[target_of(begin, item)];
+        } else {
+            logit = log_probs[item];
+        }
         log_probs[item] = (logit - top) * inverse - log_total;
         entropies[item] = entropy;
     }
@@ -106,8 +146,46 @@ fn gradient(row: Row, logit: Part) -> Part {
     return -p * row.g - select(p * (log_p + row.entropy) * row.ge, Part(), p == Part());
 }
 
-// dlogits[v] = (1/temperature) (sum_i g_i [v = target_i] - p_v (sum_i g_i + sum_i ge_i (ln p_v + H)))
+// What the items of a row have in common.
+fn row_gradient(row: u32, first: u32, last: u32) -> Row {
+    var g = 0.0;
+    var ge = 0.0;
+    for (var k = first; k < last; k++) {
+        if (params.has_dlog_probs != 0u) { g += dlog_probs[row_items[k]]; }
+        if (params.has_dentropies != 0u) { ge += dentropies[row_items[k]]; }
+    }
+    let inverse = 1.0 / params.temperature;
+    return Row(
+        saved_stats[3u * row],
+        saved_stats[3u * row + 1u],
+        saved_stats[3u * row + 2u],
+        inverse,
+        g * inverse,
+        ge * inverse,
+    );
+}
+
 // A lane adds the g_i of the pieces it wrote itself, in the order of the items: no barrier, and one order always.
+fn add_targets(begin: u32, first: u32, last: u32, lane: u32) {
+    if (params.has_dlog_probs == 0u) { return; }
+    let inverse = 1.0 / params.temperature;
+    for (var k = first; k < last; k++) {
+        let wanted = item_targets[row_items[k]];
+        if (!is_here(wanted) || !visits(wanted / PIECE_SIZE, lane)) { continue; }
+        let more = dlog_probs[row_items[k]] * inverse;
+        let index = wanted % PIECE_SIZE;
+        let at = begin + wanted / PIECE_SIZE - params.first_column;
+        let before = dlogits[at];
+        let a = even(before);
+        let b = odd(before);
+        dlogits[at] = join(
+            select(a, a + more, even_is(index)),
+            select(b, b + more, odd_is(index)),
+        );
+    }
+}
+
+// dlogits[v] = (1/temperature) (sum_i g_i [v = target_i] - p_v (sum_i g_i + sum_i ge_i (ln p_v + H)))
 @compute @workgroup_size(LANES)
 fn backward(
     @builtin(workgroup_id) wid: vec3u,
@@ -122,28 +200,14 @@ fn backward(
     let end = begin + params.columns;
     if (first == last) {
         if (params.accumulate == 0u) {
-            for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+            for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
                 dlogits[i] = join(Part(), Part());
             }
         }
         return;
     }
-    var g = 0.0;
-    var ge = 0.0;
-    for (var k = first; k < last; k++) {
-        if (params.has_dlog_probs != 0u) { g += dlog_probs[row_items[k]]; }
-        if (params.has_dentropies != 0u) { ge += dentropies[row_items[k]]; }
-    }
-    let inverse = 1.0 / params.temperature;
-    let of_row = Row(
-        saved_stats[3u * row],
-        saved_stats[3u * row + 1u],
-        saved_stats[3u * row + 2u],
-        inverse,
-        g * inverse,
-        ge * inverse,
-    );
-    for (var i = begin + first_piece(lane); i < end; i += PIECE_STEP) {
+    let of_row = row_gradient(row, first, last);
+    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
         let piece = logits[i];
         var a = gradient(of_row, even(piece));
         var b = gradient(of_row, odd(piece));
@@ -154,21 +218,32 @@ fn backward(
         }
         dlogits[i] = join(a, b);
     }
-    if (params.has_dlog_probs != 0u) {
-        for (var k = first; k < last; k++) {
-            let column = item_targets[row_items[k]];
-            let piece = column / PIECE_SIZE;
-            if (visits(piece, lane)) {
-                let more = dlog_probs[row_items[k]] * inverse;
-                let index = column % PIECE_SIZE;
-                let before = dlogits[begin + piece];
-                let a = even(before);
-                let b = odd(before);
-                dlogits[begin + piece] = join(
-                    select(a, a + more, even_is(index)),
-                    select(b, b + more, odd_is(index)),
-                );
-            }
+    add_targets(begin, first, last, lane);
+}
+
+// As `backward`, where dlogits holds the logits.
+@compute @workgroup_size(LANES)
+fn backward_in_place(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+    if (row >= params.rows) { return; }
+    let first = row_offsets[row];
+    let last = row_offsets[row + 1u];
+    let begin = row * params.columns;
+    let end = begin + params.columns;
+    if (first == last) {
+        for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
+            dlogits[i] = join(Part(), Part());
         }
+        return;
     }
+    let of_row = row_gradient(row, first, last);
+    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
+        let piece = dlogits[i];
+        dlogits[i] = join(gradient(of_row, even(piece)), gradient(of_row, odd(piece)));
+    }
+    add_targets(begin, first, last, lane);
 }

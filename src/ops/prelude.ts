@@ -102,8 +102,12 @@ export function rowShare(gpu: Gpu, columns: number): RowShare {
 
 /** How a kernel reads rows on this device, see {@linkcode rowReader}. */
 export interface RowReader {
+  /** Numbers per piece. */
+  readonly size: number;
   /** Pieces per row. */
   readonly columns: number;
+  /** Lanes that share a row. */
+  readonly lanes: number;
   /** Workgroups for a number of rows. */
   readonly workgroups: (rows: number) => number;
   /** Compiles a kernel that uses pieces and what {@linkcode rowShare} gives. */
@@ -121,7 +125,9 @@ export function rowReader(gpu: Gpu, width: number): RowReader {
   const columns = width / pieces.size;
   const share = rowShare(gpu, columns);
   return {
+    size: pieces.size,
     columns,
+    lanes: share.name === "lane" ? 1 : teamLanes(gpu),
     workgroups: share.workgroups,
     kernel: (descriptor) =>
       teamKernel(gpu, {

@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Gpu } from "../../src/gpu/device.ts";
+import { dryDevice } from "../../src/gpu/dry_device.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
+import { headLogProb, vocabularyRanges } from "../../src/ops/head_log_prob.ts";
+import { checkOp, onEveryDevice, type OpCase, type OpInput, runOp } from "../helpers/gpu.ts";
+import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { logProb as reference } from "../reference/log_prob.ts";
+import { matmul } from "../reference/matmul.ts";
+
+/** Items in the order of their rows: some rows have none, some several, some two with one target. */
+function scatter(rows: number, vocabulary: number, items: number) {
+  const itemRows = Array.from(randomIntegers(7, items, rows)).sort((a, b) => a - b);
+  const targets = Array.from(randomIntegers(8, items, vocabulary));
+  for (let i = 3; i < items; i += 5) targets[i] = targets[i - 1]!;
+  targets[0] = vocabulary - 1;
+  const offsets = Array.from(
+    { length: rows + 1 },
+    (_, r) => itemRows.filter((row) => row < r).length,
+  );
+  const table: Record<string, OpInput> = {
+    offsets: { shape: [rows + 1], data: offsets, dtype: "u32" },
+    order: { shape: [items], data: itemRows.map((_, i) => i), dtype: "u32" },
+    targets: { shape: [items], data: targets, dtype: "u32" },
+  };
+  return { table, targets, itemRows };
+}
+
+interface Size {
+  rows: number;
+  inner: number;
+  vocabulary: number;
+  items: number;
+}
+
+/** The head over so many bytes of logits at once. */
+function headCase(
+  { rows, inner, vocabulary, items }: Size,
+  how: { maxBytes: number; temperature?: number; dtype?: "f32" | "f16"; parameter?: boolean },
+): OpCase {
+  const { maxBytes, temperature = 1, dtype = "f32", parameter = true } = how;
+  const { table, targets, itemRows } = scatter(rows, vocabulary, items);
+  return {
+    inputs: {
+      hidden: { shape: [rows, inner], data: randomArray(1, rows * inner) },
+      weight: {
+        shape: [vocabulary, inner],
+        data: randomArray(2, vocabulary * inner),
+        dtype,
+        parameter,
+      },
+      ...table,
+    },
+    build: (plan, t) => {
+      const { logProbs, entropies } = headLogProb(plan, t.hidden!, t.weight!, {
+        rowOffsets: t.offsets!,
+        rowItems: t.order!,
+        itemTargets: t.targets!,
+        items: new Dim("items", items),
+      }, { temperature: () => temperature, maxBytes });
+      return { logProbs, entropies };
+    },
+    reference: ({ hidden, weight }) => {
+      const logits = matmul(hidden!, weight!, { m: rows, n: vocabulary, k: inner, transB: true });
+      return { ...reference(logits, { vocabulary, targets, rows: itemRows, temperature }) };
+    },
+    outputGradients: { logProbs: randomArray(3, items), entropies: randomArray(4, items) },
+  };
+}
+
+Deno.test("headLogProb() in ranges of the vocabulary matches float64, with its gradients", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (
+      const [rows, inner, vocabulary, items] of [[9, 8, 203, 14], [17, 20, 320, 30], [
+        3,
+        64,
+        1000,
+        2,
+      ]]
+    ) {
+      const size = { rows: rows!, inner: inner!, vocabulary: vocabulary!, items: items! };
+      for (
+        const how of [{ maxBytes: 1 }, { maxBytes: 4 * rows! * 130, temperature: 0.7 }, {
+          maxBytes: 1,
+          parameter: false,
+        }]
+      ) {
+        const label = `${rows} x ${inner} x ${vocabulary}, ${JSON.stringify(how)}`;
+        await checkOp(gpu, label, { ...headCase(size, how), coordinates: 24 });
+      }
+      await checkOp(gpu, `${rows} rows, f16`, headCase(size, { maxBytes: 1, dtype: "f16" }));
+    }
+  });
+});
+
+Deno.test("headLogProb() scores the same to the bit however the vocabulary is cut", async (t) => {
+  const size = { rows: 12, inner: 16, vocabulary: 1024, items: 20 };
+  await onEveryDevice(t, async (gpu) => {
+    const whole = await runOp(gpu, headCase(size, { maxBytes: 2 ** 20 }));
+    for (const columns of [512, 256, 128]) {
+      const cut = await runOp(gpu, headCase(size, { maxBytes: 4 * size.rows * columns }));
+      assertEquals(cut.outputs, whole.outputs);
+    }
+  });
+});
+
+/** A device that exists on paper only. */
+async function paperDevice(bound: number): Promise<Gpu> {
+  const limits = { maxStorageBufferBindingSize: bound, maxBufferSize: 2 ** 40 };
+  const device = { limits, features: new Set() };
+  return await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice));
+}
+
+Deno.test("headLogProb() holds a fixed amount of memory, whatever the vocabulary", async () => {
+  const gpu = await paperDevice(2 ** 27);
+  const bytes: number[] = [];
+  for (const vocabulary of [32_000, 151_936]) {
+    const plan = new Plan(gpu, "p", { gradients: true });
+    const rows = new Dim("tokens", 8192);
+    const u32 = (length: number, name: string): Tensor => plan.input([length], name, "u32");
+    const hidden = plan.input([rows, 896], "hidden");
+    plan.requireGradient(hidden);
+    const weight = gpu.tensor([vocabulary, 896], { name: "head", dtype: "f16" });
+    const kept = gpu.counters.bytesAllocated;
+    const items = new Dim("items", 8192);
+    const { logProbs } = headLogProb(plan, hidden, weight, {
+      rowOffsets: u32(8193, "offsets"),
+      rowItems: u32(8192, "order"),
+      itemTargets: u32(8192, "targets"),
+      items,
+    }, { temperature: 1 });
+    plan.shareGradient(logProbs, plan.input([items], "seed"));
+    plan.backward();
+    await plan.compile();
+    bytes.push(gpu.counters.bytesAllocated - kept);
+    const largest = gpu.buffers.filter(({ label }) => label !== "head")[0]!;
+    assert(largest.size <= 2 ** 26, `${largest.label} ${largest.size}`);
+  }
+  // Hidden states and their gradient, logits of one range, what lanes know of a row; a uniform slot for each dispatch.
+  const most = 2 * 4 * 8192 * 896 + 2 ** 26 + 8192 * 64 * 3 * 4 + 2 ** 20;
+  assert(bytes.every((n) => n <= most), `${bytes}, ${most}`);
+});
+
+Deno.test("vocabularyRanges() cuts at multiples of 64 what cannot be bound, and says so where nothing fits", async () => {
+  const gpu = await paperDevice(2 ** 14);
+  const weight = gpu.tensor([1000, 16], { name: "lm_head.weight" });
+  assertEquals(vocabularyRanges(gpu, 4, weight), [
+    { first: 0, width: 256 },
+    { first: 256, width: 256 },
+    { first: 512, width: 256 },
+    { first: 768, width: 232 },
+  ]);
+  assertEquals(vocabularyRanges(gpu, 1, gpu.tensor([200, 4])), [{ first: 0, width: 200 }]);
+  assertThrows(() => vocabularyRanges(gpu, 65, weight), RangeError, "Lower maxTokensPerMicroBatch");
+});
