@@ -100,12 +100,14 @@ export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedd
 export { feedForward } from "./src/ops/feed_forward.ts";
 export { type FlatOptions } from "./src/ops/flat_ranges.ts";
 export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
+export { headLogProb, type HeadLogProbOptions } from "./src/ops/head_log_prob.ts";
+export { headSample, type HeadSampleOptions } from "./src/ops/head_sample.ts";
 export {
   type ResponseAdvantageOptions,
   responseAdvantages,
 } from "./src/ops/response_advantages.ts";
 export { type ResponseWeightOptions, responseWeights } from "./src/ops/response_weights.ts";
-export { logProb, type LogProbOptions, type ScoredItems } from "./src/ops/log_prob.ts";
+export { logProb, type LogProbOptions, type ScoredItems, type Scores } from "./src/ops/log_prob.ts";
 export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul.ts";
 export type { PackedLayout } from "./src/ops/packed_layout.ts";
 export {
@@ -125,7 +127,7 @@ export { responseKl, type ResponseKlInputs } from "./src/ops/response_kl.ts";
 export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
 export { type HeadLayout, rope, type RopeOptions } from "./src/ops/rope.ts";
 export { type ItemPlaces, scatterItems } from "./src/ops/scatter_items.ts";
-export { sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
+export { type LogitRows, sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
 export { softmax } from "./src/ops/softmax.ts";
 export { swiglu } from "./src/ops/swiglu.ts";
 
@@ -177,7 +179,7 @@ export {
   type SafetensorsSpec,
 } from "./src/files/safetensors_header.ts";
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
-export { type Attend, decoder, encode, head, headsOf } from "./src/model/transformer.ts";
+export { type Attend, decoder, encode, headsOf } from "./src/model/transformer.ts";
 export type { AttentionHeads } from "./src/model/transformer.ts";
 
 // The optimizer.

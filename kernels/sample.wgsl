@@ -1,6 +1,6 @@
 // Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
 // temperature 0, and advances their state.
-// logits (R, V), any V up to 2^24; rows, slots (A): logits row and sequence b of each; eos (eos_count);
+// logits (R, V), any V up to 2^24, or some of the rows, each range of the vocabulary after the other; rows, slots (A): logits row and sequence b of each; eos (eos_count);
 // tokens, log_probs (B, M); lengths, finished, last_tokens (B); entropy_sums (B): of the distributions drawn from.
 // One team per active sequence, two passes over the row. Random words come from Threefry keyed by (run key, sample id,
 // position) with the vocabulary index as counter, the sample id of sequence b being first_sample_id + b: a token depends
@@ -18,6 +18,10 @@ struct Params {
     key_low: u32,
     key_high: u32,
     first_sample_id: u32,
+    first_row: u32,        // the rows that logits has; sequences of others are left as they are
+    row_count: u32,
+    range_columns: u32,    // columns of a range, but the last; V if there is one range
+    range_stride: u32,     // numbers from one range to the next
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,6 +35,12 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> lengths: array<u32>;
 @group(0) @binding(9) var<storage, read_write> finished: array<u32>;
 @group(0) @binding(10) var<storage, read_write> last_tokens: array<u32>;
+
+// Where the logits of a row begin in the range that begins with column `first`.
+fn row_begin(row: u32, first: u32) -> u32 {
+    return first / params.range_columns * params.range_stride +
+        row * min(params.range_columns, params.columns - first);
+}
 
 // e^z z for z <= 0; a logit of minus infinity has no part in the entropy
 fn moment(e: f32, z: f32) -> f32 {
@@ -47,16 +57,20 @@ fn main(
     if (id >= params.count) { return; }
     let b = slots[id];
     let position = lengths[b];
+    let row = rows[id] - params.first_row;
     // Not an early return: what is read from memory that is written must not decide over barriers.
-    let runs = finished[b] == 0u && position < params.limit;
+    let runs = finished[b] == 0u && position < params.limit && row < params.row_count;
     let columns = select(0u, params.columns, runs);
-    let begin = rows[id] * params.columns;
     let greedy = params.temperature == 0.0;
     let inverse = select(1.0 / params.temperature, 1.0, greedy);
 
     var most = -0x1.fffffep+127;
-    for (var c = lane; c < columns; c += LANES) {
-        most = max(most, logits[begin + c]);
+    for (var first = 0u; first < columns; first += params.range_columns) {
+        let begin = row_begin(row, first);
+        let count = min(params.range_columns, columns - first);
+        for (var i = lane; i < count; i += LANES) {
+            most = max(most, logits[begin + i]);
+        }
     }
     let largest = team_max(most, lane);
 
@@ -65,40 +79,48 @@ fn main(
     var best = -1.0;
     var choice = params.columns - 1u;
     if (greedy) {
-        for (var c = lane; c < columns; c += LANES) {
-            let logit = logits[begin + c];
-            let e = exp(logit - largest);
-            weight += e;
-            weighted += moment(e, logit - largest);
-            if (logit == largest && best < 0.0) {
-                best = 1.0;
-                choice = c;
+        for (var first = 0u; first < columns; first += params.range_columns) {
+            let begin = row_begin(row, first);
+            let count = min(params.range_columns, columns - first);
+            for (var i = lane; i < count; i += LANES) {
+                let logit = logits[begin + i];
+                let e = exp(logit - largest);
+                weight += e;
+                weighted += moment(e, logit - largest);
+                if (logit == largest && best < 0.0) {
+                    best = 1.0;
+                    choice = first + i;
+                }
             }
         }
     } else {
         let row_key = threefry2x32(vec2u(params.key_low, params.key_high), vec2u(params.first_sample_id + b, position));
-        // One block of random words serves two neighbouring tokens.
-        for (var pair = lane; 2u * pair < columns; pair += LANES) {
-            let words = threefry2x32(row_key, vec2u(pair, 0u));
-            let c = 2u * pair;
-            let z = (logits[begin + c] - largest) * inverse;
-            let e = exp(z);
-            let score = e / exponential(open_uniform(words.x));
-            weight += e;
-            weighted += moment(e, z);
-            if (score > best) {
-                best = score;
-                choice = c;
-            }
-            if (c + 1u < columns) {
-                let next_z = (logits[begin + c + 1u] - largest) * inverse;
-                let next_e = exp(next_z);
-                let next_score = next_e / exponential(open_uniform(words.y));
-                weight += next_e;
-                weighted += moment(next_e, next_z);
-                if (next_score > best) {
-                    best = next_score;
-                    choice = c + 1u;
+        for (var first = 0u; first < columns; first += params.range_columns) {
+            let begin = row_begin(row, first);
+            let count = min(params.range_columns, columns - first);
+            // One block of random words serves two neighbouring tokens.
+            for (var pair = lane; 2u * pair < count; pair += LANES) {
+                let words = threefry2x32(row_key, vec2u(first / 2u + pair, 0u));
+                let c = first + 2u * pair;
+                let z = (logits[begin + 2u * pair] - largest) * inverse;
+                let e = exp(z);
+                let score = e / exponential(open_uniform(words.x));
+                weight += e;
+                weighted += moment(e, z);
+                if (score > best) {
+                    best = score;
+                    choice = c;
+                }
+                if (2u * pair + 1u < count) {
+                    let next_z = (logits[begin + 2u * pair + 1u] - largest) * inverse;
+                    let next_e = exp(next_z);
+                    let next_score = next_e / exponential(open_uniform(words.y));
+                    weight += next_e;
+                    weighted += moment(next_e, next_z);
+                    if (next_score > best) {
+                        best = next_score;
+                        choice = c + 1u;
+                    }
                 }
             }
         }
@@ -113,7 +135,9 @@ fn main(
     if (lane == 0u && runs) {
         let at = b * params.stride + position;
         tokens[at] = token;
-        log_probs[at] = (logits[begin + token] - largest) * inverse - log(sum);
+        let first = token / params.range_columns * params.range_columns;
+        let logit = logits[row_begin(row, first) + token - first];
+        log_probs[at] = (logit - largest) * inverse - log(sum);
         entropy_sums[b] = select(entropy_sums[b], 0.0, position == 0u) + entropy;
         last_tokens[b] = token;
         lengths[b] = position + 1u;

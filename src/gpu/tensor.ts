@@ -72,6 +72,35 @@ export class Dim {
     }
     this.#value = value;
   }
+
+  /**
+   * How many of this dimension's elements lie in a range of them; follows its value.
+   *
+   * @param first The first element of the range.
+   * @param capacity The range's length.
+   */
+  part(first: number, capacity: number): Dim {
+    return new PartOfDim(this, first, capacity);
+  }
+}
+
+class PartOfDim extends Dim {
+  readonly #whole: Dim;
+  readonly #first: number;
+
+  constructor(whole: Dim, first: number, capacity: number) {
+    super(`${whole.name} from ${first}`, capacity);
+    this.#whole = whole;
+    this.#first = first;
+  }
+
+  override get value(): number {
+    return Math.min(this.capacity, Math.max(0, this.#whole.value - this.#first));
+  }
+
+  override set value(_value: number) {
+    throw new TypeError(`Dimension ${this.name} follows ${this.#whole.name}: set that one`);
+  }
 }
 
 /** A size: fixed, or set before each run. */

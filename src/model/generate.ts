@@ -16,11 +16,12 @@ import { submit, type Work } from "../gpu/submit.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
 import { embedding } from "../ops/embedding.ts";
-import { sample, type SampleState } from "../ops/sample.ts";
+import { headSample } from "../ops/head_sample.ts";
+import type { SampleState } from "../ops/sample.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
-import { decoder, encode, head, headsOf } from "./transformer.ts";
+import { decoder, encode, headsOf } from "./transformer.ts";
 
 /** What a {@linkcode Generator} is built for. */
 export interface GeneratorCapacity {
@@ -147,7 +148,7 @@ export class Generator {
     this.#promptRanges = ids([B, 2], "prompt_ranges");
     this.#eos = ids([MAX_EOS], "eos");
     this.#promptOf = ids([this.#active], "prompt_of");
-    this.#inputs = new PackedInputs(this.#prefill, promptTokens);
+    this.#inputs = new PackedInputs(this.#prefill, promptTokens, Math.min(B, promptTokens));
 
     this.#recordDecode(parameters, this.#recordPrefill(parameters));
     this.#finished = new Readback(gpu, [this.#state.finished]);
@@ -201,7 +202,7 @@ export class Generator {
     });
     const { lastPromptRows } = this.#inputs;
     const last = embedding(plan, hidden, lastPromptRows, undefined, { name: "last_prompt_rows" });
-    this.#recordSampling(plan, head(plan, parameters, last), this.#promptOf);
+    this.#recordSampling(plan, last, parameters.head, this.#promptOf);
     return keptByLayer;
   }
 
@@ -228,12 +229,12 @@ export class Generator {
         lengths,
         finished,
       }, { ...heads, attended: () => this.#attended }));
-    this.#recordSampling(plan, head(plan, parameters, hidden), this.#rows);
+    this.#recordSampling(plan, hidden, parameters.head, this.#rows);
   }
 
-  #recordSampling(plan: Plan, logits: Tensor, rows: Tensor): void {
+  #recordSampling(plan: Plan, hidden: Tensor, head: Tensor, rows: Tensor): void {
     const request = () => this.#request!;
-    sample(plan, logits, { rows, slots: this.#slots }, this.#state, {
+    headSample(plan, hidden, head, { rows, slots: this.#slots }, this.#state, {
       temperature: () => request().temperature,
       seed: () => request().seed,
       step: () => request().step,

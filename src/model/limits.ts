@@ -8,6 +8,9 @@ import type { Gpu } from "../gpu/device.ts";
 import { bytesPerElement } from "../gpu/tensor.ts";
 import { countParameters, parameterShapes, type PolicyConfig } from "./config.ts";
 
+/** Logits of a token that exist at the least. */
+const LOGITS = 64;
+
 /**
  * Checks a policy's parameters against a device's limits, before any memory is taken.
  *
@@ -45,6 +48,26 @@ export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" |
         "model",
     );
   }
+}
+
+/**
+ * How many packed tokens a pass of a policy may have, so that the device can bind its activations.
+ *
+ * @param gpu The device.
+ * @param config The policy's.
+ */
+export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const { hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
+  // A token's widest activation: gates and ups, queries with keys and values, or what the head knows of it.
+  const widest = Math.max(
+    2 * intermediateSize,
+    (numAttentionHeads + 2 * numKeyValueHeads) * headDim,
+    hiddenSize,
+    LOGITS,
+    3 * gpu.traits.lanes,
+  );
+  return Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4 / widest);
 }
 
 function mebibytes(bytes: number): string {

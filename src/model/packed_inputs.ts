@@ -49,8 +49,9 @@ export class PackedInputs {
    *
    * @param plan The plan that will read them.
    * @param maxTokens The most packed tokens of one run; also bounds segments, tiles and items.
+   * @param maxPrompts The most prompts of one run. Default: as many as tokens.
    */
-  constructor(plan: Plan, maxTokens: number) {
+  constructor(plan: Plan, maxTokens: number, maxPrompts: number = maxTokens) {
     this.#plan = plan;
     this.#tile = plan.gpu.traits.attentionTile;
     const dim = (name: string) => new Dim(name, maxTokens);
@@ -58,7 +59,7 @@ export class PackedInputs {
     this.tokenCount = dim("tokens");
     this.items = dim("items");
     this.responses = dim("responses");
-    this.prompts = dim("prompts");
+    this.prompts = new Dim("prompts", maxPrompts);
     this.tokens = ids([this.tokenCount], "tokens");
     this.layout = {
       positions: ids([this.tokenCount], "positions"),

@@ -5,11 +5,8 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { logProb } from "../ops/log_prob.ts";
 import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
 import type {
   FinishedSequence,
@@ -21,12 +18,10 @@ import { eosTokenIdsIn, type GenerateOptions, generationRequest } from "./genera
 import { GeneratorCache } from "./generator_cache.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
 import { checkDeviceLimits } from "./limits.ts";
-import { PackedInputs } from "./packed_inputs.ts";
-import type { PromptGroup } from "./packing.ts";
+import { packedLogits, packedScores } from "./packed_forward.ts";
 import { Parameters, type StoredDType } from "./parameters.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
-import { encode, head } from "./transformer.ts";
 
 /** Bytes written to the device before their copies are flushed. */
 const FLUSH_BYTES = 2 ** 26;
@@ -192,10 +187,10 @@ export class Policy {
       }
     }
     if (tokens.length === 0) return new Float32Array(0);
-    return await this.#forward(
+    return await packedLogits(
+      this.gpu,
+      this.parameters,
       tokens.map((prompt) => ({ prompt, responses: [] })),
-      tokens.length * length,
-      (plan, _inputs, logits) => plan.keep(logits),
     );
   }
 
@@ -223,43 +218,9 @@ export class Policy {
       return { prompt, responses: [{ sequence, tokens: completions[sequence]! }] };
     });
     if (groups.length === 0) return [];
-    const total = groups.reduce(
-      (n, { prompt, responses }) => n + prompt.length + responses[0]!.tokens.length,
-      0,
-    );
-    const flat = await this.#forward(groups, total, (plan, inputs, logits) => {
-      const { rowOffsets, rowItems, itemTargets, items } = inputs;
-      const scored = logProb(plan, logits, { rowOffsets, rowItems, itemTargets, items }, {
-        temperature: options.temperature ?? 1,
-      });
-      return plan.keep(scored.logProbs);
-    });
+    const flat = await packedScores(this.gpu, this.parameters, groups, options.temperature ?? 1);
     let at = 0;
     return completions.map(({ length }) => flat.slice(at, at += length));
-  }
-
-  /** Runs the policy once over packed groups and reads one tensor. */
-  async #forward(
-    groups: readonly PromptGroup[],
-    maxTokens: number,
-    output: (plan: Plan, inputs: PackedInputs, logits: Tensor) => Tensor,
-  ): Promise<Float32Array<ArrayBuffer>> {
-    const plan = new Plan(this.gpu, "forward");
-    const inputs = new PackedInputs(plan, maxTokens);
-    const logits = head(plan, this.parameters, encode(plan, this.parameters, inputs));
-    const result = output(plan, inputs, logits);
-    const readback = new Readback(this.gpu, [result]);
-    try {
-      await plan.compile();
-      inputs.upload(groups);
-      submit(this.gpu, [plan], readback);
-      const [values] = await readback.take();
-      this.gpu.check();
-      return values as Float32Array<ArrayBuffer>;
-    } finally {
-      readback.destroy();
-      plan.destroy();
-    }
   }
 
   /**

@@ -6,36 +6,18 @@
  */
 
 import type { Plan } from "../gpu/plan.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { logProb } from "../ops/log_prob.ts";
+import { headLogProb } from "../ops/head_log_prob.ts";
+import type { Scores } from "../ops/log_prob.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
-import { encode, head } from "./transformer.ts";
-
-/** A forward pass that is recorded. */
-export interface Forward {
-  /** Where to upload prompts and responses. */
-  readonly inputs: PackedInputs;
-  /** Logits (rows, V). */
-  readonly logits: Tensor;
-}
+import { encode } from "./transformer.ts";
 
 /** A forward pass with the log-probabilities of the responses' tokens. */
-export interface Scoring extends Forward {
+export interface Scoring {
+  /** Where to upload prompts and responses. */
+  readonly inputs: PackedInputs;
   /** Log-probability and entropy of each scored token (N). */
-  readonly scored: { readonly logProbs: Tensor; readonly entropies: Tensor };
-}
-
-/**
- * Records a forward pass.
- *
- * @param plan Where to record.
- * @param parameters The policy's.
- * @param maxTokens The most packed tokens of a run.
- */
-export function recordForward(plan: Plan, parameters: Parameters, maxTokens: number): Forward {
-  const inputs = new PackedInputs(plan, maxTokens);
-  return { inputs, logits: head(plan, parameters, encode(plan, parameters, inputs)) };
+  readonly scored: Scores;
 }
 
 /**
@@ -52,6 +34,7 @@ export function recordScoring(
   maxTokens: number,
   { temperature }: { readonly temperature: number },
 ): Scoring {
-  const { inputs, logits } = recordForward(plan, parameters, maxTokens);
-  return { inputs, logits, scored: logProb(plan, logits, inputs, { temperature }) };
+  const inputs = new PackedInputs(plan, maxTokens);
+  const hidden = encode(plan, parameters, inputs);
+  return { inputs, scored: headLogProb(plan, hidden, parameters.head, inputs, { temperature }) };
 }

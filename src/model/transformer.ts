@@ -26,7 +26,7 @@ export type Attend = (qkv: Tensor, layer: number) => Tensor;
  * @param parameters The policy.
  * @param embedded Token embeddings (T, C).
  * @param attend How tokens see each other.
- * @returns Normalised hidden states (T, C); {@linkcode head} makes logits of them.
+ * @returns Normalised hidden states (T, C), of which the head makes logits.
  */
 export function decoder(
   plan: Plan,
@@ -69,16 +69,6 @@ export function decoder(
     name: "norm",
     ...(delta ? { delta } : {}),
   }).normed;
-}
-
-/**
- * Records the output head.
- *
- * @param hidden (R, C).
- * @returns Logits (R, V).
- */
-export function head(plan: Plan, parameters: Parameters, hidden: Tensor): Tensor {
-  return linear(plan, hidden, parameters.head, { name: "lm_head" });
 }
 
 /** Head sizes and rotary base of a policy, as the attention ops take them. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { bytesPerElement, formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { HEAD, headLogits, rangeOf, vocabularyRanges } from "./head.ts";
 import {
   type LogitRange,
   type LogProbOptions,
@@ -16,74 +16,10 @@ import {
 } from "./log_prob.ts";
 import { product } from "./matmul.ts";
 
-/** Bytes of logits that exist at once, where the vocabulary is cut. */
-export const HEAD_BYTES = 2 ** 26;
-
-/** Ranges of the vocabulary begin at multiples of this: rows of the head then begin where a binding may. */
-const RANGE_STEP = 64;
-
-/** A range of the vocabulary. */
-export interface VocabularyRange {
-  /** The first token id. */
-  readonly first: number;
-  /** Number of ids. */
-  readonly width: number;
-}
-
 /** Options of {@linkcode headLogProb}. */
 export interface HeadLogProbOptions extends LogProbOptions {
   /** The most bytes of logits at once; below what the device binds. Default 64 MiB. */
   maxBytes?: number;
-}
-
-/**
- * Cuts a vocabulary so that the logits of each range, and the range's rows of the head, can be bound.
- *
- * @param gpu The device.
- * @param rows T, the rows of logits.
- * @param weight (V, C), the head.
- * @param maxBytes The most bytes of a range's logits.
- * @returns Ranges of one width but the last; a single one where all fits.
- * @throws {RangeError} If not even the logits of 64 tokens can be bound.
- */
-export function vocabularyRanges(
-  gpu: Gpu,
-  rows: Size,
-  weight: Tensor,
-  maxBytes: number = HEAD_BYTES,
-): VocabularyRange[] {
-  const [vocabulary, inner] = weight.shape.map(sizeLimit) as [number, number];
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-  const bound = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  const perColumn = 4 * sizeLimit(rows);
-  const bindable = Math.floor(
-    Math.min(bound / perColumn, bound / (bytesPerElement(weight.dtype) * inner)),
-  );
-  const columns = Math.min(bindable, Math.max(RANGE_STEP, Math.floor(maxBytes / perColumn)));
-  if (vocabulary <= columns) return [{ first: 0, width: vocabulary }];
-  const steps = Math.floor(columns / RANGE_STEP);
-  if (steps === 0) {
-    throw new RangeError(
-      `The head needs logits of ${RANGE_STEP} tokens at once for ${
-        sizeLimit(rows)
-      } rows, and ${RANGE_STEP} rows of ` +
-        `${weight.name} ${formatShape(weight.shape)}: more than the ${bound} bytes that ` +
-        `${gpu.adapter.description} can bind. Lower maxTokensPerMicroBatch`,
-    );
-  }
-  const count = Math.ceil(vocabulary / (steps * RANGE_STEP));
-  const width = RANGE_STEP * Math.ceil(vocabulary / count / RANGE_STEP);
-  const ranges: VocabularyRange[] = [];
-  for (let first = 0; first < vocabulary; first += width) {
-    ranges.push({ first, width: Math.min(width, vocabulary - first) });
-  }
-  return ranges;
-}
-
-/** The rows of a head, or of its gradient, that make a range's logits. */
-export function rangeOf(weight: Tensor, { first, width }: VocabularyRange): Tensor {
-  const inner = sizeLimit(weight.shape[1]!);
-  return weight.view([width, inner], { elementOffset: first * inner });
 }
 
 /**
@@ -125,22 +61,9 @@ export function headLogProb(
     { rows, columns: sizeLimit(weight.shape[0]!) },
     options,
   );
-  const head = "lm_head";
-  const logitsOf = (range: VocabularyRange, label: string): LogitRange => {
-    const logits = plan.empty([rows, range.width], head);
-    product(plan, label, {
-      a: hidden,
-      transposeA: false,
-      b: rangeOf(weight, range),
-      transposeB: true,
-      out: logits,
-      accumulate: false,
-    });
-    return { logits, first: range.first };
-  };
   let made: LogitRange;
   for (const range of ranges) {
-    made = logitsOf(range, `${head}.forward`);
+    made = headLogits(plan, hidden, weight, range);
     scoring.forward(made);
   }
 
@@ -151,11 +74,13 @@ export function headLogProb(
     plan.intoGradient(hidden, (out, accumulate) => dhidden = { out, accumulate });
     plan.intoGradient(weight, (out, accumulate) => dweight = { out, accumulate });
     for (const [i, range] of ranges.entries()) {
-      const again = ranges.length === 1 ? made : logitsOf(range, `${head}.again`);
+      const again = ranges.length === 1
+        ? made
+        : headLogits(plan, hidden, weight, range, { label: `${HEAD}.again` });
       scoring.backward(again);
       const dlogits = again.logits;
       if (dhidden) {
-        product(plan, `${head}.backward_a`, {
+        product(plan, `${HEAD}.backward_a`, {
           a: dlogits,
           transposeA: false,
           b: rangeOf(weight, range),
@@ -165,7 +90,7 @@ export function headLogProb(
         });
       }
       if (dweight) {
-        product(plan, `${head}.backward_b`, {
+        product(plan, `${HEAD}.backward_b`, {
           a: dlogits,
           transposeA: true,
           b: hidden,

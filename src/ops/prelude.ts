@@ -127,7 +127,7 @@ export function rowReader(gpu: Gpu, width: number): RowReader {
   return {
     size: pieces.size,
     columns,
-    lanes: share.name === "lane" ? 1 : teamLanes(gpu),
+    lanes: share.name === "lane" ? 1 : gpu.traits.lanes,
     workgroups: share.workgroups,
     kernel: (descriptor) =>
       teamKernel(gpu, {

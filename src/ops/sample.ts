@@ -45,6 +45,16 @@ export interface SampleOptions {
   eosCount?: Param;
   /** Name below the current scope. Default `"sample"`. */
   name?: string;
+  /** Which rows the logits are of, if not of all; sequences of other rows are left as they are. */
+  part?: LogitRows;
+}
+
+/** Logits of some rows, range after range of the vocabulary. */
+export interface LogitRows {
+  /** The first row. */
+  readonly first: number;
+  /** Columns of each range but the last, a multiple of 128; V if there is one range. */
+  readonly rangeColumns: number;
 }
 
 /** The largest vocabulary: indices are compared as f32. */
@@ -73,7 +83,7 @@ export function samplingKey(seed: number, step: number): [number, number] {
  * 1. The sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
  *
  * @param plan Where to record.
- * @param logits (R, V).
+ * @param logits (R, V); with a `part`, each of its ranges is a matrix of its own, one after the other.
  * @param active `rows` (A): the row of logits of each active sequence; `slots` (A): its index b. Each b at most once.
  * @param state Brought forward by one token.
  * @param options Temperature, random key, limit and end-of-sequence tokens.
@@ -115,6 +125,7 @@ export function sample(
   }
   const key = () => samplingKey(paramNow(seed), paramNow(step));
   const count: Size = active.slots.shape[0]!;
+  const { first, rangeColumns } = options.part ?? { first: 0, rangeColumns: columns };
   plan.dispatch({
     kernel: teamKernel(plan.gpu, withThreefry({ name: "sample", code, entryPoint: "main" })),
     label: name,
@@ -140,6 +151,10 @@ export function sample(
       key_low: () => key()[0],
       key_high: () => key()[1],
       first_sample_id: firstSampleId,
+      first_row: first,
+      row_count: sizeLimit(logits.shape[0]!),
+      range_columns: rangeColumns,
+      range_stride: sizeLimit(logits.shape[0]!) * rangeColumns,
     },
     workgroups: count,
     cost: { bytes: () => sizeNow(count) * columns * 4 },

@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
+import { bindableTokens } from "../model/limits.ts";
 import type { Task } from "../task/task.ts";
 
 /**
@@ -34,8 +35,8 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
 }
 
 /**
- * How many packed tokens a forward and backward pass may have, so that the device can bind their logits. Large
- * vocabularies need fewer; the result of training does not depend on it beyond rounding.
+ * How many packed tokens a forward and backward pass may have, so that the device can bind their activations. Wide
+ * policies may have fewer; the result of training does not depend on it beyond rounding.
  *
  * @param gpu The device.
  * @param config The policy's.
@@ -45,7 +46,7 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
  */
 export function microBatchTokens(
   gpu: Gpu,
-  { vocabSize }: PolicyConfig,
+  config: PolicyConfig,
   wanted: number,
   longest: number,
 ): number {
@@ -55,12 +56,11 @@ export function microBatchTokens(
         `current value is ${wanted}`,
     );
   }
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-  const most = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4 / vocabSize);
+  const most = bindableTokens(gpu, config);
   if (longest > most) {
     throw new RangeError(
-      `A prompt and a completion of ${longest} tokens with ${vocabSize} logits each are more than ` +
-        `${gpu.adapter.description} can bind, ${most} tokens: lower maxCompletionLength or use another device`,
+      `A prompt and a completion of ${longest} tokens have activations that ${gpu.adapter.description} cannot bind, ` +
+        `at most ${most} tokens with this policy: lower maxCompletionLength or use another device`,
     );
   }
   return Math.min(wanted, most);

@@ -28,6 +28,29 @@ export async function onEveryDevice(
   }
 }
 
+/** The same device, as one that binds and holds no more than so many bytes in a buffer. */
+export function withLimits(gpu: Gpu, bytes: number): Gpu {
+  const limits = { maxStorageBufferBindingSize: bytes, maxBufferSize: bytes };
+  const device = new Proxy(gpu.device, {
+    get(target, key) {
+      if (key === "limits") {
+        return new Proxy(target.limits, {
+          get: (all, name) => limits[name as keyof typeof limits] ?? Reflect.get(all, name),
+        });
+      }
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return new Proxy(gpu, {
+    get(target, key) {
+      if (key === "device") return device;
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /** A value handed to an op under test. */
 export interface OpInput {
   shape: readonly number[];

@@ -9,8 +9,8 @@ import type { Tensor } from "../../src/gpu/tensor.ts";
 import type { PolicyConfig } from "../../src/model/config.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { encode, head } from "../../src/model/transformer.ts";
-import { logProb } from "../../src/ops/log_prob.ts";
+import { encode } from "../../src/model/transformer.ts";
+import { headLogProb } from "../../src/ops/head_log_prob.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import {
   handmadeConfigJson,
@@ -99,7 +99,7 @@ async function sensitivity(
   const inputs = new PackedInputs(plan, prompt.length + 1);
   const kept: Tensor[] = [];
   const hidden = encode(plan, parameters, inputs, (qkv) => kept.push(plan.keep(qkv)));
-  const { logProbs } = logProb(plan, head(plan, parameters, hidden), inputs, { temperature: 1 });
+  const { logProbs } = headLogProb(plan, hidden, parameters.head, inputs, { temperature: 1 });
   plan.shareGradient(logProbs, gpu.tensor([logProbs.capacity], { data: [1] }));
   plan.backward();
   const gradients = kept.map((qkv) => plan.keep(plan.gradientOf(qkv)!));

@@ -6,9 +6,9 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { Policy } from "../../src/model/policy.ts";
-import { encode, head } from "../../src/model/transformer.ts";
+import { encode } from "../../src/model/transformer.ts";
+import { headLogProb } from "../../src/ops/head_log_prob.ts";
 import { linear } from "../../src/ops/matmul.ts";
-import { logProb } from "../../src/ops/log_prob.ts";
 import { saveInHalf } from "../../src/ops/saved_halves.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
@@ -30,8 +30,8 @@ async function differentiate(gpu: Gpu, save: boolean) {
   const plan = new Plan(gpu, "test", { arena, gradients: true });
   // The batch is smaller than what memory is planned for.
   const inputs = new PackedInputs(plan, 200);
-  const logits = head(plan, parameters, encode(plan, parameters, inputs));
-  const { logProbs } = logProb(plan, logits, inputs, { temperature: 1 });
+  const hidden = encode(plan, parameters, inputs);
+  const { logProbs } = headLogProb(plan, hidden, parameters.head, inputs, { temperature: 1 });
   plan.keep(logProbs);
   const seeds = gpu.tensor([logProbs.capacity], { data: randomArray(5, logProbs.capacity) });
   plan.shareGradient(logProbs, seeds);

@@ -103,17 +103,20 @@ Deno.test("a policy beyond the device's limits is refused by name, before anythi
   const small = await paperDevice({ maxBufferSize: 2 ** 30 });
   assertThrows(() => Policy.zeros(small, QWEN), RangeError, "494032768 parameters have 1885 MiB");
 
-  // A vocabulary so large that one prompt and completion have more logits than the device binds.
+  // So many gates that those of one prompt and completion are more than the device binds; a vocabulary never is.
+  const large = { vocabSize: 100000, hiddenSize: 64, numHiddenLayers: 1 };
+  await planMemory(narrow, { ...large, maxPositionEmbeddings: 2048 }, longTask, OPTIONS);
   const wide = {
     vocabSize: 40000,
     hiddenSize: 64,
+    intermediateSize: 20000,
     numHiddenLayers: 1,
     maxPositionEmbeddings: 2048,
   };
   await assertRejects(
     () => planMemory(narrow, wide, longTask, OPTIONS),
     RangeError,
-    "1024 tokens with 40000 logits each are more than unnamed adapter can bind, 838 tokens",
+    "1024 tokens have activations that unnamed adapter cannot bind, at most 838 tokens",
   );
 });
 
