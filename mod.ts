@@ -282,6 +282,8 @@ export {
   type PromptRow,
 } from "./src/task/dataset.ts";
 export { type PromptDefinition, type PromptFunction } from "./src/task/prompt_source.ts";
+export { randomPrompts, type RandomPromptsOptions } from "./src/task/random_prompts.ts";
+export { drawFrom, splitOf, streamOf } from "./src/task/split.ts";
 export {
   type Reward,
   type RewardDefinition,

@@ -129,6 +129,7 @@ const HELP: Flags = { help: switchFlag("Show this.") };
  *
  * @param flags The command's flags.
  * @param args What was given.
+ * @param positional The flag that a word of its own stands for, as a folder stands for `--checkpoint`.
  * @returns The value of each flag that was given, and whether help was asked for.
  * @throws {UsageError} For a flag that does not exist, a value that is missing or not allowed, and
  * for anything that is no flag.
@@ -136,6 +137,7 @@ const HELP: Flags = { help: switchFlag("Show this.") };
 export function parseFlags<F extends Flags>(
   flags: F,
   args: readonly string[],
+  positional?: keyof F & string,
 ): { values: FlagValues<F>; help: boolean } {
   const all: Flags = { ...flags, ...HELP };
   const options: ParseArgsOptionsConfig = { help: { type: "boolean", short: "h" } };
@@ -154,6 +156,10 @@ export function parseFlags<F extends Flags>(
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
+      if (positional !== undefined && values[positional] === undefined) {
+        values[positional] = parseValue(all[positional]!, `--${kebab(positional)}`, token.value);
+        continue;
+      }
       const text = /^\S+$/.test(token.value) ? token.value : JSON.stringify(token.value);
       throw new UsageError(`${text} is no flag: flags begin with --, see --help`);
     }

@@ -6,9 +6,10 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
+import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
-import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
+import { readTrainerState, TRAINER_STATE, type TrainerState } from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
@@ -29,6 +30,45 @@ export interface FoundCheckpoint {
   readonly dir: string;
   /** The task. */
   readonly task: Task;
+  /** What the run it belongs to recorded, where it belongs to one. */
+  readonly state: TrainerState | undefined;
+}
+
+/** Settings of a run that another look at its checkpoint takes over, unless flags say otherwise. */
+export interface RecordedSettings {
+  /** Softmax temperature. */
+  readonly temperature: number;
+  /** The most tokens of a response. */
+  readonly maxCompletionLength: number;
+  /** Seed of problems and sampling. */
+  readonly seed: number;
+  /** Held-out prompts of an evaluation. */
+  readonly evalPrompts: number;
+  /** Samples per held-out prompt. */
+  readonly numGenerationsEval: number;
+  /** How the policy is stored on the device. */
+  readonly dtype: StoredDType;
+}
+
+/**
+ * The settings that a checkpoint was trained with, or the defaults where it is no run's.
+ *
+ * @param found The checkpoint; its limit of length counts for its own task alone.
+ */
+export function settingsOf(
+  { task, state }: Pick<FoundCheckpoint, "task" | "state">,
+): RecordedSettings {
+  const { temperature = 1, seed = 42, evalPrompts = 128, numGenerationsEval = 8 } =
+    state?.options ?? {};
+  const own = state?.task.name === task.name;
+  return {
+    temperature,
+    maxCompletionLength: own ? state!.options.maxCompletionLength : task.maxCompletionLength,
+    seed,
+    evalPrompts,
+    numGenerationsEval,
+    dtype: state?.dtype ?? "f32",
+  };
 }
 
 /**
@@ -56,13 +96,16 @@ export async function findCheckpoint(
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
   const names = await recordedNames(given, { task: taskName, data });
-  const name = names.task ?? await recordedTask(dir);
+  const state = await fileExists(join(dir, TRAINER_STATE))
+    ? await readTrainerState(dir)
+    : undefined;
+  const name = names.task ?? state?.task.name ?? await taskOfWarmStart(dir);
   if (name === undefined) {
     throw new UsageError(
       `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}`,
     );
   }
-  return { dir, task: await findTask(name, { model: dir, data: names.data }) };
+  return { dir, state, task: await findTask(name, { model: dir, data: names.data }) };
 }
 
 /** The folder of the weights that a folder stands for: a run's checkpoint, otherwise itself. */
@@ -86,10 +129,4 @@ async function recordedNames(folder: string, given: TaskNames): Promise<TaskName
   const isOfRun = run === folder || /^checkpoint(-|$)/.test(basename(resolve(folder)));
   if (!isOfRun || !await fileExists(path)) return given;
   return await taskNamesOf(given, await readJsonObject(path), run);
-}
-
-async function recordedTask(dir: string): Promise<string | undefined> {
-  return await fileExists(join(dir, TRAINER_STATE))
-    ? (await readTrainerState(dir)).task.name
-    : await taskOfWarmStart(dir);
 }

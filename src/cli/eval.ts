@@ -6,32 +6,43 @@
 
 import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
+import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/run_directory.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
-import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
+import type { TrainerState } from "../run/trainer_state.ts";
+import type { Task } from "../task/task.ts";
 import { bold, dim } from "./style.ts";
 
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What to ask.", "the checkpoint's"),
   data: DATA_FLAG,
-  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt N.", 8),
-  evalPrompts: numberFlag(NUMBER_RULES.evalPrompts!, "Held-out prompts.", 128),
-  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature of the samples.", 1),
+  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt N.", "the run's, 8"),
+  evalPrompts: numberFlag(
+    NUMBER_RULES.evalPrompts!,
+    "Held-out prompts, as far as there are so many.",
+    "the run's, 128",
+  ),
+  temperature: numberFlag(
+    NUMBER_RULES.temperature!,
+    "Softmax temperature of the samples.",
+    "the run's, 1",
+  ),
   maxCompletionLength: numberFlag(
     NUMBER_RULES.maxCompletionLength!,
     "The most tokens of a response.",
-    "the task's",
+    "the run's, the task's",
   ),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
-  dtype: DTYPE_FLAG,
+  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", "the run's, 42"),
+  dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,
   tuned: TUNED_FLAG,
@@ -40,14 +51,15 @@ const FLAGS = {
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
-  usage: "deno task eval [flags]",
-  about: "Scores a checkpoint on problems that training never sees: the mean reward of N samples " +
+  usage: "deno task eval [folder] [flags]",
+  about:
+    "Scores a checkpoint on held-out problems, as its run did unless flags say otherwise: the mean reward of N samples " +
     "per prompt, the share of prompts that any of them solves, and the reward of greedy decoding, " +
     "which can mislead where a policy searches.",
   sections: [{ title: "Flags", flags: FLAGS }],
   examples: [
-    ["deno task eval --checkpoint runs/parity-1 --num-generations 32", "more samples"],
-    ["deno task eval --checkpoint some/hugging-face-folder --task parity --json", "for a script"],
+    ["deno task eval runs/parity-1 --num-generations 32", "more samples"],
+    ["deno task eval some/hugging-face-folder --task parity --json", "for a script"],
   ],
 };
 
@@ -57,17 +69,19 @@ export const HELP: CommandHelp = {
  * @returns Its exit code.
  */
 export async function evalCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
+  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
   if (help) return printHelp(HELP);
-  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
-  const { numGenerations, temperature, maxCompletionLength } = values;
-  const { evalPrompts: prompts = 128, seed = 42, dtype = "f32" } = values;
+  const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+  const { dir, task, state } = found;
+  const { numGenerationsEval, ...recorded } = settingsOf(found);
+  const { evalPrompts, temperature, maxCompletionLength, seed, dtype } = { ...recorded, ...values };
+  const { numGenerations = numGenerationsEval } = values;
   return await withGpu(async (gpu) => {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
     const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
     profile?.begin();
     const evaluation = await evaluate(policy, task, {
-      prompts,
+      prompts: evalPrompts,
       numGenerations,
       temperature,
       maxCompletionLength,
@@ -80,7 +94,16 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       const { kernels } = gpu;
       const tuned = Object.keys(kernels).length > 0 ? { kernels } : {};
       console.log(
-        JSON.stringify({ checkpoint: dir, task: task.name, seed, dtype, ...tuned, ...evaluation }),
+        JSON.stringify({
+          checkpoint: dir,
+          task: task.name,
+          seed,
+          temperature,
+          maxCompletionLength,
+          dtype,
+          ...tuned,
+          ...evaluation,
+        }),
       );
       return 0;
     }
@@ -92,10 +115,27 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
         evaluation.numGenerations,
       ),
       dim(
-        `on ${prompts} prompts that training never sees, seed ${seed}` +
+        `${describeHeldOut(evaluation.prompts, task, seenBy(state, task, seed, evalPrompts))}, ` +
+          `seed ${seed}, temperature ${temperature}, at most ${maxCompletionLength} tokens` +
           (dtype === "f32" ? "" : `, stored in ${dtype}`),
       ),
     ].join("\n"));
     return 0;
   }, values);
+}
+
+/** Problems of the evaluation that the checkpoint's run has asked; `undefined` where there is no run to ask. */
+function seenBy(
+  state: TrainerState | undefined,
+  task: Task,
+  seed: number,
+  evalPrompts: number,
+): number | undefined {
+  if (state === undefined) return undefined;
+  return seenInTraining(task, {
+    seed,
+    trainSeed: state.options.seed,
+    evalPrompts,
+    trainPrompts: promptsAsked(state.options, state.completedSteps),
+  });
 }

@@ -19,6 +19,15 @@ export interface EvaluationColumn {
   readonly figures: EvaluationFigures | undefined;
 }
 
+/** Names of the reward functions that figures speak of. */
+function functionNames(task: Task, columns: readonly EvaluationColumn[]): string[] {
+  const [prefix, suffix] = [`eval/${task.name}/rewards/`, "/mean"];
+  const names = columns.flatMap(({ figures }) => Object.keys(figures ?? {}))
+    .filter((name) => name.startsWith(prefix) && name.endsWith(suffix))
+    .map((name) => name.slice(prefix.length, -suffix.length));
+  return [...new Set(names)];
+}
+
 /** Whether a mean reward is the share of right samples; so where there is none, which is shown as a dash anyway. */
 function isAccuracy(mean: number | undefined, right: number | undefined): boolean {
   return mean === undefined || (right !== undefined && Math.abs(mean - right) < 1e-9);
@@ -53,6 +62,7 @@ export function evaluationTable(
   const [accuracy, show] = shares
     ? ["accuracy", percent]
     : ["reward", (value: number) => value.toFixed(3)];
+  const functions = functionNames(task, columns);
   const solved: [string, string, typeof percent][] = shares || n === 1
     ? []
     : [["solved (pass@1)", "pass@1", percent]];
@@ -61,6 +71,11 @@ export function evaluationTable(
     ...solved,
     [`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent],
     [`greedy ${accuracy}`, "greedy", show],
+    ...functions.map((name): [string, string, typeof percent] => [
+      `${name}, mean`,
+      `rewards/${name}/mean`,
+      (value) => value.toFixed(3),
+    ]),
     ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],
     ["cut off by the limit", "response_length/clip_ratio", percent],
   ];

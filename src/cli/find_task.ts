@@ -11,7 +11,7 @@ import { readJsonLines } from "../task/dataset.ts";
 import { checkTask } from "../task/check_task.ts";
 import type { Task } from "../task/task.ts";
 import type { Tokenizer } from "../task/tokenizer.ts";
-import { taskFingerprint } from "../run/fingerprint.ts";
+import { computeFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import { type Flag, nearest, textFlag, UsageError } from "./args.ts";
 
@@ -94,7 +94,7 @@ export async function findTask(name: string, context: TaskContext): Promise<Task
 
 /** Refuses a task that poses other problems when it is asked again: no run could be resumed, or believed. */
 function repeatable(task: Task): Task {
-  if (taskFingerprint(task) === taskFingerprint(task)) return task;
+  if (computeFingerprint(task) === computeFingerprint(task)) return task;
   throw new RangeError(
     "its problems or demonstrations are others when they are asked for again: draw them from their " +
       "seed and index alone",

@@ -8,7 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import type { Task } from "../task/task.ts";
 import type { FlagValues } from "./args.ts";
-import { findCheckpoint } from "./checkpoint.ts";
+import { findCheckpoint, type RecordedSettings, settingsOf } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
@@ -31,6 +31,8 @@ export interface PolicyToStudy {
   readonly task: Task;
   /** Folder of the weights. */
   readonly checkpoint: string;
+  /** What the run it belongs to was trained with, otherwise the defaults. */
+  readonly recorded: RecordedSettings;
 }
 
 /** Seed of the warm starts that nobody chose another for, as `train` has it. */
@@ -52,11 +54,15 @@ export async function policyToStudy(
   defaultTask: string,
 ): Promise<PolicyToStudy | undefined> {
   if (values.checkpoint !== undefined) {
-    const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
-    return { policy: await Policy.load(gpu, dir), task, checkpoint: dir };
+    const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+    const { dir, task } = found;
+    const policy = await Policy.load(gpu, dir);
+    return { policy, task, checkpoint: dir, recorded: settingsOf(found) };
   }
   const task = await findTask(values.task ?? defaultTask, { data: values.data });
   const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), WARM_START_SEED);
   const warm = await warmPolicy(gpu, await onDevice(gpu, recipe), tools);
-  return warm && { policy: warm.policy, task, checkpoint: warm.dir };
+  if (warm === undefined) return undefined;
+  const recorded = settingsOf({ task, state: undefined });
+  return { policy: warm.policy, task, checkpoint: warm.dir, recorded };
 }

@@ -26,10 +26,10 @@ const PROBE_FLAGS = {
   maxCompletionLength: numberFlag(
     NUMBER_RULES.maxCompletionLength!,
     "The most tokens of a response.",
-    "the task's",
+    "the run's, the task's",
   ),
-  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", 1),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", "the run's, 1"),
+  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", "the run's, 42"),
   tuned: TUNED_FLAG,
   json: switchFlag("Print one JSON object."),
   quiet: switchFlag("Print no progress."),
@@ -40,7 +40,7 @@ const FLAGS = { ...PROBE_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
-  usage: "deno task probe [flags]",
+  usage: "deno task probe [folder] [flags]",
   about:
     "Samples a policy on training prompts and says what reinforcement learning would have to " +
     "work with: how many samples are right, how many prompts have samples to tell apart, how much " +
@@ -54,7 +54,7 @@ export const HELP: CommandHelp = {
   ],
   examples: [
     ["deno task probe --task countdown", "the start of countdown"],
-    ["deno task probe --checkpoint runs/parity-1", "whether more training would pay"],
+    ["deno task probe runs/parity-1", "whether more training would pay"],
   ],
 };
 
@@ -71,15 +71,16 @@ const VERDICTS: Readonly<Record<ProbeVerdict, string>> = {
  * @returns Its exit code.
  */
 export async function probeCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
+  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
   if (help) return printHelp(HELP);
   const output = standardError(values.quiet ?? values.json);
   using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
   return await withGpu(async (gpu) => {
     const found = await policyToStudy(gpu, values, { output, interrupt }, "parity");
     if (found === undefined) return INTERRUPTED;
-    const { policy, task, checkpoint } = found;
-    const { prompts, numGenerations, maxCompletionLength, temperature, seed } = values;
+    const { policy, task, checkpoint, recorded } = found;
+    const { prompts, numGenerations } = values;
+    const { maxCompletionLength, temperature, seed } = { ...recorded, ...values };
     const report = await probe(policy, task, {
       prompts,
       numGenerations,

@@ -11,7 +11,7 @@ import { drawProblem } from "../task/problems.ts";
 import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
-import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
+import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -36,30 +36,30 @@ const FLAGS = {
   temperature: numberFlag(
     { min: 0, max: NUMBER_RULES.temperature!.max, integer: false },
     "Softmax temperature; 0 is greedy.",
-    1,
+    "the run's, 1",
   ),
   maxCompletionLength: numberFlag(
     NUMBER_RULES.maxCompletionLength!,
     "The most tokens of an answer.",
-    "the task's",
+    "the run's, the task's",
   ),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of problems and sampling.", 42),
-  dtype: DTYPE_FLAG,
+  seed: numberFlag(NUMBER_RULES.seed!, "Seed of problems and sampling.", "the run's, 42"),
+  dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
   tuned: TUNED_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
-  usage: "deno task sample [flags]",
+  usage: "deno task sample [folder] [flags]",
   about:
     "Prints what a checkpoint answers, each answer as soon as it is finished, with its reward. " +
     "In a terminal, without --prompt, --index and --count, it asks for prompts.",
   sections: [{ title: "Flags", flags: FLAGS }],
   examples: [
-    ["deno task sample --checkpoint runs/parity-1 --count 8 --temperature 0", "greedy answers"],
-    ['deno task sample --checkpoint runs/countdown-1 --prompt "2 5 6 16 :"', "a prompt of yours"],
-    ["deno task sample --checkpoint runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
+    ["deno task sample runs/parity-1 --count 8 --temperature 0", "greedy answers"],
+    ['deno task sample runs/countdown-1 --prompt "2 5 6 16 :"', "a prompt of yours"],
+    ["deno task sample runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
   ],
 };
 
@@ -79,21 +79,28 @@ interface Session {
  * @returns Its exit code.
  */
 export async function sample(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
+  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
   if (help) return printHelp(HELP);
   const chosen = (values.index ?? values.count) !== undefined;
   if (values.prompt !== undefined && chosen) {
     throw new UsageError("--prompt does not go with --index and --count: it is the one prompt");
   }
-  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, values.data);
-  const { numGenerations = 2, temperature = 1, seed = 42, index = 0, count = 4 } = values;
-  const { maxCompletionLength = task.maxCompletionLength } = values;
+  const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+  const { dir, task } = found;
+  const { temperature, maxCompletionLength, seed, dtype } = { ...settingsOf(found), ...values };
+  const { numGenerations = 2, index = 0, count = 4 } = values;
+  const heldOutCount = task.promptCounts?.eval ?? Infinity;
+  if (index >= heldOutCount) {
+    throw new UsageError(
+      `--index is ${index}: ${task.name} has ${heldOutCount} held-out problems, from 0 on`,
+    );
+  }
   // What cannot be asked is found out before anything is loaded.
   const given = values.prompt === undefined || values.prompt === STANDARD_INPUT
     ? undefined
     : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
-    const policy = await Policy.load(gpu, dir, { dtype: values.dtype ?? "f32", trainable: false });
+    const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
     const session = { policy, task, numGenerations, maxCompletionLength, temperature, seed };
     try {
       if (given) {
@@ -106,7 +113,10 @@ export async function sample(args: readonly string[]): Promise<number> {
       } else if (!chosen && Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
         await converse(session);
       } else {
-        const asked = Array.from({ length: count }, (_, i) => heldOut(session, index + i));
+        const asked = Array.from(
+          { length: Math.min(count, heldOutCount - index) },
+          (_, i) => heldOut(session, index + i),
+        );
         await answer(session, asked, 0);
       }
       return 0;

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { problemsAsked } from "../rl/evaluation.ts";
 import { lossCancels } from "../rl/loss_value.ts";
+import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import {
@@ -58,10 +60,13 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
     ? `Ended early, after ${completedSteps} of ${options.maxSteps} steps`
     : `Done: ${completedSteps} steps`;
   const columns = [{ title: "before", figures: before }, { title: "after", figures: after }];
+  const { seed, evalPrompts } = options;
+  const trainPrompts = promptsAsked(options, completedSteps);
+  const seen = seenInTraining(task, { seed, evalPrompts, trainPrompts });
   const evaluated = before || after
     ? [
       ...evaluationTable(task, columns, options.numGenerationsEval),
-      dim(`on ${options.evalPrompts} prompts that training never sees`),
+      dim(describeHeldOut(problemsAsked(task, "eval", evalPrompts), task, seen)),
       "",
     ]
     : [];

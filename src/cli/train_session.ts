@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Evaluation } from "../rl/evaluation.ts";
+import { type Evaluation, problemsAsked } from "../rl/evaluation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
@@ -63,7 +63,8 @@ export async function runSession(
 
   const evaluateNow = async (): Promise<Evaluation> => {
     const start = performance.now();
-    const progress = new Progress(output, "evaluation", options.evalPrompts);
+    const asked = problemsAsked(task, "eval", options.evalPrompts);
+    const progress = new Progress(output, "evaluation", asked);
     const evaluation = await trainer.evaluate();
     progress.clear();
     totals.spend("evaluation", (performance.now() - start) / 1000);

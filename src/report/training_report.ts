@@ -116,6 +116,8 @@ function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsR
   const text = (at: EvaluationAt | undefined, name: string) => {
     const value = at?.figures[name];
     if (value === undefined) return "–";
+    if (name === "prompts") return String(value);
+    if (name.startsWith("rewards/")) return value.toFixed(3);
     if (!/@|greedy|clip_ratio/.test(name)) return value.toFixed(name === "entropy" ? 2 : 1);
     if (/^mean@|greedy/.test(name) && !isAccuracy(at!)) return value.toFixed(3);
     const error = at!.figures[name + ERROR];

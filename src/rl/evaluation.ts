@@ -19,7 +19,7 @@ export interface Evaluation extends SampleSummary {
 
 /** Options of {@linkcode evaluate}. */
 export interface EvaluationOptions {
-  /** Number of prompts. Default 128. */
+  /** Number of prompts, at most; no problem of a list is asked twice. Default 128. */
   readonly prompts?: number | undefined;
   /** Samples per prompt N. Default 8. */
   readonly numGenerations?: number | undefined;
@@ -97,8 +97,20 @@ export async function sampleTraining(
   return summariseSamples(await inWaves(generator, task, request));
 }
 
+/**
+ * How many problems an evaluation asks that should ask so many: no more than there are.
+ *
+ * @param task The task.
+ * @param split Which problems.
+ * @param prompts How many, default 128.
+ */
+export function problemsAsked(task: Task, split: Split, prompts = 128): number {
+  return Math.min(prompts, task.promptCounts?.[split] ?? prompts);
+}
+
 function resolveRequest(task: Task, split: Split, options: EvaluationOptions): SampleRequest {
-  const { prompts = 128, numGenerations = 8, temperature = 1, seed = 42, signal } = options;
+  const { numGenerations = 8, temperature = 1, seed = 42, signal } = options;
+  const prompts = problemsAsked(task, split, options.prompts);
   const { maxCompletionLength = task.maxCompletionLength } = options;
   for (
     const [name, value] of Object.entries({ prompts, numGenerations, maxCompletionLength, seed })

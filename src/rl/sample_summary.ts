@@ -28,6 +28,8 @@ export interface SampleSummary {
   readonly allRight: number;
   /** Share of prompts with none right. */
   readonly allWrong: number;
+  /** Mean of each reward function over the samples it applies to, for tasks with several. */
+  readonly byFunction: Readonly<Record<string, number>>;
   /** Mean length, tokens. */
   readonly meanLength: number;
   /** Standard deviation of the lengths. */
@@ -84,6 +86,7 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     mixed: share(groups.map(rewardsDiffer)),
     allRight: share(counts.map((right) => right === numGenerations)),
     allWrong: share(counts.map((right) => right === 0)),
+    byFunction: meansByFunction(rollouts),
     meanLength,
     stdLength: Math.sqrt(mean(lengths.map((length) => (length - meanLength) ** 2))),
     harmonicLength: 1 / mean(lengths.map((length) => 1 / length)),
@@ -94,6 +97,17 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     truncated: mean(rollouts.flatMap((r) => r.truncated.map(Number))),
     entropy: sum(rollouts.flatMap((r) => [...r.entropySums])) / sum(lengths),
   };
+}
+
+function meansByFunction(rollouts: readonly Rollout[]): Record<string, number> {
+  const given = new Map<string, number[]>();
+  for (const { rewardsByFunction } of rollouts) {
+    for (const [name, rewards] of Object.entries(rewardsByFunction)) {
+      const applying = rewards.filter((reward) => reward !== null);
+      if (applying.length > 0) given.set(name, [...given.get(name) ?? [], ...applying]);
+    }
+  }
+  return Object.fromEntries([...given].map(([name, rewards]) => [name, mean(rewards)]));
 }
 
 /** The smallest value that a share q of the values does not exceed; NaN of nothing. */

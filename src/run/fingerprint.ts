@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { drawDemonstration, drawProblem } from "../task/problems.ts";
 import type { Task } from "../task/task.ts";
 
-/** Problems and demonstrations that stand for a task. */
+/** Problems of each split and demonstrations that stand for a task that has any number of them. */
 const SAMPLES = 16;
 
 /** The SHA-256 of a value's JSON, or of a text, in hexadecimal. */
@@ -24,29 +24,47 @@ export async function digestFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
+const known = new WeakMap<Task, string>();
+
 /**
- * What tells a task from the same task with other options: a digest of its vocabulary, its limits
- * and its first problems and demonstrations.
+ * What tells a task from the same task with other options: {@linkcode computeFingerprint}, once for each task.
  *
  * @throws {TypeError} If what its problems hold cannot be written as JSON.
  */
 export function taskFingerprint(task: Task): string {
-  const indices = Array.from({ length: SAMPLES }, (_, index) => index);
-  const described = {
-    name: task.name,
-    vocabulary: task.vocabulary,
-    maxPromptLength: task.maxPromptLength,
-    maxCompletionLength: task.maxCompletionLength,
-    problems: indices.map((index) => drawProblem(task, "train", 0, index)),
-    demonstrations: indices.map((index) => task.demonstration && drawDemonstration(task, 0, index)),
+  const found = known.get(task) ?? computeFingerprint(task);
+  known.set(task, found);
+  return found;
+}
+
+/**
+ * A digest of a task's vocabulary, its limits, its first demonstrations and its problems: all of them where they are
+ * finite, otherwise the first of each split.
+ *
+ * @throws {TypeError} If what its problems hold cannot be written as JSON.
+ */
+export function computeFingerprint(task: Task): string {
+  const hash = createHash("sha256");
+  const add = (value: unknown) => {
+    try {
+      // A line each, as JSON has no line breaks of its own.
+      hash.update(`${JSON.stringify(value) ?? ""}\n`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+      throw new TypeError(
+        `The problems of task ${task.name} are no plain data, which their metadata has to be: ${reason}`,
+        { cause: error },
+      );
+    }
   };
-  try {
-    return digest(described).slice(0, 16);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new TypeError(
-      `The problems of task ${task.name} are no plain data, which their metadata has to be: ${reason}`,
-      { cause: error },
-    );
+  const { name, vocabulary, maxPromptLength, maxCompletionLength, maxReward = 1 } = task;
+  add({ name, vocabulary, maxPromptLength, maxCompletionLength, maxReward });
+  for (const split of ["train", "eval"] as const) {
+    const count = task.promptCounts?.[split] ?? SAMPLES;
+    for (let index = 0; index < count; index++) add(drawProblem(task, split, 0, index));
   }
+  for (let index = 0; task.demonstration && index < SAMPLES; index++) {
+    add(drawDemonstration(task, 0, index));
+  }
+  return hash.digest("hex").slice(0, 16);
 }

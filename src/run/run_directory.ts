@@ -224,10 +224,14 @@ export function evaluationMetrics(task: Task, evaluation: Evaluation): Record<st
   const prefix = `eval/${task.name}`;
   const passAtK = Object.entries(evaluation.passAtK)
     .map(([k, rate]) => [`${prefix}/pass@${k}`, rate] as const);
+  const byFunction = Object.entries(evaluation.byFunction)
+    .map(([name, reward]) => [`${prefix}/rewards/${name}/mean`, reward] as const);
   return {
     [`${prefix}/mean@${numGenerations}`]: evaluation.meanAtN,
     [`${prefix}/mean@${numGenerations}_error`]: evaluation.meanAtNError,
     ...Object.fromEntries(passAtK),
+    ...Object.fromEntries(byFunction),
+    [`${prefix}/prompts`]: evaluation.prompts,
     [`${prefix}/greedy`]: evaluation.greedy,
     [`${prefix}/entropy`]: evaluation.entropy,
     [`${prefix}/response_length/mean`]: evaluation.meanLength,

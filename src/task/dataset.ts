@@ -33,8 +33,10 @@ const EVAL_SHARE = 8;
 export class Dataset<Row extends PromptRow> {
   /** Rows to train on. */
   readonly train: readonly Row[];
-  /** Rows to evaluate on. */
+  /** Different rows to evaluate on. */
   readonly eval: readonly Row[];
+  /** Whether no prompt of the one is a prompt of the other. */
+  readonly heldOut: boolean;
   #order: { readonly key: string; readonly rows: readonly Row[] } | undefined;
 
   /**
@@ -47,28 +49,33 @@ export class Dataset<Row extends PromptRow> {
     if (rows.length === 0 || evalRows?.length === 0) {
       throw new RangeError("A dataset must have at least one prompt in each split: got none");
     }
+    const keys = rows.map(({ prompt }) => JSON.stringify(prompt));
     if (evalRows) {
+      const trained = new Set(keys);
       this.train = rows;
-      this.eval = evalRows;
+      this.eval = different(evalRows);
+      this.heldOut = !evalRows.some(({ prompt }) => trained.has(JSON.stringify(prompt)));
       return;
     }
-    const keys = rows.map(({ prompt }) => JSON.stringify(prompt));
     const unique = [...new Set(keys)].map((key) => ({ key, hash: hash(key) }));
     if (unique.length === 1) {
-      this.train = this.eval = rows;
+      this.train = rows;
+      this.eval = different(rows);
+      this.heldOut = false;
       return;
     }
+    this.heldOut = true;
     unique.sort((a, b) => a.hash - b.hash || (a.key < b.key ? -1 : 1));
     const held = new Set(
       unique.slice(0, Math.ceil(unique.length / EVAL_SHARE)).map(({ key }) => key),
     );
     this.train = rows.filter((_, i) => !held.has(keys[i]!));
-    this.eval = rows.filter((_, i) => held.has(keys[i]!));
+    this.eval = different(rows.filter((_, i) => held.has(keys[i]!)));
   }
 
   /**
    * Row number `index` of a split. Training goes through all rows in an order drawn from the seed, then again in another
-   * one; evaluation takes them as they stand.
+   * one; evaluation takes them as they stand, and those who ask for more than there are get them again.
    */
   row(split: Split, seed: number, index: number): Row {
     if (split === "eval") return this.eval[index % this.eval.length]!;
@@ -79,6 +86,11 @@ export class Dataset<Row extends PromptRow> {
     }
     return this.#order.rows[index % this.train.length]!;
   }
+}
+
+/** Rows without those that say the same as one before, which would count twice in an evaluation. */
+function different<Row>(rows: readonly Row[]): Row[] {
+  return [...new Map(rows.map((row) => [JSON.stringify(row), row])).values()];
 }
 
 /** FNV-1a over UTF-16 code units. */

@@ -14,6 +14,7 @@ import {
   promptSource,
 } from "./prompt_source.ts";
 import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
+import { plainCopy } from "./plain_copy.ts";
 import type { Split, Task, TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -34,8 +35,6 @@ export interface TaskDefinition<Row extends PromptRow = PromptRow>
 export interface DefinedTask<Row extends PromptRow = PromptRow> extends Task<Row> {
   /** Turns text into token ids and back. */
   readonly tokenizer: Tokenizer;
-  /** Different prompts of each split, where they are a list. */
-  readonly promptCounts?: Readonly<Record<Split, number>>;
 }
 
 const DEFAULTS: TaskDefaults = {
@@ -111,6 +110,7 @@ export function defineTask<Row extends PromptRow>(
     name,
     tokenizer,
     ...(source.counts ? { promptCounts: source.counts } : {}),
+    ...(source.heldOut === undefined ? {} : { heldOut: source.heldOut }),
     vocabulary: tokenizer.vocabulary,
     padTokenId: tokenizer.padTokenId,
     eosTokenId: eosTokenIds[0]!,
@@ -126,7 +126,7 @@ export function defineTask<Row extends PromptRow>(
     ...(demonstrate && {
       demonstration(seed: number, index: number) {
         const { row, promptIds } = source.at("train", seed, index);
-        const shown = demonstrate(row, new Random(seed, DEMONSTRATION, index));
+        const shown = demonstrate(plainCopy(row), new Random(seed, DEMONSTRATION, index));
         const completionIds = typeof shown === "string" ? tokenizer.encode(shown) : [...shown];
         if (!eosTokenIds.includes(completionIds.at(-1)!)) completionIds.push(eosTokenIds[0]!);
         checkIds(tokenizer, completionIds, "A demonstration");

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { plainCopy } from "./plain_copy.ts";
 import type { Judgement, Problem, Task, Verdict } from "./task.ts";
 
 /** A completion and where it comes from. */
@@ -99,7 +100,9 @@ async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgeme
   const { problem, completionIds } = sample;
   let verdict: Verdict;
   try {
-    verdict = await Promise.race([task.verify(problem.metadata, completionIds), wait.over]);
+    // A copy each: a verifier that sorts its row must not change the next one's.
+    const verifying = task.verify(plainCopy(problem.metadata), completionIds);
+    verdict = await Promise.race([verifying, wait.over]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`The verifier threw on ${describe(task, sample)}: ${message}`, {

@@ -8,12 +8,15 @@ import { Dataset, isMessage, isPrompt, type Prompt, type PromptRow } from "./dat
 import type { Split } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Prompts computed on demand: the same arguments must give the same row, and the splits should be disjoint. */
-export type PromptFunction<Row extends PromptRow = PromptRow> = (
-  split: Split,
-  seed: number,
-  index: number,
-) => Row | string;
+/**
+ * Prompts computed on demand: the same arguments must give the same row, and the splits should be disjoint.
+ * {@linkcode randomPrompts} makes one that is both.
+ */
+export interface PromptFunction<Row extends PromptRow = PromptRow> {
+  (split: Split, seed: number, index: number): Row | string;
+  /** Whether its splits are known to be disjoint. */
+  readonly heldOut?: boolean;
+}
 
 /** Where the prompts of a task come from. */
 export interface PromptDefinition<Row extends PromptRow = PromptRow> {
@@ -37,6 +40,8 @@ export interface PromptSource<Row> {
   readonly maxPromptLength: number;
   /** Different rows of each split, where they are a list. */
   readonly counts?: Readonly<Record<Split, number>>;
+  /** Whether no prompt of the eval split is one of the train split, where that is known. */
+  readonly heldOut?: boolean;
   /** Row `index` of a split, and its prompt as ids. */
   at(split: Split, seed: number, index: number): { row: Row; promptIds: number[] };
 }
@@ -62,6 +67,7 @@ export function promptSource<Row extends PromptRow>(
     }
     return {
       maxPromptLength: given,
+      ...(prompts.heldOut === undefined ? {} : { heldOut: prompts.heldOut }),
       at(split, seed, index) {
         const row = asRow(prompts(split, seed, index));
         const where = `Prompt ${index} of the ${split} split`;
@@ -93,6 +99,7 @@ export function promptSource<Row extends PromptRow>(
   }
   const dataset = new Dataset(train, held);
   return {
+    heldOut: dataset.heldOut,
     counts: { train: dataset.train.length, eval: dataset.eval.length },
     maxPromptLength: given ??
       [...idsByRow.values()].reduce((longest, { length }) => Math.max(longest, length), 0),

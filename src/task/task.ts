@@ -110,6 +110,13 @@ export interface Task<M = unknown> {
   readonly maxPromptLength: number;
   /** The most ids a completion may have, end of sequence included. */
   readonly maxCompletionLength: number;
+  /** Different problems of each split, where they are finite. */
+  readonly promptCounts?: Readonly<Record<Split, number>>;
+  /**
+   * Whether no problem of the eval split is one of the train split. Where the task does not say, commands compare the
+   * problems that were asked.
+   */
+  readonly heldOut?: boolean;
   /** The reward that counts as solved, in pass@k and whatever else speaks of right answers. Default 1. */
   readonly maxReward?: number;
   /** Recommended settings. */

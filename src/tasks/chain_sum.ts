@@ -7,7 +7,7 @@
 import type { Random } from "../random/random.ts";
 import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
-import { drawFrom, streamOf } from "./split.ts";
+import { drawFrom, streamOf } from "../task/split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a chain-sum task is built with. */
@@ -121,6 +121,7 @@ export function chainSum(options: ChainSumOptions = {}): SymbolicTask<ChainSumPr
     vocabulary,
     padTokenId: PAD,
     eosTokenId: EOS,
+    heldOut: true,
     maxPromptLength: maxDigits + 1,
     maxCompletionLength: maxDigits + 4,
     defaults: {

@@ -8,7 +8,7 @@
 import type { Random } from "../random/random.ts";
 import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
-import { drawFrom, streamOf } from "./split.ts";
+import { drawFrom, streamOf } from "../task/split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a countdown task is built with. */
@@ -167,6 +167,7 @@ export function countdown(options: CountdownOptions = {}): SymbolicTask<Countdow
     vocabulary,
     padTokenId: PAD,
     eosTokenId: EOS,
+    heldOut: true,
     maxPromptLength: numberCount + 2,
     maxCompletionLength: maxAttempts * attemptLength + 1,
     defaults: {

@@ -7,7 +7,7 @@
 import type { Random } from "../random/random.ts";
 import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
-import { drawFrom, streamOf } from "./split.ts";
+import { drawFrom, streamOf } from "../task/split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a maze task is built with. */
@@ -203,6 +203,7 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
     vocabulary,
     padTokenId: PAD,
     eosTokenId: EOS,
+    heldOut: true,
     maxPromptLength: 2 * count + 3,
     maxCompletionLength: 2 * maxSteps + 1,
     defaults: {

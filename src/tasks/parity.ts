@@ -7,7 +7,7 @@
 import type { Random } from "../random/random.ts";
 import type { Split, SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
-import { drawFrom, streamOf } from "./split.ts";
+import { drawFrom, streamOf } from "../task/split.ts";
 import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
 
 /** What a parity task is built with. */
@@ -82,6 +82,7 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
     vocabulary: VOCABULARY,
     padTokenId: PAD,
     eosTokenId: EOS,
+    heldOut: true,
     maxPromptLength: maxBits + 1,
     maxCompletionLength: maxBits + 3,
     defaults: {

@@ -132,9 +132,10 @@ export function textCountdown(options: TextCountdownOptions): DefinedTask<Countd
   return defineTask<CountdownRow>({
     name: "countdown-text",
     tokenizer,
-    prompts: options.problems
-      ? rows(options.problems, "problems")
-      : (split, seed, index) => drawnRow(split, seed, index, fits),
+    prompts: options.problems ? rows(options.problems, "problems") : Object.assign(
+      (split: Split, seed: number, index: number) => drawnRow(split, seed, index, fits),
+      { heldOut: true },
+    ),
     ...(options.evalProblems ? { evalPrompts: rows(options.evalProblems, "evalProblems") } : {}),
     filterOverlongPrompts: true,
     maxPromptLength,

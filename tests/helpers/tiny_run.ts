@@ -9,4 +9,5 @@ export const TINY_RUN: readonly string[] = [
   "--num-generations=8",
   "--eval-prompts=8",
   "--num-generations-eval=4",
+  "--temperature=0.8",
 ];

@@ -1,6 +1,9 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { evaluate, sampleTraining } from "../../src/rl/evaluation.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { defineTask } from "../../src/task/define_task.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { monotonicityScore, rankCorrelation } from "../../src/lab/monotonicity.ts";
 import { passAtK, passAtKSizes } from "../../src/objective/pass_at_k.ts";
 import type { Rollout } from "../../src/rl/rollout.ts";
@@ -129,6 +132,51 @@ Deno.test("quantile() is the smallest value that a share of the values does not 
     5,
   ]);
   assertEquals([quantile([7], 0.05), quantile([], 0.5)], [7, NaN]);
+});
+
+Deno.test("evaluate() asks no more problems than there are", async () => {
+  const gpu = await openGpu();
+  // A letter each, and a reward that only depends on the row: all that is left to get wrong is which rows are asked.
+  const task = (rows: number, right: number) =>
+    defineTask({
+      name: "rows",
+      tokenizer: symbolTokenizer("0123456789"),
+      prompts: Array.from({ length: 30 }, (_, i) => ({ prompt: `9${i}`, right: false })),
+      evalPrompts: Array.from({ length: rows }, (_, i) => ({ prompt: `${i}`, right: i < right })),
+      verify: { right: ({ row }) => row.right, never: () => null, half: () => 0.5 },
+      rewardWeights: { half: 0 },
+      maxCompletionLength: 2,
+    });
+  const policy = Policy.create(gpu, {
+    vocabSize: 12,
+    hiddenSize: 16,
+    numHiddenLayers: 1,
+    numAttentionHeads: 2,
+    numKeyValueHeads: 1,
+    intermediateSize: 16,
+    maxPositionEmbeddings: 16,
+  });
+  // Asked 128 times over, they gave 0.3125.
+  const hundred = await evaluate(policy, task(100, 20), { numGenerations: 2 });
+  assertEquals([hundred.prompts, hundred.meanAtN, hundred.greedy], [100, 0.2, 0.2]);
+  assertEquals(hundred.byFunction, { right: 0.2, half: 0.5 });
+  // Of 5 rows the standard error is √(0.3 / 5), not that of 128.
+  const five = await evaluate(policy, task(5, 2), { numGenerations: 2 });
+  assertEquals(five.prompts, 5);
+  assertAlmostEquals(five.meanAtNError, Math.sqrt(0.3 / 5), 1e-12);
+  // A row that is there twice is one problem.
+  const twice = defineTask({
+    name: "twice",
+    tokenizer: symbolTokenizer("0123456789"),
+    prompts: ["1", "2"],
+    evalPrompts: ["3", "4", "3"],
+    verify: ({ prompt }) => prompt === "3",
+    maxCompletionLength: 2,
+  });
+  assertEquals((await evaluate(policy, twice, { numGenerations: 2 })).meanAtN, 0.5);
+  assertEquals((await sampleTraining(policy, twice, { numGenerations: 2 })).prompts, 2);
+  policy.destroy();
+  await gpu.close();
 });
 
 Deno.test("evaluate() and sampleTraining() see their splits, and the same problems every time", async () => {

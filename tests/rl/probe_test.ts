@@ -5,6 +5,7 @@ import type { SampleSummary } from "../../src/rl/sample_summary.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
 const SAMPLES: SampleSummary = {
+  byFunction: {},
   prompts: 64,
   numGenerations: 16,
   meanAtN: 0.4,

@@ -37,7 +37,8 @@ Deno.test("Dataset: given evaluation rows are the ones, and a single prompt serv
   const own = new Dataset(rowsOf(3), [{ prompt: "x", i: -1 }]);
   assertEquals([own.train.length, own.eval.length], [3, 1]);
   const single = new Dataset([{ prompt: "only" }, { prompt: "only" }]);
-  assertEquals([single.train.length, single.eval.length], [2, 2]);
+  // The same row twice is one problem to evaluate on.
+  assertEquals([single.train.length, single.eval.length], [2, 1]);
   const two = new Dataset(rowsOf(2));
   assertEquals([two.train.length, two.eval.length], [1, 1]);
   assertThrows(() => new Dataset([]), RangeError, "at least one prompt");
