@@ -8,7 +8,7 @@ import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
-import { evaluationMetrics } from "../run/run_directory.ts";
+import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATA_FLAG, taskFlag } from "./find_task.ts";

@@ -6,7 +6,7 @@
 
 import { countParameters } from "../model/config.ts";
 import { evaluate } from "../rl/evaluation.ts";
-import { evaluationMetrics } from "../run/run_directory.ts";
+import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { parseFlags } from "./args.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { findTask } from "./find_task.ts";

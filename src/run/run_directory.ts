@@ -9,6 +9,7 @@ import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/trainer.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
+import { evaluationMetrics } from "./evaluation_metrics.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";
 import { TRAINER_STATE } from "./trainer_state.ts";
@@ -216,34 +217,6 @@ export async function refuseExisting(path: string): Promise<void> {
 
 async function writeConfig(path: string, config: RunConfig): Promise<void> {
   await writeFileAtomic(join(path, CONFIG), JSON.stringify(config, null, 2) + "\n");
-}
-
-/** An evaluation under verl's names. */
-export function evaluationMetrics(task: Task, evaluation: Evaluation): Record<string, number> {
-  const { numGenerations, rightLength, wrongLength } = evaluation;
-  const prefix = `eval/${task.name}`;
-  const passAtK = Object.entries(evaluation.passAtK)
-    .map(([k, rate]) => [`${prefix}/pass@${k}`, rate] as const);
-  const byFunction = Object.entries(evaluation.byFunction)
-    .map(([name, reward]) => [`${prefix}/rewards/${name}/mean`, reward] as const);
-  return {
-    [`${prefix}/mean@${numGenerations}`]: evaluation.meanAtN,
-    [`${prefix}/mean@${numGenerations}_error`]: evaluation.meanAtNError,
-    ...Object.fromEntries(passAtK),
-    ...Object.fromEntries(byFunction),
-    [`${prefix}/prompts`]: evaluation.prompts,
-    [`${prefix}/greedy`]: evaluation.greedy,
-    [`${prefix}/entropy`]: evaluation.entropy,
-    [`${prefix}/response_length/mean`]: evaluation.meanLength,
-    [`${prefix}/response_length/std`]: evaluation.stdLength,
-    [`${prefix}/response_length/clip_ratio`]: evaluation.truncated,
-    ...(rightLength === undefined
-      ? {}
-      : { [`${prefix}/response_length/correct_mean`]: rightLength }),
-    ...(wrongLength === undefined
-      ? {}
-      : { [`${prefix}/response_length/incorrect_mean`]: wrongLength }),
-  };
 }
 
 /** Where the checkpoint of the run at `path` lies. */

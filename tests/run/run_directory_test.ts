@@ -2,10 +2,10 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import type { Evaluation } from "../../src/rl/evaluation.ts";
 import type { StepReport } from "../../src/rl/trainer.ts";
+import { evaluationMetrics } from "../../src/run/evaluation_metrics.ts";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import {
   checkpointOf,
-  evaluationMetrics,
   latestRun,
   readRunConfig,
   readRunMetrics,
@@ -100,6 +100,8 @@ Deno.test("evaluations have verl's names", () => {
     "eval/parity/mean@8_error": 0.0625,
     "eval/parity/pass@1": 0.5,
     "eval/parity/pass@8": 0.75,
+    "eval/parity/rewards/right/mean": 0.5,
+    "eval/parity/prompts": 16,
     "eval/parity/greedy": 0.25,
     "eval/parity/entropy": 0.375,
     "eval/parity/response_length/mean": 6,
