@@ -6,10 +6,17 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { ADVANTAGES, REWARD_SCALES } from "../../src/objective/advantage.ts";
-import { AGGREGATIONS, LOSS_SCOPES } from "../../src/objective/aggregation.ts";
+import {
+  AGGREGATIONS,
+  LOSS_SCOPES,
+  type LossAggregation,
+} from "../../src/objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../../src/objective/kl.ts";
 import { constantName, findRule } from "../../src/objective/rule.ts";
-import { SURROGATES } from "../../src/objective/surrogate.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
+import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
+import { type PolicyLoss, SURROGATES } from "../../src/objective/surrogate.ts";
+import { assertClose } from "../helpers/assert_close.ts";
 
 const kernel = (path: string) =>
   Deno.readTextFileSync(new URL(`../../kernels/${path}.wgsl`, import.meta.url));
@@ -26,6 +33,13 @@ const FAMILIES = {
   policyLoss: [SURROGATES, kernel("policy_loss"), ""],
   klEstimator: [KL_ESTIMATORS, kernel("prelude/kl"), ""],
 } as const;
+
+/** s = e^0.2, which the upper bound holds at 1.0004, and s = 1. */
+const SEQUENCES = [
+  { logRatios: [0.1, 0.3], advantage: 1 },
+  { logRatios: [-0.2, 0, 0.1, 0.1], advantage: -0.5 },
+];
+const exact = { tolerance: 1e-12 };
 
 Deno.test("every rule has the number in its kernel that it has in its table", () => {
   for (const [family, [rules, code, prefix]] of Object.entries(FAMILIES)) {
@@ -53,4 +67,30 @@ Deno.test("no name or alias stands for two rules of a family", () => {
     }
     assertThrows(() => findRule(table, family, "none such"), RangeError, `${family} is none such`);
   }
+});
+
+/** Loss and derivatives of the published vectors: Σ_i x_i Σ_t ℓ_it, and with respect to each ln π. */
+function total(
+  responses: readonly { logRatios: readonly number[]; advantage: number }[],
+  policyLoss: PolicyLoss,
+  lossAggregation: LossAggregation,
+): { loss: number; gradient: number[] } {
+  const lengths = responses.map(({ logRatios }) => logRatios.length);
+  const weights = lossWeights(lengths, { lossAggregation, numGenerations: responses.length });
+  const settings = policyLossSettings({ policyLoss });
+  let loss = 0;
+  const gradient = responses.flatMap(({ logRatios, advantage }, i) => {
+    const old = logRatios.map(() => -1);
+    const logProbs = logRatios.map((d) => d - 1);
+    const { losses, dLogProbs } = responsePolicyLoss(logProbs, old, advantage, settings);
+    loss += weights[i]! * losses.reduce((sum, x) => sum + x, 0);
+    return Array.from(dLogProbs, (d) => weights[i]! * d);
+  });
+  return { loss, gradient };
+}
+
+Deno.test("vector: gspo under grpo is the mean over responses of the clipped sequence ratio", () => {
+  const { loss, gradient } = total(SEQUENCES, "gspo", "grpo");
+  assertClose([loss], [(-1.0004 + 0.5) / 2], exact);
+  assertClose(gradient, [0, 0, ...[0, 1, 2, 3].map(() => 0.5 / 4 / 2)], exact);
 });
