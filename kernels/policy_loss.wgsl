@@ -60,6 +60,11 @@ struct Token {
     advantage: f32,
 }
 
+struct Response {
+    mean_log_ratio: f32,
+    length: f32,
+}
+
 struct TokenLoss {
     loss: f32,
     dlog_prob: f32,
@@ -151,15 +156,15 @@ fn gmpo(t: Token, mean_log_ratio: f32) -> TokenLoss {
     return TokenLoss(loss, select(0.0, loss, moves(t.log_ratio)), CLIP_NONE);
 }
 
-// mean_log_ratio is that of the response, for the surrogates that look at whole responses.
-fn surrogate(t: Token, mean_log_ratio: f32) -> TokenLoss {
+// whole is left by response_ratio, for the surrogates that look at whole responses.
+fn surrogate(t: Token, whole: Response) -> TokenLoss {
     switch (POLICY_LOSS) {
         case REINFORCE: { return reinforce(t); }
         case CISPO: { return cispo(t); }
         case SAPO: { return sapo(t); }
         case DPPO: { return dppo(t); }
-        case GSPO: { return clipped_ratio(mean_log_ratio, t.advantage, 0.0); }
-        case GMPO: { return gmpo(t, mean_log_ratio); }
+        case GSPO: { return clipped_ratio(whole.mean_log_ratio, t.advantage, 0.0); }
+        case GMPO: { return gmpo(t, whole.mean_log_ratio); }
         default: { return clipped_ratio(t.log_ratio, t.advantage, params.dual_clip); }
     }
 }
@@ -205,7 +210,8 @@ fn main(
         let weight = weights[b];
         let log_ratio = log_prob - old_log_prob;
 
-        let token = surrogate(Token(log_prob, old_log_prob, log_ratio, advantage), derivatives[i]);
+        let whole = Response(derivatives[i], derivatives[params.entropy_offset + i]);
+        let token = surrogate(Token(log_prob, old_log_prob, log_ratio, advantage), whole);
         var loss = token.loss;
         var dlog_prob = token.dlog_prob;
         var kl = 0.0;
@@ -254,8 +260,8 @@ fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
 
 @group(0) @binding(13) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
 
-// Leaves at each item the mean log-ratio of its response (for gmpo that of the held ones), where main reads it and then
-// puts the derivative.
+// Leaves at each item the mean log-ratio of its response (for gmpo that of the held ones) and its length, where main
+// reads them and then puts the derivatives.
 @compute @workgroup_size(LANES)
 fn response_ratio(
     @builtin(workgroup_id) wid: vec3u,
@@ -281,5 +287,6 @@ fn response_ratio(
     let mean = team_sum(sum, lane) / f32(last - first);
     for (var i = first + lane; i < last; i += LANES) {
         derivatives[i] = mean;
+        derivatives[params.entropy_offset + i] = f32(last - first);
     }
 }

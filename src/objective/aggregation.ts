@@ -46,8 +46,11 @@ export type LossAggregation =
   | "dapoMicroBatch"
   | "lambdaGrpo";
 
-/** What x_i L_i, the say of a whole response, is proportional to: the same for all, its tokens, these within its group. */
-export type Proportion = "response" | "token" | "groupToken";
+/**
+ * What x_i L_i, the say of a whole response, is proportional to: the same for all or its tokens, over the mini-batch or
+ * only within each group.
+ */
+export type Proportion = "response" | "token" | "groupResponse" | "groupToken";
 
 /** A rule of aggregation; `verl` is the `loss_agg_mode` of the same weights. */
 export interface AggregationRule extends Rule<AggregationSettings> {
@@ -93,8 +96,14 @@ export const AGGREGATIONS: Readonly<Record<LossAggregation, AggregationRule>> = 
       lossScope === "miniBatch"
         ? `L^-${a} / (${M} Σ L^-${a})`
         : `1 / (N ${M}) · L^-${a} / (mean of L^-${a} over the ${LOSS_SCOPES[lossScope].formula})`,
-    proportion: ({ lossAlpha }) =>
-      lossAlpha === 1 ? "response" : lossAlpha === 0 ? "token" : undefined,
+    proportion: ({ lossAlpha, lossScope }) =>
+      lossAlpha === 0
+        ? "token"
+        : lossAlpha !== 1
+        ? undefined
+        : lossScope === "group"
+        ? "groupResponse"
+        : "response",
     compute: (batch) => {
       const { count, settings: { lossAlpha, lossScaleFactor } } = batch;
       const relative = batch.perSpan(

@@ -67,8 +67,10 @@ export interface SurrogateRule extends Rule<SurrogateNumbers> {
   readonly verlAggregation?: string;
   /** Whether it looks at whole responses, whose tokens then share one loss. */
   readonly wholeResponses?: boolean;
-  /** Whether ℓ = -A c for one number c while every ratio is 1. */
+  /** Whether ℓ = -A c for one number c while every ratio is 1, times L if `byLength`. */
   readonly ofRatio?: (numbers: SurrogateNumbers) => boolean;
+  /** Whether ℓ is proportional to the length of the response. */
+  readonly byLength?: boolean;
   /** Losses and derivatives of a response's tokens. */
   readonly compute: SurrogateComputation;
 }

@@ -29,8 +29,24 @@ export function lossCancels(options: ResolvedTrainOptions): boolean {
 }
 
 function addUpToNothing(options: ResolvedTrainOptions): boolean {
-  const proportion = AGGREGATIONS[options.lossAggregation].proportion?.(options);
+  const { byLength = false } = SURROGATES[options.policyLoss];
+  const say = AGGREGATIONS[options.lossAggregation].proportion?.(options);
+  const proportion = !byLength
+    ? say
+    : say === "response"
+    ? "token"
+    : say === "groupResponse"
+    ? "groupToken"
+    : undefined;
   const { centred } = ADVANTAGES[options.advantageEstimator];
-  return proportion !== undefined &&
-    (proportion === centred || (proportion === "token" && centred === "groupToken"));
+  switch (centred) {
+    case "response":
+      return proportion === "response" || proportion === "groupResponse";
+    case "groupToken":
+      return proportion === "token" || proportion === "groupToken";
+    case "token":
+      return proportion === "token";
+    default:
+      return false;
+  }
 }

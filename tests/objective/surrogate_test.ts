@@ -45,7 +45,7 @@ function asSurrogate(settings: PolicyLossSettings): Surrogate {
     case "dppo":
       return { kind: "dppo", epsilon, epsilonHigh, ratioLimit: dualClip || Infinity };
     default:
-      return { kind: policyLoss, epsilon, epsilonHigh };
+      return { kind: policyLoss as "cispo" | "gspo" | "gmpo", epsilon, epsilonHigh };
   }
 }
 
