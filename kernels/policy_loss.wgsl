@@ -14,6 +14,7 @@ const SAPO = 3u;
 const DPPO = 4u;
 const GSPO = 5u;
 const GMPO = 6u;
+const LUSPO = 7u;
 
 override POLICY_LOSS: u32 = PPO;
 
@@ -156,6 +157,12 @@ fn gmpo(t: Token, mean_log_ratio: f32) -> TokenLoss {
     return TokenLoss(loss, select(0.0, loss, moves(t.log_ratio)), CLIP_NONE);
 }
 
+// gspo's loss times the length of the response
+fn luspo(t: Token, whole: Response) -> TokenLoss {
+    let gspo = clipped_ratio(whole.mean_log_ratio, t.advantage, 0.0);
+    return TokenLoss(whole.length * gspo.loss, whole.length * gspo.dlog_prob, gspo.clip);
+}
+
 // whole is left by response_ratio, for the surrogates that look at whole responses.
 fn surrogate(t: Token, whole: Response) -> TokenLoss {
     switch (POLICY_LOSS) {
@@ -165,6 +172,7 @@ fn surrogate(t: Token, whole: Response) -> TokenLoss {
         case DPPO: { return dppo(t); }
         case GSPO: { return clipped_ratio(whole.mean_log_ratio, t.advantage, 0.0); }
         case GMPO: { return gmpo(t, whole.mean_log_ratio); }
+        case LUSPO: { return luspo(t, whole); }
         default: { return clipped_ratio(t.log_ratio, t.advantage, params.dual_clip); }
     }
 }

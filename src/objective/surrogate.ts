@@ -41,8 +41,18 @@ export type { ClipKind, ResponseLoss, SurrogateNumbers, TokenLoss };
  * - `"gspo"`: as `"ppo"` without dual clip, with s = exp(mean_t ln r_t) for r (arXiv 2507.18071).
  * - `"gmpo"`: -A exp(mean_t d_t), d_t = min(ln r_t, ε_high) where A > 0 and max(ln r_t, -ε) where
  *   A < 0 (arXiv 2507.20673).
+ * - `"luspo"`: L times the loss of `"gspo"` (arXiv 2602.05261), meant for the aggregation `"grpo"`, where it is TRL's
+ *   `loss_type="luspo"`; the aggregation `"seqSum"` makes the same of `"gspo"` itself.
  */
-export type PolicyLoss = "reinforce" | "ppo" | "cispo" | "sapo" | "dppo" | "gspo" | "gmpo";
+export type PolicyLoss =
+  | "reinforce"
+  | "ppo"
+  | "cispo"
+  | "sapo"
+  | "dppo"
+  | "gspo"
+  | "gmpo"
+  | "luspo";
 
 /**
  * Choice of a surrogate, `"ppo"` by default; numbers that are not given are the surrogate's own. An `epsilon` given alone
@@ -185,6 +195,23 @@ export const SURROGATES: Readonly<Record<PolicyLoss, SurrogateRule>> = {
         dLogProbs: held.map((_, t) => free(t) && ratios[t] === bounded[t] ? loss : 0),
         clips: Array.from(held, (_, t): ClipKind => free(t) ? "none" : "ratio"),
       };
+    },
+  },
+  luspo: {
+    code: 7,
+    wholeResponses: true,
+    byLength: true,
+    ofRatio: () => true,
+    defaults: { epsilon: 3e-4, epsilonHigh: 4e-4 },
+    formula: (numbers) => `ℓ = L max(-A s, -A clip(s, ${range(numbers)})), s = exp(mean_t ln ρ)`,
+    compute: (logProbs, oldLogProbs, advantage, numbers) => {
+      const length = logProbs.length;
+      const { loss, dLogProb, clip } = clippedRatio(
+        meanLogRatio(logProbs, oldLogProbs),
+        advantage,
+        { ...numbers, dualClip: 0 },
+      );
+      return wholeResponse(length, { loss: length * loss, dLogProb: length * dLogProb, clip });
     },
   },
 };

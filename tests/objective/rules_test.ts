@@ -94,3 +94,10 @@ Deno.test("vector: gspo under grpo is the mean over responses of the clipped seq
   assertClose([loss], [(-1.0004 + 0.5) / 2], exact);
   assertClose(gradient, [0, 0, ...[0, 1, 2, 3].map(() => 0.5 / 4 / 2)], exact);
 });
+
+Deno.test("vector: luspo under grpo weighs the sequence loss by length, as gspo under seqSum does", () => {
+  const { loss, gradient } = total(SEQUENCES, "luspo", "grpo");
+  assertClose([loss], [(2 * -1.0004 + 4 * 0.5) / 2], exact);
+  assertClose(gradient, [0, 0, ...[0, 1, 2, 3].map(() => 0.5 / 2)], exact);
+  assertClose(gradient, total(SEQUENCES, "gspo", "seqSum").gradient, exact);
+});
