@@ -184,7 +184,7 @@ Deno.test("policyLossSettings() fills in defaults by surrogate and checks ranges
   assertEquals(bounds({ policyLoss: "gspo" }), [3e-4, 4e-4, 0]);
   const refuse = (options: Parameters<typeof policyLossSettings>[0], message: string) =>
     assertThrows(() => policyLossSettings(options), RangeError, message);
-  refuse({ policyLoss: "vespo" as PolicyLoss }, "choose one of reinforce");
+  refuse({ policyLoss: "none" as PolicyLoss }, "choose one of reinforce");
   refuse({ epsilon: 1.5 }, "epsilon is 1.5");
   refuse({ epsilon: NaN }, "epsilon is NaN");
   refuse({ epsilonHigh: -1 }, "epsilonHigh is -1");
