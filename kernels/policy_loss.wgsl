@@ -15,6 +15,7 @@ const DPPO = 4u;
 const GSPO = 5u;
 const GMPO = 6u;
 const LUSPO = 7u;
+const VESPO = 8u;
 
 override POLICY_LOSS: u32 = PPO;
 
@@ -163,6 +164,13 @@ fn luspo(t: Token, whole: Response) -> TokenLoss {
     return TokenLoss(whole.length * gspo.loss, whole.length * gspo.dlog_prob, gspo.clip);
 }
 
+// ln W of the response held to [ln 1e-8, 20], weight W^k e^(lambda (1 - W)) with (k, lambda) by the sign of A
+fn vespo(t: Token, whole: Response) -> TokenLoss {
+    let log_w = clamp(whole.length * whole.mean_log_ratio, -18.420681, LOG_RATIO_LIMIT);
+    let shape = select(vec2f(3.0, 2.0), vec2f(2.0, 3.0), t.advantage >= 0.0);
+    return held_factor(exp(shape.x * log_w + shape.y * (1.0 - exp(log_w))), t.log_prob, t.advantage, CLIP_NONE);
+}
+
 // whole is left by response_ratio, for the surrogates that look at whole responses.
 fn surrogate(t: Token, whole: Response) -> TokenLoss {
     switch (POLICY_LOSS) {
@@ -173,6 +181,7 @@ fn surrogate(t: Token, whole: Response) -> TokenLoss {
         case GSPO: { return clipped_ratio(whole.mean_log_ratio, t.advantage, 0.0); }
         case GMPO: { return gmpo(t, whole.mean_log_ratio); }
         case LUSPO: { return luspo(t, whole); }
+        case VESPO: { return vespo(t, whole); }
         default: { return clipped_ratio(t.log_ratio, t.advantage, params.dual_clip); }
     }
 }

@@ -43,6 +43,8 @@ export type { ClipKind, ResponseLoss, SurrogateNumbers, TokenLoss };
  *   A < 0 (arXiv 2507.20673).
  * - `"luspo"`: L times the loss of `"gspo"` (arXiv 2602.05261), meant for the aggregation `"grpo"`, where it is TRL's
  *   `loss_type="luspo"`; the aggregation `"seqSum"` makes the same of `"gspo"` itself.
+ * - `"vespo"`: -sg(W^k e^(λ (1 - W))) A ln π token by token, W = Π_t r_t of the response, (k, λ) = (2, 3) where A >= 0 and
+ *   (3, 2) elsewhere (arXiv 2602.10693), TRL's `loss_type="vespo"` with its defaults; meant for `"dapo"`.
  */
 export type PolicyLoss =
   | "reinforce"
@@ -52,7 +54,8 @@ export type PolicyLoss =
   | "dppo"
   | "gspo"
   | "gmpo"
-  | "luspo";
+  | "luspo"
+  | "vespo";
 
 /**
  * Choice of a surrogate, `"ppo"` by default; numbers that are not given are the surrogate's own. An `epsilon` given alone
@@ -212,6 +215,25 @@ export const SURROGATES: Readonly<Record<PolicyLoss, SurrogateRule>> = {
         { ...numbers, dualClip: 0 },
       );
       return wholeResponse(length, { loss: length * loss, dLogProb: length * dLogProb, clip });
+    },
+  },
+  vespo: {
+    code: 8,
+    wholeResponses: true,
+    defaults: {},
+    formula: () =>
+      "ℓ = -sg(W^k e^(λ (1 - W))) A ln π, W = Π_t ρ, k, λ = 2, 3 where A >= 0, else 3, 2",
+    compute: (logProbs, oldLogProbs, advantage, numbers) => {
+      const sum = logProbs.length * meanLogRatio(logProbs, oldLogProbs);
+      const logW = clamp(sum, Math.log(1e-8), 20);
+      const [k, lambda] = advantage >= 0 ? [2, 3] : [3, 2];
+      const factor = Math.exp(k * logW + lambda * (1 - Math.exp(logW)));
+      return everyToken((logProb) => heldFactor(factor, logProb, advantage, "none"))(
+        logProbs,
+        oldLogProbs,
+        advantage,
+        numbers,
+      );
     },
   },
 };

@@ -101,3 +101,11 @@ Deno.test("vector: luspo under grpo weighs the sequence loss by length, as gspo 
   assertClose(gradient, [0, 0, ...[0, 1, 2, 3].map(() => 0.5 / 2)], exact);
   assertClose(gradient, total(SEQUENCES, "gspo", "seqSum").gradient, exact);
 });
+
+Deno.test("vector: vespo weighs REINFORCE by W^k e^(λ (1 - W)) of the whole response", () => {
+  const { loss, gradient } = total(SEQUENCES, "vespo", "dapo");
+  // W = e^0.4 with A = 1 and (2, 3): 2.225540928492468 e^-1.475474092923811; W = 1 with A < 0: 1.
+  const first = 2.225540928492468 * 0.2286702903761716;
+  assertClose(gradient, [first, first, -0.5, -0.5, -0.5, -0.5].map((x) => -x / 6), exact);
+  assertClose([loss], [(first * (0.9 + 0.7) - 0.5 * 4) / 6], exact);
+});
