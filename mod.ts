@@ -101,6 +101,7 @@ export { feedForward } from "./src/ops/feed_forward.ts";
 export { type FlatOptions } from "./src/ops/flat_ranges.ts";
 export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
 export { headLogProb, type HeadLogProbOptions } from "./src/ops/head_log_prob.ts";
+export { headNorm, type HeadNormOptions } from "./src/ops/head_norm.ts";
 export { headSample, type HeadSampleOptions } from "./src/ops/head_sample.ts";
 export {
   type ResponseAdvantageOptions,
@@ -126,6 +127,13 @@ export {
 export { responseKl, type ResponseKlInputs } from "./src/ops/response_kl.ts";
 export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
 export { type HeadLayout, rope, type RopeOptions } from "./src/ops/rope.ts";
+export {
+  type LinearRopeScaling,
+  type Llama3RopeScaling,
+  type RopeScaling,
+  type Rotation,
+  rotationAngles,
+} from "./src/ops/rotation.ts";
 export { type ItemPlaces, scatterItems } from "./src/ops/scatter_items.ts";
 export { type LogitRows, sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
 export { softmax } from "./src/ops/softmax.ts";
@@ -134,13 +142,13 @@ export { swiglu } from "./src/ops/swiglu.ts";
 // The policy and its files.
 export {
   countParameters,
-  type ModelType,
   type ParameterShape,
   parameterShapes,
   type PolicyConfig,
   type PolicyConfigOptions,
   resolveConfig,
 } from "./src/model/config.ts";
+export { type ModelType } from "./src/model/families.ts";
 export {
   type FinishedSequence,
   type Generated,

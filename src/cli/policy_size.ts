@@ -5,7 +5,7 @@
  */
 
 import { type PolicyConfig, resolveConfig } from "../model/config.ts";
-import type { Task } from "../task/task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
 import { asUsageError, type FlagValues } from "./args.ts";
 import { SIZE_FLAGS } from "./train_flags.ts";
 
@@ -32,6 +32,7 @@ export function newPolicyConfig(
 ): PolicyConfig {
   const { policy } = task.defaults;
   const { hiddenSize, numAttentionHeads } = values;
+  const ends = eosTokenIdsOf(task);
   try {
     return resolveConfig({
       vocabSize: VOCABULARY_MULTIPLE * Math.ceil(task.vocabulary.length / VOCABULARY_MULTIPLE),
@@ -45,7 +46,7 @@ export function newPolicyConfig(
         (hiddenSize === undefined ? policy.intermediateSize : undefined),
       tieWordEmbeddings: values.tieWordEmbeddings ?? policy.tieWordEmbeddings,
       maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),
-      eosTokenId: task.eosTokenId,
+      eosTokenId: ends.length === 1 ? ends[0]! : ends,
       padTokenId: task.padTokenId,
     });
   } catch (error) {

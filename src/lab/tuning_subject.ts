@@ -132,7 +132,9 @@ function attentionSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tun
   const { heads, keyValueHeads, headDim } = layout;
   const qkv = plan.input([inputs.tokenCount, (heads + 2 * keyValueHeads) * headDim], "qkv");
   plan.requireGradient(qkv);
-  const out = plan.keep(attention(plan, qkv, inputs.layout, { ...layout, theta: THETA }));
+  const out = plan.keep(
+    attention(plan, qkv, inputs.layout, { ...layout, rotation: { theta: THETA } }),
+  );
   const dout = plan.input(out.shape, "dout");
   plan.shareGradient(out, dout);
   plan.backward();
@@ -189,7 +191,7 @@ function decodeSubject(
     lengths: ids([B], "lengths"),
     finished: ids([B], "finished"),
   };
-  const out = plan.keep(attentionDecode(plan, inputs, { ...layout, theta: THETA }));
+  const out = plan.keep(attentionDecode(plan, inputs, { ...layout, rotation: { theta: THETA } }));
   const sequences = Array.from({ length: B }, (_, b) => b);
   return {
     plan,

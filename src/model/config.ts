@@ -1,12 +1,22 @@
 /**
- * The shape of a policy: a decoder of the Llama/Qwen2 family, its defaults, its checks and the
+ * The shape of a policy: a decoder of the Llama and Qwen families, its defaults, its checks and the
  * parameters it owns.
  *
  * @module
  */
 
-/** Which Hugging Face architecture a policy is: `qwen2` has q/k/v biases, `llama` has none. */
-export type ModelType = "qwen2" | "llama";
+import type { RopeScaling } from "../ops/rotation.ts";
+import {
+  checkAbove,
+  checkBoolean,
+  checkEosTokenId,
+  checkRopeScaling,
+  checkRotatedLayers,
+  checkSize,
+  checkTokenId,
+  show,
+} from "./config_checks.ts";
+import { FAMILIES, familiesWith, MODEL_TYPES, type ModelType } from "./families.ts";
 
 /** Everything needed to build a policy and to name its parameters. */
 export interface PolicyConfig {
@@ -28,18 +38,28 @@ export interface PolicyConfig {
   readonly headDim: number;
   /** Added to the mean square inside RMSNorm. */
   readonly rmsNormEps: number;
-  /** Base of the rotary frequencies. */
+  /** Base of the rotary frequencies, above 1. */
   readonly ropeTheta: number;
+  /** What stretches the rotation beyond the positions it was first trained with. */
+  readonly ropeScaling?: RopeScaling;
+  /** Per layer, whether queries and keys are rotated by their positions; absent where all are. */
+  readonly rotatedLayers?: readonly boolean[];
   /** Whether the output head is the embedding matrix itself. */
   readonly tieWordEmbeddings: boolean;
   /** Whether the q, k and v projections have a bias (the o projection never has one). */
   readonly attentionBias: boolean;
+  /** Whether every query and key head is RMS-normalised before it is rotated. */
+  readonly normedHeads: boolean;
   /** Longest sequence, prompt and response together, in tokens. */
   readonly maxPositionEmbeddings: number;
   /** Token id, or ids, that end a response. */
   readonly eosTokenId?: number | readonly number[];
   /** Token id used for padding outside the engine, which itself packs and never pads. */
   readonly padTokenId?: number;
+  /** Token id that begins a text for other tools; the engine never adds it. */
+  readonly bosTokenId?: number;
+  /** Everything but the token ids of a generation_config.json, kept for other tools: `temperature`, `top_p`, … */
+  readonly generationDefaults?: Readonly<Record<string, unknown>>;
 }
 
 /** What a caller has to give {@linkcode resolveConfig}: the vocabulary size, and whatever departs from the defaults. */
@@ -55,23 +75,6 @@ export interface ParameterShape {
   readonly shape: readonly number[];
 }
 
-const MODEL_TYPES: readonly ModelType[] = ["qwen2", "llama"];
-
-/** Largest accepted sizes: beyond them a field is more likely a mistake than a model. */
-const LIMITS = {
-  vocabSize: 2 ** 20,
-  hiddenSize: 2 ** 16,
-  intermediateSize: 2 ** 18,
-  numHiddenLayers: 1024,
-  numAttentionHeads: 1024,
-  numKeyValueHeads: 1024,
-  headDim: 1024,
-  // Positions are float32 on the GPU, exact up to here.
-  maxPositionEmbeddings: 2 ** 24,
-} as const;
-
-type SizeField = keyof typeof LIMITS;
-
 /** Every field of a config, to catch a misspelt one. */
 const FIELDS: ReadonlySet<string> = new Set<keyof PolicyConfig>([
   "modelType",
@@ -84,58 +87,17 @@ const FIELDS: ReadonlySet<string> = new Set<keyof PolicyConfig>([
   "headDim",
   "rmsNormEps",
   "ropeTheta",
+  "ropeScaling",
+  "rotatedLayers",
   "tieWordEmbeddings",
   "attentionBias",
+  "normedHeads",
   "maxPositionEmbeddings",
   "eosTokenId",
   "padTokenId",
+  "bosTokenId",
+  "generationDefaults",
 ]);
-
-/** `value` as it should appear in a message. */
-function show(value: unknown): string {
-  return typeof value === "string" || (typeof value === "object" && value !== null)
-    ? JSON.stringify(value)
-    : String(value);
-}
-
-function checkSize(field: SizeField, value: unknown): number {
-  const limit = LIMITS[field];
-  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > limit) {
-    throw new RangeError(`${field} is ${show(value)}: give a whole number from 1 to ${limit}`);
-  }
-  return value as number;
-}
-
-function checkPositive(field: "rmsNormEps" | "ropeTheta", value: unknown): number {
-  if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
-    throw new RangeError(`${field} is ${show(value)}: give a finite number above 0`);
-  }
-  return value;
-}
-
-function checkBoolean(field: "tieWordEmbeddings" | "attentionBias", value: unknown): boolean {
-  if (typeof value !== "boolean") {
-    throw new TypeError(`${field} is ${show(value)}: give true or false`);
-  }
-  return value;
-}
-
-function checkTokenId(field: string, value: unknown, vocabSize: number): number {
-  if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= vocabSize) {
-    throw new RangeError(
-      `${field} is ${show(value)}: give a token id from 0 to ${vocabSize - 1} (vocabSize - 1)`,
-    );
-  }
-  return value as number;
-}
-
-function checkEosTokenId(value: unknown, vocabSize: number): number | readonly number[] {
-  if (!Array.isArray(value)) return checkTokenId("eosTokenId", value, vocabSize);
-  if (value.length === 0) {
-    throw new RangeError("eosTokenId is []: give at least one token id, or leave it out");
-  }
-  return value.map((id, i) => checkTokenId(`eosTokenId[${i}]`, id, vocabSize));
-}
 
 /**
  * Fills in defaults and checks every field of a policy's configuration.
@@ -143,7 +105,8 @@ function checkEosTokenId(value: unknown, vocabSize: number): number | readonly n
  * Only `vocabSize` is required. Defaults: 128 wide, 4 layers, 4 heads, as many key/value heads as
  * heads, `headDim` hiddenSize / numAttentionHeads, `intermediateSize` 8/3 of hiddenSize rounded up
  * to a multiple of 32 (the usual SwiGLU proportion), a tied head, `rmsNormEps` 1e-6, `ropeTheta`
- * 10000, 2048 positions, and `qwen2` unless `attentionBias` is false.
+ * 10000, 2048 positions, and the first family of `qwen2`, `llama`, `qwen3` and `smollm3` whose layers
+ * have the `attentionBias`, `normedHeads` and `rotatedLayers` that are given.
  *
  * @throws {RangeError | TypeError} Naming the field, its value and what is allowed.
  *
@@ -163,20 +126,20 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
       );
     }
   }
-  const modelType = options.modelType ?? (options.attentionBias === false ? "llama" : "qwen2");
+  const modelType = options.modelType ?? familyOf(options);
   if (!MODEL_TYPES.includes(modelType)) {
     throw new RangeError(`modelType is ${show(modelType)}: give one of ${MODEL_TYPES.join(", ")}`);
   }
-  const attentionBias = checkBoolean(
-    "attentionBias",
-    options.attentionBias ?? modelType === "qwen2",
-  );
-  if (attentionBias !== (modelType === "qwen2")) {
+  const trait = (field: "attentionBias" | "normedHeads") => {
+    const value = checkBoolean(field, options[field] ?? FAMILIES[modelType][field]);
+    if (value === FAMILIES[modelType][field]) return value;
     throw new RangeError(
-      `attentionBias is ${attentionBias} with modelType "${modelType}": qwen2 has q/k/v biases ` +
-        `and llama has none, so use modelType "${attentionBias ? "qwen2" : "llama"}"`,
+      `${field} is ${value} with modelType "${modelType}", where it is ${!value}: use modelType ` +
+        familiesWith((family) => family[field] === value),
     );
-  }
+  };
+  const attentionBias = trait("attentionBias");
+  const normedHeads = trait("normedHeads");
 
   const vocabSize = checkSize("vocabSize", options.vocabSize);
   const hiddenSize = checkSize("hiddenSize", options.hiddenSize ?? 128);
@@ -208,6 +171,16 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
       `headDim is ${headDim}: it has to be even, because rotary embedding turns pairs`,
     );
   }
+  const rotatedLayers = options.rotatedLayers === undefined
+    ? undefined
+    : checkRotatedLayers(options.rotatedLayers, numHiddenLayers);
+  if (rotatedLayers && !FAMILIES[modelType].unrotatedLayers) {
+    throw new RangeError(
+      `rotatedLayers has false with modelType "${modelType}", whose layers are all rotated: use ` +
+        `modelType ${familiesWith((family) => family.unrotatedLayers)}`,
+    );
+  }
+  const { ropeScaling, eosTokenId, padTokenId, bosTokenId, generationDefaults } = options;
   return {
     modelType,
     vocabSize,
@@ -217,21 +190,32 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
     numAttentionHeads,
     numKeyValueHeads,
     headDim,
-    rmsNormEps: checkPositive("rmsNormEps", options.rmsNormEps ?? 1e-6),
-    ropeTheta: checkPositive("ropeTheta", options.ropeTheta ?? 10000),
+    rmsNormEps: checkAbove("rmsNormEps", options.rmsNormEps ?? 1e-6),
+    // The slowest pair must turn less than once per position.
+    ropeTheta: checkAbove("ropeTheta", options.ropeTheta ?? 10000, 1),
+    ...(ropeScaling !== undefined && { ropeScaling: checkRopeScaling(ropeScaling) }),
+    ...(rotatedLayers && { rotatedLayers }),
     tieWordEmbeddings: checkBoolean("tieWordEmbeddings", options.tieWordEmbeddings ?? true),
     attentionBias,
+    normedHeads,
     maxPositionEmbeddings: checkSize(
       "maxPositionEmbeddings",
       options.maxPositionEmbeddings ?? 2048,
     ),
-    ...(options.eosTokenId === undefined
-      ? {}
-      : { eosTokenId: checkEosTokenId(options.eosTokenId, vocabSize) }),
-    ...(options.padTokenId === undefined
-      ? {}
-      : { padTokenId: checkTokenId("padTokenId", options.padTokenId, vocabSize) }),
+    ...(eosTokenId !== undefined && { eosTokenId: checkEosTokenId(eosTokenId, vocabSize) }),
+    ...(padTokenId !== undefined &&
+      { padTokenId: checkTokenId("padTokenId", padTokenId, vocabSize) }),
+    ...(bosTokenId !== undefined &&
+      { bosTokenId: checkTokenId("bosTokenId", bosTokenId, vocabSize) }),
+    ...(generationDefaults !== undefined && { generationDefaults }),
   };
+}
+
+/** The family whose layers are as asked for. */
+function familyOf(options: PolicyConfigOptions): ModelType {
+  if (options.normedHeads) return "qwen3";
+  if (options.rotatedLayers?.includes(false)) return "smollm3";
+  return options.attentionBias === false ? "llama" : "qwen2";
 }
 
 /**
@@ -253,8 +237,11 @@ export function parameterShapes(config: PolicyConfig): ParameterShape[] {
       shapes.push({ name: `${name}.weight`, shape: [out, hiddenSize] });
       if (config.attentionBias) shapes.push({ name: `${name}.bias`, shape: [out] });
     }
+    shapes.push({ name: `${path}.self_attn.o_proj.weight`, shape: [hiddenSize, queries] });
+    for (const head of config.normedHeads ? ["q", "k"] : []) {
+      shapes.push({ name: `${path}.self_attn.${head}_norm.weight`, shape: [headDim] });
+    }
     shapes.push(
-      { name: `${path}.self_attn.o_proj.weight`, shape: [hiddenSize, queries] },
       { name: `${path}.mlp.gate_proj.weight`, shape: [intermediateSize, hiddenSize] },
       { name: `${path}.mlp.up_proj.weight`, shape: [intermediateSize, hiddenSize] },
       { name: `${path}.mlp.down_proj.weight`, shape: [hiddenSize, intermediateSize] },

@@ -148,7 +148,9 @@ export class Generator {
     this.#promptRanges = ids([B, 2], "prompt_ranges");
     this.#eos = ids([MAX_EOS], "eos");
     this.#promptOf = ids([this.#active], "prompt_of");
-    this.#inputs = new PackedInputs(this.#prefill, promptTokens, Math.min(B, promptTokens));
+    this.#inputs = new PackedInputs(this.#prefill, promptTokens, {
+      maxPrompts: Math.min(B, promptTokens),
+    });
 
     this.#recordDecode(parameters, this.#recordPrefill(parameters));
     this.#finished = new Readback(gpu, [this.#state.finished]);
@@ -191,8 +193,8 @@ export class Generator {
    */
   #recordPrefill(parameters: Parameters): Tensor[] {
     const plan = this.#prefill;
-    const { heads, keyValueHeads, headDim } = headsOf(parameters);
-    const [first, width] = [heads * headDim, 2 * keyValueHeads * headDim];
+    const { numAttentionHeads, numKeyValueHeads, headDim } = parameters.config;
+    const [first, width] = [numAttentionHeads * headDim, 2 * numKeyValueHeads * headDim];
     const keptByLayer: Tensor[] = [];
     const hidden = encode(plan, parameters, this.#inputs, (qkv) => {
       const kept = parameters.dtype === "f16"
@@ -210,7 +212,7 @@ export class Generator {
   #recordDecode(parameters: Parameters, prompts: readonly Tensor[]): void {
     const plan = this.#decode;
     const { sequences: B, completionLength: M } = this.capacity;
-    const heads = headsOf(parameters);
+    const { numKeyValueHeads, headDim } = parameters.config;
     const { lastTokens, lengths, finished } = this.#state;
     const embedded = embedding(plan, parameters.embedding, lastTokens, undefined, {
       rows: this.#slots,
@@ -221,14 +223,10 @@ export class Generator {
         slots: this.#slots,
         prompts: prompts[layer]!,
         promptRanges: this.#promptRanges,
-        cache: plan.input(
-          [B, heads.keyValueHeads, M, 2, heads.headDim],
-          "cache",
-          parameters.dtype,
-        ),
+        cache: plan.input([B, numKeyValueHeads, M, 2, headDim], "cache", parameters.dtype),
         lengths,
         finished,
-      }, { ...heads, attended: () => this.#attended }));
+      }, { ...headsOf(parameters.config, layer), attended: () => this.#attended }));
     this.#recordSampling(plan, hidden, parameters.head, this.#rows);
   }
 

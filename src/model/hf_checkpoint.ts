@@ -9,16 +9,16 @@
 
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic_file.ts";
-import { parameterShapes, type PolicyConfig, resolveConfig } from "./config.ts";
+import { parameterShapes, type PolicyConfig } from "./config.ts";
 import {
   encodeFloats,
   isFloatFormat,
   OVERFLOW_FROM,
   type StoredFloatFormat,
 } from "../files/float_formats.ts";
-import { configFromHuggingFace, configToHuggingFace, type TorchDtype } from "./hf_config.ts";
+import { configToHuggingFace, type TorchDtype } from "./hf_config.ts";
+import { generationConfigOf, readConfig } from "./hf_folder.ts";
 import { listSome, openWeights, WEIGHTS } from "./hf_weights.ts";
-import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
 import { elementCount } from "../files/safetensors_header.ts";
 
@@ -68,33 +68,11 @@ function firstBeyond(values: Float32Array, limit: number): number {
   return -1;
 }
 
-/** Reads config.json, and lets generation_config.json decide which tokens end a response. */
-async function readConfig(dir: string): Promise<PolicyConfig> {
-  const path = join(dir, "config.json");
-  if (!await fileExists(path)) {
-    throw new Deno.errors.NotFound(
-      `${dir} has no config.json: give the folder of a Hugging Face checkpoint`,
-    );
-  }
-  const json = await readJsonObject(path);
-  let config: PolicyConfig;
-  try {
-    config = configFromHuggingFace(json);
-  } catch (error) {
-    if (error instanceof Error) error.message = `${dir}: ${error.message}`;
-    throw error;
-  }
-  const generationPath = join(dir, "generation_config.json");
-  if (!await fileExists(generationPath)) return config;
-  const { eos_token_id } = await readJsonObject(generationPath);
-  if (eos_token_id === undefined || eos_token_id === null) return config;
-  try {
-    // Checked by resolveConfig.
-    return resolveConfig({ ...config, eosTokenId: eos_token_id as number | number[] });
-  } catch (error) {
-    if (error instanceof Error) error.message = `${generationPath}: ${error.message}`;
-    throw error;
-  }
+/** What to do about tensors that hold several of ours. */
+function fusedHint(names: readonly string[]): string {
+  return names.some((name) => /\.(qkv_proj|gate_up_proj|W_pack|c_attn)\./.test(name))
+    ? " (they hold several projections in one: use a conversion of the model to LlamaForCausalLM)"
+    : "";
 }
 
 /** Refuses weights whose names, shapes or types are not those of the configuration. */
@@ -108,7 +86,9 @@ function checkTensors(
   const missing = [...expected.keys()].filter((name) => !files.has(name));
   if (missing.length > 0) problems.push(listSome(missing, "missing"));
   const unexpected = [...files.keys()].filter((name) => !expected.has(name));
-  if (unexpected.length > 0) problems.push(listSome(unexpected, "unexpected"));
+  if (unexpected.length > 0) {
+    problems.push(listSome(unexpected, "unexpected") + fusedHint(unexpected));
+  }
   const misshapen: string[] = [];
   for (const [name, shape] of expected) {
     const info = files.get(name)?.info(name);
@@ -155,7 +135,7 @@ async function checkTiedHead(
 }
 
 /**
- * Opens a Hugging Face checkpoint folder of a Qwen2ForCausalLM or LlamaForCausalLM.
+ * Opens a Hugging Face checkpoint folder of a Qwen2, Qwen3, Llama, Mistral or SmolLM3 model.
  *
  * Weights may be F32, F16, BF16 or F64, in one file or in shards. `eos_token_id` of
  * generation_config.json takes precedence over that of config.json. Of a tied policy
@@ -272,18 +252,11 @@ export async function saveCheckpoint(
     read,
     { format: "pt" },
   );
-  const json = configToHuggingFace(config, torch);
-  const { bos_token_id, eos_token_id, pad_token_id } = json;
   for (
     const [file, contents] of [
-      ["config.json", json],
+      ["config.json", configToHuggingFace(config, torch)],
       // Loaders prefer it to config.json, so one from an earlier save must not stay.
-      ["generation_config.json", {
-        _from_model_config: true,
-        bos_token_id,
-        eos_token_id,
-        pad_token_id,
-      }],
+      ["generation_config.json", generationConfigOf(config)],
     ] as const
   ) {
     await writeFileAtomic(join(dir, file), JSON.stringify(contents, null, 2) + "\n");

@@ -42,6 +42,7 @@ export class PackedInputs {
   readonly lastPromptRows: Tensor;
 
   readonly #plan: Plan;
+  readonly #frozenToken: number | undefined;
   readonly #tile: number;
 
   /**
@@ -49,10 +50,17 @@ export class PackedInputs {
    *
    * @param plan The plan that will read them.
    * @param maxTokens The most packed tokens of one run; also bounds segments, tiles and items.
-   * @param maxPrompts The most prompts of one run. Default: as many as tokens.
+   * @param options `maxPrompts`: the most prompts of one run, by default as many as tokens. `frozenToken`: an id whose
+   * embedding gets no gradient: the policy's `padTokenId`, as in transformers, where it is the embedding's `padding_idx`.
    */
-  constructor(plan: Plan, maxTokens: number, maxPrompts: number = maxTokens) {
+  constructor(
+    plan: Plan,
+    maxTokens: number,
+    options: { readonly maxPrompts?: number; readonly frozenToken?: number | undefined } = {},
+  ) {
+    const { maxPrompts = maxTokens, frozenToken } = options;
     this.#plan = plan;
+    this.#frozenToken = frozenToken;
     this.#tile = plan.gpu.traits.attentionTile;
     const dim = (name: string) => new Dim(name, maxTokens);
     const ids = (shape: readonly Size[], name: string) => plan.input(shape, name, "u32");
@@ -100,7 +108,7 @@ export class PackedInputs {
     this.layout.pairs.value = packed.positions.reduce((n, position) => n + position + 1, 0);
     const { gpu } = this.#plan;
     if (this.#isRead(this.embedding.order)) {
-      const { order, pieces, runs } = embeddingIndex(packed.tokens);
+      const { order, pieces, runs } = embeddingIndex(packed.tokens, this.#frozenToken);
       this.embedding.pieceCount.value = pieces.length / 2;
       this.embedding.runCount.value = runs.length / 3;
       gpu.write(this.embedding.order, order);

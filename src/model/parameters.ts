@@ -24,6 +24,8 @@ export interface LayerParameters {
   readonly qkvWeight: Tensor;
   /** ((H + 2J) D), if the family has biases. */
   readonly qkvBias: Tensor | undefined;
+  /** (2 D): those of query heads, then of key heads, if the family normalises them. */
+  readonly headNorms: Tensor | undefined;
   /** (C, H D). */
   readonly outputWeight: Tensor;
   /** (C) before the feed-forward. */
@@ -61,6 +63,7 @@ const ALIGNMENT: Readonly<Record<StoredDType, number>> = { f32: 64, f16: 128 };
 const FUSED: readonly (readonly string[])[] = [
   ["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"],
   ["self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"],
+  ["self_attn.q_norm.weight", "self_attn.k_norm.weight"],
   ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
 ];
 
@@ -157,6 +160,7 @@ export class Parameters {
         inputNorm: block(`${path}input_layernorm.weight`),
         qkvWeight: block(`${path}self_attn.q_proj.weight`),
         qkvBias: config.attentionBias ? block(`${path}self_attn.q_proj.bias`) : undefined,
+        headNorms: config.normedHeads ? block(`${path}self_attn.q_norm.weight`) : undefined,
         outputWeight: block(`${path}self_attn.o_proj.weight`),
         postAttentionNorm: block(`${path}post_attention_layernorm.weight`),
         gateUpWeight: block(`${path}mlp.gate_proj.weight`),

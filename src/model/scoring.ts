@@ -34,7 +34,7 @@ export function recordScoring(
   maxTokens: number,
   { temperature }: { readonly temperature: number },
 ): Scoring {
-  const inputs = new PackedInputs(plan, maxTokens);
+  const inputs = new PackedInputs(plan, maxTokens, { frozenToken: parameters.config.padTokenId });
   const hidden = encode(plan, parameters, inputs);
   return { inputs, scored: headLogProb(plan, hidden, parameters.head, inputs, { temperature }) };
 }

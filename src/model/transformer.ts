@@ -1,5 +1,6 @@
 /**
- * The decoder of the Llama/Qwen2 family: embedding, layers of attention and SwiGLU with RMSNorm before each, and a head.
+ * The decoder of the Llama and Qwen families: embedding, layers of attention and SwiGLU with RMSNorm before each, and a
+ * head. What sets the families apart is said by the configuration.
  *
  * It is written once. Training, prefill and decoding differ in how a token attends to others, which the caller passes.
  *
@@ -11,12 +12,16 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { embedding } from "../ops/embedding.ts";
 import { feedForward } from "../ops/feed_forward.ts";
+import { headNorm } from "../ops/head_norm.ts";
 import { linear } from "../ops/matmul.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
+import type { HeadLayout } from "../ops/rope.ts";
+import type { Rotation } from "../ops/rotation.ts";
+import type { PolicyConfig } from "./config.ts";
 import type { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 
-/** Turns a layer's q, k and v, stacked as (T, (H + 2J) D), into attention outputs (T, H D). */
+/** Turns a layer's q, k and v, stacked as (T, (H + 2J) D) and not yet rotated, into attention outputs (T, H D). */
 export type Attend = (qkv: Tensor, layer: number) => Tensor;
 
 /**
@@ -34,7 +39,8 @@ export function decoder(
   embedded: Tensor,
   attend: Attend,
 ): Tensor {
-  const eps = parameters.config.rmsNormEps;
+  const { config } = parameters;
+  const eps = config.rmsNormEps;
   let stream = embedded;
   let delta: Tensor | undefined;
   for (const [index, layer] of parameters.layers.entries()) {
@@ -49,7 +55,10 @@ export function decoder(
           name: "qkv_proj",
           ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
         });
-        return linear(plan, attend(qkv, index), layer.outputWeight, { name: "o_proj" });
+        const normed = layer.headNorms
+          ? headNorm(plan, qkv, layer.headNorms, { ...headsOf(config, index), eps })
+          : qkv;
+        return linear(plan, attend(normed, index), layer.outputWeight, { name: "o_proj" });
       });
       const feedForwardIn = rmsNorm(plan, attentionIn.sum, layer.postAttentionNorm, {
         eps,
@@ -71,26 +80,22 @@ export function decoder(
   }).normed;
 }
 
-/** Head sizes and rotary base of a policy, as the attention ops take them. */
-export function headsOf({ config }: Parameters): AttentionHeads {
+/** What the attention ops need to know of a layer. */
+export interface AttentionHeads extends HeadLayout {
+  /** How queries and keys are rotated; `undefined` where they are not. */
+  readonly rotation: Rotation | undefined;
+}
+
+/** Head sizes and rotation of a layer, as the attention ops take them. */
+export function headsOf(config: PolicyConfig, layer: number): AttentionHeads {
   return {
     heads: config.numAttentionHeads,
     keyValueHeads: config.numKeyValueHeads,
     headDim: config.headDim,
-    theta: config.ropeTheta,
+    rotation: config.rotatedLayers?.[layer] === false
+      ? undefined
+      : { theta: config.ropeTheta, scaling: config.ropeScaling },
   };
-}
-
-/** What the attention ops need to know of a policy. */
-export interface AttentionHeads {
-  /** H. */
-  readonly heads: number;
-  /** J. */
-  readonly keyValueHeads: number;
-  /** D. */
-  readonly headDim: number;
-  /** Base of the rotary frequencies. */
-  readonly theta: number;
 }
 
 /**
@@ -108,13 +113,15 @@ export function encode(
   inputs: PackedInputs,
   keep?: (qkv: Tensor, layer: number) => void,
 ): Tensor {
-  const heads = headsOf(parameters);
   const { tokens, embedding: index, layout } = inputs;
   const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
   return decoder(plan, parameters, embedded, (qkv, layer) => {
     // As decoding finds them in its cache.
     const rounded = parameters.dtype === "f16";
-    const attended = attention(plan, qkv, layout, { ...heads, rounded });
+    const attended = attention(plan, qkv, layout, {
+      ...headsOf(parameters.config, layer),
+      rounded,
+    });
     keep?.(qkv, layer);
     return attended;
   });

@@ -23,6 +23,7 @@ import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { type PieceKind, PIECES, widestPieces } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
+import type { Rotation } from "./rotation.ts";
 import { roundColumns } from "./to_half.ts";
 
 /**
@@ -83,10 +84,10 @@ function variantsOf(gpu: Gpu, headDim: number): readonly string[] {
 /** Options of {@linkcode attention}. */
 export interface AttentionOptions extends HeadLayout {
   /**
-   * Base of the rotary embedding's frequencies: queries and keys are rotated by their positions first, in place, and
-   * gradients are those of `qkv` before. Default: they stay as they are.
+   * How queries and keys are rotated by their positions first, in place; gradients are those of `qkv` before. Default:
+   * they stay as they are.
    */
-  theta?: number;
+  rotation?: Rotation | undefined;
   /**
    * Round keys and values to f16 first, in place, so that they are those that a cache in f16 holds. Gradients pass as if
    * nothing had been rounded. Default `false`.
@@ -103,9 +104,9 @@ export interface AttentionOptions extends HeadLayout {
  * key/value head `floor(h J / H)`. Scores are never stored, and the work follows the real lengths.
  *
  * @param plan Where to record.
- * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if there is a theta or they are rounded.
+ * @param qkv (T, (H + 2J) D): queries, keys, values; overwritten if they are rotated or rounded.
  * @param layout Segments, positions, and tiles of {@linkcode DeviceTraits.attentionTile} tokens.
- * @param options Heads and theta.
+ * @param options Heads and rotation.
  * @returns (T, H D).
  * @throws {RangeError} If the shapes do not fit.
  * @see {@link https://arxiv.org/abs/2307.08691}
@@ -116,7 +117,7 @@ export function attention(
   layout: PackedLayout,
   options: AttentionOptions,
 ): Tensor {
-  const { heads, keyValueHeads, headDim, theta, name = "attention" } = options;
+  const { heads, keyValueHeads, headDim, rotation, name = "attention" } = options;
   const { segments, tiles, tileCount, pairs } = layout;
   checkHeads("attention", qkv, options);
   if (segments.dtype !== "u32" || segments.capacity % SEGMENT_STRIDE !== 0) {
@@ -160,7 +161,7 @@ export function attention(
     scale: 1 / Math.sqrt(headDim),
     accumulate: 0,
   };
-  if (theta !== undefined) rotate(plan, qkv, layout.positions, { ...options, theta, name: "rope" });
+  if (rotation) rotate(plan, qkv, layout.positions, { ...options, rotation, name: "rope" });
   const width = heads * headDim;
   const keyWidth = keyValueHeads * headDim;
   if (options.rounded) {
@@ -188,9 +189,9 @@ export function attention(
     const rowDot = plan.empty([tokens, heads], `${name}.row_dot`);
     plan.intoGradient(qkv, (dqkv, accumulate) => {
       const backwardParams = { ...params, accumulate: accumulate ? 1 : 0 };
-      const rotated = { ROTATED: theta !== undefined };
+      const rotated = { ROTATED: rotation !== undefined };
       // Without a rotation there are no frequencies to read; any other input may stand there.
-      const frequencies = theta === undefined ? qkv : ropeFrequencies(gpu, headDim, theta);
+      const frequencies = rotation ? ropeFrequencies(gpu, headDim, rotation) : qkv;
       const inputs = { ...table, frequencies, qkv, saved_lse: lse, dout };
       plan.dispatch({
         kernel: kernel("backward_query", rotated),

@@ -14,6 +14,7 @@ import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/
 import { headPieces, headsName, pieceKinds, rowsOfCode } from "./attention.ts";
 import { type PieceKind, teamKernel, withKept } from "./prelude.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
+import type { Rotation } from "./rotation.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
 const QUERY_VECS = 16;
@@ -41,8 +42,8 @@ export interface AttentionDecodeInputs {
 
 /** Options of {@linkcode attentionDecode}. */
 export interface AttentionDecodeOptions extends HeadLayout {
-  /** Base of the rotary embedding's frequencies. */
-  theta: number;
+  /** How new queries and keys are rotated by their positions. Default: they stay as they are. */
+  rotation?: Rotation | undefined;
   /**
    * What the lanes of a workgroup share out: the keys of one row, or rows, which needs subgroups of one size. By default
    * `"rows"` on software adapters, or what {@linkcode Gpu.kernels} says. The choice must not depend on the batch: results
@@ -63,7 +64,7 @@ export interface AttentionDecodeOptions extends HeadLayout {
  *
  * @param plan Where to record.
  * @param inputs Rows, prompts and cache.
- * @param options Heads and theta.
+ * @param options Heads and rotation.
  * @returns (A, H D); rows of finished sequences are not written.
  * @throws {RangeError} If the shapes do not fit.
  */
@@ -73,7 +74,7 @@ export function attentionDecode(
   options: AttentionDecodeOptions,
 ): Tensor {
   const { qkv, slots, prompts, promptRanges, cache, lengths, finished } = inputs;
-  const { heads, keyValueHeads, headDim, theta, attended, name = "attention" } = options;
+  const { heads, keyValueHeads, headDim, rotation, attended, name = "attention" } = options;
   checkHeads("attentionDecode", qkv, options);
   const keys = promptColumns(prompts, options);
   const rows: Size = qkv.shape[0]!;
@@ -151,7 +152,7 @@ export function attentionDecode(
       prompt_ranges: promptRanges,
       lengths,
       finished,
-      frequencies: ropeFrequencies(plan.gpu, headDim, theta),
+      frequencies: ropeFrequencies(plan.gpu, headDim, rotation),
       cache,
       out,
     },

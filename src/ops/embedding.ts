@@ -51,10 +51,12 @@ export function embeddingIndexLimits(
  * Sorts the tokens of a batch by id, in order of position within an id.
  *
  * @param tokens Token ids (T).
+ * @param frozen An id whose row of the table gets no gradient.
  * @returns `order` (T), `pieces` (·, 2) and `runs` (·, 3) as {@linkcode EmbeddingIndex} describes them, flattened.
  */
 export function embeddingIndex(
   tokens: ArrayLike<number>,
+  frozen?: number,
 ): { order: Uint32Array; pieces: Uint32Array; runs: Uint32Array } {
   const count = tokens.length;
   // One float64 key holds id and position exactly: typed arrays sort fastest without a comparison function.
@@ -66,9 +68,11 @@ export function embeddingIndex(
     const id = tokens[order[begin]!]!;
     let end = begin + 1;
     while (end < count && tokens[order[end]!] === id) end++;
-    const first = pieces.length / 2;
-    for (let at = begin; at < end; at += PIECE) pieces.push(at, Math.min(at + PIECE, end));
-    runs.push(id, first, pieces.length / 2);
+    if (id !== frozen) {
+      const first = pieces.length / 2;
+      for (let at = begin; at < end; at += PIECE) pieces.push(at, Math.min(at + PIECE, end));
+      runs.push(id, first, pieces.length / 2);
+    }
     begin = end;
   }
   return { order, pieces: Uint32Array.from(pieces), runs: Uint32Array.from(runs) };

@@ -10,6 +10,7 @@ import turnCode from "../../kernels/rope/turn.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { type Rotation, rotationAngles } from "./rotation.ts";
 
 const LANES = 64;
 
@@ -25,8 +26,8 @@ export interface HeadLayout {
 
 /** Options of {@linkcode rope}. */
 export interface RopeOptions extends HeadLayout {
-  /** Base of the frequencies. */
-  theta: number;
+  /** How far each position turns. */
+  rotation: Rotation;
   /** Name of the output below the current scope. Default `"rope"`. */
   name?: string;
 }
@@ -37,32 +38,25 @@ export const rotatePiecesCode: string = `${piecesCode}\n${turnCode}`;
 const tables = new WeakMap<Gpu, Map<string, Tensor>>();
 
 /**
- * The angle each dimension turns per position: `theta^(-2d/D) / 2 pi` turns for pair d, as 32-bit fractions.
+ * The angle each dimension turns per position, in turns of 2^-32; see `rope/turn.wgsl`.
  *
- * Made once per device, head size and theta.
+ * Made once per device, head size and rotation.
  *
  * @param gpu The device.
  * @param headDim Head size D.
- * @param theta Base of the frequencies.
+ * @param rotation Base and scaling; without, nothing turns.
  * @returns (D) u32; the second half repeats the first.
- * @throws {RangeError} If theta is not above 1: the slowest pair must turn less than once per position.
+ * @throws {RangeError} If theta is not above 1.
  */
-export function ropeFrequencies(gpu: Gpu, headDim: number, theta: number): Tensor {
-  if (!(theta > 1 && Number.isFinite(theta))) {
-    throw new RangeError(`theta must be a finite number above 1: current value is ${theta}`);
-  }
+export function ropeFrequencies(gpu: Gpu, headDim: number, rotation?: Rotation): Tensor {
   let known = tables.get(gpu);
   if (!known) tables.set(gpu, known = new Map());
-  const key = `${headDim}/${theta}`;
+  const key = JSON.stringify([headDim, rotation]);
   let table = known.get(key);
   if (!table) {
-    const data = Uint32Array.from(
-      { length: headDim },
-      (_, i) => {
-        const pair = i % (headDim / 2);
-        return Math.round(theta ** (-2 * pair / headDim) / (2 * Math.PI) * 2 ** 32);
-      },
-    );
+    const angles = rotation ? rotationAngles(headDim, rotation) : new Float64Array(headDim / 2);
+    const turns = [...angles].map((angle) => Math.round(angle / (2 * Math.PI) * 2 ** 32));
+    const data = Uint32Array.from([...turns, ...turns]);
     table = gpu.tensor([headDim], { data, dtype: "u32", name: `rope.frequencies.${key}` });
     known.set(key, table);
   }
@@ -103,7 +97,7 @@ export function checkHeads(op: string, qkv: Tensor, layout: HeadLayout): void {
  * @param plan Where to record.
  * @param qkv (T, (H + 2J) D), overwritten.
  * @param positions (T) u32.
- * @param options Heads, theta, and whether to turn backwards.
+ * @param options Heads, rotation, and whether to turn backwards.
  * @throws {RangeError} If the shapes do not fit.
  */
 export function rotate(
@@ -112,7 +106,7 @@ export function rotate(
   positions: Tensor,
   options: RopeOptions & { inverse?: boolean },
 ): void {
-  const { heads, keyValueHeads, headDim, theta, name = "rope", inverse = false } = options;
+  const { heads, keyValueHeads, headDim, rotation, name = "rope", inverse = false } = options;
   checkHeads("rope", qkv, options);
   const tokens: Size = qkv.shape[0]!;
   if (positions.dtype !== "u32" || positions.capacity < sizeLimit(tokens)) {
@@ -131,7 +125,7 @@ export function rotate(
       constants: { LANES },
     }),
     label: `${name}.${inverse ? "backward" : "forward"}`,
-    bindings: { positions, frequencies: ropeFrequencies(gpu, headDim, theta), qkv },
+    bindings: { positions, frequencies: ropeFrequencies(gpu, headDim, rotation), qkv },
     params: {
       tokens,
       heads: heads + keyValueHeads,
@@ -147,13 +141,13 @@ export function rotate(
 /**
  * Rotates queries and keys by their positions, in place.
  *
- * Dimension d < D/2 of a head is paired with d + D/2 and turned by `position * theta^(-2d/D)`, as in Hugging Face's
- * models. Angles are kept as fractions of a turn, so precision does not suffer at large positions.
+ * Dimension d < D/2 of a head is paired with d + D/2 and turned by `position * theta^(-2d/D)`, or what a scaling makes of
+ * that, as in Hugging Face's models. Angles are kept as fractions of a turn, so precision does not suffer at large positions.
  *
  * @param plan Where to record.
  * @param qkv (T, (H + 2J) D), overwritten; the values, its last J heads, stay as they are.
  * @param positions (T) u32.
- * @param options Heads and theta.
+ * @param options Heads and rotation.
  * @returns A view of `qkv` under a name of its own; use it in place of `qkv` afterwards.
  * @throws {RangeError} If the shapes do not fit.
  * @see {@link https://arxiv.org/abs/2104.09864}

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
+import { explainMissing } from "../files/model_folder.ts";
 import type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../task/tokenizer.ts";
 
 /** Options of {@linkcode loadTokenizer}. */
@@ -44,9 +45,7 @@ export async function loadTokenizer(
 ): Promise<Tokenizer> {
   const path = join(dir, "tokenizer.json");
   if (!await fileExists(path)) {
-    throw new Deno.errors.NotFound(
-      `${dir} has no tokenizer.json: give the folder of a Hugging Face model with its tokenizer`,
-    );
+    throw await explainMissing(dir, "tokenizer.json");
   }
   const configPath = join(dir, "tokenizer_config.json");
   const config = await fileExists(configPath) ? await readJsonObject(configPath) : {};

@@ -18,6 +18,11 @@ Deno.test("a new policy has the task's sizes, and room for its vocabulary in eig
   }
 });
 
+Deno.test("a new policy ends at every id that ends a completion of its task", () => {
+  const task = { ...taskByName("parity"), eosTokenIds: [1, 4] };
+  assertEquals(newPolicyConfig(task, {}).eosTokenId, [1, 4]);
+});
+
 Deno.test("sizes that were not chosen follow the ones that were", () => {
   const parity = taskByName("parity");
   const wide = newPolicyConfig(parity, { hiddenSize: 96, numAttentionHeads: 6 });

@@ -21,6 +21,7 @@ Deno.test("resolveConfig fills in documented defaults", () => {
     ropeTheta: 10000,
     tieWordEmbeddings: true,
     attentionBias: true,
+    normedHeads: false,
     maxPositionEmbeddings: 2048,
   });
 });
@@ -39,9 +40,13 @@ Deno.test("resolveConfig keeps what is given, and its own result unchanged", () 
     ropeTheta: 5e5,
     tieWordEmbeddings: false,
     attentionBias: false,
+    normedHeads: false,
     maxPositionEmbeddings: 9,
+    ropeScaling: { ropeType: "linear", factor: 2 },
     eosTokenId: [1, 9],
     padTokenId: 0,
+    bosTokenId: 2,
+    generationDefaults: { temperature: 0.6, top_k: 20 },
   } as const;
   assertEquals(resolveConfig(given), { ...given, eosTokenId: [1, 9] });
   assertEquals(resolveConfig(resolveConfig(given)), resolveConfig(given));
@@ -54,7 +59,15 @@ Deno.test("a field given as undefined takes its default", () => {
   );
 });
 
-Deno.test("attentionBias and modelType follow from each other", () => {
+Deno.test("modelType and what sets its layers apart follow from each other", () => {
+  const { normedHeads, attentionBias } = resolveConfig({ vocabSize: 5, modelType: "qwen3" });
+  assertEquals([normedHeads, attentionBias], [true, false]);
+  assertEquals(resolveConfig({ vocabSize: 5, normedHeads: true }).modelType, "qwen3");
+  const rotatedLayers = [true, true, true, false];
+  assertEquals(resolveConfig({ vocabSize: 5, rotatedLayers }).modelType, "smollm3");
+  assertEquals(resolveConfig({ vocabSize: 5, modelType: "smollm3" }).rotatedLayers, undefined);
+  const all = { vocabSize: 5, rotatedLayers: [true, true, true, true] };
+  assertEquals("rotatedLayers" in resolveConfig(all), false);
   assertEquals(resolveConfig({ vocabSize: 5, attentionBias: false }).modelType, "llama");
   assertEquals(resolveConfig({ vocabSize: 5, attentionBias: true }).modelType, "qwen2");
   assertEquals(resolveConfig({ vocabSize: 5, modelType: "llama" }).attentionBias, false);
@@ -86,9 +99,50 @@ const REFUSED: [string, object, string][] = [
   ["eos in a list", { eosTokenId: [1, -1] }, "eosTokenId[1] is -1"],
   ["empty eos list", { eosTokenId: [] }, "eosTokenId is []"],
   ["pad beyond the vocabulary", { padTokenId: 40 }, "padTokenId is 40"],
-  ["unknown modelType", { modelType: "gpt2" }, 'modelType is "gpt2": give one of qwen2, llama'],
+  ["unknown modelType", { modelType: "gpt2" }, 'modelType is "gpt2": give one of qwen2, qwen3'],
+  ["a rope base of 1", { ropeTheta: 1 }, "ropeTheta is 1: give a finite number above 1"],
+  ["rope scaling of no kind", { ropeScaling: { factor: 2 } }, "a ropeType of linear, llama3"],
+  ["rope scaling null", { ropeScaling: null }, "ropeScaling is null"],
+  [
+    "rope scaling that shrinks",
+    { ropeScaling: { ropeType: "linear", factor: 0.5 } },
+    "ropeScaling.factor is 0.5: give a number of at least 1",
+  ],
+  [
+    "half a llama3 scaling",
+    { ropeScaling: { ropeType: "llama3", factor: 8, lowFreqFactor: 1, highFreqFactor: 4 } },
+    "ropeScaling.originalMaxPositionEmbeddings is undefined",
+  ],
+  [
+    "llama3 scaling without a band",
+    {
+      ropeScaling: {
+        ropeType: "llama3",
+        factor: 8,
+        lowFreqFactor: 4,
+        highFreqFactor: 4,
+        originalMaxPositionEmbeddings: 8192,
+      },
+    },
+    "ropeScaling.highFreqFactor is 4: give a finite number above 4",
+  ],
+  [
+    "a misspelt scaling",
+    { ropeScaling: { ropeType: "linear", factor: 2, theta: 3 } },
+    "ropeScaling.theta is not a field of linear scaling: fields are factor",
+  ],
+  ["flags for other layers", { rotatedLayers: [true] }, "give a list of 4 flags"],
+  ["a flag of another kind", { rotatedLayers: [1, 1, 1, 0] }, "rotatedLayers[0] is 1: give true"],
+  [
+    "an unrotated llama",
+    { modelType: "llama", rotatedLayers: [true, true, true, false] },
+    'rotatedLayers has false with modelType "llama", whose layers are all rotated: use modelType ' +
+    '"smollm3"',
+  ],
+  ["qwen3 without norms", { modelType: "qwen3", normedHeads: false }, "normedHeads is false with"],
+  ["bos beyond the vocabulary", { bosTokenId: 40 }, "bosTokenId is 40"],
   ["llama with bias", { modelType: "llama", attentionBias: true }, 'use modelType "qwen2"'],
-  ["qwen2 without bias", { modelType: "qwen2", attentionBias: false }, 'use modelType "llama"'],
+  ["qwen2 without bias", { modelType: "qwen2", attentionBias: false }, '"llama" or "mistral"'],
   ["misspelt field", { hidden_size: 8 }, '"hidden_size" is not a field of a policy config'],
 ];
 

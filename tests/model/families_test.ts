@@ -22,6 +22,22 @@ const FAMILIES: Readonly<Record<string, Partial<PolicyConfig>>> = {
   "Llama, tied head": { modelType: "llama", attentionBias: false },
   "Llama, head of its own": { modelType: "llama", attentionBias: false, tieWordEmbeddings: false },
   "Llama, heads wider than the stream": { modelType: "llama", attentionBias: false, headDim: 8 },
+  "Qwen3, tied head": { modelType: "qwen3", headDim: 8 },
+  "Llama 3, its rotation scaled": {
+    modelType: "llama",
+    ropeScaling: {
+      ropeType: "llama3",
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalMaxPositionEmbeddings: 8,
+    },
+  },
+  "Mistral, positions scaled": {
+    modelType: "mistral",
+    ropeScaling: { ropeType: "linear", factor: 4 },
+  },
+  "SmolLM3, a layer without rotation": { modelType: "smollm3", rotatedLayers: [true, false] },
   "Qwen2, another base and as many keys as queries": { ropeTheta: 1e6, numKeyValueHeads: 4 },
 };
 

@@ -118,7 +118,7 @@ Deno.test("a profile of generation states attention's arithmetic", async () => {
         gpu.profiler = undefined;
         profiler.destroy();
       }
-      const { heads, headDim } = headsOf(policy.parameters);
+      const { numAttentionHeads: heads, headDim } = policy.config;
       const flops = (path: string) =>
         [...profiler.entries.values()].find((e) => `${e.plan}: ${e.label}`.endsWith(path))?.flops;
       const prompts = REQUEST.prompts.map((ids) => ids.length);

@@ -151,6 +151,102 @@ Deno.test("eos tokens of generation_config.json take precedence", async () => {
   });
 });
 
+Deno.test("saving keeps the bos token and the generation defaults that were read", async () => {
+  await inTempDir(async (dir) => {
+    const config = tinyConfig({ eosTokenId: 3, bosTokenId: 1, padTokenId: 0 });
+    const [from, to] = [join(dir, "from"), join(dir, "to")];
+    await writeCheckpoint(from, config, makeTensors(config));
+    const generation = {
+      bos_token_id: 1,
+      do_sample: true,
+      eos_token_id: [3, 7],
+      pad_token_id: 0,
+      temperature: 0.6,
+      top_k: 20,
+      top_p: 0.95,
+      transformers_version: "4.51.0",
+    };
+    const write = (json: object) =>
+      Deno.writeTextFile(join(from, "generation_config.json"), JSON.stringify(json));
+    const resave = async () => {
+      const { config, tensors } = await readAll(from);
+      await saveCheckpoint(to, config, tensors);
+      assertEquals((await readAll(to)).config, config);
+      return {
+        config: JSON.parse(await Deno.readTextFile(join(to, "config.json"))),
+        generation: JSON.parse(await Deno.readTextFile(join(to, "generation_config.json"))),
+      };
+    };
+    await write(generation);
+    const saved = await resave();
+    assertEquals(saved.generation, generation);
+    assertEquals(saved.config.bos_token_id, 1);
+    assertEquals(saved.config.eos_token_id, [3, 7]);
+    await write({ _from_model_config: true });
+    assertEquals((await readAll(from)).config.generationDefaults, undefined);
+    assertEquals((await resave()).generation, {
+      _from_model_config: true,
+      bos_token_id: 1,
+      eos_token_id: 3,
+      pad_token_id: 0,
+    });
+    // A bos token that only generation_config.json has.
+    const unsaid = tinyConfig({ eosTokenId: 3 });
+    await writeCheckpoint(from, unsaid, makeTensors(unsaid));
+    await write({ bos_token_id: 2 });
+    assertEquals((await resave()).config.bos_token_id, 2);
+  });
+});
+
+Deno.test("what is no folder of a model is refused with what to do", async () => {
+  await inTempDir(async (dir) => {
+    const refused = async (path: string) =>
+      (await assertRejects(() => loadCheckpoint(path), Deno.errors.NotFound)).message;
+    assertEquals(
+      await refused("Qwen/Qwen3-0.6B"),
+      "There is no folder Qwen/Qwen3-0.6B. If it is a model on the Hugging Face hub, download it " +
+        'with "hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B" (from pip install ' +
+        "huggingface_hub) and give models/Qwen3-0.6B",
+    );
+    assertEquals(
+      await refused(`${dir}/nothing`),
+      `There is no folder ${dir}/nothing: give that of a Hugging Face checkpoint`,
+    );
+    await Deno.writeTextFile(`${dir}/file`, "");
+    assertEquals(
+      await refused(`${dir}/file`),
+      `There is no folder ${dir}/file: give that of a Hugging Face checkpoint`,
+    );
+    assertEquals(
+      await refused(dir),
+      `${dir} has no config.json: give the folder of a Hugging Face checkpoint`,
+    );
+    await Deno.writeTextFile(
+      join(dir, "adapter_config.json"),
+      JSON.stringify({ base_model_name_or_path: "Qwen/Qwen3-0.6B", peft_type: "LORA" }),
+    );
+    const message = await refused(dir);
+    assert(
+      message.startsWith(`${dir} holds a LoRA adapter of Qwen/Qwen3-0.6B and no model: merge`),
+    );
+    assert(message.includes(`M.from_pretrained('${dir}').merge_and_unload()`), message);
+  });
+});
+
+Deno.test("weights that hold several projections in one are refused with what to do", async () => {
+  await inTempDir(async (dir) => {
+    const config = tinyConfig();
+    const tensors = makeTensors(config);
+    tensors.set("model.layers.0.self_attn.qkv_proj.weight", new Float32Array(8));
+    await writeCheckpoint(dir, config, tensors);
+    await assertRejects(
+      () => loadCheckpoint(dir),
+      RangeError,
+      "they hold several projections in one: use a conversion of the model to LlamaForCausalLM",
+    );
+  });
+});
+
 Deno.test("saving over a folder replaces the eos tokens of an earlier save", async () => {
   await inTempDir(async (dir) => {
     for (const eosTokenId of [[3, 4], 5]) {

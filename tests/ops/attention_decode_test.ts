@@ -143,7 +143,7 @@ async function checkDecoding(
     cache,
     lengths,
     finished,
-  }, { ...heads, theta: THETA, lanes }));
+  }, { ...heads, rotation: { theta: THETA }, lanes }));
   await plan.compile();
 
   for (let t = 0; t < M; t++) {
@@ -277,7 +277,7 @@ Deno.test("attentionDecode() gives a sequence the same bytes in any batch", asyn
         cache: gpu.tensor([B, 2, M, 2, 16], { data: randomArray(2, cached) }),
         lengths: u32([B], sequences.map((b) => 1 + b % M)),
         finished: u32([B], sequences.map(() => 0)),
-      }, { ...heads, theta: THETA, lanes }));
+      }, { ...heads, rotation: { theta: THETA }, lanes }));
       await plan.compile();
       const rows = randomArray(3, B * width);
       const decode = async (batch: number[]) => {
@@ -323,7 +323,7 @@ Deno.test("attentionDecode() in f16 holds keys and values back that are too larg
         cache,
         lengths: u32([1], [2]),
         finished: u32([1], [0]),
-      }, { ...heads, theta: THETA, lanes });
+      }, { ...heads, rotation: { theta: THETA }, lanes });
       await plan.compile();
       submit(gpu, [plan]);
       assertEquals(
@@ -348,7 +348,7 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
       lengths: u32(3),
       finished: u32(3),
     };
-    const options = { heads: 2, keyValueHeads: 1, headDim: 8, theta: THETA };
+    const options = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: THETA } };
     const refuses = (changed: Partial<typeof inputs>, message: string) =>
       assertThrows(
         () => attentionDecode(new Plan(gpu, "p"), { ...inputs, ...changed }, options),

@@ -52,7 +52,10 @@ function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): 
         tileCount: new Dim("tiles", tiles!.capacity / 2),
         pairs: new Dim("pairs", tokens * tokens),
       };
-      return { out: attention(plan, qkv!, layout, heads) };
+      const { theta } = heads;
+      return {
+        out: attention(plan, qkv!, layout, { ...heads, ...(theta && { rotation: { theta } }) }),
+      };
     },
     reference: ({ qkv }) => {
       const turned = (from: number, to: number) => {
@@ -111,7 +114,7 @@ for (const [label, groups, heads] of CASES) {
 
 for (const headDim of [4, 12, 16, 24, 32]) {
   const label = `heads of ${headDim}`;
-  Deno.test(`attention() with a theta rotates, and turns gradients back: ${label}`, async (t) => {
+  Deno.test(`attention() with a rotation turns queries and keys, and turns gradients back: ${label}`, async (t) => {
     await onEveryDevice(t, async (gpu) => {
       const heads = { heads: 4, keyValueHeads: 2, headDim, theta: 500 };
       const groups = [group(1, 1), group(5, 3, 9)];
@@ -121,7 +124,7 @@ for (const headDim of [4, 12, 16, 24, 32]) {
   });
 }
 
-Deno.test("attention() with a theta adds to a gradient that is there already", async (t) => {
+Deno.test("attention() with a rotation adds to a gradient that is there already", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const heads = { heads: 2, keyValueHeads: 1, headDim: 12, theta: 10000 };
     const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);

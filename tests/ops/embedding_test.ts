@@ -155,6 +155,12 @@ Deno.test("embeddingIndex() covers each position once, one id per piece, in orde
   assertEquals(embeddingIndex([]).pieces.length, 0);
 });
 
+Deno.test("embeddingIndex() leaves out an id whose row gets no gradient", () => {
+  const { pieces, runs } = embeddingIndex([4, 1, 4, 7], 4);
+  assertEquals([...pieces], [0, 1, 3, 4]);
+  assertEquals([...runs], [1, 0, 1, 7, 1, 2]);
+});
+
 Deno.test("embedding() refuses what it cannot look up", async (t) => {
   await onEveryDevice(t, (gpu) => {
     const plan = new Plan(gpu, "p", { gradients: true });

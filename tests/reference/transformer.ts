@@ -1,10 +1,10 @@
-/** A whole Llama/Qwen2 forward pass in float64, put together from the other references. */
+/** A whole forward pass of the Llama and Qwen families in float64, put together from the other references. */
 
 import { attention } from "./attention.ts";
 import { embedding } from "./embedding.ts";
 import { matmul } from "./matmul.ts";
 import { rmsNorm } from "./rms_norm.ts";
-import { rope } from "./rope.ts";
+import { rope, type RopeScaling } from "./rope.ts";
 import { packSegments, segmentPositions } from "./segments.ts";
 import { swiglu } from "./swiglu.ts";
 
@@ -19,10 +19,13 @@ export interface TransformerConfig {
   head_dim?: number;
   rms_norm_eps: number;
   rope_theta: number;
+  rope_scaling?: RopeScaling | null;
+  /** 1 where a layer is rotated. */
+  no_rope_layers?: number[];
   tie_word_embeddings: boolean;
 }
 
-/** Parameters by Hugging Face name, Linear weights [out, in]; biases are used where present. */
+/** Parameters by Hugging Face name, Linear weights [out, in]; biases and norms of heads are used where present. */
 export type Weights = ReadonlyMap<string, ArrayLike<number>>;
 
 /** What happens to keys and values before they are attended to. */
@@ -43,7 +46,6 @@ export function transformer(
   const D = config.head_dim ?? C / H;
   const F = config.intermediate_size;
   const eps = config.rms_norm_eps;
-  const theta = config.rope_theta;
   const positions = segmentPositions(segments);
 
   const parameter = (name: string): ArrayLike<number> => {
@@ -62,16 +64,16 @@ export function transformer(
     const at = `model.layers.${layer}`;
     const attentionWeight = parameter(`${at}.input_layernorm.weight`);
     const x = rmsNorm(stream, attentionWeight, { tokens: T, channels: C, eps }).y;
-    const q = rope(linear(x, `${at}.self_attn.q_proj`, H * D, C), positions, {
-      heads: H,
-      headDim: D,
-      theta,
-    });
-    const k = keep(rope(linear(x, `${at}.self_attn.k_proj`, J * D, C), positions, {
-      heads: J,
-      headDim: D,
-      theta,
-    }));
+    const turned = (projection: "q" | "k", heads: number) => {
+      let y = linear(x, `${at}.self_attn.${projection}_proj`, heads * D, C);
+      const norm = weights.get(`${at}.self_attn.${projection}_norm.weight`);
+      if (norm) y = rmsNorm(y, norm, { tokens: T * heads, channels: D, eps }).y;
+      if (config.no_rope_layers?.[layer] === 0) return y;
+      const scaling = config.rope_scaling ?? undefined;
+      return rope(y, positions, { heads, headDim: D, theta: config.rope_theta, scaling });
+    };
+    const q = turned("q", H);
+    const k = keep(turned("k", J));
     const v = keep(linear(x, `${at}.self_attn.v_proj`, J * D, C));
     const mixed = attention(q, k, v, { queryHeads: H, keyHeads: J, headDim: D, segments }).out;
     const attended = linear(mixed, `${at}.self_attn.o_proj`, C, H * D);
