@@ -4,7 +4,6 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { type GenerationRequest, Generator } from "../../src/model/generate.ts";
 import type { Policy } from "../../src/model/policy.ts";
-import { headsOf } from "../../src/model/transformer.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
