@@ -300,6 +300,7 @@ export {
 } from "./src/task/reward_functions.ts";
 export {
   type ChatMessage,
+  type ChatTemplateKwargs,
   type DecodeOptions,
   type EncodeOptions,
   symbolTokenizer,

@@ -12,6 +12,12 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/**
+ * Variables of a chat template beside the conversation, by their names in the template, such as
+ * `{ enable_thinking: false }` for Qwen3. What they do is up to the template.
+ */
+export type ChatTemplateKwargs = Readonly<Record<string, unknown>>;
+
 /** Options of {@linkcode Tokenizer.encode}. */
 export interface EncodeOptions {
   /** Add the special tokens a text begins with, such as Llama's begin of text. Default `false`. */
@@ -46,9 +52,11 @@ export interface Tokenizer {
   /**
    * The ids of a conversation up to where a chat model begins its answer.
    *
+   * @param messages The conversation.
+   * @param chatTemplateKwargs Further variables of the model's template.
    * @throws {Error} If the model's template refuses the conversation.
    */
-  encodeChat?(messages: readonly ChatMessage[]): number[];
+  encodeChat?(messages: readonly ChatMessage[], chatTemplateKwargs?: ChatTemplateKwargs): number[];
 }
 
 /**

@@ -8,12 +8,20 @@ import { join } from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
-import type { ChatMessage, DecodeOptions, EncodeOptions, Tokenizer } from "../task/tokenizer.ts";
+import type {
+  ChatMessage,
+  ChatTemplateKwargs,
+  DecodeOptions,
+  EncodeOptions,
+  Tokenizer,
+} from "../task/tokenizer.ts";
 
 /** Options of {@linkcode loadTokenizer}. */
 export interface LoadTokenizerOptions {
   /** Read the model's chat template too, so that prompts may be conversations. Default `false`. */
   readonly chatTemplate?: boolean;
+  /** Variables of the chat template that every conversation gets unless it says otherwise. Default: none. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs;
 }
 
 /** Decides which tokens end a text, in this order of preference. */
@@ -49,7 +57,8 @@ export async function loadTokenizer(
   }
   const configPath = join(dir, "tokenizer_config.json");
   const config = await fileExists(configPath) ? await readJsonObject(configPath) : {};
-  const inner = open(path, await readJsonObject(path), config);
+  const json = await readJsonObject(path);
+  const inner = open(path, json, config);
   const vocabulary = vocabularyOf(inner);
   const idOf = (token: unknown) => {
     // Older files store an object with the token's properties.
@@ -67,8 +76,10 @@ export async function loadTokenizer(
   const ends = eosTokenIds as number[];
   const encode = (text: string, { specialTokens = false }: EncodeOptions = {}) =>
     text === "" ? [] : inner.encode(text, { add_special_tokens: specialTokens }).ids;
-  const cleanUp = config.clean_up_tokenization_spaces === true;
+  const cleanUp = cleansUp(json, config);
   const chat = options.chatTemplate ? await chatTemplate(dir, config) : undefined;
+  const encodeChat = (messages: readonly ChatMessage[], variables?: ChatTemplateKwargs) =>
+    encode(chat!(messages, { ...options.chatTemplateKwargs, ...variables }));
   return {
     vocabulary,
     padTokenId: idOf(config.pad_token) ?? ends[0]!,
@@ -82,7 +93,7 @@ export async function loadTokenizer(
       });
       return text;
     },
-    ...(chat && { encodeChat: (messages: readonly ChatMessage[]) => encode(chat(messages)) }),
+    ...(chat && { encodeChat }),
   };
 }
 
@@ -96,6 +107,19 @@ function open(
   } catch (error) {
     throw new TypeError(`${path} cannot be used: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/**
+ * Whether spaces before punctuation are removed from decoded text: not from that of BPE, where they are part of the text
+ * whatever `clean_up_tokenization_spaces` says, as in transformers 5.
+ */
+function cleansUp(json: Record<string, unknown>, config: Record<string, unknown>): boolean {
+  if (config.clean_up_tokenization_spaces !== true) return false;
+  const { type, merges } = json.model as { readonly type?: unknown; readonly merges?: unknown };
+  // Old files do not say the type.
+  const isBpe = type === "BPE" || (type === undefined && merges !== undefined);
+  return !isBpe ||
+    config.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output === true;
 }
 
 /** The token of every id, as it is stored; holes, which some models have, are filled. */
@@ -124,11 +148,14 @@ async function eosOf(dir: string, vocabulary: readonly string[]): Promise<number
   return undefined;
 }
 
+/** Special tokens that chat templates know by name. */
+const NAMED_TOKENS = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((n) => `${n}_token`);
+
 /** Reads the model's Jinja template. */
 async function chatTemplate(
   dir: string,
   config: Record<string, unknown>,
-): Promise<(messages: readonly ChatMessage[]) => string> {
+): Promise<(messages: readonly ChatMessage[], variables: ChatTemplateKwargs) => string> {
   const path = join(dir, "chat_template.jinja");
   const named = Array.isArray(config.chat_template)
     ? config.chat_template.find((entry) => entry?.name === "default")?.template
@@ -148,11 +175,13 @@ async function chatTemplate(
       cause: error,
     });
   }
-  const tokens = Object.fromEntries(
-    ["bos_token", "eos_token", "pad_token", "unk_token"].map((name) => {
-      const token = config[name] as string | { content: string } | null | undefined;
-      return [name, typeof token === "object" ? token?.content ?? "" : token ?? ""];
-    }),
-  );
-  return (messages) => template.render({ messages, add_generation_prompt: true, ...tokens });
+  // As in transformers: those there are, by name.
+  const tokens: Record<string, string> = {};
+  for (const name of NAMED_TOKENS) {
+    const token = config[name] as string | { content: string } | null | undefined;
+    const content = typeof token === "object" ? token?.content : token;
+    if (content !== undefined) tokens[name] = content;
+  }
+  return (messages, variables) =>
+    template.render({ messages, add_generation_prompt: true, ...tokens, ...variables });
 }

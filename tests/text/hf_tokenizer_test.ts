@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
+import type { ChatTemplateKwargs } from "../../src/task/tokenizer.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const FOLDER = new URL("../fixtures/tiny-bpe/", import.meta.url).pathname;
@@ -89,6 +90,43 @@ Deno.test("loadTokenizer() reads the chat template only when asked to", async ()
       assertEquals(decode(encodeChat!(messages)), "d");
     },
   );
+});
+
+Deno.test("a chat template gets its own variables, from the tokenizer or the conversation", async () => {
+  // The end of Qwen3's template.
+  const jinja =
+    "{{ messages[0].content }}{% if enable_thinking is defined and enable_thinking is " +
+    "false %}<think></think>{% endif %}{% if bos_token is defined %}BOS{% endif %}{{ effort }}";
+  const messages = [{ role: "user", content: "1?" }];
+  await withFiles({ "chat_template.jinja": jinja }, async (dir) => {
+    const text = async (kwargs?: ChatTemplateKwargs, own?: ChatTemplateKwargs) => {
+      const { decode, encodeChat } = await loadTokenizer(dir, {
+        chatTemplate: true,
+        ...(kwargs && { chatTemplateKwargs: kwargs }),
+      });
+      return decode(encodeChat!(messages, own));
+    };
+    assertEquals(await text(), "1?");
+    assertEquals(await text({ enable_thinking: false }), "1?<think></think>");
+    assertEquals(await text({ enable_thinking: false }, { enable_thinking: true }), "1?");
+    assertEquals(await text({ effort: "low" }, { enable_thinking: false }), "1?<think></think>low");
+  });
+});
+
+Deno.test("decoding BPE keeps spaces before punctuation, whatever the folder says", async () => {
+  const said = { ...CONFIG, clean_up_tokenization_spaces: true };
+  await withFiles({ "tokenizer_config.json": said }, async (dir) => {
+    const { encode, decode } = await loadTokenizer(dir);
+    for (const text of ["a != b", "x , y", "do n't 's"]) assertEquals(decode(encode(text)), text);
+  });
+  const forced = {
+    ...said,
+    clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output: true,
+  };
+  await withFiles({ "tokenizer_config.json": forced }, async (dir) => {
+    const { encode, decode } = await loadTokenizer(dir);
+    assertEquals(decode(encode("a != b")), "a!= b");
+  });
 });
 
 Deno.test("loadTokenizer() says what is wrong with a folder", async () => {
