@@ -8,6 +8,7 @@
  */
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { nearest } from "../task/names.ts";
 
 /** A command line that cannot be followed: what was given, what is allowed. */
 export class UsageError extends Error {
@@ -218,32 +219,6 @@ function unknownFlag(rawName: string, names: readonly string[]): UsageError {
   return new UsageError(
     `there is no flag ${rawName}${near ? `, did you mean --${near}?` : ":"} --help lists all`,
   );
-}
-
-/** The word closest to `word`, `undefined` where none is close. */
-export function nearest(word: string, words: readonly string[]): string | undefined {
-  const ranked = words
-    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.max(2, word.length / 3) ? best.candidate : undefined;
-}
-
-/** Fewest insertions, deletions and replacements that turn `a` into `b` (Levenshtein 1966). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(
-        row[j]! + 1,
-        next[j - 1]! + 1,
-        row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
-      );
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 /**

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { nearest, UsageError } from "./args.ts";
+import { nearest } from "../task/names.ts";
+import { UsageError } from "./args.ts";
 import { type CompletableCommands, completionScript, SHELLS } from "./completion_scripts.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 

@@ -13,7 +13,8 @@ import type { Task } from "../task/task.ts";
 import type { Tokenizer } from "../task/tokenizer.ts";
 import { computeFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
-import { type Flag, nearest, textFlag, UsageError } from "./args.ts";
+import { nearest } from "../task/names.ts";
+import { type Flag, textFlag, UsageError } from "./args.ts";
 
 /** The paper's task in words. */
 const COUNTDOWN_TEXT = "countdown-text";
@@ -88,7 +89,8 @@ export async function findTask(name: string, context: TaskContext): Promise<Task
     return repeatable(checkTask(task));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${name} cannot be used: ${message}`, { cause: error });
+    const kind = error instanceof UsageError ? UsageError : Error;
+    throw new kind(`${name} cannot be used: ${message}`, { cause: error });
   }
 }
 
@@ -104,7 +106,17 @@ function repeatable(task: Task): Task {
 /** What a module exports as its default, or what it makes. */
 async function taskOfModule(path: string, tokenizer: Tokenizer | undefined): Promise<unknown> {
   const { default: exported } = await import(pathToFileURL(path).href);
-  return typeof exported === "function" ? await exported({ tokenizer }) : exported;
+  if (typeof exported !== "function") return exported;
+  try {
+    return await exported({ tokenizer });
+  } catch (error) {
+    if (tokenizer !== undefined || !(error instanceof TypeError)) throw error;
+    throw new UsageError(
+      `its function is called with { tokenizer }, and there is none: give the folder of a model with ` +
+        `--policy (${error.message})`,
+      { cause: error },
+    );
+  }
 }
 
 async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
@@ -132,9 +144,19 @@ async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
 
 /** The tokenizer in a folder, if there is one. */
 async function tokenizerOf(dir: string | undefined): Promise<Tokenizer | undefined> {
-  if (dir === undefined || !await fileExists(join(dir, "tokenizer.json"))) return undefined;
+  if (dir === undefined) return undefined;
+  if (!await fileExists(dir)) throw new Deno.errors.NotFound(missingModel(dir));
+  if (!await fileExists(join(dir, "tokenizer.json"))) return undefined;
   const { loadTokenizer } = await loadText();
   return await loadTokenizer(dir);
+}
+
+/** What to say of a model that is not there, which may be the name of one on the Hugging Face Hub. */
+function missingModel(dir: string): string {
+  const onHub = /^[\w-][\w.-]*\/[\w.-]+$/.test(dir)
+    ? `, which is fetched with: hf download ${dir} --local-dir models/${dir.split("/")[1]}`
+    : "";
+  return `${dir} does not exist: give the folder of a model${onHub}`;
 }
 
 /** What deals with text. Its name is not a literal, so that the tokenizer library is fetched only where text is. */

@@ -9,6 +9,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import { openGpu } from "../gpu/open.ts";
 import { readTuned } from "../run/tuned_kernels.ts";
+import { callableHere } from "./command_name.ts";
 import { type Flag, switchFlag } from "./args.ts";
 import { RUNS } from "./runs.ts";
 import { count } from "./style.ts";
@@ -77,7 +78,9 @@ async function tunedKernels(gpu: Gpu, { quiet }: KernelSource): Promise<KernelCh
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     console.error(
-      `${message}: the built-in kernels are used instead; deno task tune measures anew`,
+      callableHere(
+        `${message}: the built-in kernels are used instead; deno task tune measures anew`,
+      ),
     );
     return {};
   }

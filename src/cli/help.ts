@@ -5,6 +5,7 @@
  */
 
 import { type Flags, kebab } from "./args.ts";
+import { callableHere } from "./command_name.ts";
 import { bold, dim, lineWidth, wrap } from "./style.ts";
 
 /** Flags under a heading. */
@@ -68,6 +69,6 @@ export function formatHelp(help: CommandHelp, width = 100): string {
  * @returns The exit code.
  */
 export function printHelp(help: CommandHelp): number {
-  console.log(formatHelp(help, lineWidth()));
+  console.log(callableHere(formatHelp(help, lineWidth())));
   return 0;
 }

@@ -8,8 +8,10 @@
  * @module
  */
 
-import { nearest, UsageError } from "./args.ts";
+import { nearest } from "../task/names.ts";
+import { UsageError } from "./args.ts";
 import { VERSION } from "../run/version.ts";
+import { callableHere, withAllPermissions } from "./command_name.ts";
 import { compare, HELP as COMPARE } from "./compare.ts";
 import type { CompletableCommand } from "./completion_scripts.ts";
 import { completionsCommand, HELP as COMPLETIONS } from "./completions.ts";
@@ -83,7 +85,7 @@ function help(): number {
   console.log([
     "deltal: reinforcement learning of small language models on WebGPU",
     "",
-    `${bold("Usage:")} deno task <command> [flags]`,
+    callableHere(`${bold("Usage:")} deno task <command> [flags]`),
     "",
     ...lines,
     "",
@@ -93,11 +95,23 @@ function help(): number {
 }
 
 /** What to tell of an error in one line. */
-function describe(error: unknown): string {
+function describe(error: unknown, args: readonly string[]): string {
   const message = error instanceof Error ? error.message : String(error);
-  return error instanceof Deno.errors.NotCapable && message.includes("write access")
-    ? `${message} (the tasks may write below runs/ only)`
-    : message;
+  if (error instanceof Deno.errors.NotCapable && message.includes("write access")) {
+    return `${message} (the tasks may write below runs/ only)`;
+  }
+  const denied = /, run again with the --allow-[a-z]+ flag/;
+  if (!isDenied(error) || !denied.test(message)) return message;
+  return message.replace(
+    denied,
+    `, which the tasks do not have; to grant it, run: ${withAllPermissions(args)}`,
+  );
+}
+
+/** Whether a permission was missing, here or in a verifier. */
+function isDenied(error: unknown): boolean {
+  if (error instanceof Deno.errors.NotCapable) return true;
+  return error instanceof Error && error.cause !== undefined && isDenied(error.cause);
 }
 
 /**
@@ -125,7 +139,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     return await command.run(rest);
   } catch (error) {
-    console.error(`error: ${describe(error)}`);
+    console.error(`error: ${describe(error, args)}`);
     if (rest.includes("--verbose")) console.error(error);
     return error instanceof UsageError ? 2 : 1;
   }

@@ -6,6 +6,7 @@
 
 import type { WrittenReport } from "../report/report.ts";
 import { latestRun } from "../run/run_directory.ts";
+import { callableHere } from "./command_name.ts";
 import { UsageError } from "./args.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { byteSize } from "./style.ts";
@@ -61,6 +62,6 @@ export async function reportAtEnd(dir: string): Promise<string> {
     return `${path} (${byteSize(bytes)})`;
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    return `no report (${reason}); later: deno task report ${dir}`;
+    return callableHere(`no report (${reason}); later: deno task report ${dir}`);
   }
 }

@@ -170,7 +170,8 @@ async function answerLine(
   { completion, truncated }: FinishedSequence,
 ): Promise<string> {
   const judged = problem && { problem, completionIds: completion, where: "the problem" };
-  const reward = judged ? (await judge(task, [judged]))[0]!.reward.toFixed(2) : "";
+  const judgements = judged ? await judge(task, [judged]) : [];
+  const reward = judgements.map(({ reward }) => reward?.toFixed(2) ?? "–").join();
   const cut = truncated ? dim("  (cut off by the limit)") : "";
   return `  ${reward.padEnd(6)}${task.describe(completion)}${cut}`;
 }

@@ -14,6 +14,7 @@ import {
   type BestEvaluation,
   type RunCheckpoints,
 } from "../run/run_checkpoints.ts";
+import { callableHere } from "./command_name.ts";
 import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";
 import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
 import { PHASES, type Totals } from "./totals.ts";
@@ -71,8 +72,8 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
     ]
     : [];
   const next: [string, string] = interrupted
-    ? ["go on with", `deno task train --resume ${dir}`]
-    : ["look at it", `deno task sample --checkpoint ${dir}`];
+    ? ["go on with", callableHere(`deno task train --resume ${dir}`)]
+    : ["look at it", callableHere(`deno task sample ${dir}`)];
   const entries: [label: string, text: string][] = [
     ["time", times(totals)],
     ...(totals.steps > 0 ? effort(totals, options) : []),

@@ -78,7 +78,10 @@ export async function rollOut(
     ...generation,
     problems,
     numGenerations,
-    rewards: judgements.map(({ reward }) => reward),
+    rewards: judgements.map(({ reward }, b) => {
+      if (reward !== null) return reward;
+      throw new Error(`The verifier returned null on ${samples[b]!.where} of task ${task.name}`);
+    }),
     solved: judgements.map(({ reward }) => isSolved(task, reward)),
     rewardsByFunction: Object.fromEntries(
       [...names].map((name) => [name, judgements.map(({ rewards }) => rewards[name] ?? null)]),

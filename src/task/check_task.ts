@@ -4,6 +4,7 @@
  * @module
  */
 
+import { shownValue } from "./names.ts";
 import type { Task } from "./task.ts";
 
 /** Tokens that a prompt or a completion may have. */
@@ -81,9 +82,6 @@ function rate({ learningRate }: Fields, path: string): void {
 }
 
 function refused(field: string, value: unknown, allowed: string): Error {
-  const shown = typeof value === "string"
-    ? JSON.stringify(value)
-    : Deno.inspect(value, { depth: 1 });
   const kind = typeof value === "number" ? RangeError : TypeError;
-  return new kind(`${field} is ${shown.replaceAll(/\s+/g, " ").slice(0, 80)}: give ${allowed}`);
+  return new kind(`${field} is ${shownValue(value)}: give ${allowed}`);
 }

@@ -14,6 +14,7 @@ import {
   promptSource,
 } from "./prompt_source.ts";
 import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
+import { checkNames } from "./names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import type { Split, Task, TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -47,6 +48,24 @@ const DEFAULTS: TaskDefaults = {
   },
   warmStart: { steps: 400, batchSize: 128, learningRate: 2e-3 },
   rl: { maxSteps: 100, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
+};
+
+/** Every option there is; one that is missing here does not compile. */
+const OPTIONS: Readonly<Record<keyof TaskDefinition, true>> = {
+  name: true,
+  tokenizer: true,
+  prompts: true,
+  evalPrompts: true,
+  maxPromptLength: true,
+  filterOverlongPrompts: true,
+  verify: true,
+  rewardWeights: true,
+  maxReward: true,
+  maxConcurrency: true,
+  demonstrate: true,
+  maxCompletionLength: true,
+  eosTokenIds: true,
+  defaults: true,
 };
 
 /** Stream number of demonstrations among the uses of a seed. */
@@ -91,6 +110,7 @@ const DEMONSTRATION = 6;
 export function defineTask<Row extends PromptRow>(
   definition: TaskDefinition<Row>,
 ): DefinedTask<Row> {
+  checkNames("defineTask", definition, Object.keys(OPTIONS));
   const { name, tokenizer, maxCompletionLength, demonstrate } = definition;
   if (!/^[\w.-]+$/.test(name)) {
     throw new RangeError(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { shownWithType } from "./names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import type { Judgement, Problem, Task, Verdict } from "./task.ts";
 
@@ -31,7 +32,8 @@ export interface JudgeOptions {
  * @param task Whose verifier to ask.
  * @param samples The completions.
  * @param options How long to wait.
- * @throws {Error} If the verifier throws, returns something that is no finite number, or is stuck; the message names the
+ * @returns One for each; its reward is `null` where the completion could not be judged.
+ * @throws {Error} If the verifier throws, returns something that is neither a finite number nor `null`, or is stuck; the message names the
  * first sample it failed on, and how many more. By then the verifier has finished with all of them, unless it is stuck.
  */
 export async function judge(
@@ -116,11 +118,13 @@ async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgeme
     judgement.rewards ?? {},
   );
   for (const [name, reward] of [["", judgement.reward] as const, ...parts]) {
-    if (name !== "" && reward === null) continue;
+    if (reward === null) continue;
     if (typeof reward !== "number" || !Number.isFinite(reward)) {
       throw new Error(
-        `The verifier returned ${reward}${name && ` for ${name}`} on ${describe(task, sample)}: ` +
-          "rewards must be finite numbers",
+        `The verifier returned ${shownWithType(reward)}${name && ` for ${name}`} on ${
+          describe(task, sample)
+        }: ` +
+          "rewards must be finite numbers, or null for what could not be judged",
       );
     }
   }

@@ -5,6 +5,7 @@
  */
 
 import type { PromptRow } from "./dataset.ts";
+import { shownWithType } from "./names.ts";
 import { checkLimit } from "./prompt_source.ts";
 import type { Verdict } from "./task.ts";
 import { weightedSum } from "./weighted_sum.ts";
@@ -23,7 +24,10 @@ export interface Sample<Row extends PromptRow = PromptRow> {
   readonly truncated: boolean;
 }
 
-/** The reward of a completion; `true` is 1, `false` is 0, `null` says that the function does not apply to it. */
+/**
+ * The reward of a completion; `true` is 1, `false` is 0, `null` says that the function does not apply to it. One to which
+ * none applies could not be judged.
+ */
 export type Reward = number | boolean | null;
 
 /** Judges a completion; at once, or later. */
@@ -85,9 +89,8 @@ function judgeOf<Row extends PromptRow>(
       throw new RangeError("rewardWeights needs several functions: give verify as an object");
     }
     return async (sample) => {
-      const reward = await verify(sample);
-      if (reward === null) throw new Error("it returned null and is the only reward function");
-      return Number(checkedReward(reward));
+      const reward = checkedReward(await verify(sample));
+      return reward === null ? null : Number(reward);
     };
   }
   const functions = Object.entries(verify);
@@ -116,18 +119,15 @@ function judgeOf<Row extends PromptRow>(
       if (given === null) continue;
       terms.push([rewardWeights[name] ?? 1, Number(given)]);
     }
-    if (terms.length === 0) {
-      throw new Error(
-        `none of its functions (${Object.keys(rewards).join(", ")}) applies, all returned null`,
-      );
-    }
-    return { reward: weightedSum(terms), rewards };
+    return { reward: terms.length === 0 ? null : weightedSum(terms), rewards };
   };
 }
 
 function checkedReward(reward: Reward): Reward {
   if (reward === null || typeof reward === "boolean" || Number.isFinite(reward)) return reward;
-  throw new Error(`it returned ${reward}: rewards are finite numbers, true, false or null`);
+  throw new Error(
+    `it returned ${shownWithType(reward)}: rewards are finite numbers, true, false or null`,
+  );
 }
 
 /** Runs at most `most` at a time, the others in the order they came. */

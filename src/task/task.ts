@@ -78,14 +78,17 @@ export interface TaskDefaults {
 
 /** The rewards of one completion where several functions judge it. */
 export interface Judgement {
-  /** The reward that training maximises. */
-  readonly reward: number;
+  /** The reward that training maximises; `null` where the completion could not be judged. */
+  readonly reward: number | null;
   /** What each function said, by its name; `null` where it does not apply. */
   readonly rewards: Readonly<Record<string, number | null>>;
 }
 
-/** What a verifier returns: a reward, or one with the parts it is made of. */
-export type Verdict = number | Judgement;
+/**
+ * What a verifier returns: a reward, or one with the parts it is made of, or `null` where it could not judge the
+ * completion, for instance because a service did not answer.
+ */
+export type Verdict = number | null | Judgement;
 
 /**
  * A task with a verifiable reward.

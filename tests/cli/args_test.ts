@@ -4,7 +4,6 @@ import {
   camel,
   choiceFlag,
   kebab,
-  nearest,
   numberFlag,
   parseFlags,
   switchFlag,
@@ -12,6 +11,7 @@ import {
   UsageError,
 } from "../../src/cli/args.ts";
 import { TRAIN_FLAGS } from "../../src/cli/train_flags.ts";
+import { nearest } from "../../src/task/names.ts";
 
 const FLAGS = {
   maxSteps: numberFlag({ min: 0, max: 100, integer: true }, "Steps.", 60),

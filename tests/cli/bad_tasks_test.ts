@@ -75,7 +75,7 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
   [
     "a text",
     "export default { ...good, verify: () => '1' };",
-    "The verifier returned 1 on eval prob",
+    'The verifier returned "1", a text on eval prob',
   ],
   [
     "null",
@@ -226,7 +226,11 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
     "export default { ...good, problem: () => ({ promptIds: [2], metadata: 1n }) };",
     "The problems of task own are no plain data, which their metadata has to be: ",
   ],
-  ["a large number", "export default { ...good, verify: () => 1n };", "The verifier returned 1 on"],
+  [
+    "a large number",
+    "export default { ...good, verify: () => 1n };",
+    "The verifier returned 1n on",
+  ],
   ["true", "export default { ...good, verify: () => true };", "The verifier returned true on eval"],
   [
     "a list",

@@ -126,9 +126,29 @@ Deno.test("a task that cannot be found or used is refused with what it needs", a
     await Deno.writeTextFile(join(dir, "not_a_task.ts"), "export default { name: 'x' };");
     await Deno.writeTextFile(join(dir, "bad.jsonl"), '{"nums": [1], "target": 1}\n{"nums": 3}\n');
     await Deno.mkdir(join(dir, "empty"));
+    const needs = "export default ({ tokenizer }) => ({ vocabulary: tokenizer.vocabulary });";
+    await Deno.writeTextFile(join(dir, "needs.ts"), needs);
+    const starts = MODULE.replace(
+      "completion.startsWith(prompt)",
+      'new Deno.Command("true").spawn()',
+    );
+    await Deno.writeTextFile(join(dir, "process.ts"), starts);
     const cases: [args: string[], code: number, message: string][] = [
       [["--task=countdown-text"], 2, "countdown-text needs a model with a tokenizer"],
       [["--task=countdown-text", "--policy=empty"], 2, "empty has no tokenizer.json"],
+      [
+        ["--task=countdown-text", "--policy=meta-llama/Llama-3.2-1B"],
+        1,
+        "meta-llama/Llama-3.2-1B does not exist: give the folder of a model, which is fetched with: " +
+        "hf download meta-llama/Llama-3.2-1B --local-dir models/Llama-3.2-1B",
+      ],
+      [["--task=./needs.ts"], 2, "there is none: give the folder of a model with --policy"],
+      [
+        ["--task=./process.ts", ...SMALL],
+        1,
+        'Requires run access to "true", which the tasks do not',
+      ],
+      [["--task=./process.ts", ...SMALL], 1, "main.ts train --task=./process.ts"],
       [["--task=countdwon-text"], 2, "did you mean countdown-text?"],
       [["--task=./none.ts"], 1, "./none.ts does not exist"],
       [["--task=./not_a_task.ts"], 1, "problem is undefined: give a function"],

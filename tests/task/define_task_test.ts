@@ -102,11 +102,9 @@ Deno.test("defineTask(): what a verifier may not return is named with its functi
   const task = (verify: TaskDefinition<Sum>["verify"]) => sums({ verify });
   const cases: [verify: TaskDefinition<Sum>["verify"], message: string][] = [
     [() => NaN, "it returned NaN"],
-    [() => "1" as unknown as number, "it returned 1: rewards are finite numbers"],
+    [() => "1" as unknown as number, 'it returned "1", a text: rewards are finite numbers'],
     [() => undefined as unknown as number, "it returned undefined"],
-    [() => null, "is the only reward function"],
     [{ a: () => 1, b: () => Infinity }, "b: it returned Infinity"],
-    [{ a: () => null, b: () => null }, "none of its functions (a, b) applies"],
     [
       {
         a: () => {
@@ -131,6 +129,18 @@ Deno.test("defineTask(): what a verifier may not return is named with its functi
     );
     await assertRejects(() => judge(task(verify), samples), Error, "failed on 2 of 2 completions");
   }
+});
+
+Deno.test("a completion that no function judges has no reward", async () => {
+  const sample = { problem: { promptIds: [2], metadata: SUMS[0] }, completionIds: [1], where: "x" };
+  assertEquals(await judge(sums({ verify: () => null }), [sample]), [{
+    reward: null,
+    rewards: {},
+  }]);
+  assertEquals(await judge(sums({ verify: { a: () => null, b: () => null } }), [sample]), [{
+    reward: null,
+    rewards: { a: null, b: null },
+  }]);
 });
 
 Deno.test("judge() waits for every verifier, and names the first that failed", async () => {
@@ -251,6 +261,11 @@ Deno.test("defineTask() refuses definitions that cannot work", () => {
     [{ verify: { a: () => 1 }, rewardWeights: { b: 1 } }, "rewardWeights.b must be"],
     [{ verify: { a: () => 1 }, rewardWeights: { a: NaN } }, "rewardWeights.a must be"],
     [{ maxConcurrency: 0 }, "maxConcurrency must be"],
+    [
+      { rewardWeight: { a: 1 } } as Partial<TaskDefinition<Sum>>,
+      "defineTask has no option rewardWeight, did you mean rewardWeights?",
+    ],
+    [{ zzz: 1 } as Partial<TaskDefinition<Sum>>, "has no option zzz: there are name, tokenizer,"],
   ];
   for (const [change, message] of cases) {
     assertThrows(() => sums(change), Error, message);
