@@ -100,7 +100,7 @@ export class TrainingStep {
       temperature: 1,
       beta: 0,
       entropyCoef: 0,
-    }, batch.maxTokensPerMicroBatch ?? total);
+    }, { maxTokens: batch.maxTokensPerMicroBatch ?? total });
     const optimizer = await AdamW.create(gpu, policy.parameters, { learningRate: 1e-4 });
     return new TrainingStep(policy, groups, {
       learner,

@@ -220,6 +220,7 @@ const OPTIMIZER_FLAGS = {
     "activationDtype",
     "How activations wait for the backward pass; f16 halves their memory and costs time.",
   ),
+  activationCheckpointing: switchFlag("Compute activations again instead of keeping them."),
 };
 
 /** Flags of evaluation while training. */

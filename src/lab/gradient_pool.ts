@@ -167,7 +167,7 @@ class Differentiator {
       temperature,
       beta: 0,
       entropyCoef: 0,
-    }, task.maxPromptLength + maxCompletionLength);
+    }, { maxTokens: task.maxPromptLength + maxCompletionLength });
     return new Differentiator(policy, learner, [advantages, weights, oldLogProbs]);
   }
 

@@ -21,6 +21,7 @@ import type { Policy } from "../model/policy.ts";
 import { recordScoring } from "../model/scoring.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
 import { POLICY_LOSS_STATS as AT, policyLoss } from "../ops/policy_loss.ts";
+import { recompute } from "../ops/recompute.ts";
 import { saveInHalf } from "../ops/saved_halves.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
 import type { KlEstimator } from "../objective/kl.ts";
@@ -74,6 +75,21 @@ export interface LearnerReport {
   readonly read: readonly HostArray[];
 }
 
+/** What a {@linkcode Learner} takes memory for. */
+export interface LearnerMemory {
+  /** Packed tokens of a micro-batch. */
+  readonly maxTokens: number;
+  /** How activations wait for the backward pass. Default `"f32"`. */
+  readonly activationDtype?: StoredDType;
+  /** Whether they do not wait at all: each layer runs again before its backward pass. Default `false`. */
+  readonly activationCheckpointing?: boolean;
+}
+
+/** The layer that a dispatch belongs to. */
+function layerOf(label: string): string | undefined {
+  return /^layers\.\d+/.exec(label)?.[0];
+}
+
 /** Computes loss and gradient of a policy, and steps it. */
 export class Learner {
   readonly #policy: Policy;
@@ -88,9 +104,9 @@ export class Learner {
     policy: Policy,
     batch: LearnerBatch,
     objective: LearnerObjective,
-    maxTokens: number,
-    activationDtype: StoredDType,
+    memory: LearnerMemory,
   ) {
+    const { maxTokens, activationDtype = "f32", activationCheckpointing = false } = memory;
     const { parameters } = policy;
     parameters.requireGradients();
     const plan = new Plan(policy.gpu, "learner", { gradients: true });
@@ -107,6 +123,7 @@ export class Learner {
     }, { ...rest, klEstimator: batch.refLogProbs && klEstimator });
     const forward = plan.dispatches;
     plan.backward();
+    if (activationCheckpointing) recompute(plan, forward, layerOf);
     if (activationDtype === "f16") saveInHalf(plan, forward);
     this.#stats = plan.keep(stats);
     this.#policy = policy;
@@ -121,17 +138,15 @@ export class Learner {
    * @param policy What to differentiate.
    * @param batch Where advantages, weights and old log-probabilities will be.
    * @param objective The loss.
-   * @param maxTokens Packed tokens of a micro-batch.
-   * @param activationDtype How activations wait for the backward pass. Default `"f32"`.
+   * @param memory How large micro-batches are, and what they leave for the backward pass.
    */
   static async create(
     policy: Policy,
     batch: LearnerBatch,
     objective: LearnerObjective,
-    maxTokens: number,
-    activationDtype: StoredDType = "f32",
+    memory: LearnerMemory,
   ): Promise<Learner> {
-    const learner = new Learner(policy, batch, objective, maxTokens, activationDtype);
+    const learner = new Learner(policy, batch, objective, memory);
     await learner.#plan.compile();
     return learner;
   }

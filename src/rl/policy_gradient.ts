@@ -88,7 +88,7 @@ export async function policyGradient(
       entropyCoef: objective.entropyCoef,
       klEstimator: refLogProbs && objective.klEstimator,
     },
-    options.maxTokensPerMicroBatch ?? packed,
+    { maxTokens: options.maxTokensPerMicroBatch ?? packed },
   );
   try {
     credit.upload({

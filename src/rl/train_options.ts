@@ -87,6 +87,11 @@ export interface TrainOptions extends ObjectiveOptions {
    */
   activationDtype?: StoredDType;
   /**
+   * Compute activations again for the backward pass, layer by layer, instead of keeping them: a third more products for
+   * memory that hardly depends on the number of layers. Does not change the result. Default false.
+   */
+  activationCheckpointing?: boolean;
+  /**
    * Take the divergence from the reference off the rewards, `beta` times its sum over a response, instead of adding it
    * to the loss. Default false.
    */
@@ -213,6 +218,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
 
 /** Every setting that is on or off. */
 export const SWITCHES: readonly string[] = [
+  "activationCheckpointing",
   "klInReward",
   "dynamicSampling",
   "maskTruncatedCompletions",
@@ -291,6 +297,7 @@ export function resolveTrainOptions(
     numIterations: 1,
     maxTokensPerMicroBatch: 8192,
     activationDtype: "f32",
+    activationCheckpointing: false,
     klInReward: false,
     refSyncSteps: 0,
     dynamicSampling: false,

@@ -86,8 +86,11 @@ export class Updater {
         entropyCoef: options.entropyCoef,
         klEstimator: reference && !options.klInReward ? options.klEstimator : undefined,
       },
-      options.maxTokensPerMicroBatch,
-      options.activationDtype,
+      {
+        maxTokens: options.maxTokensPerMicroBatch,
+        activationDtype: options.activationDtype,
+        activationCheckpointing: options.activationCheckpointing,
+      },
     );
     return new Updater(options, { ...parts, credit, learner });
   }

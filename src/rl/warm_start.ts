@@ -130,7 +130,7 @@ export class WarmStart {
       temperature: 1,
       beta: 0,
       entropyCoef: 0,
-    }, maxTokens);
+    }, { maxTokens });
     return new WarmStart(policy, task, resolved, {
       optimizer,
       learner,

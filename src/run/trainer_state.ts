@@ -49,6 +49,7 @@ const FREE: ReadonlySet<string> = new Set<keyof ResolvedTrainOptions>([
   "maxSteps",
   "maxTokensPerMicroBatch",
   "activationDtype",
+  "activationCheckpointing",
   "evalSteps",
   "evalPrompts",
   "numGenerationsEval",

@@ -44,7 +44,12 @@ async function paperDevice(limits: Partial<Record<string, number>>): Promise<Gpu
 
 Deno.test("planMemory() foresees every byte of a trainer, and takes none", async () => {
   const task = tinyTask();
-  for (const more of [{}, { beta: 0.1 }, { maxTokensPerMicroBatch: 64, miniBatchSize: 8 }]) {
+  for (
+    const more of [{}, { beta: 0.1, activationCheckpointing: true }, {
+      maxTokensPerMicroBatch: 64,
+      miniBatchSize: 8,
+    }]
+  ) {
     const gpu = await openGpu();
     const options = { ...OPTIONS, ...more };
     const { config } = tinyPolicy(gpu.rehearsal(), task);
