@@ -328,6 +328,7 @@ export {
 export { readTuned, type TunedKernels } from "./src/run/tuned_kernels.ts";
 export { MetricsLog, type MetricsLogOptions } from "./src/run/metrics_log.ts";
 export { type MetricsRecord, type MetricValue, readMetrics } from "./src/run/metrics_log.ts";
+export { TensorBoardLog, type TensorBoardLogOptions } from "./src/run/tensorboard_log.ts";
 export {
   type Checkpointable,
   readTrainerState,

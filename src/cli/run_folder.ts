@@ -15,16 +15,20 @@ import { RUNS } from "./runs.ts";
 import type { NewRun, TrainSettings } from "./train_settings.ts";
 
 /** Opens the run's folder; a resumed run gets its checkpoint back first. */
-export async function openRun(trainer: Trainer, settings: TrainSettings): Promise<RunDirectory> {
+export async function openRun(
+  trainer: Trainer,
+  settings: TrainSettings,
+): Promise<{ readonly folder: RunDirectory; readonly config: RunConfig }> {
   const options = { completionsPerStep: settings.logCompletions };
   if (settings.kind === "new") {
     const config = await runConfig(trainer, settings, {
       source: describeSource(settings),
       started: new Date().toISOString(),
     });
-    return settings.out === undefined
+    const folder = settings.out === undefined
       ? await RunDirectory.createNext(RUNS, settings.task.name, config, options)
       : await RunDirectory.create(settings.out, config, options);
+    return { folder, config };
   }
   const { dir, lock, state } = settings;
   await restoreTrainer(settings.checkpoint, trainer);
@@ -40,12 +44,13 @@ export async function openRun(trainer: Trainer, settings: TrainSettings): Promis
     started,
     resumed: [...Array.isArray(resumed) ? resumed : [], now],
   });
-  return await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
+  const folder = await RunDirectory.resume(dir, lock, state.completedSteps, config, options);
+  return { folder, config };
 }
 
 async function runConfig(
   { options, policy }: Trainer,
-  { task, taskFiles, checkpoints, logCompletions }: TrainSettings,
+  { task, taskFiles, checkpoints, logCompletions, reportTo }: TrainSettings,
   more: Record<string, unknown>,
 ): Promise<RunConfig> {
   return {
@@ -60,6 +65,7 @@ async function runConfig(
     saveBest: checkpoints.saveBest ? checkpoints.metric : undefined,
     patience: checkpoints.patience,
     logCompletions,
+    reportTo,
     ...more,
     adapter: policy.gpu.adapter,
     numbers: await numbersOf(policy.gpu),

@@ -41,6 +41,8 @@ export interface SummaryFacts {
   readonly peakBytes: number;
   /** Folder of the run. */
   readonly dir: string;
+  /** Where else its metrics are shown. */
+  readonly places: readonly string[];
 }
 
 /** Column where what an entry says begins. */
@@ -80,6 +82,7 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
     ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
     ...(best && (settings.saveBest || settings.patience > 0) ? [bestEntry(facts, best)] : []),
     ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],
+    ...facts.places.map((place): [string, string] => ["shown by", place]),
     next,
   ];
   return [

@@ -27,6 +27,7 @@ import { DATA_FLAG, taskFlag } from "./find_task.ts";
 import { TUNED_FLAG } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
+import { REPORT_TO_FLAG } from "./trackers.ts";
 
 /** The library's defaults; what depends on the task is said in words. */
 const DEFAULTS: ResolvedTrainOptions = resolveTrainOptions({ maxSteps: 0, learningRate: 0 }, 1);
@@ -100,6 +101,7 @@ export const RUN_FLAGS = {
     placeholder: "port",
     alone: 8000,
   },
+  reportTo: REPORT_TO_FLAG,
   profile: PROFILE_FLAG,
   tuned: TUNED_FLAG,
   report: {

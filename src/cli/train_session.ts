@@ -8,7 +8,7 @@ import { type Evaluation, problemsAsked } from "../rl/evaluation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
-import { readRunMetrics } from "../run/run_directory.ts";
+import { readRunMetrics, type StepLines } from "../run/run_directory.ts";
 import type { LiveServer } from "../run/live_server.ts";
 import { RunCheckpoints } from "../run/run_checkpoints.ts";
 import { evaluationAt } from "./evaluation_table.ts";
@@ -21,6 +21,7 @@ import { openRun } from "./run_folder.ts";
 import { lineWidth } from "./style.ts";
 import { formatSummary } from "./summary.ts";
 import type { Totals } from "./totals.ts";
+import { Trackers } from "./trackers.ts";
 import type { TrainSettings } from "./train_settings.ts";
 
 /** What the phases of a session share. */
@@ -55,7 +56,18 @@ export async function runSession(
   const { task, options } = settings;
   const { saveSteps } = settings.checkpoints;
   const { maxSteps } = options;
-  using folder = await openRun(trainer, settings);
+  const { folder: opened, config } = await openRun(trainer, settings);
+  using folder = opened;
+  await using trackers = await Trackers.open(settings.reportTo, {
+    dir: folder.path,
+    config,
+    resumeStep: settings.kind === "resumed" ? trainer.completedSteps : undefined,
+    warn: (text) => output.write(`${text}\n`),
+  });
+  const show = ({ line, completions }: StepLines, warnings: readonly string[] = []) => {
+    trackers.append(line);
+    live?.feed.step({ line, completions }, warnings);
+  };
   if (live) {
     live.feed.describe(describeLive(trainer.policy.gpu, settings, folder.path));
     live.feed.recall(await readRunMetrics(folder.path));
@@ -81,7 +93,7 @@ export async function runSession(
   if (settings.kind === "new") await checkpoints.save(trainer);
   if (await owesEvaluation(folder.path, trainer, settings)) {
     const lines = folder.appendEvaluation(loggedStep, task, await evaluateNow());
-    live?.feed.step(lines);
+    show(lines);
     await checkpoints.evaluated(trainer, lines.line);
   }
   let interrupted = await interrupt.requested();
@@ -102,7 +114,7 @@ export async function runSession(
       if (evaluation && !last) interrupted = await interrupt.requested();
       const lines = folder.append(report, task, evaluation);
       loggedStep = report.step;
-      live?.feed.step(lines, report.warnings);
+      show(lines, report.warnings);
       if (evaluation) await checkpoints.evaluated(trainer, lines.line);
       const end = last || interrupted || checkpoints.exhausted;
       const saves = end || (saveSteps > 0 && report.step % saveSteps === 0);
@@ -138,6 +150,7 @@ export async function runSession(
     options,
     peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
     dir: folder.path,
+    places: trackers.places,
   }, lineWidth()));
   if (profile) {
     await profile.collect();
@@ -146,7 +159,7 @@ export async function runSession(
   if (session.report && !interrupted) {
     console.log(`${"report".padEnd(12)}${await reportAtEnd(folder.path)}`);
   }
-  return interrupted ? INTERRUPTED : 0;
+  return trackers.exitCode = interrupted ? INTERRUPTED : 0;
 }
 
 /** Whether an evaluation belongs to a step. */

@@ -39,6 +39,7 @@ import { findTask, isModule } from "./find_task.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { RUNS } from "./runs.ts";
 import { recordTaskFiles, type TaskFiles, taskNamesOf } from "./task_files.ts";
+import { recordedTrackers, type TrackerName } from "./trackers.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
 /** Where the policy of a new run comes from. */
@@ -64,6 +65,8 @@ interface CommonSettings {
   readonly checkpoints: KeptCheckpoints;
   /** Completions kept of each step. */
   readonly logCompletions: number;
+  /** Where metrics are shown beside the run's own files. */
+  readonly reportTo: readonly TrackerName[];
 }
 
 /** A new run. */
@@ -154,6 +157,7 @@ async function newRun(given: Values): Promise<NewRun> {
     taskFiles: await recordTaskFiles(values),
     checkpoints: keptCheckpoints(values, task, options),
     logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
+    reportTo: values.reportTo ?? [],
   };
 }
 
@@ -253,6 +257,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     taskFiles: await recordTaskFiles(names),
     checkpoints,
     logCompletions: typeof logCompletions === "number" ? logCompletions : LOG_COMPLETIONS,
+    reportTo: values.reportTo ?? recordedTrackers(config),
   };
 }
 
