@@ -10,6 +10,7 @@ import type { RunConfig } from "../run/run_directory.ts";
 import { TensorBoardLog } from "../run/tensorboard_log.ts";
 import { WandbRun } from "../run/wandb_run.ts";
 import type { Flag } from "./args.ts";
+import { withAllPermissions } from "./command_name.ts";
 
 const NAMES = ["tensorboard", "wandb"] as const;
 
@@ -84,7 +85,7 @@ export class Trackers implements AsyncDisposable {
         const reason = error instanceof Error ? error.message : String(error);
         throw new Error(
           `--report-to wandb: ${reason}. It needs a key (WANDB_API_KEY) and the network, which ` +
-            "`deno task all train …` allows",
+            `${withAllPermissions(["train"])} … has`,
           { cause: error },
         );
       })

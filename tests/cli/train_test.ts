@@ -101,7 +101,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         );
         assertEquals(code, 130, stdout + stderr);
         assertStringIncludes(stderr, "Ctrl-C again stops at once");
-        assertMatch(stdout, /go on with +deno run -A \S+ train --resume runs.stopped/);
+        assertMatch(stdout, /go on with +deno task train --resume runs.stopped/);
         const steps = Number(/Stopped after (\d+) of 1000 steps/.exec(stdout)![1]);
         const max = `--max-steps=${steps + 1}`;
         succeeded(await runCommand(dir, "train", "--resume", stopped, max));
