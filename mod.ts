@@ -63,7 +63,7 @@ export type { AdapterSummary } from "./src/gpu/adapter.ts";
 export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
 export type { GpuCounters } from "./src/gpu/counters.ts";
 export { Gpu, type GpuOptions } from "./src/gpu/device.ts";
-export type { KernelChoice, KernelChoices } from "./src/gpu/kernel.ts";
+export type { KernelChoices } from "./src/gpu/kernel.ts";
 export { openGpu, type OpenGpuOptions } from "./src/gpu/open.ts";
 export { Arena, type Lifetime } from "./src/gpu/arena.ts";
 export type { Kernel, KernelDescriptor, ParamField, StorageBinding } from "./src/gpu/kernel.ts";
@@ -109,7 +109,7 @@ export {
 } from "./src/ops/response_advantages.ts";
 export { type ResponseWeightOptions, responseWeights } from "./src/ops/response_weights.ts";
 export { logProb, type LogProbOptions, type ScoredItems, type Scores } from "./src/ops/log_prob.ts";
-export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul.ts";
+export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul/linear.ts";
 export type { PackedLayout } from "./src/ops/packed_layout.ts";
 export {
   POLICY_LOSS_STATS,

@@ -1,12 +1,13 @@
+// needs: pack, spans
 // AdamW (Loshchilov & Hutter 2017) with clipping by the global gradient norm, as PyTorch does both.
 //   g *= min(1, max_grad_norm / (grad_norm + 1e-6));  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
 //   p = p * (1 - lr * weight_decay) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
-// parameters, gradients, first_moment, second_moment: flat (n), read in pieces (prelude/pieces_*); grad_norm [1].
-// One workgroup per chunk, shared out as prelude/spans says. Nothing changes when grad_norm is NaN or infinite.
+// parameters, gradients, first_moment, second_moment: flat (n); grad_norm [1]. One workgroup per chunk.
+// Nothing changes when grad_norm is NaN or infinite.
 
 struct Params {
-    count: u32,             // pieces
-    chunk: u32,             // pieces per workgroup
+    count: u32,             // packs
+    chunk: u32,             // packs per workgroup
     decay: f32,             // 1 - lr * weight_decay
     step_size: f32,         // lr / (1 - beta1^t)
     rest1: f32,             // 1 - beta1
@@ -18,10 +19,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> parameters: array<Piece>;
-@group(0) @binding(2) var<storage, read> gradients: array<Piece>;
-@group(0) @binding(3) var<storage, read_write> first_moment: array<Piece>;
-@group(0) @binding(4) var<storage, read_write> second_moment: array<Piece>;
+@group(0) @binding(1) var<storage, read_write> parameters: array<Pack>;
+@group(0) @binding(2) var<storage, read> gradients: array<Pack>;
+@group(0) @binding(3) var<storage, read_write> first_moment: array<Pack>;
+@group(0) @binding(4) var<storage, read_write> second_moment: array<Pack>;
 @group(0) @binding(5) var<storage, read> grad_norm: array<f32>;
 
 // One part of a parameter, and of its moments.

@@ -1,18 +1,18 @@
-// Element-wise sum: y = a + b, and for its gradient y = a or y += a; all (n), read in pieces (prelude/pieces_*).
-// One workgroup per chunk, shared out as prelude/spans says.
+// needs: pack, spans
+// Element-wise sum: y = a + b, and for its gradient y = a or y += a; all (n). One workgroup per chunk.
 
 struct Params {
-    count: u32,        // pieces
-    chunk: u32,        // pieces per workgroup
+    count: u32,        // packs
+    chunk: u32,        // packs per workgroup
     accumulate: u32,   // pass: y is added to
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Piece>;
-@group(0) @binding(2) var<storage, read> b: array<Piece>;
-@group(0) @binding(3) var<storage, read_write> y: array<Piece>;
+@group(0) @binding(1) var<storage, read> a: array<Pack>;
+@group(0) @binding(2) var<storage, read> b: array<Pack>;
+@group(0) @binding(3) var<storage, read_write> y: array<Pack>;
 
-fn sum(p: Piece, q: Piece) -> Piece {
+fn sum(p: Pack, q: Pack) -> Pack {
     return join(even(p) + even(q), odd(p) + odd(q));
 }
 
@@ -34,8 +34,8 @@ fn pass_on(
 ) {
     let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
-        var piece = a[i];
-        if (params.accumulate != 0u) { piece = sum(piece, y[i]); }
-        y[i] = piece;
+        var pack = a[i];
+        if (params.accumulate != 0u) { pack = sum(pack, y[i]); }
+        y[i] = pack;
     }
 }

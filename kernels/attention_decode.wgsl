@@ -1,42 +1,43 @@
+// provides: attention_decode
+// needs: pack, stored, team, each, block, rotation
 // Attention of one new token per sequence, with the rotary embedding and the growth of the cache fused in.
 // Row a of qkv (A, (H + 2J) D), not yet rotated, is token t = lengths[b] - 1 of sequence b = slots[a], at position
 // prompt + t. It attends to the rows prompt_ranges[b] of prompts, which hold rotated keys and then values, of (H + 2J) D
 // numbers with the queries or 2J D without; to cache[b, j, 0 .. t - 1], cache (B, J, M, 2, D) with each key before its
 // value, so that a head's history is read as one stretch; and to itself. Its rotated key and its value go to
-// cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone. Prompts and cache may be kept in float16, see
-// prelude/kept_*; the new token too is then attended to as it is kept.
+// cache[b, j, t]. out (A, H D). Rows with finished[b] != 0 are left alone. Prompts and cache may be stored in float16; the new
+// token too is then attended to as it is stored.
 // This file is what attention_decode/keys (a lane for some keys of one row) and attention_decode/rows (a lane for a row)
-// have in common. In both a workgroup looks after SHARE query heads of one key/value head. Rows are read in pieces of four
-// or eight numbers, see prelude/pieces_*; loops over a head are in attention/each; softmax is online as in
-// attention/forward, in units of log 2. New tokens are rotated by rope/pieces.
+// have in common. In both a workgroup looks after SHARE query heads of one key/value head. Softmax is online as in
+// attention/forward, in units of log 2.
 
 struct Params {
     rows: u32,         // A
     heads: u32,        // H
     key_heads: u32,    // J
     max_length: u32,   // M
-    prompt_row: u32,   // pieces in a row of prompts
+    prompt_row: u32,   // packs in a row of prompts
     prompt_keys: u32,  // where in it the keys begin
     scale: f32,        // 1 / sqrt(D)
 }
 
 override SHARE: u32 = 1u;   // at most MAX_SHARE, divides H / J; SHARE heads have at most MAX_VECS vectors
-override HEAD_VECS: u32 = PARTS * HEAD_PIECES;
+override HEAD_VECS: u32 = PARTS * HEAD_PACKS;
 
 const MAX_SHARE = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<Piece>;
+@group(0) @binding(1) var<storage, read> qkv: array<Pack>;
 @group(0) @binding(2) var<storage, read> slots: array<u32>;
-@group(0) @binding(3) var<storage, read> prompts: array<Kept>;
+@group(0) @binding(3) var<storage, read> prompts: array<Stored>;
 @group(0) @binding(4) var<storage, read> prompt_ranges: array<u32>;
 @group(0) @binding(5) var<storage, read> lengths: array<u32>;
 @group(0) @binding(6) var<storage, read> finished: array<u32>;
-@group(0) @binding(7) var<storage, read> frequencies: array<PieceBits>;   // (D), see rope/turn
-@group(0) @binding(8) var<storage, read_write> cache: array<Kept>;
-@group(0) @binding(9) var<storage, read_write> out: array<Piece>;
+@group(0) @binding(7) var<storage, read> frequencies: array<PackBits>;   // (D), see lib/turn
+@group(0) @binding(8) var<storage, read_write> cache: array<Stored>;
+@group(0) @binding(9) var<storage, read_write> out: array<Pack>;
 
-// Phases beside those of attention/each, whose SCORE and SUM are about the prompt here.
+// Phases beside those of lib/each, whose SCORE and SUM are about the prompt here.
 const CACHE_SCORE = 4u;
 const CACHE_SUM = 5u;
 
@@ -53,12 +54,12 @@ var<private> largest: vec4f;
 var<private> weight: vec4f;
 var<private> shrink: vec4f;
 
-// Heads one after the other, and in each the parts of its pieces.
+// Heads one after the other, and in each the parts of its packs.
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> total: array<vec4f, MAX_VECS>;
 
-// Piece c of the head that begins at `head`, rotated by what set_angles was given.
-fn rotated(head: u32, c: u32) -> Piece {
+// Pack c of the head that begins at `head`, rotated by what set_angles was given.
+fn rotated(head: u32, c: u32) -> Pack {
     let own = qkv[head + c];
     let other = qkv[head + partner(c)];
     let next = qkv[head + partner_next(c)];
@@ -86,14 +87,14 @@ fn add_value(i: u32, value: vec4f) {
     }
 }
 
-fn add_scores(c: u32, key: Kept) {
-    add_score(PARTS * c, kept_even(key));
-    if (PARTS > 1u) { add_score(PARTS * c + 1u, kept_odd(key)); }
+fn add_scores(c: u32, key: Stored) {
+    add_score(PARTS * c, stored_even(key));
+    if (PARTS > 1u) { add_score(PARTS * c + 1u, stored_odd(key)); }
 }
 
-fn add_values(c: u32, value: Kept) {
-    add_value(PARTS * c, kept_even(value));
-    if (PARTS > 1u) { add_value(PARTS * c + 1u, kept_odd(value)); }
+fn add_values(c: u32, value: Stored) {
+    add_value(PARTS * c, stored_even(value));
+    if (PARTS > 1u) { add_value(PARTS * c + 1u, stored_odd(value)); }
 }
 
 // Turns scores into weights relative to the largest so far.

@@ -1,9 +1,9 @@
+// needs: pack, stored, rows
 // Table look-up: y[t] = table[tokens[t]], and its gradient without scattered additions.
 // table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read in fours.
-// prelude/stored_*.wgsl is appended, for the table.
 // For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
 // lists the run of pieces of every id, so that each sum has one fixed order.
-// forward, forward_rows, clear: rows are shared out as prelude/rows_* says. backward_pieces, backward_runs: one lane per four columns of a piece or run.
+// forward, forward_rows, clear: rows are shared out. backward_pieces, backward_runs: one lane per four columns of a piece or run.
 // Ids beyond the table read its last row.
 
 struct Params {
@@ -15,7 +15,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> table: array<StoredFour>;
+@group(0) @binding(1) var<storage, read> table: array<Stored>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
@@ -28,8 +28,8 @@ fn forward(
     let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
-    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
-        y[row * params.columns + c] = four_of(table[begin + c]);
+    for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
+        y[row * params.columns + c] = stored_even(table[begin + c]);
     }
 }
 
@@ -45,8 +45,8 @@ fn forward_rows(
     let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = min(tokens[rows_of[row]], params.vocabulary - 1u) * params.columns;
-    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
-        y[row * params.columns + c] = four_of(table[begin + c]);
+    for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
+        y[row * params.columns + c] = stored_even(table[begin + c]);
     }
 }
 
@@ -110,7 +110,7 @@ fn clear(
 ) {
     let row = row_of(wid.x + wid.y * nwg.x, lane, params.vocabulary);
     if (row >= params.vocabulary) { return; }
-    for (var c = first_piece(lane); c < params.columns; c += PIECE_STEP) {
+    for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         dtable[row * params.columns + c] = vec4f();
     }
 }

@@ -1,17 +1,17 @@
+// needs: pack, spans
 // Euclidean norm of a flat array x (n), in two stages with a fixed order and without overflow below the largest f32.
-// x is read in pieces (prelude/pieces_*).
-// partial_norms: one team per chunk, shared out as prelude/spans says. total_norm: one team.
+// partial_norms: one team per chunk. total_norm: one team.
 // Norms combine as S * sqrt(sum((norm / S)^2)) with S the largest of them, so that only the result can overflow.
 // A NaN or an infinity anywhere makes the result NaN or infinite.
 
 struct Params {
-    count: u32,           // partial_norms: pieces of this range; total_norm: number of partials
-    chunk: u32,           // partial_norms: pieces per chunk
+    count: u32,           // partial_norms: packs of this range; total_norm: number of partials
+    chunk: u32,           // partial_norms: packs per chunk
     first_partial: u32,   // partial_norms: where this range's partials begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Piece>;
+@group(0) @binding(1) var<storage, read> x: array<Pack>;
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 
 const SHRINK = 0x1p-80f;
@@ -38,9 +38,9 @@ fn partial_norms(
     let span = span_of(chunk, lane, params.chunk, params.count);
     var squares = Part();
     for (var i = span.first; i < span.end; i += span.step) {
-        let piece = x[i];
-        let a = even(piece);
-        let b = odd(piece);
+        let pack = x[i];
+        let a = even(pack);
+        let b = odd(pack);
         squares += sum_parts(a * a, b * b);
     }
     var norm = sqrt(sum_part(squares));
@@ -48,9 +48,9 @@ fn partial_norms(
     if (!(norm <= LARGEST)) {
         squares = Part();
         for (var i = span.first; i < span.end; i += span.step) {
-            let piece = x[i];
-            let a = even(piece) * SHRINK;
-            let b = odd(piece) * SHRINK;
+            let pack = x[i];
+            let a = even(pack) * SHRINK;
+            let b = odd(pack) * SHRINK;
             squares += sum_parts(a * a, b * b);
         }
         norm = sqrt(sum_part(squares)) * GROW;

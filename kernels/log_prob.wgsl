@@ -1,16 +1,16 @@
+// needs: pack, rows
 // Log-probability of chosen tokens under softmax(logits / temperature), and the entropy of that softmax.
 // logits (T, V), any V; N scored items belong to rows through the CSR table row_offsets (T+1), row_items (N);
 // item_targets (N); log_probs, entropies (N). Per row, saved for the gradient: the largest logit, the logarithm of
 // sum(exp((logit - largest) / temperature)), and the entropy.
-// Rows are read in pieces (prelude/pieces_*), and shared out as prelude/rows_* says: one pass over the row forward, one
-// backward; log-softmax is never stored. Rows without items cost nothing.
+// One pass over the row forward, one backward; log-softmax is never stored. Rows without items cost nothing.
 // The vocabulary may come in ranges, one dispatch each, in order: what a lane knows waits in row_sums, so that the cuts do
 // not change a bit.
 
 struct Params {
     rows: u32,             // T
-    columns: u32,          // pieces per row, of this range
-    first_column: u32,     // pieces of the ranges before
+    columns: u32,          // packs per row, of this range
+    first_column: u32,     // packs of the ranges before
     is_last: u32,          // forward: no range follows
     temperature: f32,
     has_dlog_probs: u32,   // backward
@@ -19,7 +19,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<Piece>;
+@group(0) @binding(1) var<storage, read> logits: array<Pack>;
 @group(0) @binding(2) var<storage, read> row_offsets: array<u32>;
 @group(0) @binding(3) var<storage, read> row_items: array<u32>;
 @group(0) @binding(4) var<storage, read> item_targets: array<u32>;
@@ -33,19 +33,19 @@ const LOWEST = -0x1.fffffep+127f;
 // What is this far below the largest has no part in a sum; exp of it is 0.
 const VANISHES = -150f;
 
-// The first piece of this range that a lane visits: it goes on where it was in the range before.
+// The first pack of this range that a lane visits: it goes on where it was in the range before.
 fn first_of_range(lane: u32) -> u32 {
-    return (first_piece(lane) + PIECE_STEP - params.first_column % PIECE_STEP) % PIECE_STEP;
+    return (first_pack(lane) + PACK_STEP - params.first_column % PACK_STEP) % PACK_STEP;
 }
 
 fn is_here(wanted: u32) -> bool {
-    let piece = wanted / PIECE_SIZE;
-    return piece >= params.first_column && piece - params.first_column < params.columns;
+    let pack = wanted / PACK_SIZE;
+    return pack >= params.first_column && pack - params.first_column < params.columns;
 }
 
-// Index of an item's logit, its row beginning with the piece `begin`.
+// Index of an item's logit, its row beginning with the pack `begin`.
 fn target_of(begin: u32, item: u32) -> u32 {
-    return (begin - params.first_column) * PIECE_SIZE + item_targets[item];
+    return (begin - params.first_column) * PACK_SIZE + item_targets[item];
 }
 
 @compute @workgroup_size(LANES)
@@ -67,16 +67,16 @@ fn forward(
     var largest = LOWEST;
     var weight = 0.0;
     var weighted = 0.0;
-    let kept = 3u * (row * PIECE_STEP + first_piece(lane));
+    let kept = 3u * (row * PACK_STEP + first_pack(lane));
     if (params.first_column != 0u) {
         largest = row_sums[kept];
         weight = row_sums[kept + 1u];
         weighted = row_sums[kept + 2u];
     }
-    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
-        let piece = logits[i];
-        let a = even(piece);
-        let b = odd(piece);
+    for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
+        let pack = logits[i];
+        let a = even(pack);
+        let b = odd(pack);
         let before = largest;
         largest = max(before, max_part(max_parts(a, b)));
         let down = max((before - largest) * inverse, VANISHES);
@@ -94,7 +94,7 @@ fn forward(
         row_sums[kept] = largest;
         row_sums[kept + 1u] = weight;
         row_sums[kept + 2u] = weighted;
-        for (var k = first + first_piece(lane); k < last; k += PIECE_STEP) {
+        for (var k = first + first_pack(lane); k < last; k += PACK_STEP) {
             let item = row_items[k];
             if (is_here(item_targets[item])) { log_probs[item] = logit_of[target_of(begin, item)]; }
         }
@@ -106,7 +106,7 @@ fn forward(
     let log_total = log(total);
     let entropy = log_total - row_sum(exp(down) * (weighted + down * weight), lane) / total;
 
-    for (var k = first + first_piece(lane); k < last; k += PIECE_STEP) {
+    for (var k = first + first_pack(lane); k < last; k += PACK_STEP) {
         let item = row_items[k];
         var logit = 0.0;
         if (is_here(item_targets[item])) {
@@ -117,7 +117,7 @@ fn forward(
         log_probs[item] = (logit - top) * inverse - log_total;
         entropies[item] = entropy;
     }
-    if (speaks(lane)) {
+    if (writes_row(lane)) {
         row_stats[3u * row] = top;
         row_stats[3u * row + 1u] = log_total;
         row_stats[3u * row + 2u] = entropy;
@@ -127,7 +127,7 @@ fn forward(
 @group(0) @binding(8) var<storage, read> saved_stats: array<f32>;          // (T, 3)
 @group(0) @binding(9) var<storage, read> dlog_probs: array<f32>;
 @group(0) @binding(10) var<storage, read> dentropies: array<f32>;
-@group(0) @binding(11) var<storage, read_write> dlogits: array<Piece>;
+@group(0) @binding(11) var<storage, read_write> dlogits: array<Pack>;
 
 // What all numbers of a row have in common.
 struct Row {
@@ -165,16 +165,16 @@ fn row_gradient(row: u32, first: u32, last: u32) -> Row {
     );
 }
 
-// A lane adds the g_i of the pieces it wrote itself, in the order of the items: no barrier, and one order always.
+// A lane adds the g_i of the packs it wrote itself, in the order of the items: no barrier, and one order always.
 fn add_targets(begin: u32, first: u32, last: u32, lane: u32) {
     if (params.has_dlog_probs == 0u) { return; }
     let inverse = 1.0 / params.temperature;
     for (var k = first; k < last; k++) {
         let wanted = item_targets[row_items[k]];
-        if (!is_here(wanted) || !visits(wanted / PIECE_SIZE, lane)) { continue; }
+        if (!is_here(wanted) || !visits(wanted / PACK_SIZE, lane)) { continue; }
         let more = dlog_probs[row_items[k]] * inverse;
-        let index = wanted % PIECE_SIZE;
-        let at = begin + wanted / PIECE_SIZE - params.first_column;
+        let index = wanted % PACK_SIZE;
+        let at = begin + wanted / PACK_SIZE - params.first_column;
         let before = dlogits[at];
         let a = even(before);
         let b = odd(before);
@@ -200,17 +200,17 @@ fn backward(
     let end = begin + params.columns;
     if (first == last) {
         if (params.accumulate == 0u) {
-            for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
+            for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
                 dlogits[i] = join(Part(), Part());
             }
         }
         return;
     }
     let of_row = row_gradient(row, first, last);
-    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
-        let piece = logits[i];
-        var a = gradient(of_row, even(piece));
-        var b = gradient(of_row, odd(piece));
+    for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
+        let pack = logits[i];
+        var a = gradient(of_row, even(pack));
+        var b = gradient(of_row, odd(pack));
         if (params.accumulate != 0u) {
             let before = dlogits[i];
             a += even(before);
@@ -235,15 +235,15 @@ fn backward_in_place(
     let begin = row * params.columns;
     let end = begin + params.columns;
     if (first == last) {
-        for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
+        for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
             dlogits[i] = join(Part(), Part());
         }
         return;
     }
     let of_row = row_gradient(row, first, last);
-    for (var i = begin + first_of_range(lane); i < end; i += PIECE_STEP) {
-        let piece = dlogits[i];
-        dlogits[i] = join(gradient(of_row, even(piece)), gradient(of_row, odd(piece)));
+    for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
+        let pack = dlogits[i];
+        dlogits[i] = join(gradient(of_row, even(pack)), gradient(of_row, odd(pack)));
     }
     add_targets(begin, first, last, lane);
 }

@@ -1,12 +1,13 @@
+// needs: pack
 // out = sum over parts of partials, in ascending order, for several stretches of out in one dispatch. A stretch of n numbers
 // lies in partials as (parts, n). The terms it is the sum of, such as the tokens of a weight's gradient, were cut into parts
 // of `step` terms, or of more where that would make more than `most`.
-// prelude/pieces_* is appended. A workgroup adds up CHUNK pieces of a stretch. `stretches` has six numbers for each:
+// A workgroup adds up CHUNK packs of a stretch. `stretches` has six numbers for each:
 
 const FIRST = 0u;      // its first workgroup
-const SIZE = 1u;       // its pieces
-const OUT = 2u;        // its first piece in out
-const PARTIALS = 3u;   // its first piece in partials
+const SIZE = 1u;       // its packs
+const OUT = 2u;        // its first pack in out
+const PARTIALS = 3u;   // its first pack in partials
 const STEP = 4u;
 const MOST = 5u;
 const STRIDE = 6u;
@@ -17,13 +18,13 @@ struct Params {
 }
 
 override LANES: u32 = 64u;
-override CHUNK: u32 = 256u;          // pieces per workgroup
+override CHUNK: u32 = 256u;          // packs per workgroup
 override ACCUMULATE: bool = false;   // add to out
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> stretches: array<u32>;
-@group(0) @binding(2) var<storage, read> partials: array<Piece>;
-@group(0) @binding(3) var<storage, read_write> out: array<Piece>;
+@group(0) @binding(2) var<storage, read> partials: array<Pack>;
+@group(0) @binding(3) var<storage, read_write> out: array<Pack>;
 
 // The last stretch that begins at or before a workgroup. With a look at each stretch, many short ones would cost more than
 // what is added up.
@@ -68,9 +69,9 @@ fn add_up(
         }
         var j = first + i;
         for (var part = 0u; part < parts; part++) {
-            let piece = partials[j];
-            evens += even(piece);
-            odds += odd(piece);
+            let pack = partials[j];
+            evens += even(pack);
+            odds += odd(pack);
             j += size;
         }
         out[to + i] = join(evens, odds);

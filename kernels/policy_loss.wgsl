@@ -1,3 +1,4 @@
+// needs: team, kl
 // Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
 //   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequences[i], t = item_positions[i]
 // log_probs, entropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t]; advantages, weights (B);
@@ -5,7 +6,7 @@
 // stats (16), added to (the maxima: raised).
 // main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks, in a fixed order.
 // response_ratio: one team per response, before main, for the surrogates that look at whole responses; the items of a
-// response are contiguous. prelude/kl.wgsl is appended.
+// response are contiguous.
 
 const REINFORCE = 0u;
 const PPO = 1u;

@@ -1,11 +1,11 @@
+// needs: pack, spans
 // Sums and maxima in a fixed order. A NaN anywhere makes the result it belongs to NaN, for maxima too.
-// x is read in pieces (prelude/pieces_*): counts, widths and columns are numbers of pieces, of what is returned of numbers.
+// Counts, widths and columns are numbers of packs, of what is returned of numbers.
 // segments: totals[first + s] = combine(x[s * width .. (s + 1) * width]), the last segment may be shorter. Rows are
-//   segments; everything is reduced as segments, then as one segment of the results. One team per segment,
-//   shared out as prelude/spans says. The first
+//   segments; everything is reduced as segments, then as one segment of the results. One team per segment. The first
 //   segment is written even if nothing is in use.
 // columns: x (rows, columns), y[chunk, c] = combine over the chunk's rows of x[row, c]; all rows are reduced as chunks,
-//   then as one chunk of the results. One lane per piece of columns and chunk.
+//   then as one chunk of the results. One lane per pack of columns and chunk.
 // chunk_columns: the same by one lane per chunk, which reads its rows from beginning to end, four at a time, and keeps what
 //   it has so far in y: for devices whose workgroups have few lanes and which pay for every page of memory they turn to.
 // spread: the gradient of a sum, dx[row, c] = dy[row * row_stride + c * column_stride]. One workgroup per row and block.
@@ -14,8 +14,8 @@ override MAX: bool = false;   // largest instead of sum
 override CHUNK: u32 = 256u;   // spread: columns per workgroup
 
 struct Params {
-    count: u32,           // segments: pieces of x in use
-    width: u32,           // segments: pieces per segment
+    count: u32,           // segments: packs of x in use
+    width: u32,           // segments: packs per segment
     first: u32,           // segments: where in totals to begin
     rows: u32,            // columns, spread
     columns: u32,         // columns; spread: numbers
@@ -28,9 +28,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Piece>;
+@group(0) @binding(1) var<storage, read> x: array<Pack>;
 @group(0) @binding(2) var<storage, read_write> totals: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Piece>;
+@group(0) @binding(3) var<storage, read_write> y: array<Pack>;
 
 fn combine(a: Part, b: Part) -> Part {
     if (MAX) { return select(b, a, ((b <= a) & !is_nan(b)) | is_nan(a)); }
@@ -63,21 +63,21 @@ fn segments(
     let span = span_of(segment, lane, params.width, params.count);
     var total = Part(params.initial);
     for (var i = span.first; i < span.end; i += span.step) {
-        let piece = x[i];
-        total = combine(total, combine_parts(even(piece), odd(piece)));
+        let pack = x[i];
+        total = combine(total, combine_parts(even(pack), odd(pack)));
     }
     let result = team_combine(total, lane);
     if (lane == 0u) { totals[params.first + segment] = result; }
 }
 
-// What a lane has so far of a piece of columns.
+// What a lane has so far of a pack of columns.
 struct Halves {
     evens: Part,
     odds: Part,
 }
 
-fn with_piece(sofar: Halves, piece: Piece) -> Halves {
-    return Halves(combine(sofar.evens, even(piece)), combine(sofar.odds, odd(piece)));
+fn with_piece(sofar: Halves, pack: Pack) -> Halves {
+    return Halves(combine(sofar.evens, even(pack)), combine(sofar.odds, odd(pack)));
 }
 
 @compute @workgroup_size(LANES)
@@ -115,8 +115,8 @@ fn chunk_columns(
     for (var row = begin; row < end; row += 4u) {
         for (var c = 0u; c < params.columns; c++) {
             let i = row * params.columns + c;
-            let piece = x[i];
-            var sofar = Halves(even(piece), odd(piece));
+            let pack = x[i];
+            var sofar = Halves(even(pack), odd(pack));
             if (row > begin) { sofar = with_piece(sofar, y[to + c]); }
             if (row + 1u < end) { sofar = with_piece(sofar, x[i + params.columns]); }
             if (row + 2u < end) { sofar = with_piece(sofar, x[i + 2u * params.columns]); }

@@ -1,3 +1,4 @@
+// needs: team
 // Advantages of B responses from their rewards; the G responses to a prompt stand side by side.
 // rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator.
 // per_group: one team per prompt. deviation, whiten, withhold: one team over the whole batch.

@@ -1,6 +1,7 @@
+// needs: team, kl
 // Divergence of whole responses from a reference policy: sums[b] = sum over t < lengths[b] of the estimate of
 // KL(pi || pi_ref) with d = log_probs[b, t] - ref_log_probs[b, t].
-// log_probs, ref_log_probs (B, M); lengths, sums (B). prelude/kl.wgsl is appended.
+// log_probs, ref_log_probs (B, M); lengths, sums (B).
 // One team per response.
 
 struct Params {

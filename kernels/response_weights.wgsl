@@ -1,3 +1,4 @@
+// needs: team
 // Weight x_b of every response in loss = sum_b x_b sum_t l_bt, from the lengths of the rollout batch.
 // lengths, weights (B). The mini-batch of this optimizer step is [start, end); responses outside it, and those of
 // length 0, get weight 0 and are left out of the mini-batch's sums. The rules are those of LossAggregation.

@@ -1,7 +1,8 @@
+// needs: turn
 // Rotary position embedding (Su et al., arXiv 2104.09864), half-split as in Hugging Face's rotate_half, in place:
 //   (a, b) = (x[d], x[d + D/2]);  x[d] = a cos - b sin;  x[d + D/2] = b cos + a sin;  angle = position * theta^(-2d/D)
 // qkv (T, (H + 2J) D): the first H + J heads are turned, the values are left alone. positions (T); frequencies (D) in
-// 2^-32 turns, see rope/turn.wgsl. D is a multiple of 4.
+// 2^-32 turns, see lib/turn. D is a multiple of 4.
 // One lane turns two dimensions of all heads of a token, so that cosine and sine are computed once.
 
 struct Params {

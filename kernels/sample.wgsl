@@ -1,3 +1,4 @@
+// needs: team, threefry
 // Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
 // temperature 0, and advances their state.
 // logits (R, V), any V up to 2^24, or some of the rows, each range of the vocabulary after the other; rows, slots (A): logits row and sequence b of each; eos (eos_count);

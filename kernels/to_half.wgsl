@@ -1,26 +1,27 @@
-// Rounding part of every row of a matrix (rows, stride) to float16. All sizes are in pieces (prelude/pieces_*), which
-// prelude/kept_f16_* rounds. One workgroup per chunk of what is rounded, shared out as prelude/spans says.
+// needs: pack, stored, spans
+// Rounding part of every row of a matrix (rows, stride) to float16. All sizes are in packs. One workgroup
+// per chunk of what is rounded.
 //   convert          y (rows, width) = that part of x, packed
 //   round_in_place   that part of z is rounded in place and stays float32
 //   restore          wide = the numbers that narrow has in float16; both (count)
 
 struct Params {
     count: u32,    // rows * width
-    chunk: u32,    // pieces per workgroup
-    width: u32,    // pieces taken of a row
-    stride: u32,   // pieces in a row
+    chunk: u32,    // packs per workgroup
+    width: u32,    // packs taken of a row
+    stride: u32,   // packs in a row
     first: u32,    // where in a row they begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Piece>;
-@group(0) @binding(2) var<storage, read_write> y: array<Kept>;
-@group(0) @binding(3) var<storage, read_write> z: array<Piece>;
+@group(0) @binding(1) var<storage, read> x: array<Pack>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> z: array<Pack>;
 
-@group(0) @binding(4) var<storage, read> narrow: array<Kept>;
-@group(0) @binding(5) var<storage, read_write> wide: array<Piece>;
+@group(0) @binding(4) var<storage, read> narrow: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> wide: array<Pack>;
 
-// Where piece i of the part is.
+// Where pack i of the part is.
 fn place(i: u32) -> u32 {
     return i / params.width * params.stride + params.first + i % params.width;
 }
@@ -32,7 +33,7 @@ fn convert(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
-    for (var i = span.first; i < span.end; i += span.step) { y[i] = keep(x[place(i)]); }
+    for (var i = span.first; i < span.end; i += span.step) { y[i] = store(x[place(i)]); }
 }
 
 @compute @workgroup_size(LANES)
@@ -43,8 +44,8 @@ fn round_in_place(
 ) {
     let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
-        let rounded = keep(z[place(i)]);
-        z[place(i)] = join(kept_even(rounded), kept_odd(rounded));
+        let rounded = store(z[place(i)]);
+        z[place(i)] = join(stored_even(rounded), stored_odd(rounded));
     }
 }
 
@@ -57,6 +58,6 @@ fn restore(
     let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
         let numbers = narrow[i];
-        wide[i] = join(kept_even(numbers), kept_odd(numbers));
+        wide[i] = join(stored_even(numbers), stored_odd(numbers));
     }
 }

@@ -78,9 +78,9 @@ const modules = filesBelow("").filter((path) => path.endsWith(".ts"));
 const sources = modules.filter((path) => path.startsWith("src/"));
 const kernels = filesBelow("kernels/");
 
-/** `kernels/matmul.wgsl` and `kernels/matmul/nt.wgsl` have the stem `matmul`. */
+/** `kernels/rope.wgsl` has the stem `rope`, `kernels/matmul/nt.wgsl` `matmul`, `kernels/general/add.wgsl` `general/add`. */
 function stem(path: string): string {
-  return path.split("/")[1]!.replace(/\.wgsl$/, "");
+  return /^kernels\/((?:general\/)?[^/.]+)/.exec(path)![1]!;
 }
 
 Deno.test("imports point downwards: random, files and objective, gpu and task, ops, model, rl, run, lab, report, cli", () => {
@@ -146,13 +146,19 @@ Deno.test("every kernel is imported by the operation of its stem and by nothing 
   for (const path of modules) {
     for (const target of imports(path)) importers.get(target)?.push(path);
   }
-  const expected = new Map(kernels.map((path) => [path, [`src/ops/${stem(path)}.ts`]]));
-  assertEquals(importers, expected);
+  for (const [path, [importer, ...others]] of importers) {
+    const owner = stem(path) === "lib" ? "wgsl" : stem(path);
+    assertEquals(others, [], path);
+    assert(
+      importer === `src/ops/${owner}.ts` || importer?.startsWith(`src/ops/${owner}/`),
+      `${path} is imported by ${importer}`,
+    );
+  }
 });
 
 Deno.test("every operation with a kernel has a test of its name", () => {
-  // The prelude's snippets are no operation: the tests of the operations that use them run them.
-  const untested = [...new Set(kernels.map(stem).filter((name) => name !== "prelude"))]
+  // What kernels share is no operation: the tests of the operations that use it run it.
+  const untested = [...new Set(kernels.map(stem).filter((name) => name !== "lib"))]
     .map((name) => `tests/ops/${name}_test.ts`)
     .filter((path) => !modules.includes(path));
   assertEquals(untested, []);

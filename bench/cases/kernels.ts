@@ -17,7 +17,7 @@ import { add } from "../../src/ops/add.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { gradNorm } from "../../src/ops/grad_norm.ts";
 import { logProb } from "../../src/ops/log_prob.ts";
-import { matmul } from "../../src/ops/matmul.ts";
+import { matmul } from "../../src/ops/matmul/linear.ts";
 import { reduceSum } from "../../src/ops/reduce.ts";
 import { rmsNorm } from "../../src/ops/rms_norm.ts";
 import { softmax } from "../../src/ops/softmax.ts";
@@ -79,7 +79,7 @@ export class Inputs {
   }
 }
 
-/** How the operands of a product lie in memory; see `src/ops/matmul_variants.ts`. */
+/** How the operands of a product lie in memory; see `src/ops/choices.ts`. */
 type Layout = "nn" | "nt" | "tn";
 
 /** out (M, N) = op(a) (M, K) · op(b) (K, N). */

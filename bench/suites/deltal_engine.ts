@@ -10,7 +10,7 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
-import { matmul } from "../../src/ops/matmul.ts";
+import { matmul } from "../../src/ops/matmul/linear.ts";
 import { reduceSum } from "../../src/ops/reduce.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import { Fence } from "../harness/measure.ts";

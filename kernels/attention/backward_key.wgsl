@@ -1,3 +1,4 @@
+// needs: attention, slopes
 // Attention, gradients of the keys and values, with p recomputed from the saved log-sum-exp:
 //   dv = sum over queries of p dout;  ds = p (dout . v - row_dot);  dk = sum over queries of ds q / sqrt(D)
 // A workgroup is a tile of key tokens and a key/value head, a lane is one key that walks over the queries that see it, of
@@ -86,13 +87,13 @@ fn backward_key(
     let key_head = id % params.key_heads;
     if (id / params.key_heads >= params.tiles) { return; }
     let tile = read_tile(id / params.key_heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
     let group = params.heads / params.key_heads;
     let token = min(tile.first + lane, tile.end - 1u);
 
     position = token - tile.start + tile.prefix;
-    own = token * row + (params.heads + key_head) * HEAD_PIECES;
-    values = params.key_heads * HEAD_PIECES;
+    own = token * row + (params.heads + key_head) * HEAD_PACKS;
+    values = params.key_heads * HEAD_PACKS;
     each(START);
     for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
         for (var i = tile.first; i < tile.query_end; i += BLOCK) {
@@ -100,12 +101,12 @@ fn backward_key(
             let held = min(i + lane, last.x);
             let low_queries = min(i + LOW, last);
             let high_queries = min(i + HIGH, last);
-            mine = held * row + head * HEAD_PIECES;
-            low = low_queries * row + head * HEAD_PIECES;
-            high = high_queries * row + head * HEAD_PIECES;
-            mine_dout = (held * params.heads + head) * HEAD_PIECES;
-            low_dout = (low_queries * params.heads + head) * HEAD_PIECES;
-            high_dout = (high_queries * params.heads + head) * HEAD_PIECES;
+            mine = held * row + head * HEAD_PACKS;
+            low = low_queries * row + head * HEAD_PACKS;
+            high = high_queries * row + head * HEAD_PACKS;
+            mine_dout = (held * params.heads + head) * HEAD_PACKS;
+            low_dout = (low_queries * params.heads + head) * HEAD_PACKS;
+            high_dout = (high_queries * params.heads + head) * HEAD_PACKS;
             let held_lse = saved_lse[held * params.heads + head];
             let held_row_dot = saved_row_dot[held * params.heads + head];
             p_low = -lse_rows(held_lse, 0u, low_queries * params.heads + head);

@@ -1,9 +1,10 @@
+// needs: attention, slopes
 // Attention, gradient of the queries, with p recomputed from the saved log-sum-exp:
 //   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
 // Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), see attention/slopes,
 // and row_dot (T, H).
 
-@group(0) @binding(7) var<storage, read> saved_out: array<Piece>;
+@group(0) @binding(7) var<storage, read> saved_out: array<Pack>;
 @group(0) @binding(8) var<storage, read_write> row_dot: array<f32>;
 
 var<private> q: array<vec4f, MAX_VECS>;
@@ -80,16 +81,16 @@ fn backward_query(
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
-    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PIECES;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PACKS;
     let token = min(tile.first + lane, tile.end - 1u);
     position = token - tile.start + tile.prefix;
     let keys = tile.end - tile.start + tile.prefix;
     let query = token * params.heads + head;
 
-    own = token * row + head * HEAD_PIECES;
-    own_out = query * HEAD_PIECES;
-    values = params.key_heads * HEAD_PIECES;
+    own = token * row + head * HEAD_PACKS;
+    own_out = query * HEAD_PACKS;
+    values = params.key_heads * HEAD_PACKS;
     along = vec4f();
     each(START);
     let mean_slope = sum4(along);

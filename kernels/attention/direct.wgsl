@@ -1,3 +1,4 @@
+// provides: passing when passing=direct
 // All lanes load the same rows at the same time, which the hardware broadcasts; what a lane holds is not used, and its
 // load is dropped by the compiler.
 

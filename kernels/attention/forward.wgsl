@@ -1,7 +1,8 @@
+// needs: attention
 // Attention, forward: a workgroup is a tile of query tokens and a head, a lane is one query that walks over its keys with
 // an online softmax. See attention.wgsl.
 
-@group(0) @binding(7) var<storage, read_write> out: array<Piece>;
+@group(0) @binding(7) var<storage, read_write> out: array<Pack>;
 @group(0) @binding(8) var<storage, read_write> lse: array<f32>;
 
 var<private> q: array<vec4f, MAX_VECS>;
@@ -36,9 +37,9 @@ fn visit(phase: u32, c: u32) {
     let j = i + PARTS - 1u;
     switch phase {
         case START: {
-            let piece = qkv[own + c];
-            start(i, even(piece));
-            if (PARTS > 1u) { start(j, odd(piece)); }
+            let pack = qkv[own + c];
+            start(i, even(pack));
+            if (PARTS > 1u) { start(j, odd(pack)); }
         }
         case SCORE: {
             let held = qkv[mine + c];
@@ -66,14 +67,14 @@ fn forward(
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);
-    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
-    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PIECES;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
+    let key_column = (params.heads + head * params.key_heads / params.heads) * HEAD_PACKS;
     let token = min(tile.first + lane, tile.end - 1u);
     let position = token - tile.start + tile.prefix;
     let keys = tile.end - tile.start + tile.prefix;
 
-    own = token * row + head * HEAD_PIECES;
-    values = params.key_heads * HEAD_PIECES;
+    own = token * row + head * HEAD_PACKS;
+    values = params.key_heads * HEAD_PACKS;
     factor = params.scale * LOG2E;
     each(START);
     var largest = NEVER;
@@ -101,7 +102,7 @@ fn forward(
         each(SUM);
     }
     if (tile.first + lane >= tile.end) { return; }
-    own = (token * params.heads + head) * HEAD_PIECES;
+    own = (token * params.heads + head) * HEAD_PACKS;
     factor = 1.0 / weight;
     each(FINISH);
     lse[token * params.heads + head] = largest + log2(weight);

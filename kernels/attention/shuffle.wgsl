@@ -1,3 +1,5 @@
+// provides: passing when passing=shuffle
+// needs: rows_of
 // For narrow subgroups (software adapters), where a load costs as much for one address as for one per lane: each lane
 // loads a row of its own, and four rows at a time are passed around. Needs a tile of exactly one subgroup.
 

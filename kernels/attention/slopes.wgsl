@@ -1,7 +1,9 @@
+// provides: slopes
+// needs: rotation
 // Where attention/backward_* write: the gradient of a token's query or key, turned back if those were rotated.
 
-@group(0) @binding(9) var<storage, read_write> dqkv: array<Piece>;
-@group(0) @binding(10) var<storage, read> frequencies: array<PieceBits>;   // (D), see rope/turn
+@group(0) @binding(9) var<storage, read_write> dqkv: array<Pack>;
+@group(0) @binding(10) var<storage, read> frequencies: array<PackBits>;   // (D), see lib/turn
 
 // The query or key was rotated by rope before, and dqkv is the gradient of what it was then.
 override ROTATED: bool = false;
@@ -19,7 +21,7 @@ fn write_sum(at: u32, even_sum: vec4f, odd_sum: vec4f) {
     }
 }
 
-// Writes piece c of the slopes; where halves of a head are whole pieces, the first half writes the second as well.
+// Writes pack c of the slopes; where halves of a head are whole packs, the first half writes the second as well.
 fn write_slopes(c: u32) {
     let i = PARTS * c;
     let j = i + PARTS - 1u;
@@ -27,7 +29,7 @@ fn write_slopes(c: u32) {
         write_sum(own + c, slopes[i] * params.scale, slopes[j] * params.scale);
         return;
     }
-    if (HEAD_PIECES % 2u == 0u && c >= HEAD_PIECES / 2u) { return; }
+    if (HEAD_PACKS % 2u == 0u && c >= HEAD_PACKS / 2u) { return; }
     set_angles(position, c);
     cosine_even *= params.scale;
     sine_even *= params.scale;
@@ -43,9 +45,9 @@ fn write_slopes(c: u32) {
         slopes[i] * cosine_even - partner_even * sine_even,
         slopes[j] * cosine_odd - partner_odd * sine_odd,
     );
-    if (HEAD_PIECES % 2u == 0u) {
+    if (HEAD_PACKS % 2u == 0u) {
         write_sum(
-            own + c + HEAD_PIECES / 2u,
+            own + c + HEAD_PACKS / 2u,
             partner_even * cosine_even + slopes[i] * sine_even,
             partner_odd * cosine_odd + slopes[j] * sine_odd,
         );

@@ -1,3 +1,4 @@
+// needs: attention_decode, passing
 // Decoding with a lane for every LANES-th key of one row: its query is passed to all lanes, and their partial results are
 // merged at the end. Numbers pass between lanes as in attention_decode/subgroup or attention_decode/shared.
 
@@ -11,36 +12,36 @@ const MAX_ROWS = PARTS * (2u + MAX_SHARE);
 
 var<private> lane: u32;
 var<private> appends: bool;     // whether this workgroup grows the cache
-var<private> held_from: u32;    // the first of the LANES pieces of the new token that lanes hold
+var<private> held_from: u32;    // the first of the LANES packs of the new token that lanes hold
 var<private> merged_even: vec4f;
 var<private> merged_odd: vec4f;
 
-fn give_piece(row: u32, c: u32, piece: Piece) {
-    give(PARTS * row, c, lane, even(piece));
-    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, odd(piece)); }
+fn give_pack(row: u32, c: u32, pack: Pack) {
+    give(PARTS * row, c, lane, even(pack));
+    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, odd(pack)); }
 }
 
-fn give_kept(row: u32, c: u32, piece: Kept) {
-    give(PARTS * row, c, lane, kept_even(piece));
-    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, kept_odd(piece)); }
+fn give_stored(row: u32, c: u32, pack: Stored) {
+    give(PARTS * row, c, lane, stored_even(pack));
+    if (PARTS > 1u) { give(PARTS * row + 1u, c, lane, stored_odd(pack)); }
 }
 
-// Rotates LANES pieces of the new token, one per lane, and appends them to the cache.
+// Rotates LANES packs of the new token, one per lane, and appends them to the cache.
 fn prepare(c: u32) {
-    let i = min(c + lane, HEAD_PIECES - 1u);
+    let i = min(c + lane, HEAD_PACKS - 1u);
     set_angles(position, i);
-    let key = keep(rotated(key_at, i));
-    let value = keep(qkv[key_at + values + i]);
-    if (appends && c + lane < HEAD_PIECES) {
+    let key = store(rotated(key_at, i));
+    let value = store(qkv[key_at + values + i]);
+    if (appends && c + lane < HEAD_PACKS) {
         cache[cache_at + i] = key;
-        cache[cache_at + HEAD_PIECES + i] = value;
+        cache[cache_at + HEAD_PACKS + i] = value;
     }
-    give_kept(KEY, c, key);
-    give_kept(VALUE, c, value);
-    give_piece(QUERY, c, rotated(query_at, i));
-    if (SHARE > 1u) { give_piece(QUERY + 1u, c, rotated(query_at + HEAD_PIECES, i)); }
-    if (SHARE > 2u) { give_piece(QUERY + 2u, c, rotated(query_at + 2u * HEAD_PIECES, i)); }
-    if (SHARE > 3u) { give_piece(QUERY + 3u, c, rotated(query_at + 3u * HEAD_PIECES, i)); }
+    give_stored(KEY, c, key);
+    give_stored(VALUE, c, value);
+    give_pack(QUERY, c, rotated(query_at, i));
+    if (SHARE > 1u) { give_pack(QUERY + 1u, c, rotated(query_at + HEAD_PACKS, i)); }
+    if (SHARE > 2u) { give_pack(QUERY + 2u, c, rotated(query_at + 2u * HEAD_PACKS, i)); }
+    if (SHARE > 3u) { give_pack(QUERY + 3u, c, rotated(query_at + 3u * HEAD_PACKS, i)); }
     given();
 }
 
@@ -60,7 +61,7 @@ fn start(c: u32, part: u32) {
     if (SHARE > 3u) { total[3u * HEAD_VECS + i] = value; }
 }
 
-// Lane i keeps piece i of the merged result, and LANES pieces are written at a time.
+// Lane i keeps pack i of the merged result, and LANES packs are written at a time.
 fn merge(c: u32, h: u32) {
     let i = h * HEAD_VECS + PARTS * c;
     let mine = lane == c % LANES;
@@ -68,8 +69,8 @@ fn merge(c: u32, h: u32) {
     if (PARTS > 1u) {
         merged_odd = select(merged_odd, sum_over_lanes(total[i + 1u] * shrink[h], lane), mine);
     }
-    if ((c % LANES == LANES - 1u || c == HEAD_PIECES - 1u) && lane <= c % LANES) {
-        out[query_at + h * HEAD_PIECES + c - c % LANES + lane] = join(merged_even, merged_odd);
+    if ((c % LANES == LANES - 1u || c == HEAD_PACKS - 1u) && lane <= c % LANES) {
+        out[query_at + h * HEAD_PACKS + c - c % LANES + lane] = join(merged_even, merged_odd);
     }
 }
 
@@ -84,7 +85,7 @@ fn visit(phase: u32, c: u32) {
         case SCORE: { add_scores(c, prompts[at + c]); }
         case SUM: { add_values(c, prompts[at + values + c]); }
         case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
+        case CACHE_SUM: { add_values(c, cache[at + HEAD_PACKS + c]); }
         default: { merge(c, phase - MERGE); }
     }
 }
@@ -115,20 +116,20 @@ fn decode(
     let group = params.heads / params.key_heads;
     let head = (id % parts) * SHARE;
     let key_head = head / group;
-    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
-    let key_column = (params.heads + key_head) * HEAD_PIECES;
-    let prompt_column = params.prompt_keys + key_head * HEAD_PIECES;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
+    let key_column = (params.heads + key_head) * HEAD_PACKS;
+    let prompt_column = params.prompt_keys + key_head * HEAD_PACKS;
     lane = index;
     position = prompt_end - prompt_begin + t;
-    query_at = a * row + head * HEAD_PIECES;
+    query_at = a * row + head * HEAD_PACKS;
     key_at = a * row + key_column;
-    values = params.key_heads * HEAD_PIECES;
-    let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PIECES;
-    cache_at = cache_begin + t * 2u * HEAD_PIECES;
+    values = params.key_heads * HEAD_PACKS;
+    let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PACKS;
+    cache_at = cache_begin + t * 2u * HEAD_PACKS;
     appends = head % group == 0u;
 
     score = vec4f();
-    for (var c = 0u; c < HEAD_PIECES; c += LANES) {
+    for (var c = 0u; c < HEAD_PACKS; c += LANES) {
         held_from = c;
         prepare(c);
         each(START);
@@ -143,14 +144,14 @@ fn decode(
         each(SUM);
     }
     for (var n = lane; n < t; n += LANES) {
-        at = cache_begin + n * 2u * HEAD_PIECES;
+        at = cache_begin + n * 2u * HEAD_PACKS;
         score = vec4f();
         each(CACHE_SCORE);
         weigh();
         each(CACHE_SUM);
     }
 
-    query_at = (a * params.heads + head) * HEAD_PIECES;
+    query_at = (a * params.heads + head) * HEAD_PACKS;
     shrink.x = merge_factor(0u);
     each(MERGE);
     if (SHARE > 1u) {

@@ -1,3 +1,4 @@
+// needs: attention_decode, rows_of
 // Decoding with a lane for a row, for narrow subgroups (software adapters): rows of one prompt take its keys together, each
 // lane loading one and passing it on, and each walks over a history of its own.
 
@@ -5,29 +6,29 @@ var<private> living: bool;                        // whether this lane has a row
 var<private> p_low: array<vec4f, MAX_SHARE>;      // of each head: scores, then weights, of a block of prompt keys
 var<private> p_high: array<vec4f, MAX_SHARE>;
 
-fn start_head(h: u32, c: u32, query: Piece, value: Kept) {
+fn start_head(h: u32, c: u32, query: Pack, value: Stored) {
     let i = h * HEAD_VECS + PARTS * c;
     let factor = params.scale * LOG2E;
     q[i] = even(query) * factor;
-    total[i] = kept_even(value);
+    total[i] = stored_even(value);
     if (PARTS > 1u) {
         q[i + 1u] = odd(query) * factor;
-        total[i + 1u] = kept_odd(value);
+        total[i + 1u] = stored_odd(value);
     }
 }
 
 fn start(c: u32) {
     set_angles(position, c);
-    let key = keep(rotated(key_at, c));
-    let value = keep(qkv[key_at + values + c]);
+    let key = store(rotated(key_at, c));
+    let value = store(qkv[key_at + values + c]);
     if (living) {
         cache[cache_at + c] = key;
-        cache[cache_at + HEAD_PIECES + c] = value;
+        cache[cache_at + HEAD_PACKS + c] = value;
     }
     start_head(0u, c, rotated(query_at, c), value);
-    if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PIECES, c), value); }
-    if (SHARE > 2u) { start_head(2u, c, rotated(query_at + 2u * HEAD_PIECES, c), value); }
-    if (SHARE > 3u) { start_head(3u, c, rotated(query_at + 3u * HEAD_PIECES, c), value); }
+    if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PACKS, c), value); }
+    if (SHARE > 2u) { start_head(2u, c, rotated(query_at + 2u * HEAD_PACKS, c), value); }
+    if (SHARE > 3u) { start_head(3u, c, rotated(query_at + 3u * HEAD_PACKS, c), value); }
     add_scores(c, key);
 }
 
@@ -80,7 +81,7 @@ fn weigh_block(h: u32, sees_low: vec4<bool>, sees_high: vec4<bool>) {
 fn finish(h: u32, c: u32) {
     let i = h * HEAD_VECS + PARTS * c;
     let share = 1.0 / weight[h];
-    out[query_at + h * HEAD_PIECES + c] = join(total[i] * share, total[i + PARTS - 1u] * share);
+    out[query_at + h * HEAD_PACKS + c] = join(total[i] * share, total[i + PARTS - 1u] * share);
 }
 
 fn visit(phase: u32, c: u32) {
@@ -88,16 +89,16 @@ fn visit(phase: u32, c: u32) {
         case START: { start(c); }
         case SCORE: {
             let held = prompts[at + c];
-            add_prompt_scores(PARTS * c, kept_even(held));
-            if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, kept_odd(held)); }
+            add_prompt_scores(PARTS * c, stored_even(held));
+            if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, stored_odd(held)); }
         }
         case SUM: {
             let held = prompts[at + values + c];
-            add_prompt_values(PARTS * c, kept_even(held));
-            if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, kept_odd(held)); }
+            add_prompt_values(PARTS * c, stored_even(held));
+            if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, stored_odd(held)); }
         }
         case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PIECES + c]); }
+        case CACHE_SUM: { add_values(c, cache[at + HEAD_PACKS + c]); }
         default: {
             finish(0u, c);
             if (SHARE > 1u) { finish(1u, c); }
@@ -126,15 +127,15 @@ fn decode(
 
     let head = (id % parts) * SHARE;
     let key_head = head * params.key_heads / params.heads;
-    let row = (params.heads + 2u * params.key_heads) * HEAD_PIECES;
-    let key_column = (params.heads + key_head) * HEAD_PIECES;
-    let prompt_column = params.prompt_keys + key_head * HEAD_PIECES;
+    let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
+    let key_column = (params.heads + key_head) * HEAD_PACKS;
+    let prompt_column = params.prompt_keys + key_head * HEAD_PACKS;
     position = prompt_end - prompt_begin + t;
-    query_at = a * row + head * HEAD_PIECES;
+    query_at = a * row + head * HEAD_PACKS;
     key_at = a * row + key_column;
-    values = params.key_heads * HEAD_PIECES;
-    let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PIECES;
-    cache_at = cache_begin + t * 2u * HEAD_PIECES;
+    values = params.key_heads * HEAD_PACKS;
+    let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PACKS;
+    cache_at = cache_begin + t * 2u * HEAD_PACKS;
 
     score = vec4f();
     each(START);
@@ -163,13 +164,13 @@ fn decode(
         }
     }
     for (var n = 0u; n < t; n++) {
-        at = cache_begin + n * 2u * HEAD_PIECES;
+        at = cache_begin + n * 2u * HEAD_PACKS;
         score = vec4f();
         each(CACHE_SCORE);
         weigh();
         each(CACHE_SUM);
     }
     if (!living) { return; }
-    query_at = (a * params.heads + head) * HEAD_PIECES;
+    query_at = (a * params.heads + head) * HEAD_PACKS;
     each(FINISH);
 }

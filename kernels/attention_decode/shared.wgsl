@@ -1,11 +1,12 @@
+// provides: passing when team=shared
 // Without subgroups: what lanes pass to each other goes through shared memory.
 
 var<workgroup> rows: array<array<vec4f, MAX_VECS>, MAX_ROWS>;
 var<workgroup> scratch: array<vec4f, LANES>;
 
-// Lane i of this pass gives part of piece c + i of a row, c being a multiple of LANES.
+// Lane i of this pass gives part of pack c + i of a row, c being a multiple of LANES.
 fn give(row: u32, c: u32, lane: u32, value: vec4f) {
-    if (c + lane < HEAD_PIECES) { rows[row][c + lane] = value; }
+    if (c + lane < HEAD_PACKS) { rows[row][c + lane] = value; }
 }
 
 fn given() { workgroupBarrier(); }

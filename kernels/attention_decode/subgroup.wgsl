@@ -1,8 +1,9 @@
+// provides: passing when team=subgroup
 // A workgroup is one subgroup: what its lanes hold is passed around in registers.
 
 var<private> held: array<vec4f, MAX_ROWS>;
 
-// Lane i of this pass gives part of piece c + i of a row, c being a multiple of LANES.
+// Lane i of this pass gives part of pack c + i of a row, c being a multiple of LANES.
 fn give(row: u32, c: u32, lane: u32, value: vec4f) { held[row] = value; }
 
 fn given() {}

@@ -1,16 +1,12 @@
+// needs: strides, pack, stored
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element, on any device.
-// prelude/stored_*.wgsl is appended, for b.
 // One workgroup of 64 invocations per tile of 32 x 32 outputs, 4 x 4 to each invocation: rows next to each other, columns
 // eight apart, so that neighbours load neighbouring columns. The sum runs over the inner size in ascending order.
 
 struct Params {
-    rows: u32,       // M
-    columns: u32,    // N
-    inner: u32,      // K
-    a_row: u32,      // elements from one row of op(a) to the next
-    a_inner: u32,    // elements from one inner step of op(a) to the next
-    b_inner: u32,
-    b_column: u32,
+    rows: u32,      // M
+    columns: u32,   // N
+    inner: u32,     // K
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,10 +17,6 @@ struct Params {
 
 override ACCUMULATE: bool = false;   // add to out
 override BIAS: bool = false;         // sums begin with bias
-
-fn weight(i: u32) -> f32 {
-    return one_of(b[i / PER_STORED], i);
-}
 
 fn put(row: u32, column: u32, sum: f32) {
     if (row < params.rows && column < params.columns) {
@@ -61,16 +53,16 @@ fn tile32(
     var s1 = first;
     var s2 = first;
     var s3 = first;
-    var i = from_row * params.a_row;
-    var j = from_column * params.b_column;
+    var i = from_row * a_row();
+    var j = from_column * b_column();
     for (var k = 0u; k < params.inner; k++) {
         let part = vec4f(weight(j.x), weight(j.y), weight(j.z), weight(j.w));
         s0 += a[i.x] * part;
         s1 += a[i.y] * part;
         s2 += a[i.z] * part;
         s3 += a[i.w] * part;
-        i += params.a_inner;
-        j += params.b_inner;
+        i += a_inner();
+        j += b_inner();
     }
     put_row(row, columns, s0);
     put_row(row + 1u, columns, s1);

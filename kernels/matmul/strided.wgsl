@@ -1,18 +1,6 @@
-// out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element. For devices with
-// subgroups of at least 8 lanes; rows.wgsl and prelude/stored_*.wgsl (for b) are appended.
-// rows<R>: one workgroup per tile of R x 32 outputs.
+// needs: lane_tile, one_sum, strides, pack, stored
+// out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element.
 
-struct Params {
-    rows: u32,       // M
-    columns: u32,    // N
-    inner: u32,      // K
-    a_row: u32,      // elements from one row of op(a) to the next
-    a_inner: u32,    // elements from one inner step of op(a) to the next
-    b_inner: u32,
-    b_column: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -21,8 +9,56 @@ struct Params {
 override ACCUMULATE: bool = false;   // add to out
 override BIAS: bool = false;         // sums begin with bias
 
-fn weight(i: u32) -> f32 {
-    return one_of(b[i / PER_STORED], i);
+const LANE_COLUMNS = 4u;
+const INNER_STEP = 4u;
+
+// The lane's four columns; those beyond the last one repeat it.
+fn b_source(at: Place) -> vec4u {
+    return min(4u * at.column + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
+}
+
+fn first_sums(at: Place) -> Sums {
+    if (BIAS) {
+        let columns = b_source(at);
+        return all_rows(vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]));
+    }
+    return Sums();
+}
+
+alias Held = vec4f;
+
+// Lanes beyond the last row repeat it.
+fn a_start(at: Place, block: u32) -> u32 {
+    return min(at.row + 8u * block + at.lane, params.rows - 1u) * a_row();
+}
+
+// Four inner steps of a row; zeros beyond the last one.
+fn load_a(start: u32, step: u32) -> Held {
+    let last = params.inner - 1u;
+    let steps = 4u * step + vec4u(0u, 1u, 2u, 3u);
+    let i = start + min(steps, vec4u(last)) * a_inner();
+    return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps <= vec4u(last));
+}
+
+alias Parts = mat4x4f;
+
+// The columns at four inner steps. Those beyond the last step repeat it: their factor is zero.
+fn load_b(columns: vec4u, step: u32, at: Place) -> Parts {
+    return mat4x4f(
+        load_part(columns, 4u * step),
+        load_part(columns, 4u * step + 1u),
+        load_part(columns, 4u * step + 2u),
+        load_part(columns, 4u * step + 3u),
+    );
+}
+
+fn load_part(columns: vec4u, step: u32) -> vec4f {
+    let i = columns * b_column() + min(step, params.inner - 1u) * b_inner();
+    return vec4f(weight(i.x), weight(i.y), weight(i.z), weight(i.w));
+}
+
+fn add_step(sums: Sums, held: Held, parts: Parts) -> Sums {
+    return add(sums, spread(held), parts);
 }
 
 fn put(at: Place, row: u32, sum: vec4f) {
@@ -40,99 +76,4 @@ fn put_one(i: u32, column: u32, sum: f32) {
     if (column < params.columns) {
         if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
     }
-}
-
-fn put_rows(at: Place, row: u32, sum: Rows) {
-    put(at, row, sum.r0);
-    put(at, row + 1u, sum.r1);
-    put(at, row + 2u, sum.r2);
-    put(at, row + 3u, sum.r3);
-    put(at, row + 4u, sum.r4);
-    put(at, row + 5u, sum.r5);
-    put(at, row + 6u, sum.r6);
-    put(at, row + 7u, sum.r7);
-}
-
-// The lane's four columns; those beyond the last one repeat it.
-fn columns_of(at: Place) -> vec4u {
-    return min(4u * at.column + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
-}
-
-fn start(columns: vec4u) -> Rows {
-    if (BIAS) { return all_rows(vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w])); }
-    return Rows();
-}
-
-// Index in a of a lane's row; lanes beyond the last row repeat it.
-fn row_start(row: u32) -> u32 {
-    return min(row, params.rows - 1u) * params.a_row;
-}
-
-// Four steps of a row; zeros beyond the last step.
-fn load_piece(row: u32, step: u32) -> vec4f {
-    let last = params.inner - 1u;
-    let steps = step + vec4u(0u, 1u, 2u, 3u);
-    let i = row + min(steps, vec4u(last)) * params.a_inner;
-    return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps <= vec4u(last));
-}
-
-// The lane's columns at four steps. Those beyond the last step repeat it: their factor is zero.
-fn load_parts(columns: vec4u, step: u32) -> mat4x4f {
-    return mat4x4f(
-        load_part(columns, step),
-        load_part(columns, step + 1u),
-        load_part(columns, step + 2u),
-        load_part(columns, step + 3u),
-    );
-}
-
-fn load_part(columns: vec4u, step: u32) -> vec4f {
-    let i = columns * params.b_column + min(step, params.inner - 1u) * params.b_inner;
-    return vec4f(weight(i.x), weight(i.y), weight(i.z), weight(i.w));
-}
-
-@compute @workgroup_size(8)
-fn rows8(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let at = place(wid.x + wid.y * nwg.x, 8u, 4u, lane);
-    let columns = columns_of(at);
-    let a0 = row_start(at.row + lane);
-    var s0 = start(columns);
-    for (var k = 0u; k < params.inner; k += 4u) {
-        let parts = load_parts(columns, k);
-        s0 = add(s0, spread(load_piece(a0, k)), parts);
-    }
-    put_rows(at, at.row, s0);
-}
-
-@compute @workgroup_size(8)
-fn rows32(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let at = place(wid.x + wid.y * nwg.x, 32u, 4u, lane);
-    let columns = columns_of(at);
-    let a0 = row_start(at.row + lane);
-    let a1 = row_start(at.row + 8u + lane);
-    let a2 = row_start(at.row + 16u + lane);
-    let a3 = row_start(at.row + 24u + lane);
-    var s0 = start(columns);
-    var s1 = start(columns);
-    var s2 = start(columns);
-    var s3 = start(columns);
-    for (var k = 0u; k < params.inner; k += 4u) {
-        let parts = load_parts(columns, k);
-        s0 = add(s0, spread(load_piece(a0, k)), parts);
-        s1 = add(s1, spread(load_piece(a1, k)), parts);
-        s2 = add(s2, spread(load_piece(a2, k)), parts);
-        s3 = add(s3, spread(load_piece(a3, k)), parts);
-    }
-    put_rows(at, at.row, s0);
-    put_rows(at, at.row + 8u, s1);
-    put_rows(at, at.row + 16u, s2);
-    put_rows(at, at.row + 24u, s3);
 }

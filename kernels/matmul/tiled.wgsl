@@ -1,6 +1,7 @@
+// needs: pack, stored
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) for graphics processors: tiles of a and b go through workgroup memory.
 // op(a) is a[M, K] or the transpose of a[K, M], op(b) is b[K, N] or the transpose of b[N, K]; the last size of a, of b and
-// of out is a multiple of 4. prelude/stored_*.wgsl is appended, for b.
+// of out is a multiple of 4.
 //   tile64   64 x 64 outputs per workgroup of 128 invocations, 8 x 4 to each: enough workgroups for small products
 //   tile128  128 x 128 outputs per workgroup of 256 invocations, 8 x 8 to each: fewer loads per product
 // The inner size is cut into `splits` ranges of `split_inner` (a multiple of 16) steps. With more than one, out holds
@@ -17,7 +18,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<StoredFour>;
+@group(0) @binding(2) var<storage, read> b: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
@@ -70,10 +71,10 @@ fn load_b(column4: u32, step: u32, end: u32) -> mat4x4f {
         let column = min(step / 4u, stride - 1u);
         let row = min(column4, params.columns / 4u - 1u) * 4u * stride + column;
         return along_inner(
-            four_of(b[row]),
-            four_of(b[row + stride]),
-            four_of(b[row + 2u * stride]),
-            four_of(b[row + 3u * stride]),
+            stored_even(b[row]),
+            stored_even(b[row + stride]),
+            stored_even(b[row + 2u * stride]),
+            stored_even(b[row + 3u * stride]),
             step < end,
         );
     }
@@ -81,10 +82,10 @@ fn load_b(column4: u32, step: u32, end: u32) -> mat4x4f {
     let column = min(column4, stride - 1u);
     let last = params.inner - 1u;
     return mat4x4f(
-        select(vec4f(), four_of(b[min(step, last) * stride + column]), step < end),
-        select(vec4f(), four_of(b[min(step + 1u, last) * stride + column]), step + 1u < end),
-        select(vec4f(), four_of(b[min(step + 2u, last) * stride + column]), step + 2u < end),
-        select(vec4f(), four_of(b[min(step + 3u, last) * stride + column]), step + 3u < end),
+        select(vec4f(), stored_even(b[min(step, last) * stride + column]), step < end),
+        select(vec4f(), stored_even(b[min(step + 1u, last) * stride + column]), step + 1u < end),
+        select(vec4f(), stored_even(b[min(step + 2u, last) * stride + column]), step + 2u < end),
+        select(vec4f(), stored_even(b[min(step + 3u, last) * stride + column]), step + 3u < end),
     );
 }
 

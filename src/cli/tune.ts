@@ -8,6 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type TunableOperation, tunableOperations } from "../lab/tunable_operations.ts";
 import { type TunedOperation, tuneOperation } from "../lab/kernel_tuning.ts";
 import type { PolicyConfig } from "../model/config.ts";
+import { operationName } from "../ops/choices.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { PolicyStorageOptions } from "../model/policy.ts";
 import type { Task } from "../task/task.ts";
@@ -109,9 +110,9 @@ export async function tune(args: readonly string[]): Promise<number> {
       } catch (error) {
         // One that the device has no room for says nothing about the others.
         const message = error instanceof Error ? error.message : String(error);
-        skipped.push(`${operation.operation} is not measured: ${message}`);
+        skipped.push(`${operationName(operation.key)} is not measured: ${message}`);
       }
-      progress.update(i + 1, operation.operation);
+      progress.update(i + 1, operationName(operation.key));
     }
     progress.clear();
     if (!output.quiet && tuned.length > 0) console.log(formatTuned(tuned).join("\n"));

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import { Policy } from "../model/policy.ts";
+import { choicesOf } from "../ops/choices.ts";
 import { WarmStart } from "../rl/warm_start.ts";
 import { recoverDirectory } from "../files/atomic_directory.ts";
 import {
@@ -50,7 +51,7 @@ async function kernelsOf(gpu: Gpu, recipe: WarmStartRecipe): Promise<KernelChoic
   if (Object.keys(gpu.kernels).length === 0) return undefined;
   const dry = gpu.rehearsal();
   await WarmStart.create(Policy.zeros(dry, recipe.policy), recipe.task, recipe);
-  const kernels = [...dry.choices]
+  const kernels = [...choicesOf(dry)]
     .filter(([, { candidates, chosen }]) => chosen !== candidates[0])
     .map(([operation, { chosen }]) => [operation, chosen] as const)
     .sort(([a], [b]) => a < b ? -1 : 1);

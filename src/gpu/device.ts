@@ -12,13 +12,7 @@ import type { DispatchTimer } from "./command.ts";
 import { type GpuCounters, zeroCounters } from "./counters.ts";
 import { dryDevice } from "./dry_device.ts";
 import { toBytes } from "./host_array.ts";
-import {
-  compileKernel,
-  type Kernel,
-  type KernelChoice,
-  type KernelChoices,
-  type KernelDescriptor,
-} from "./kernel.ts";
+import { compileKernel, type Kernel, type KernelChoices, type KernelDescriptor } from "./kernel.ts";
 import { createReadable, probeSynchronousMapping } from "./mapping.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
@@ -56,8 +50,6 @@ export class Gpu {
    * have are passed over.
    */
   kernels: KernelChoices;
-  /** Every operation with several kernels that was recorded on this device, by name. */
-  readonly choices: Map<string, KernelChoice> = new Map();
 
   #kernels = new Map<string, Kernel>();
   #buffers = new Set<GPUBuffer>();
@@ -246,19 +238,6 @@ export class Gpu {
       this.#kernels.set(key, kernel);
     }
     return kernel;
-  }
-
-  /**
-   * Chooses one of the kernels that compute an operation: the one in {@linkcode Gpu.kernels}, or the first.
-   *
-   * @param operation Name of the operation with what decides between its kernels.
-   * @param candidates Names of its kernels, the built-in choice first.
-   */
-  choose(operation: string, candidates: readonly string[]): string {
-    const wanted = Object.hasOwn(this.kernels, operation) ? this.kernels[operation]! : undefined;
-    const chosen = candidates.find((candidate) => candidate === wanted) ?? candidates[0]!;
-    if (candidates.length > 1) this.choices.set(operation, { candidates, chosen });
-    return chosen;
   }
 
   /** Waits until everything submitted so far is done. */

@@ -58,14 +58,6 @@ export interface Kernel {
 /** Names of kernels by the operations they are chosen for, as `deno task tune` finds them. */
 export type KernelChoices = Readonly<Record<string, string>>;
 
-/** An operation that has several kernels, and the one it was given. */
-export interface KernelChoice {
-  /** The kernels that compute it, the built-in choice first. */
-  readonly candidates: readonly string[];
-  /** The one taken. */
-  readonly chosen: string;
-}
-
 /** Removes WGSL comments, keeping line breaks. */
 function stripComments(code: string): string {
   return code.replace(/\/\*[\s\S]*?\*\//g, (c) => c.replace(/[^\n]/g, " ")).replace(

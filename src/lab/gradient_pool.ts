@@ -9,7 +9,7 @@ import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
-import { linear } from "../ops/matmul.ts";
+import { linear } from "../ops/matmul/linear.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
 import { Learner } from "../rl/learner.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";

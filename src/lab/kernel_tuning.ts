@@ -11,6 +11,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { HostArray } from "../gpu/host_array.ts";
 import { Readback } from "../gpu/readback.ts";
 import { readTensor, submit } from "../gpu/submit.ts";
+import { type OperationKey, operationName } from "../ops/choices.ts";
 import type { TunableOperation } from "./tunable_operations.ts";
 import { type TuningSubject, tuningSubject, type Workload } from "./tuning_subject.ts";
 
@@ -24,6 +25,8 @@ export interface TuningEffort {
 
 /** What was found about an operation. */
 export interface TunedOperation extends TunableOperation {
+  /** The operation's name, as {@linkcode Gpu.kernels} has it. */
+  readonly operation: string;
   /** The fastest kernel; the built-in one unless another is faster beyond doubt. */
   readonly best: string;
   /** Time of each kernel, relative to the built-in one: the median over the rounds. */
@@ -52,7 +55,6 @@ const SLOW = 1.1;
  * @param tunable The operation and its kernels, as `tunableOperations` lists them.
  * @param workload The batches that attention is measured on.
  * @param effort How long to measure.
- * @throws {RangeError} If there is no operation of this name.
  * @throws {Error} If the built-in kernel cannot be run, for lack of memory for one.
  */
 export async function tuneOperation(
@@ -62,12 +64,12 @@ export async function tuneOperation(
   effort: TuningEffort = {},
 ): Promise<TunedOperation> {
   const { rounds = 15, turn = gpu.mapsSynchronously ? 0.004 : 0.1 } = effort;
-  const { operation, candidates } = tunable;
+  const { key, candidates } = tunable;
   const builtIn = candidates[0]!;
   const refused: Record<string, string> = {};
   const ratios: Record<string, number> = { [builtIn]: 1 };
   await using runs = new AsyncDisposableStack();
-  const own = (candidate: string) => Run.create(gpu, operation, candidate, workload);
+  const own = (candidate: string) => Run.create(gpu, key, candidate, workload);
   const standard = runs.use(await own(builtIn));
   const expected = await standard.results();
   const others: Run[] = [];
@@ -96,7 +98,7 @@ export async function tuneOperation(
       if (isFaster(confirmed!)) best = first.name;
     }
   }
-  return { operation, candidates, best, ratios, refused };
+  return { key, operation: operationName(key), candidates, best, ratios, refused };
 }
 
 interface Compared {
@@ -165,15 +167,15 @@ class Run implements AsyncDisposable {
 
   static async create(
     gpu: Gpu,
-    operation: string,
+    key: OperationKey,
     candidate: string,
     workload: Workload,
   ): Promise<Run> {
     const { kernels } = gpu;
-    gpu.kernels = { [operation]: candidate };
+    gpu.kernels = { [operationName(key)]: candidate };
     let subject: TuningSubject;
     try {
-      subject = tuningSubject(gpu, operation, workload);
+      subject = tuningSubject(gpu, key, workload);
     } finally {
       gpu.kernels = kernels;
     }

@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
+import { choicesOf, type KernelChoice } from "../ops/choices.ts";
 import { Policy, type PolicyStorageOptions } from "../model/policy.ts";
 import type { Task } from "../task/task.ts";
 import { Trainer } from "../rl/trainer.ts";
@@ -13,12 +14,7 @@ import type { TrainOptions } from "../rl/train_options.ts";
 import { WarmStart, type WarmStartOptions } from "../rl/warm_start.ts";
 
 /** An operation and the names of the kernels that compute it, the built-in choice first. */
-export interface TunableOperation {
-  /** Its name, as {@linkcode Gpu.choose} knows it. */
-  readonly operation: string;
-  /** Its kernels. */
-  readonly candidates: readonly string[];
-}
+export type TunableOperation = Pick<KernelChoice, "key" | "candidates">;
 
 /**
  * Lists what training a policy runs that has several kernels: rollouts, updates, and the warm start.
@@ -41,7 +37,7 @@ export async function tunableOperations(
   const dry = gpu.rehearsal();
   await Trainer.create(Policy.zeros(dry, config, storage), task, options);
   if (warmStart) await WarmStart.create(Policy.zeros(dry, config), task, warmStart);
-  const found = [...dry.choices].map(([operation, { candidates }]) => ({ operation, candidates }));
+  const found = [...choicesOf(dry).values()];
   await dry.close();
   return found;
 }

@@ -6,12 +6,12 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
-import { Dim, type Tensor } from "../gpu/tensor.ts";
+import { Dim, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { PackedInputs } from "../model/packed_inputs.ts";
 import { attention } from "../ops/attention.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
-import { linear, matmul } from "../ops/matmul.ts";
-import { type NamedProduct, parseProduct } from "../ops/matmul_choice.ts";
+import type { AttentionKey, OperationKey, ProductKey } from "../ops/choices.ts";
+import { product } from "../ops/matmul/product.ts";
 import type { HeadLayout } from "../ops/rope.ts";
 
 /** The batches that attention is measured on. */
@@ -58,65 +58,49 @@ const MAX_TOKENS = 4096;
  * Records an operation with the kernel that `gpu.kernels` says.
  *
  * @param gpu The device.
- * @param operation Its name.
+ * @param key The operation.
  * @param workload The batches of attention.
- * @throws {RangeError} If there is no operation of this name.
  */
-export function tuningSubject(gpu: Gpu, operation: string, workload: Workload): TuningSubject {
-  const product = parseProduct(operation);
-  if (product) return productSubject(gpu, product);
-  const [, kind, ...sizes] =
-    /^(attention|attention_decode) (\d+)\/(\d+)x(\d+)( f16)?$/.exec(operation) ??
-      [];
-  const half = sizes.pop() !== undefined;
-  if (kind === undefined || (half && kind === "attention")) {
-    throw new RangeError(
-      `${JSON.stringify(operation)} names no operation with several kernels: give a name such as ` +
-        `"matmul nt ~512x176x64" or "attention 4/2x16"`,
-    );
+export function tuningSubject(gpu: Gpu, key: OperationKey, workload: Workload): TuningSubject {
+  switch (key.operation) {
+    case "matmul":
+      return productSubject(gpu, key);
+    case "attention":
+      return attentionSubject(gpu, key, workload);
+    case "attention_decode":
+      return decodeSubject(gpu, key, workload);
   }
-  const [heads, keyValueHeads, headDim] = sizes.map(Number) as [number, number, number];
-  const layout = { heads, keyValueHeads, headDim };
-  return kind === "attention"
-    ? attentionSubject(gpu, layout, workload)
-    : decodeSubject(gpu, layout, workload, half ? "f16" : "f32");
 }
 
-function productSubject(gpu: Gpu, { layout, sizes, dtype }: NamedProduct): TuningSubject {
+function productSubject(gpu: Gpu, { layout, epilogue, sizes, dtype }: ProductKey): TuningSubject {
   const names = ["M", "N", "K"];
-  const dims = sizes.map(({ most, varies }, i) => varies ? new Dim(names[i]!, most) : most);
-  const [m, n, k] = dims as [number, number, number];
-  const plan = new Plan(gpu, "tune", { gradients: true });
+  const dims = sizes.map((size, i) =>
+    typeof size === "number" ? size : new Dim(names[i]!, size.upTo)
+  );
+  const [m, n, k] = dims as [Size, Size, Size];
+  const plan = new Plan(gpu, "tune");
   const [transposeA, transposeB] = [layout[0] === "t", layout[1] === "t"];
   const a = plan.input(transposeA ? [k, m] : [m, k], "a");
-  const b = plan.input(transposeB ? [n, k] : [k, n], "b", dtype);
-  // A product with halves that are not transposed is only ever the gradient of a linear layer's input.
-  const isGradient = dtype === "f16" && !transposeB;
-  const out = plan.keep(
-    isGradient ? inputGradient(plan, a, b) : matmul(plan, a, b, { transposeA, transposeB }),
-  );
+  // With SwiGLU behind or before it a product has gates and ups, and their number is fixed.
+  const width = epilogue ? sizeLimit(n) : 0;
+  const columns = epilogue === "swiglu" ? 2 * width : n;
+  const b = plan.input(transposeB ? [columns, k] : [k, columns], "b", dtype);
+  const out = plan.keep(plan.empty([m, epilogue === "swiglu_gradient" ? 2 * width : n], "out"));
+  const operands = { a, transposeA, b, transposeB, out, accumulate: false };
+  const pairs = epilogue && plan.input([m, width, 2], "pairs");
+  product(plan, "product", pairs ? { ...operands, epilogue: { kind: epilogue, pairs } } : operands);
   return {
     plan,
-    outputs: [out],
+    outputs: epilogue === "swiglu" ? [out, pairs!] : [out],
     tolerance: layout === "tn" ? ROUNDING : 0,
     fill: (share) => setShare(dims, share),
     upload() {
       writeValues(gpu, a, 1);
       writeValues(gpu, b, 2);
+      if (pairs) writeValues(gpu, pairs, 3);
     },
     destroy: () => plan.destroy(),
   };
-}
-
-/** The gradient of the input of a linear layer with weight b, given that of its output, without its forward pass. */
-function inputGradient(plan: Plan, dy: Tensor, weight: Tensor): Tensor {
-  const x = plan.empty([dy.shape[0]!, weight.shape[1]!], "x");
-  plan.requireGradient(x);
-  const y = linear(plan, x, weight);
-  plan.rewrite(() => {});
-  plan.shareGradient(y, dy);
-  plan.backward();
-  return plan.gradientOf(x)!;
 }
 
 /** Forward and backward pass over prompts with responses of all lengths. */
@@ -165,14 +149,10 @@ function attentionSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tun
 }
 
 /** A step of decoding sequences of all lengths. */
-function decodeSubject(
-  gpu: Gpu,
-  layout: HeadLayout,
-  workload: Workload,
-  dtype: "f32" | "f16",
-): TuningSubject {
+function decodeSubject(gpu: Gpu, key: AttentionKey, workload: Workload): TuningSubject {
   const { promptLength, completionLength: M, numGenerations, sequences: B } = workload;
-  const { heads, keyValueHeads, headDim } = layout;
+  const { heads, keyValueHeads, headDim, dtype } = key;
+  const layout = { heads, keyValueHeads, headDim };
   const plan = new Plan(gpu, "tune");
   const rows = new Dim("rows", B);
   const prompts = Math.ceil(B / numGenerations);
@@ -219,7 +199,7 @@ function spread(count: number, most: number): number[] {
   return Array.from({ length: count }, (_, i) => 1 + (i * 7919) % most);
 }
 
-function setShare(dims: readonly (number | Dim)[], share: number): void {
+function setShare(dims: readonly Size[], share: number): void {
   for (const dim of dims) {
     if (dim instanceof Dim) dim.value = Math.max(1, Math.round(share * dim.capacity));
   }

@@ -13,7 +13,7 @@ import { attention } from "../ops/attention.ts";
 import { embedding } from "../ops/embedding.ts";
 import { feedForward } from "../ops/feed_forward.ts";
 import { headNorm } from "../ops/head_norm.ts";
-import { linear } from "../ops/matmul.ts";
+import { linear } from "../ops/matmul/linear.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import type { HeadLayout } from "../ops/rope.ts";
 import type { Rotation } from "../ops/rotation.ts";

@@ -9,7 +9,7 @@ import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { flatReader } from "./prelude.ts";
+import { flatReader } from "./readers.ts";
 
 /** Tensors of {@linkcode adamw}, flat arrays of one length. */
 export interface AdamwTensors {

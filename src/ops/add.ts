@@ -7,7 +7,7 @@
 import code from "../../kernels/add.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
-import { flatReader } from "./prelude.ts";
+import { flatReader } from "./readers.ts";
 
 /**
  * Computes `a + b`.
@@ -28,7 +28,7 @@ export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string }
       `add needs equal shapes: got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
     );
   }
-  // Whole pieces whatever the dimensions that vary.
+  // Whole packs whatever the dimensions that vary.
   const fixed = a.shape.reduce<number>((n, size) => typeof size === "number" ? n * size : n, 1);
   const reader = flatReader(plan.gpu, fixed);
   const kernel = (entryPoint: string) => reader.kernel({ name: "add", code, entryPoint });

@@ -7,78 +7,70 @@
 import commonCode from "../../kernels/attention.wgsl" with { type: "text" };
 import backwardKeyCode from "../../kernels/attention/backward_key.wgsl" with { type: "text" };
 import backwardQueryCode from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
-import block from "../../kernels/attention/block.wgsl" with { type: "text" };
 import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
-import each from "../../kernels/attention/each.wgsl" with { type: "text" };
-import each4 from "../../kernels/attention/each_4.wgsl" with { type: "text" };
-import each16 from "../../kernels/attention/each_16.wgsl" with { type: "text" };
-import each32 from "../../kernels/attention/each_32.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
-import rowsOf from "../../kernels/attention/rows_of.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
 import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { choose } from "./choices.ts";
 import { type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
-import { type PieceKind, PIECES, widestPieces } from "./prelude.ts";
-import { checkHeads, type HeadLayout, ropeFrequencies, rotate, rotatePiecesCode } from "./rope.ts";
+import { checkHeads, type HeadLayout, ropeFrequencies, rotate } from "./rope.ts";
 import type { Rotation } from "./rotation.ts";
 import { roundColumns } from "./to_half.ts";
+import { type Choices, link } from "./wgsl.ts";
+
+/** How a head is read: numbers to a load, loads to a head, and the constants and choices of kernels that follow from it. */
+export interface HeadRead {
+  /** Numbers that a load brings. */
+  readonly pack: 8 | 4;
+  /** Loads to a head. */
+  readonly count: number;
+  /** What decides between the files that `pack` and `each` are in. */
+  readonly choices: Choices;
+}
 
 /**
- * The pieces that a head may be read in on a device, the built-in choice first.
+ * The ways to read heads on a device, the built-in choice first.
  *
  * @param gpu The device.
  * @param headDim Head size D.
  */
-export function pieceKinds(gpu: Gpu, headDim: number): readonly PieceKind[] {
-  const best = widestPieces(gpu, headDim).name;
-  const others: PieceKind[] = gpu.traits.loads.includes(8) && headDim % 8 === 0
-    ? ["u64", "f32"]
-    : ["f32"];
-  return [best, ...others.filter((kind) => kind !== best)];
+export function headReads(gpu: Gpu, headDim: number): readonly HeadRead[] {
+  return gpu.traits.loads.filter((pack) => headDim % pack === 0).map((pack) => {
+    const count = headDim / pack;
+    return { pack, count, choices: { pack, calls: count <= 4 ? 4 : count <= 16 ? 16 : 32 } };
+  });
 }
-
-/**
- * How kernels read a head and keep it in registers.
- *
- * @param headDim Head size D.
- * @param kind What it is read in.
- * @returns `HEAD_PIECES`, and the WGSL of `Piece`, `each` and what goes with them.
- */
-export function headPieces(headDim: number, kind: PieceKind): { count: number; code: string } {
-  const pieces = PIECES[kind];
-  const count = headDim / pieces.size;
-  const calls = count <= 4 ? each4 : count <= 16 ? each16 : each32;
-  return { count, code: [pieces.code, each, calls, block].join("\n") };
-}
-
-/** The part of the name of an operation that decides between its kernels: `4/2x16` for H / J x D. */
-export function headsName({ heads, keyValueHeads, headDim }: HeadLayout): string {
-  return `${heads}/${keyValueHeads}x${headDim}`;
-}
-
-/** WGSL of `rows_of`, which passes rows between lanes. */
-export const rowsOfCode: string = rowsOf;
 
 /** The passes by their entry points. */
 const PASSES = {
   forward: forwardCode,
-  backward_query: `${backwardQueryCode}\n${slopesCode}\n${rotatePiecesCode}`,
-  backward_key: `${backwardKeyCode}\n${slopesCode}\n${rotatePiecesCode}`,
+  backward_query: backwardQueryCode,
+  backward_key: backwardKeyCode,
 };
 
-/**
- * The kernels of attention on a device, the built-in choice first: how lanes come by rows that all of them need, and what
- * heads are read in.
- */
-function variantsOf(gpu: Gpu, headDim: number): readonly string[] {
-  const direct = "direct_f32";
+/** Files beside the passes' of which the linker takes what is needed. */
+const OWN = [commonCode, slopesCode, shuffleCode, directCode];
+
+/** A kernel of attention: how lanes come by rows that all of them need, and how heads are read. */
+interface AttentionKernel {
+  readonly name: string;
+  readonly passing: "shuffle" | "direct";
+  readonly read: HeadRead;
+}
+
+/** The kernels of attention on a device, the built-in choice first. */
+function kernelsFor(gpu: Gpu, headDim: number): readonly AttentionKernel[] {
+  const reads = headReads(gpu, headDim);
+  const kernels = (passing: AttentionKernel["passing"], reads: readonly HeadRead[]) =>
+    reads.map((read) => ({ name: `${passing}_${read.pack}`, passing, read }));
+  const direct = kernels("direct", reads.filter(({ pack }) => pack === 4));
   // Of a tile that is not a subgroup, lanes cannot pass anything to each other.
-  if (!gpu.traits.subgroups) return [direct];
-  const shuffles = pieceKinds(gpu, headDim).map((kind) => `shuffle_${kind}`);
-  return gpu.traits.shuffles ? [...shuffles, direct] : [direct, ...shuffles];
+  if (!gpu.traits.subgroups) return direct;
+  const shuffles = kernels("shuffle", reads);
+  return gpu.traits.shuffles ? [...shuffles, ...direct] : [...direct, ...shuffles];
 }
 
 /** Options of {@linkcode attention}. */
@@ -136,23 +128,24 @@ export function attention(
   }
   const tokens: Size = qkv.shape[0]!;
   const { gpu } = plan;
-  const variant = gpu.choose(`attention ${headsName(options)}`, variantsOf(gpu, headDim));
-  const [how, kind] = variant.split("_") as [string, PieceKind];
-  const passes = how === "shuffle";
-  const pieces = headPieces(headDim, kind);
-  const lanes = passes ? `${shuffleCode}\n${rowsOfCode}` : directCode;
+  const key = { operation: "attention", heads, keyValueHeads, headDim, dtype: "f32" } as const;
+  const { passing, read } = choose(gpu, key, kernelsFor(gpu, headDim));
   const kernel = (entryPoint: keyof typeof PASSES, constants: Record<string, boolean> = {}) =>
-    gpu.kernel({
-      name: `attention/${variant}`,
-      code: [PASSES[entryPoint], commonCode, pieces.code, lanes].join("\n"),
-      entryPoint,
-      constants: {
-        TILE: gpu.traits.attentionTile,
-        BLOCK: passes && gpu.traits.lanes > 4 ? 8 : 4,
-        HEAD_PIECES: pieces.count,
-        ...constants,
+    gpu.kernel(link(
+      {
+        name: "attention",
+        code: PASSES[entryPoint],
+        entryPoint,
+        constants: {
+          TILE: gpu.traits.attentionTile,
+          BLOCK: passing === "shuffle" && gpu.traits.lanes > 4 ? 8 : 4,
+          HEAD_PACKS: read.count,
+          ...constants,
+        },
       },
-    });
+      { ...read.choices, passing },
+      OWN,
+    ));
   const table = { segments, tiles };
   const params = {
     tiles: tileCount,

@@ -11,9 +11,10 @@ import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type:
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { headPieces, headsName, pieceKinds, rowsOfCode } from "./attention.ts";
-import { type PieceKind, teamKernel, withKept } from "./prelude.ts";
-import { checkHeads, type HeadLayout, ropeFrequencies, rotatePiecesCode } from "./rope.ts";
+import { headReads } from "./attention.ts";
+import { choose } from "./choices.ts";
+import { teamKernel } from "./readers.ts";
+import { checkHeads, type HeadLayout, ropeFrequencies } from "./rope.ts";
 import type { Rotation } from "./rotation.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
@@ -21,6 +22,10 @@ const QUERY_VECS = 16;
 
 /** The most query heads that share a pass over the keys. */
 const MAX_SHARE = 4;
+
+/** What the lanes of a workgroup share out: rows, which needs subgroups of one size, or the keys of one row. */
+const BY_ROWS = { name: "rows", code: rowsCode };
+const BY_KEYS = { name: "keys", code: keysCode };
 
 /** What {@linkcode attentionDecode} reads and the cache it grows. */
 export interface AttentionDecodeInputs {
@@ -44,12 +49,6 @@ export interface AttentionDecodeInputs {
 export interface AttentionDecodeOptions extends HeadLayout {
   /** How new queries and keys are rotated by their positions. Default: they stay as they are. */
   rotation?: Rotation | undefined;
-  /**
-   * What the lanes of a workgroup share out: the keys of one row, or rows, which needs subgroups of one size. By default
-   * `"rows"` on software adapters, or what {@linkcode Gpu.kernels} says. The choice must not depend on the batch: results
-   * differ in their last bits.
-   */
-  lanes?: "keys" | "rows";
   /** Keys that the rows attend to, summed over the rows: for profiles, which say nothing of arithmetic without. */
   attended?: () => number;
   /** Name of the output below the current scope. Default `"attention"`. */
@@ -112,37 +111,27 @@ export function attentionDecode(
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
   const { gpu } = plan;
-  const { subgroups, shuffles } = gpu.traits;
-  const ways = options.lanes
-    ? [options.lanes]
-    : !subgroups
-    ? ["keys"]
-    : shuffles
-    ? ["rows", "keys"]
-    : ["keys", "rows"];
-  const kernel = gpu.choose(
-    `attention_decode ${headsName(options)}${cache.dtype === "f16" ? " f16" : ""}`,
-    pieceKinds(gpu, headDim).flatMap((kind) => ways.map((way) => `${way}_${kind}`)),
+  const { subgroups, shuffles, lanes } = gpu.traits;
+  const ways = !subgroups ? [BY_KEYS] : shuffles ? [BY_ROWS, BY_KEYS] : [BY_KEYS, BY_ROWS];
+  const dtype = cache.dtype === "f16" ? "f16" : "f32";
+  const key = { operation: "attention_decode", heads, keyValueHeads, headDim, dtype } as const;
+  const kernels = headReads(gpu, headDim).flatMap((read) =>
+    ways.map((way) => ({ name: `${way.name}_${read.pack}`, way, read }))
   );
-  const [lanes, kind] = kernel.split("_") as [string, PieceKind];
-  const pieces = headPieces(headDim, kind);
-  if (lanes === "rows" && !subgroups) {
-    throw new RangeError(`attentionDecode needs subgroups of one size for lanes: "rows"`);
-  }
-  const variant = lanes === "rows"
-    ? [rowsCode, rowsOfCode]
-    : [keysCode, subgroups ? subgroupCode : sharedCode];
-  const workgroupRows = lanes === "rows" ? gpu.traits.lanes : 1;
+  const { way, read } = choose(gpu, key, kernels);
+  const workgroupRows = way === BY_ROWS ? lanes : 1;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
     kernel: teamKernel(
       gpu,
-      withKept({
-        name: `attention_decode/${kernel}`,
-        code: [...variant, commonCode, pieces.code, rotatePiecesCode].join("\n"),
+      {
+        name: `attention_decode/${way.name}`,
+        code: way.code,
         entryPoint: "decode",
-        constants: { HEAD_PIECES: pieces.count, SHARE: share },
-      }, { dtype: cache.dtype, size: headDim / pieces.count }),
+        constants: { HEAD_PACKS: read.count, SHARE: share },
+      },
+      { ...read.choices, stored: dtype },
+      [commonCode, sharedCode, subgroupCode],
     ),
     label: `${name}.decode`,
     bindings: {
@@ -161,8 +150,8 @@ export function attentionDecode(
       heads,
       key_heads: keyValueHeads,
       max_length: maxLength!,
-      prompt_row: keys.row / headDim * pieces.count,
-      prompt_keys: keys.first / headDim * pieces.count,
+      prompt_row: keys.row / headDim * read.count,
+      prompt_keys: keys.first / headDim * read.count,
       scale: 1 / Math.sqrt(headDim),
     },
     workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,

@@ -14,7 +14,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { rowShare, teamKernel, withStored } from "./prelude.ts";
+import { rowReader } from "./readers.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
 const PIECE = 128;
@@ -116,15 +116,10 @@ export function embedding(
   const { gpu } = plan;
   const rows = (rowsOf ?? tokens).shape[0]!;
   const columns = width / 4;
-  const share = rowShare(gpu, columns);
+  const share = rowReader(gpu, width, 4);
+  const stored = table.dtype === "f16" ? "f16" : "f32";
   const kernel = (entryPoint: string) =>
-    teamKernel(
-      gpu,
-      withStored(
-        { name: `embedding/${share.name}`, code: `${code}\n${share.code}`, entryPoint },
-        table,
-      ),
-    );
+    share.kernel({ name: "embedding", code, entryPoint }, { stored });
   const params = {
     rows,
     columns,

@@ -4,10 +4,12 @@
  * @module
  */
 
-import code from "../../kernels/feed_forward.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
-import { bytesPerElement, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { laneSnippets, linear, product } from "./matmul.ts";
+import { sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { hasKernel } from "./matmul/choose.ts";
+import { linear } from "./matmul/linear.ts";
+import { requestOf } from "./matmul/operands.ts";
+import { product } from "./matmul/product.ts";
 import { swiglu } from "./swiglu.ts";
 
 /**
@@ -32,19 +34,29 @@ export function feedForward(
   const rows = x.shape[0]!;
   const inner = sizeLimit(x.shape[1] ?? 0);
   const width = sizeLimit(downWeight.shape[1] ?? 0);
-  const { gpu } = plan;
-  const fused = gpu.traits.products === "lanes" && inner % 8 === 0 && width % 8 === 0 &&
-    x.shape.length === 2 && `${gateUpWeight.shape}` === `${[2 * width, inner]}`;
-  if (!fused) {
+  const act = plan.empty([rows, width], "swiglu");
+  const pairs = plan.empty([rows, width, 2], "gate_up_proj");
+  const out = plan.empty([rows, downWeight.shape[0] ?? 0], "down_proj");
+  const straight = { transposeA: false, transposeB: false, accumulate: false };
+  const transposed = { transposeA: false, transposeB: true, accumulate: false };
+  const overTokens = { transposeA: true, transposeB: false };
+  const first = { ...transposed, a: x, b: gateUpWeight, out: act };
+  const fits = x.shape.length === 2 && `${gateUpWeight.shape}` === `${[2 * width, inner]}` &&
+    [
+      requestOf({ ...first, epilogue: { kind: "swiglu", pairs } }),
+      requestOf({
+        ...straight,
+        a: out,
+        b: downWeight,
+        out: act,
+        epilogue: { kind: "swiglu_gradient", pairs },
+      }),
+    ].every((request) => hasKernel(plan.gpu.traits, request));
+  if (!fits) {
     const gateUp = linear(plan, x, gateUpWeight, { name: "gate_up_proj" });
     return linear(plan, swiglu(plan, gateUp), downWeight, { name: "down_proj" });
   }
 
-  const pairs = plan.empty([rows, width, 2], "gate_up_proj");
-  const act = plan.empty([rows, width], "swiglu");
-  const out = plan.empty([rows, downWeight.shape[0]!], "down_proj");
-  const straight = { transposeA: false, transposeB: false };
-  const overTokens = { transposeA: true, transposeB: false };
   plan.onBackward([x, gateUpWeight, downWeight], [out], () => {
     const gradient = plan.gradientOf(out);
     if (!gradient) throw new TypeError(`${plan.path("down_proj")}: the output is not used`);
@@ -55,8 +67,7 @@ export function feedForward(
       a: dout,
       b: downWeight,
       out: dgateUp,
-      accumulate: false,
-      pairs,
+      epilogue: { kind: "swiglu_gradient", pairs },
     });
     plan.intoGradient(downWeight, (dweight, accumulate) => {
       const parameter = downWeight.grad !== undefined;
@@ -74,32 +85,10 @@ export function feedForward(
     });
   });
 
-  const keep = plan.isDifferentiable(out);
-  const tileRows = sizeLimit(rows) <= 8 ? 8 : 16;
-  plan.dispatch({
-    kernel: gpu.kernel({
-      name: gateUpWeight.dtype === "f16" ? "feed_forward_f16" : "feed_forward",
-      code: `${code}\n${laneSnippets(gpu.traits, gateUpWeight)}`,
-      entryPoint: `rows${tileRows}`,
-      constants: { KEEP: keep },
-    }),
-    label: "gate_up_proj.forward",
-    bindings: {
-      a: x,
-      b: gateUpWeight,
-      y: act,
-      pairs: keep ? pairs : plan.empty([8], "gate_up_proj.unused"),
-    },
-    params: { rows, columns: width, inner },
-    workgroups: () => Math.ceil(sizeNow(rows) / tileRows) * Math.ceil(width / 32),
-    cost: {
-      flops: () => 4 * sizeNow(rows) * width * inner,
-      bytes: () =>
-        4 * (x.length + act.length + (keep ? pairs.length : 0)) +
-        bytesPerElement(gateUpWeight.dtype) * gateUpWeight.length,
-    },
-  });
-  const operands = { transposeA: false, a: act, transposeB: true, b: downWeight, out };
-  product(plan, "down_proj.forward", { ...operands, accumulate: false });
+  const stores = plan.isDifferentiable(out);
+  const room = stores ? pairs : plan.empty([8], "gate_up_proj.unused");
+  const epilogue = { kind: "swiglu", pairs: room, stores } as const;
+  product(plan, "gate_up_proj.forward", { ...first, epilogue });
+  product(plan, "down_proj.forward", { ...transposed, a: act, b: downWeight, out });
   return out;
 }

@@ -8,7 +8,7 @@ import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { flatReader } from "./prelude.ts";
+import { flatReader } from "./readers.ts";
 
 /** Elements that one team sums. Bounds the rounding error whatever the array's length. */
 const CHUNK = 16384;
@@ -53,8 +53,8 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
       label: `${name}.partial${ranges.length > 1 ? i : ""}`,
       bindings: { x: flatView(gradients, range), partial: partials },
       params: {
-        count: range.length / reader.size,
-        chunk: CHUNK / reader.size,
+        count: range.length / reader.pack,
+        chunk: CHUNK / reader.pack,
         first_partial: firstPartial,
       },
       workgroups: chunksOf(range.length),

@@ -8,7 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { bytesPerElement, formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import type { LogitRange } from "./log_prob.ts";
-import { product } from "./matmul.ts";
+import { product } from "./matmul/product.ts";
 
 /** Bytes of logits that exist at once, where the vocabulary is cut. */
 export const HEAD_BYTES = 2 ** 26;

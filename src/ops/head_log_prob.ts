@@ -14,7 +14,7 @@ import {
   type ScoredItems,
   type Scores,
 } from "./log_prob.ts";
-import { product } from "./matmul.ts";
+import { product } from "./matmul/product.ts";
 
 /** Options of {@linkcode headLogProb}. */
 export interface HeadLogProbOptions extends LogProbOptions {

@@ -8,7 +8,7 @@ import code from "../../kernels/head_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { partCount, partialSum, partTerms } from "./partial_sums.ts";
-import { rowReader } from "./prelude.ts";
+import { rowReader } from "./readers.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
 /** The most chunks of tokens that the weight's gradient is summed over: enough teams to fill a device of each kind. */

@@ -15,7 +15,7 @@ import {
   sizeNow,
   type Tensor,
 } from "../gpu/tensor.ts";
-import { type RowReader, rowReader } from "./prelude.ts";
+import { type RowReader, rowReader } from "./readers.ts";
 
 /** Which tokens are scored, and the row of logits that predicts each. */
 export interface ScoredItems {
@@ -206,7 +206,7 @@ export class RangeScoring implements Scores {
     bindings: Record<string, Tensor>,
     params: Record<string, number> = {},
   ): void {
-    const { size, kernel, workgroups } = this.#reader;
+    const { pack, kernel, workgroups } = this.#reader;
     const width = sizeLimit(logits.shape[1]!);
     const part = width < this.#columns ? `${first / width}` : "";
     this.#plan.dispatch({
@@ -215,8 +215,8 @@ export class RangeScoring implements Scores {
       bindings: { ...this.#table, ...bindings },
       params: {
         rows: this.#rows,
-        columns: width / size,
-        first_column: first / size,
+        columns: width / pack,
+        first_column: first / pack,
         is_last: first + width === this.#columns ? 1 : 0,
         temperature: this.#temperature,
         has_dlog_probs: 0,

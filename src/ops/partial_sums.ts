@@ -10,7 +10,8 @@
 import code from "../../kernels/partial_sums.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { elementwiseConstants, type Pieces, widestPieces } from "./prelude.ts";
+import { elementwiseConstants, type PackSize, widestPack } from "./readers.ts";
+import { link } from "./wgsl.ts";
 
 /** Parts of this many elements wait for each other: 4 MiB, which a processor still finds in its cache. */
 const MAX_WAITING = 2 ** 20;
@@ -54,7 +55,7 @@ interface Stretch {
 interface Group {
   readonly root: Tensor;
   readonly terms: Size;
-  readonly pieces: Pieces;
+  readonly pack: PackSize;
   waiting: Stretch[];
 }
 
@@ -78,27 +79,27 @@ export function partialSum(
   const { accumulate, parameter, label } = options;
   const partials = plan.empty([division.most, ...out.shape], `${label}.partials`);
   const stretch = { out, partials, division };
-  const pieces = piecesOf(plan, out);
+  const pack = packOf(plan, out);
   const addUp = () => {
-    if (accumulate && parameter) return wait(plan, stretch, pieces);
-    record(plan, label, [stretch], { root: out, pieces, partials, accumulate });
+    if (accumulate && parameter) return wait(plan, stretch, pack);
+    record(plan, label, [stretch], { root: out, pack, partials, accumulate });
   };
   return { partials, addUp };
 }
 
-/** What an output is added up in: its range in its root begins and ends with a whole piece. */
-function piecesOf(plan: Plan, out: Tensor): Pieces {
+/** What an output is added up in: its range in its root begins and ends with a whole pack. */
+function packOf(plan: Plan, out: Tensor): PackSize {
   const start = out.rootOffset / 4;
   const multiple = [8, 4].find((n) => start % n === 0 && out.capacity % n === 0) ?? 1;
-  return widestPieces(plan.gpu, multiple);
+  return widestPack(plan.gpu, multiple);
 }
 
-function wait(plan: Plan, stretch: Stretch, pieces: Pieces): void {
+function wait(plan: Plan, stretch: Stretch, pack: PackSize): void {
   const { division: { terms }, out: { root } } = stretch;
   const groups = groupsOfPlan.get(plan) ?? [];
   groupsOfPlan.set(plan, groups);
-  let group = groups.find((g) => g.root === root && g.terms === terms && g.pieces === pieces);
-  if (!group) groups.push(group = { root, terms, pieces, waiting: [] });
+  let group = groups.find((g) => g.root === root && g.terms === terms && g.pack === pack);
+  if (!group) groups.push(group = { root, terms, pack, waiting: [] });
   if (group.waiting.length === 0) plan.afterBackward(() => addUpWaiting(plan, group));
   const together = [...group.waiting, stretch];
   const elements = together.reduce((n, { partials }) => n + partials.capacity, 0);
@@ -118,13 +119,13 @@ function span(stretches: readonly Stretch[]): Tensor {
 }
 
 function addUpWaiting(plan: Plan, group: Group): void {
-  const { pieces, waiting } = group;
+  const { pack, waiting } = group;
   if (waiting.length === 0) return;
   group.waiting = [];
   const partials = plan.together(waiting.map((s) => s.partials), "partial_sums");
   record(plan, "partial_sums", waiting, {
     root: span(waiting),
-    pieces,
+    pack,
     partials,
     accumulate: true,
   });
@@ -134,26 +135,26 @@ function record(
   plan: Plan,
   label: string,
   stretches: readonly Stretch[],
-  how: { root: Tensor; pieces: Pieces; partials: Tensor; accumulate: boolean },
+  how: { root: Tensor; pack: PackSize; partials: Tensor; accumulate: boolean },
 ): void {
-  const { root, pieces, partials, accumulate } = how;
+  const { root, pack, partials, accumulate } = how;
   const { terms } = stretches[0]!.division;
   const constants = elementwiseConstants(plan.gpu);
   let workgroups = 0;
   const table = stretches.flatMap(({ out, partials, division: { step, most } }) => {
-    const size = out.capacity / pieces.size;
+    const size = out.capacity / pack;
     const first = workgroups;
     workgroups += Math.ceil(size / constants.CHUNK);
     const offset = (out.rootOffset - root.rootOffset) / 4;
-    return [first, size, offset / pieces.size, partials.rootOffset / 4 / pieces.size, step, most];
+    return [first, size, offset / pack, partials.rootOffset / 4 / pack, step, most];
   });
   plan.dispatch({
-    kernel: plan.gpu.kernel({
-      name: `partial_sums/${pieces.name}`,
-      code: `${code}\n${pieces.code}`,
+    kernel: plan.gpu.kernel(link({
+      name: "partial_sums",
+      code,
       entryPoint: "add_up",
       constants: { ...constants, ACCUMULATE: accumulate },
-    }),
+    }, { pack })),
     label: `${label}.add_up`,
     bindings: { stretches: plan.constant(table, `${label}.stretches`), partials, out: root },
     params: { count: stretches.length, terms },

@@ -20,7 +20,7 @@ import { partCount, partTerms } from "./partial_sums.ts";
 import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
 import { ruleOf } from "../objective/rule.ts";
 import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
-import { teamKernel, withKl } from "./prelude.ts";
+import { teamKernel } from "./readers.ts";
 
 /**
  * Where each statistic stands in the tensor of {@linkcode policyLoss}.
@@ -152,13 +152,17 @@ export function policyLoss(
     throw new RangeError(`policyLoss ${options.policyLoss} needs itemRanges, shape (S, 2)`);
   }
   const kernel = (entryPoint: string) =>
-    teamKernel(
-      plan.gpu,
-      withKl(
-        { name: "policy_loss", code, entryPoint, constants: { POLICY_LOSS: surrogate } },
-        klEstimator === undefined ? 0 : ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
-      ),
-    );
+    teamKernel(plan.gpu, {
+      name: "policy_loss",
+      code,
+      entryPoint,
+      constants: {
+        POLICY_LOSS: surrogate,
+        KL_ESTIMATOR: klEstimator === undefined
+          ? 0
+          : ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
+      },
+    });
   const division = { terms: items, step: CHUNK_ITEMS, most: MAX_CHUNKS };
   const chunks = () => partCount(division);
   const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;

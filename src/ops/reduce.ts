@@ -11,7 +11,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { partCount, partTerms } from "./partial_sums.ts";
-import { elementwiseConstants, type FlatReader, flatReader, rowShare } from "./prelude.ts";
+import { elementwiseConstants, type FlatReader, flatReader, rowReader } from "./readers.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
 export type ReduceAxis = "all" | "rows" | "columns";
@@ -240,8 +240,8 @@ function segments(
     bindings: { x, totals: y },
     params: {
       ...UNUSED,
-      count: () => count() / reader.size,
-      width: width / reader.size,
+      count: () => count() / reader.pack,
+      width: width / reader.pack,
       first,
       initial: initial(operation),
     },
@@ -261,10 +261,10 @@ function reduceColumns(
   const rows: Size = x.shape[0]!;
   const width = fixedWidth(x);
   const reader = flatReader(plan.gpu, width);
-  const columns = width / reader.size;
+  const columns = width / reader.pack;
   const blocks = Math.ceil(columns / plan.gpu.traits.lanes);
   const ofColumns = { entryPoint: "columns", share: (chunks: number) => chunks * blocks };
-  const chunkShare = rowShare(plan.gpu, columns);
+  const chunkShare = rowReader(plan.gpu, width);
   const ofChunks = { entryPoint: "chunk_columns", share: chunkShare.workgroups };
   const stage = (
     label: string,
@@ -286,7 +286,7 @@ function reduceColumns(
   const partial = plan.empty([CHUNKS, width], `${name}.partial`);
   stage(
     "partial",
-    chunkShare.name === "lane" ? ofChunks : ofColumns,
+    chunkShare.rows === "lane" ? ofChunks : ofColumns,
     { from: x, to: partial },
     { rows, chunk_rows: () => partTerms(division), chunks, accumulate: 0 },
     chunks,

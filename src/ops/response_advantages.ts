@@ -15,7 +15,7 @@ import {
   type RewardScale,
   rewardScale,
 } from "../objective/advantage.ts";
-import { teamKernel } from "./prelude.ts";
+import { teamKernel } from "./readers.ts";
 
 /** Options of {@linkcode responseAdvantages}. */
 export interface ResponseAdvantageOptions {

@@ -9,7 +9,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
 import { ruleOf } from "../objective/rule.ts";
-import { teamKernel, withKl } from "./prelude.ts";
+import { teamKernel } from "./readers.ts";
 
 /** What {@linkcode responseKl} reads. B responses in the batch, M the longest. */
 export interface ResponseKlInputs {
@@ -50,13 +50,12 @@ export function responseKl(
   }
   const sums = plan.empty(lengths.shape, name);
   plan.dispatch({
-    kernel: teamKernel(
-      plan.gpu,
-      withKl(
-        { name: "response_kl", code, entryPoint: "main" },
-        ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
-      ),
-    ),
+    kernel: teamKernel(plan.gpu, {
+      name: "response_kl",
+      code,
+      entryPoint: "main",
+      constants: { KL_ESTIMATOR: ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code },
+    }),
     label: name,
     bindings: { log_probs: logProbs, ref_log_probs: refLogProbs, lengths, sums },
     params: { responses: lengths.shape[0]!, stride: sizeLimit(width!) },

@@ -17,7 +17,7 @@ import {
 } from "../objective/aggregation.ts";
 import { AGGREGATION_DEFAULTS } from "../objective/loss_weights.ts";
 import { ruleOf } from "../objective/rule.ts";
-import { teamKernel } from "./prelude.ts";
+import { teamKernel } from "./readers.ts";
 
 /** A rule's settings that are numbers. */
 type NumberName = Exclude<keyof AggregationSettings, "lossScope">;

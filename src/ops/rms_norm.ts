@@ -8,7 +8,7 @@ import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { partCount, partialSum, partTerms } from "./partial_sums.ts";
-import { rowReader } from "./prelude.ts";
+import { rowReader } from "./readers.ts";
 
 /** The most chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
 const NARROW_CHUNKS = 64;

@@ -5,12 +5,11 @@
  */
 
 import code from "../../kernels/rope.wgsl" with { type: "text" };
-import piecesCode from "../../kernels/rope/pieces.wgsl" with { type: "text" };
-import turnCode from "../../kernels/rope/turn.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type Rotation, rotationAngles } from "./rotation.ts";
+import { link } from "./wgsl.ts";
 
 const LANES = 64;
 
@@ -32,13 +31,10 @@ export interface RopeOptions extends HeadLayout {
   name?: string;
 }
 
-/** WGSL for kernels that read heads in pieces and rotate them on the way. */
-export const rotatePiecesCode: string = `${piecesCode}\n${turnCode}`;
-
 const tables = new WeakMap<Gpu, Map<string, Tensor>>();
 
 /**
- * The angle each dimension turns per position, in turns of 2^-32; see `rope/turn.wgsl`.
+ * The angle each dimension turns per position, in turns of 2^-32; see `lib/turn.wgsl`.
  *
  * Made once per device, head size and rotation.
  *
@@ -118,12 +114,7 @@ export function rotate(
   }
   const { gpu } = plan;
   plan.dispatch({
-    kernel: gpu.kernel({
-      name: "rope",
-      code: `${code}\n${turnCode}`,
-      entryPoint: "rotate",
-      constants: { LANES },
-    }),
+    kernel: gpu.kernel(link({ name: "rope", code, entryPoint: "rotate", constants: { LANES } })),
     label: `${name}.${inverse ? "backward" : "forward"}`,
     bindings: { positions, frequencies: ropeFrequencies(gpu, headDim, rotation), qkv },
     params: {

@@ -9,7 +9,7 @@ import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { threefry2x32 } from "../random/random.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { teamKernel, withThreefry } from "./prelude.ts";
+import { teamKernel } from "./readers.ts";
 
 /** What generation knows of B sequences of at most M tokens; {@linkcode sample} brings it forward. */
 export interface SampleState {
@@ -127,7 +127,7 @@ export function sample(
   const count: Size = active.slots.shape[0]!;
   const { first, rangeColumns } = options.part ?? { first: 0, rangeColumns: columns };
   plan.dispatch({
-    kernel: teamKernel(plan.gpu, withThreefry({ name: "sample", code, entryPoint: "main" })),
+    kernel: teamKernel(plan.gpu, { name: "sample", code, entryPoint: "main" }),
     label: name,
     bindings: {
       logits,

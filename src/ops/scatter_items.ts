@@ -7,7 +7,7 @@
 import code from "../../kernels/scatter_items.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { type Dim, formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
-import { elementwiseConstants } from "./prelude.ts";
+import { elementwiseConstants } from "./readers.ts";
 
 /** Where each of N items stands in the batch. */
 export interface ItemPlaces {

@@ -7,7 +7,7 @@
 import code from "../../kernels/swiglu.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { elementwiseConstants } from "./prelude.ts";
+import { elementwiseConstants } from "./readers.ts";
 
 /**
  * Computes `silu(gate) * up`.

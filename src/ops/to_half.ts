@@ -9,7 +9,7 @@ import code from "../../kernels/to_half.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { flatReader, withKept } from "./prelude.ts";
+import { flatReader } from "./readers.ts";
 
 /** Options of {@linkcode toHalf}. */
 export interface ToHalfOptions extends FlatOptions {
@@ -146,13 +146,13 @@ function record(
 ): void {
   const { first, width, stride, count: length } = part;
   const multiple = [first, width, stride].every((size) => size % 8 === 0) ? 8 : 4;
-  const { size, kernel, share } = flatReader(plan.gpu, multiple);
+  const { pack, kernel, share } = flatReader(plan.gpu, multiple);
   const { count, chunk, workgroups } = share(length);
   plan.dispatch({
-    kernel: kernel(withKept({ name: "to_half", code, entryPoint }, { dtype: "f16", size })),
+    kernel: kernel({ name: "to_half", code, entryPoint }, { stored: "f16" }),
     label,
     bindings,
-    params: { count, chunk, width: width / size, stride: stride / size, first: first / size },
+    params: { count, chunk, width: width / pack, stride: stride / pack, first: first / pack },
     workgroups,
     cost: { bytes: () => (entryPoint === "round_in_place" ? 8 : 6) * length() },
   });

@@ -15,7 +15,7 @@ import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { logProb } from "../ops/log_prob.ts";
-import { linear } from "../ops/matmul.ts";
+import { linear } from "../ops/matmul/linear.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import { threefry2x32 } from "../random/random.ts";
 

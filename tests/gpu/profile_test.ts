@@ -4,7 +4,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
-import { matmul } from "../../src/ops/matmul.ts";
+import { matmul } from "../../src/ops/matmul/linear.ts";
 import { randomArray } from "../helpers/random.ts";
 
 /** A small and a large product in one plan. */

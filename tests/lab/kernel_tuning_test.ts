@@ -1,8 +1,10 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { tuneOperation } from "../../src/lab/kernel_tuning.ts";
 import { tunableOperations } from "../../src/lab/tunable_operations.ts";
 import { tuningSubject } from "../../src/lab/tuning_subject.ts";
+import { type Layout, type OperationKey, operationName } from "../../src/ops/choices.ts";
+import type { DType } from "../../src/gpu/tensor.ts";
 import { resolveConfig } from "../../src/model/config.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
 
@@ -16,20 +18,23 @@ Deno.test("what training runs is found without running it, and measured one by o
   const { rl, warmStart } = task.defaults;
   const operations = await tunableOperations(gpu, config, task, rl, warmStart);
   assertEquals(gpu.counters.bytesAllocated, 0);
-  const names = operations.map(({ operation }) => operation);
+  const names = operations.map(({ key }) => operationName(key));
   assertEquals(new Set(names).size, names.length);
-  for (const { operation, candidates } of operations) {
-    assertMatch(operation, /^(matmul (nn|nt|tn) |attention|attention_decode )/);
-    assert(candidates.length > 1, operation);
+  for (const { key, candidates } of operations) {
+    assert(candidates.length > 1, operationName(key));
   }
   // Where there is one kernel for everything, as without subgroups, there is nothing to measure.
   if (gpu.adapter.subgroupSize > 0) {
-    for (const kind of ["matmul nt", "matmul tn", "attention ", "attention_decode "]) {
+    const kinds = ["matmul nt", "matmul tn", "attention ", "attention_decode "];
+    const fused = ["matmul swiglu nt", "matmul swiglu_gradient nn"];
+    for (const kind of gpu.traits.products === "lanes" ? [...kinds, ...fused] : kinds) {
       assert(names.some((name) => name.startsWith(kind)), `${kind} in ${names}`);
     }
   }
   gpu.kernels = { "a": "b" };
-  const some = operations.filter(({ operation }, i) => i < 2 || operation.startsWith("attention"));
+  const some = operations.filter(({ key }, i) =>
+    i < 2 || key.operation !== "matmul" || key.epilogue !== undefined
+  );
   for (const operation of some) {
     const { best, ratios, refused } = await tuneOperation(gpu, operation, workload, quick);
     assertEquals(refused, {});
@@ -41,11 +46,6 @@ Deno.test("what training runs is found without running it, and measured one by o
   // Tables of rotary frequencies stay as long as the device.
   assertEquals(gpu.buffers.filter(({ label }) => !label.includes("frequencies")), []);
   assertEquals(gpu.kernels, { "a": "b" }, "put back");
-  await assertRejects(
-    () => tuneOperation(gpu, { operation: "softmax 3x4", candidates: ["a", "b"] }, workload),
-    RangeError,
-    '"softmax 3x4" names no operation with several kernels: give a name such as',
-  );
   gpu.check();
   await gpu.close();
 });
@@ -53,22 +53,27 @@ Deno.test("what training runs is found without running it, and measured one by o
 Deno.test("a kernel that computes something else, or does not run, is refused with the reason", async () => {
   const gpu = await openGpu();
   if (gpu.adapter.isFallback && gpu.adapter.subgroupSize >= 8) {
-    const operation = "matmul nt ~64x32x64";
+    const key = {
+      operation: "matmul",
+      layout: "nt",
+      sizes: [{ upTo: 64 }, 32, 64],
+      dtype: "f32",
+    } as const;
     // One is off by next to nothing, the other does not compile.
     const compile = gpu.kernel.bind(gpu);
     gpu.kernel = (descriptor) =>
-      descriptor.entryPoint === "rows8"
+      descriptor.constants?.ROWS === 8
         ? compile({
           ...descriptor,
           code: descriptor.code.replace("out[i] = sum;", "out[i] = sum * 1.000001;"),
         })
-        : descriptor.entryPoint === "rows32"
+        : descriptor.constants?.ROWS === 32
         ? compile({ ...descriptor, code: "not WGSL" + descriptor.code })
         : compile(descriptor);
     const candidates = ["nt.rows16", "nt.rows8", "nt.rows32"];
     const { best, ratios, refused } = await tuneOperation(
       gpu,
-      { operation, candidates },
+      { key, candidates },
       workload,
       quick,
     );
@@ -89,13 +94,15 @@ Deno.test("products with weights in f16 are measured as such", async () => {
   const operations = await tunableOperations(gpu, config, task, task.defaults.rl, undefined, {
     dtype: "f16",
   });
-  const halves = operations.filter(({ operation }) => operation.endsWith(" f16"));
+  const halves = operations.filter(({ key }) => key.dtype === "f16");
   for (const layout of gpu.adapter.subgroupSize > 0 ? ["nn", "nt"] : []) {
-    const operation = halves.find(({ operation }) => operation.startsWith(`matmul ${layout} `))!;
+    const operation = halves.find(({ key }) =>
+      key.operation === "matmul" && key.layout === layout
+    )!;
     const { refused } = await tuneOperation(gpu, operation, workload, quick);
     assertEquals(refused, {});
   }
-  const decode = halves.find(({ operation }) => operation.startsWith("attention_decode "))!;
+  const decode = halves.find(({ key }) => key.operation === "attention_decode")!;
   assertEquals((await tuneOperation(gpu, decode, workload, quick)).refused, {});
   gpu.check();
   await gpu.close();
@@ -103,16 +110,19 @@ Deno.test("products with weights in f16 are measured as such", async () => {
 
 Deno.test("only kernels of sums over tokens and of attention may round in their own way", async () => {
   const gpu = await openGpu();
-  const tolerance = (operation: string) => {
-    const subject = tuningSubject(gpu, operation, workload);
+  const tolerance = (key: OperationKey) => {
+    const subject = tuningSubject(gpu, key, workload);
     subject.destroy();
     return subject.tolerance;
   };
-  assertEquals(tolerance("matmul nt ~64x32x64"), 0);
-  assertEquals(tolerance("matmul nn ~64x32x64"), 0);
-  assertEquals(tolerance("matmul nn ~64x32x64 f16"), 0);
-  assertEquals(tolerance("matmul tn 32x64x~64"), 1e-5);
-  assertEquals(tolerance("attention 4/2x16"), 1e-5);
-  assertEquals(tolerance("attention_decode 4/2x16"), 1e-5);
+  const product = (layout: Layout, dtype: DType = "f32") =>
+    tolerance({ operation: "matmul", layout, sizes: [{ upTo: 64 }, 32, 64], dtype });
+  const heads = { heads: 4, keyValueHeads: 2, headDim: 16, dtype: "f32" } as const;
+  assertEquals(product("nt"), 0);
+  assertEquals(product("nn"), 0);
+  assertEquals(product("nn", "f16"), 0);
+  assertEquals(product("tn"), 1e-5);
+  assertEquals(tolerance({ operation: "attention", ...heads }), 1e-5);
+  assertEquals(tolerance({ operation: "attention_decode", ...heads }), 1e-5);
   await gpu.close();
 });

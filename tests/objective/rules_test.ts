@@ -31,7 +31,7 @@ const FAMILIES = {
   advantageEstimator: [ADVANTAGES, responseAdvantages, ""],
   scaleRewards: [REWARD_SCALES, responseAdvantages, "SCALE_"],
   policyLoss: [SURROGATES, kernel("policy_loss"), ""],
-  klEstimator: [KL_ESTIMATORS, kernel("prelude/kl"), ""],
+  klEstimator: [KL_ESTIMATORS, kernel("lib/kl"), ""],
 } as const;
 
 /** s = e^0.2, which the upper bound holds at 1.0004, and s = 1. */

@@ -151,7 +151,7 @@ Deno.test("attention() takes heads of up to 128", async (t) => {
   });
 });
 
-Deno.test("attention() keeps head sizes apart that are read in equally many pieces", async (t) => {
+Deno.test("attention() keeps head sizes apart that are read in equally many packs", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     for (const headDim of [12, 24, 12]) {
       const heads = { heads: 2, keyValueHeads: 1, headDim };

@@ -6,7 +6,7 @@ import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { headSample } from "../../src/ops/head_sample.ts";
 import { sample, type SampleState } from "../../src/ops/sample.ts";
-import { linear } from "../../src/ops/matmul.ts";
+import { linear } from "../../src/ops/matmul/linear.ts";
 import { onEveryDevice, withLimits } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 

@@ -4,7 +4,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
-import { linear, matmul } from "../../src/ops/matmul.ts";
+import { linear, matmul } from "../../src/ops/matmul/linear.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { checkOp, onEveryDevice as onBothDevices, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";

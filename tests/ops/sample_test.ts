@@ -4,8 +4,8 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { threefry2x32 } from "../../src/random/random.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
-import { withThreefry } from "../../src/ops/prelude.ts";
 import { sample, type SampleOptions, type SampleState, samplingKey } from "../../src/ops/sample.ts";
+import { link } from "../../src/ops/wgsl.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
@@ -86,7 +86,7 @@ function zeros(n: number): number[] {
 }
 
 Deno.test("the kernels' random numbers are those of the host", async (t) => {
-  const code = `
+  const code = `// needs: threefry
     @group(0) @binding(0) var<storage, read> input: array<vec4u>;
     @group(0) @binding(1) var<storage, read_write> words: array<vec2u>;
     @group(0) @binding(2) var<storage, read_write> reals: array<vec2f>;
@@ -106,7 +106,7 @@ Deno.test("the kernels' random numbers are those of the host", async (t) => {
     const words = gpu.tensor([n, 2], { dtype: "u32" });
     const reals = gpu.tensor([n, 2]);
     plan.dispatch({
-      kernel: gpu.kernel(withThreefry({ name: "random", code, entryPoint: "main" })),
+      kernel: gpu.kernel(link({ name: "random", code, entryPoint: "main" })),
       bindings: { input: gpu.tensor([n, 4], { data: input, dtype: "u32" }), words, reals },
       workgroups: n,
     });

@@ -8,7 +8,7 @@ import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { encode } from "../../src/model/transformer.ts";
 import { headLogProb } from "../../src/ops/head_log_prob.ts";
-import { linear } from "../../src/ops/matmul.ts";
+import { linear } from "../../src/ops/matmul/linear.ts";
 import { saveInHalf } from "../../src/ops/saved_halves.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";

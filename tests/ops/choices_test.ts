@@ -1,0 +1,92 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import { choicesOf, type KeySize, keySize, operationName } from "../../src/ops/choices.ts";
+import { matmul } from "../../src/ops/matmul/linear.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { randomArray } from "../helpers/random.ts";
+
+Deno.test("an operation's name says what decides between its kernels", () => {
+  const sizes = [new Dim("rows", 500), 176, 64].map(keySize) as [KeySize, KeySize, KeySize];
+  const product = { operation: "matmul", layout: "nt", sizes, dtype: "f32" } as const;
+  assertEquals(operationName(product), "matmul nt ~512x176x64");
+  assertEquals(
+    operationName({ ...product, layout: "nn", epilogue: "swiglu_gradient", dtype: "f16" }),
+    "matmul swiglu_gradient nn ~512x176x64 f16",
+  );
+  const heads = { heads: 4, keyValueHeads: 2, headDim: 16 };
+  assertEquals(
+    operationName({ operation: "attention", ...heads, dtype: "f32" }),
+    "attention 4/2x16",
+  );
+  assertEquals(
+    operationName({ operation: "attention_decode", ...heads, dtype: "f16" }),
+    "attention_decode 4/2x16 f16",
+  );
+});
+
+/** A product with a given kernel; what could be chosen from, and what came out. */
+async function product(gpu: Gpu, layout: "nn" | "nt" | "tn", kernel: string) {
+  const tokens = layout === "tn";
+  const operation = `matmul ${layout} ${tokens ? "72x48x~512" : "~128x48x320"}`;
+  gpu.kernels = { [operation]: kernel };
+  const [m, n, k] = [new Dim("rows", 72), 48, 320];
+  const plan = new Plan(gpu, "test");
+  // Of a weight's gradient the inner size varies, otherwise the rows.
+  const a = plan.input(tokens ? [new Dim("tokens", k), 72] : [m, k], "a");
+  const b = plan.input(layout === "nt" ? [n, k] : [a.shape[tokens ? 0 : 1]!, n], "b");
+  const out = plan.keep(matmul(plan, a, b, { transposeA: tokens, transposeB: layout === "nt" }));
+  await plan.compile();
+  gpu.write(a, randomArray(1, a.capacity));
+  gpu.write(b, randomArray(2, b.capacity));
+  submit(gpu, [plan]);
+  const values = await readTensor(gpu, out);
+  plan.destroy();
+  gpu.kernels = {};
+  const choice = choicesOf(gpu).get(operation);
+  return { choice, values: values as Float32Array };
+}
+
+Deno.test("every kernel that may be chosen is right; for a token's outputs all give the same bits", async (t) => {
+  for (
+    const [device, treatAs] of [
+      ["software", {}],
+      ["as on a graphics processor", { isFallback: false }],
+    ] as const
+  ) {
+    const gpu = await openGpu({ treatAs });
+    await t.step(device, async () => {
+      for (const layout of ["nn", "nt", "tn"] as const) {
+        const builtIn = await product(gpu, layout, "no such kernel");
+        // One rule for whatever has no subgroups of eight.
+        if (gpu.adapter.isFallback && gpu.adapter.subgroupSize < 8) continue;
+        const { candidates, chosen } = builtIn.choice!;
+        assertEquals(chosen, candidates[0]);
+        assertEquals(new Set(candidates).size, candidates.length);
+        assert(candidates.length > 1, `${layout}: ${candidates}`);
+        for (const kernel of candidates) {
+          const { values, choice } = await product(gpu, layout, kernel);
+          assertEquals(choice!.chosen, kernel);
+          if (layout === "tn") {
+            assertClose(values, Float64Array.from(builtIn.values), {
+              tolerance: 1e-5,
+              label: kernel,
+            });
+          } // The plain kernel may round differently; tune compares bits before it may win.
+          else if (kernel.startsWith("plain")) {
+            assertClose(values, Float64Array.from(builtIn.values), {
+              tolerance: 1e-5,
+              label: kernel,
+            });
+          } else assertEquals(values, builtIn.values, kernel);
+        }
+        if (layout === "tn") assert(candidates.some((kernel) => kernel.endsWith(".split128")));
+      }
+    });
+    gpu.check();
+    await gpu.close();
+  }
+});
