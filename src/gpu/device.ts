@@ -242,7 +242,7 @@ export class Gpu {
 
   /** Waits until everything submitted so far is done. */
   async finish(): Promise<void> {
-    await this.device.queue.onSubmittedWorkDone();
+    await Promise.all([this.device.queue.onSubmittedWorkDone(), ...this.#background]);
     this.check();
   }
 

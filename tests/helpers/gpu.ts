@@ -15,16 +15,12 @@ export async function onEveryDevice(
   body: (gpu: Gpu, t: Deno.TestContext) => Promise<void>,
 ): Promise<void> {
   for (const withSubgroups of [true, false]) {
-    const gpu = await openGpu(withSubgroups ? {} : { treatAs: { subgroupSize: 0 } });
-    try {
-      if (withSubgroups && gpu.adapter.subgroupSize === 0) continue;
-      await t.step(withSubgroups ? "with subgroups" : "without subgroups", async (t) => {
-        await body(gpu, t);
-      });
-      gpu.check();
-    } finally {
-      await gpu.close();
-    }
+    const gpu = await sharedGpu({ withSubgroups });
+    if (withSubgroups && gpu.adapter.subgroupSize === 0) continue;
+    await t.step(withSubgroups ? "with subgroups" : "without subgroups", async (t) => {
+      await body(gpu, t);
+    });
+    await gpu.finish();
   }
 }
 
@@ -49,6 +45,18 @@ export function withLimits(gpu: Gpu, bytes: number): Gpu {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
+}
+
+const shared = new Map<boolean, Promise<Gpu>>();
+
+/** A device that all tests of a file share and none closes, so that each kernel is compiled once. */
+export function sharedGpu({ withSubgroups = true } = {}): Promise<Gpu> {
+  let gpu = shared.get(withSubgroups);
+  if (!gpu) {
+    gpu = openGpu(withSubgroups ? {} : { treatAs: { subgroupSize: 0 } });
+    shared.set(withSubgroups, gpu);
+  }
+  return gpu;
 }
 
 /** A value handed to an op under test. */
