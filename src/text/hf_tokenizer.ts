@@ -15,6 +15,7 @@ import type {
   EncodeOptions,
   Tokenizer,
 } from "../task/tokenizer.ts";
+import { asPythonReads } from "./tokenizer_rules.ts";
 
 /** Options of {@linkcode loadTokenizer}. */
 export interface LoadTokenizerOptions {
@@ -31,8 +32,8 @@ const EOS_FILES = ["generation_config.json", "config.json"] as const;
  * Reads the tokenizer of a Hugging Face model.
  *
  * The ids that end a completion are those of `generation_config.json`, else of `config.json`, else the `eos_token` of
- * `tokenizer_config.json`. Texts are encoded and decoded by `@huggingface/tokenizers`, which agrees with the tokenizers
- * of Python's `transformers`.
+ * `tokenizer_config.json`. Texts are encoded and decoded by `@huggingface/tokenizers` as by Python's
+ * `transformers`; `docs/library.md` lists what differs.
  *
  * @param dir The model's folder; needs read permission.
  * @param options Whether to read the chat template.
@@ -103,7 +104,7 @@ function open(
   config: Record<string, unknown>,
 ): HuggingFaceTokenizer {
   try {
-    return new HuggingFaceTokenizer(json, config);
+    return new HuggingFaceTokenizer(asPythonReads(json), config);
   } catch (error) {
     throw new TypeError(`${path} cannot be used: ${(error as Error).message}`, { cause: error });
   }

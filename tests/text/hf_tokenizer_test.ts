@@ -26,6 +26,13 @@ async function withFiles(
   });
 }
 
+/** What Python makes of the texts of rules.json under some rules. */
+interface Rules {
+  pre_tokenizer: unknown;
+  normalizer: unknown;
+  ids: number[][];
+}
+
 const CONFIG = JSON.parse(Deno.readTextFileSync(`${FOLDER}tokenizer_config.json`));
 
 Deno.test("loadTokenizer() encodes and decodes as the tokenizers library of Rust and Python", async () => {
@@ -111,6 +118,28 @@ Deno.test("a chat template gets its own variables, from the tokenizer or the con
     assertEquals(await text({ enable_thinking: false }, { enable_thinking: true }), "1?");
     assertEquals(await text({ effort: "low" }, { enable_thinking: false }), "1?<think></think>low");
   });
+});
+
+Deno.test("rules that JavaScript reads in another way are followed as in Python", async () => {
+  const { extra_merges: extra, texts, rules } = JSON.parse(
+    await Deno.readTextFile(`${FOLDER}rules.json`),
+  );
+  const json = JSON.parse(await Deno.readTextFile(`${FOLDER}tokenizer.json`));
+  const vocab = { ...json.model.vocab };
+  extra.forEach(([left, right]: string[], i: number) => vocab[left! + right!] = 1000 + i);
+  const merges = [...extra.map((pair: string[]) => pair.join(" ")), ...json.model.merges];
+  for (
+    const [name, { pre_tokenizer, normalizer, ids }] of Object.entries(
+      rules as Record<string, Rules>,
+    )
+  ) {
+    const model = { ...json.model, vocab, merges };
+    const changed = { ...json, model, pre_tokenizer, normalizer };
+    await withFiles({ "tokenizer.json": changed }, async (dir) => {
+      const { encode } = await loadTokenizer(dir);
+      assertEquals(texts.map((text: string) => encode(text)), ids, name);
+    });
+  }
 });
 
 Deno.test("decoding BPE keeps spaces before punctuation, whatever the folder says", async () => {
