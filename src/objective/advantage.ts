@@ -6,6 +6,7 @@
 
 import {
   bestOfGroup,
+  type JudgedGroup,
   leaveOneOut,
   lengthBaseline,
   meanNormalised,
@@ -15,7 +16,8 @@ import {
   STD_EPS,
   whitened,
 } from "./advantage_parts.ts";
-import { groupRanges, type IndexRange } from "./groups.ts";
+import { checkNumbers } from "./check_numbers.ts";
+import { groupRanges } from "./groups.ts";
 import { type Rule, ruleOf } from "./rule.ts";
 
 export { REWARD_SCALES, type RewardScale };
@@ -51,7 +53,7 @@ export type AdvantageEstimator =
 /** Rewards of consecutive groups, and what estimators read besides. */
 interface RewardBatch {
   readonly rewards: Float64Array;
-  readonly groups: IndexRange[];
+  readonly groups: readonly JudgedGroup[];
   readonly scale: RewardScale;
   /** Tokens of each response. */
   readonly lengths: () => Float64Array;
@@ -204,28 +206,41 @@ export function rewardScale(
  * The definitions are those of the paper's published code (arXiv 2509.07558) where it has the
  * estimator; the formulas stand at {@linkcode AdvantageEstimator}.
  *
- * @param rewards One reward per response [B], responses to one prompt side by side.
+ * @param rewards One reward per response [B], responses to one prompt side by side. `null` is a response that could
+ * not be judged: it counts in no statistics and its advantage is 0, as is that of a response left without another of its
+ * group.
  * @param numGenerations Responses per prompt: one number for all prompts, or one per prompt.
  * @throws {RangeError} Where groups, lengths or rewards do not fit the estimator.
  */
 export function groupAdvantages(
-  rewards: ArrayLike<number>,
+  rewards: ArrayLike<number | null>,
   numGenerations: number | readonly number[],
   options: AdvantageOptions = {},
 ): Float64Array {
   const { advantageEstimator = "grpo" } = options;
   const scale = rewardScale(advantageEstimator, options.scaleRewards);
   const rule = ADVANTAGES[advantageEstimator];
-  const r = Float64Array.from(rewards);
-  r.forEach((reward, i) => {
-    if (!Number.isFinite(reward)) throw new RangeError(`The reward of response ${i} is ${reward}`);
+  const judged = Array.from(rewards, (_, b) => b).filter((b) => rewards[b] !== null);
+  const given = judged.map((b) => rewards[b]!);
+  checkNumbers(Array.from(rewards, (reward) => reward === null ? 0 : reward), "rewards");
+  let start = 0;
+  const groups = groupRanges(rewards.length, numGenerations).map((range) => {
+    const first = start;
+    while (start < judged.length && judged[start]! < range.end) start++;
+    return { start: first, end: start, responses: range.end - range.start };
   });
-  return rule.compute({
-    rewards: r,
-    groups: groupRanges(r.length, numGenerations),
+  const advantages = new Float64Array(rewards.length);
+  const computed = rule.compute({
+    rewards: Float64Array.from(given),
+    groups,
     scale,
-    lengths: () => checkedLengths(advantageEstimator, options.lengths, r.length),
+    lengths: () => {
+      const lengths = checkedLengths(advantageEstimator, options.lengths, rewards.length);
+      return Float64Array.from(judged, (b) => lengths[b]!);
+    },
   });
+  judged.forEach((b, i) => advantages[b] = computed[i]!);
+  return advantages;
 }
 
 function checkedLengths(
@@ -239,5 +254,6 @@ function checkedLengths(
   if (lengths.length !== responses) {
     throw new RangeError(`${lengths.length} lengths for ${responses} rewards: pass one each`);
   }
+  checkNumbers(lengths, "lengths");
   return Float64Array.from(lengths);
 }

@@ -22,7 +22,7 @@ const WHITEN_EPS = 1e-8;
 /** (r - μ) / (σ + eps). */
 export function standardised(
   r: Float64Array,
-  groups: IndexRange[],
+  groups: readonly JudgedGroup[],
   scale: RewardScale,
 ): Float64Array {
   const batchDivisor = r.length > 1 ? deviation(r) + STD_EPS : 1 + STD_EPS;
@@ -39,7 +39,7 @@ export function standardised(
 }
 
 /** r - mean of the other responses of the group. */
-export function leaveOneOut(r: Float64Array, groups: IndexRange[]): Float64Array {
+export function leaveOneOut(r: Float64Array, groups: readonly JudgedGroup[]): Float64Array {
   return perGroup(r, groups, (group) => {
     const n = group.length;
     if (n === 1) return group.slice();
@@ -51,7 +51,7 @@ export function leaveOneOut(r: Float64Array, groups: IndexRange[]): Float64Array
 /** r - Σ L r / Σ L over the group. */
 export function lengthBaseline(
   r: Float64Array,
-  groups: IndexRange[],
+  groups: readonly JudgedGroup[],
   lengths: Float64Array,
 ): Float64Array {
   return perGroup(r, groups, (group, { start }) => {
@@ -64,7 +64,7 @@ export function lengthBaseline(
 /** The margin of the best response over the second best, for the best one alone. */
 export function bestOfGroup(
   r: Float64Array,
-  groups: IndexRange[],
+  groups: readonly JudgedGroup[],
   scale: RewardScale,
 ): Float64Array {
   return perGroup(r, groups, (group) => {
@@ -80,7 +80,7 @@ export function bestOfGroup(
 }
 
 /** (r - μ) / μ. */
-export function meanNormalised(r: Float64Array, groups: IndexRange[]): Float64Array {
+export function meanNormalised(r: Float64Array, groups: readonly JudgedGroup[]): Float64Array {
   return perGroup(r, groups, (group) => {
     if (group.some((reward) => reward < 0)) {
       throw new RangeError("maxRl divides by the mean reward: rewards must be >= 0");
@@ -99,13 +99,21 @@ export function whitened(x: Float64Array, lengths: Float64Array): Float64Array {
   return x.map((value) => (value - average) / Math.sqrt(variance + WHITEN_EPS));
 }
 
+/** Responses of one prompt that were judged. */
+export interface JudgedGroup extends IndexRange {
+  /** Responses there were. */
+  readonly responses: number;
+}
+
+/** Applies a rule to every group; one response that is left of several has none to be compared with and gets 0. */
 function perGroup(
   r: Float64Array,
-  groups: IndexRange[],
+  groups: readonly JudgedGroup[],
   rule: (group: Float64Array, range: IndexRange) => Float64Array,
 ): Float64Array {
   const advantages = new Float64Array(r.length);
   for (const range of groups) {
+    if (range.responses > 1 && range.end - range.start < 2) continue;
     advantages.set(rule(r.subarray(range.start, range.end), range), range.start);
   }
   return advantages;

@@ -25,13 +25,23 @@ export interface ResponseAdvantageOptions {
    * Divisor of the centred rewards: deviation over the prompt's group, over the batch, or 1. Default: `"group"` for
    * `"grpo"` and `"passK"`, which alone have a choice.
    */
-  scaleRewards?: RewardScale;
+  scaleRewards?: RewardScale | undefined;
   /** Responses per prompt G; divides B. */
   numGenerations: Param;
   /** Tokens of each response (B), u32; needed by `"opo"` and both `"reinforcePlusPlus"` estimators. */
-  lengths?: Tensor;
+  lengths?: Tensor | undefined;
+  /**
+   * What was taken off the rewards (B). It counts where they are not compared: in the mean that `"maxRl"` divides by, and
+   * for a response alone in its group. Default: nothing.
+   */
+  origins?: Tensor | undefined;
+  /**
+   * 0 where a response could not be judged (B), u32: it counts nowhere and gets 0, as does one that is left with no other
+   * of its group to be compared with. Default: nowhere.
+   */
+  judged?: Tensor | undefined;
   /** Not 0 where a response gets advantage 0 after it has counted in the statistics (B), u32. Default: nowhere. */
-  withheld?: Tensor;
+  withheld?: Tensor | undefined;
   /** Name of the output below the current scope. Default `"advantages"`. */
   name?: string;
 }
@@ -53,7 +63,7 @@ export function responseAdvantages(
   rewards: Tensor,
   options: ResponseAdvantageOptions,
 ): Tensor {
-  const { advantageEstimator, lengths, withheld, name = "advantages" } = options;
+  const { advantageEstimator, lengths, origins, judged, withheld, name = "advantages" } = options;
   const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);
   const rule = ADVANTAGES[advantageEstimator];
   if (rule.byLength && lengths?.capacity !== rewards.capacity) {
@@ -63,12 +73,14 @@ export function responseAdvantages(
       }: got ${lengths ? formatShape(lengths.shape) : "none"}`,
     );
   }
-  if (withheld && withheld.capacity !== rewards.capacity) {
-    throw new RangeError(
-      `responseAdvantages needs withheld of the shape of rewards ${
-        formatShape(rewards.shape)
-      }: got ${formatShape(withheld.shape)}`,
-    );
+  for (const [column, tensor] of Object.entries({ origins, judged, withheld })) {
+    if (tensor && tensor.capacity !== rewards.capacity) {
+      throw new RangeError(
+        `responseAdvantages needs ${column} of the shape of rewards ${
+          formatShape(rewards.shape)
+        }: got ${formatShape(tensor.shape)}`,
+      );
+    }
   }
   const responses: Size = rewards.shape[0]!;
   const generations = () => {
@@ -87,10 +99,17 @@ export function responseAdvantages(
       name: "response_advantages",
       code,
       entryPoint,
-      constants: { ESTIMATOR: rule.code, SCALE: REWARD_SCALES[scaleRewards].code },
+      constants: {
+        ESTIMATOR: rule.code,
+        SCALE: REWARD_SCALES[scaleRewards].code,
+        WITH_ORIGINS: origins ? 1 : 0,
+        WITH_UNJUDGED: judged ? 1 : 0,
+      },
     });
   const params = { responses, generations };
   const once = () => sizeNow(responses) > 0 ? 1 : 0;
+  // Bound in any case, read by the constants above alone.
+  const optional = { judged: judged ?? rewards, origins: origins ?? rewards };
 
   let divisor = rewards; // not read unless the batch decides the scale
   if (scaleRewards === "batch") {
@@ -98,7 +117,7 @@ export function responseAdvantages(
     plan.dispatch({
       kernel: kernel("deviation"),
       label: `${name}.deviation`,
-      bindings: { rewards, divisor_out: divisor },
+      bindings: { rewards, judged: optional.judged, divisor_out: divisor },
       params,
       workgroups: once,
     });
@@ -109,7 +128,13 @@ export function responseAdvantages(
     plan.dispatch({
       kernel: kernel("per_group"),
       label: `${name}.per_group`,
-      bindings: { rewards, lengths: lengths ?? rewards, batch_divisor: divisor, advantages },
+      bindings: {
+        rewards,
+        lengths: lengths ?? rewards,
+        batch_divisor: divisor,
+        ...optional,
+        advantages,
+      },
       params,
       workgroups: () => sizeNow(responses) / generations(),
     });
@@ -120,7 +145,12 @@ export function responseAdvantages(
     plan.dispatch({
       kernel: kernel("whiten"),
       label: `${name}.whiten`,
-      bindings: { rewards: centred, lengths: lengths!, advantages },
+      bindings: {
+        rewards: centred,
+        lengths: lengths!,
+        judged: optional.judged,
+        advantages,
+      },
       params,
       workgroups: once,
     });

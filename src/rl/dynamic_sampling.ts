@@ -10,7 +10,7 @@ import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Generator } from "../model/generate.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
-import { rewardsDiffer } from "../task/solved.ts";
+import { hasSignal } from "./signal.ts";
 import { eosTokenIdsOf, type Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -24,15 +24,6 @@ export interface StepBatch {
   readonly kept: readonly number[];
   /** Number of rollouts. */
   readonly genBatches: number;
-}
-
-/**
- * Whether a prompt teaches anything: its rewards differ, or there is one response only and nothing to compare it with.
- *
- * @param rewards Rewards of the responses to one prompt.
- */
-export function hasSignal(rewards: readonly number[]): boolean {
-  return rewards.length === 1 || rewardsDiffer(rewards);
 }
 
 /** Samples the batches of training steps. */

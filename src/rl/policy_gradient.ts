@@ -7,7 +7,7 @@
 import type { Policy } from "../model/policy.ts";
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
-import { Credit } from "./credit.ts";
+import { Coefficients } from "./coefficients.ts";
 import { Learner } from "./learner.ts";
 import { checkBatch, type PolicyGradientBatch } from "./policy_gradient_batch.ts";
 import { type ObjectiveOptions, resolveObjective } from "./train_options.ts";
@@ -75,12 +75,13 @@ export async function policyGradient(
     for (const [b, row] of rows.entries()) data.set(row, b * longest);
     return gpu.tensor([B, longest], { data, name });
   };
-  const credit = await Credit.create(gpu, B, { ...objective, numGenerations });
+  const coefficients = await Coefficients.create(gpu, B, { ...objective, numGenerations });
   const oldLogProbs = matrix(batch.oldLogProbs, "old_log_probs");
   const refLogProbs = batch.refLogProbs && matrix(batch.refLogProbs, "ref_log_probs");
+  const { advantages, weights } = coefficients;
   const learner = await Learner.create(
     policy,
-    { advantages: credit.advantages, weights: credit.weights, oldLogProbs, refLogProbs },
+    { advantages, weights, oldLogProbs, refLogProbs },
     {
       ...policyLossSettings(objective),
       temperature: objective.temperature,
@@ -91,19 +92,19 @@ export async function policyGradient(
     { maxTokens: options.maxTokensPerMicroBatch ?? packed },
   );
   try {
-    credit.upload({
+    coefficients.upload({
       rewards: Array.from(batch.rewards),
       lengths: completions.map((c) => c.length),
     });
     const { loss, gradNorm, stats } = await learner.step(groups, {
-      before: [credit.advantagePlan, credit.weightPlan],
+      before: [coefficients.advantagePlan, coefficients.weightPlan],
       label: "policyGradient",
     });
     const gradients = await parameters.read(parameters.gradients);
     return { loss, gradNorm, gradients, entropy: stats[AT.entropySum]! / stats[AT.items]! };
   } finally {
     learner.destroy();
-    credit.destroy();
+    coefficients.destroy();
     for (const tensor of [oldLogProbs, refLogProbs]) {
       if (tensor) gpu.destroyTensor(tensor);
     }

@@ -13,8 +13,8 @@ export interface PolicyGradientBatch {
   readonly prompts: readonly (readonly number[])[];
   /** Token ids of each response (B). */
   readonly completions: readonly (readonly number[])[];
-  /** Reward of each response (B). */
-  readonly rewards: ArrayLike<number>;
+  /** Reward of each response (B); `null` leaves one that could not be judged out of statistics and loss. */
+  readonly rewards: ArrayLike<number | null>;
   /** Log-probabilities of each response's tokens under the policy that sampled them. */
   readonly oldLogProbs: readonly ArrayLike<number>[];
   /** Log-probabilities under a reference policy, needed when `beta` is not 0. */
@@ -72,7 +72,7 @@ export function checkBatch(
       checkNumbers(row, `${name}[${b}]`);
     }
   }
-  checkNumbers(rewards, "rewards");
+  checkNumbers(Array.from(rewards, (reward) => reward === null ? 0 : reward), "rewards");
   const groups = B / numGenerations;
   if (prompts.length !== B && prompts.length !== groups) {
     throw new RangeError(

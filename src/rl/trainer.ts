@@ -69,13 +69,12 @@ export class Trainer {
   readonly reference: Reference | undefined;
   /** Steps done; set it when resuming. */
   completedSteps = 0;
-  /** The first training problem that has not been asked yet; set it when resuming. */
-  nextProblem = 0;
 
   readonly #generator: Generator;
   readonly #sampler: BatchSampler;
   readonly #updater: Updater;
   readonly #watch: TrainingWatch;
+  #nextProblem = 0;
   #updating = false;
 
   private constructor(
@@ -155,6 +154,19 @@ export class Trainer {
   }
 
   /**
+   * The first training problem that has not been asked yet. Set it when resuming with dynamic sampling, whose steps ask
+   * as many as they need; otherwise it follows from {@linkcode completedSteps}.
+   */
+  get nextProblem(): number {
+    const { dynamicSampling, promptsPerStep } = this.options;
+    return dynamicSampling ? this.#nextProblem : this.completedSteps * promptsPerStep;
+  }
+
+  set nextProblem(problem: number) {
+    this.#nextProblem = problem;
+  }
+
+  /**
    * Whether policy and optimizer are as {@linkcode completedSteps} steps left them, so that a checkpoint may be taken.
    * Not so while an update runs, and after one that failed.
    */
@@ -194,7 +206,7 @@ export class Trainer {
     const end = performance.now();
     this.#updating = false;
     this.completedSteps = step + 1;
-    this.nextProblem += batch.sampled.problems.length;
+    this.#nextProblem += batch.sampled.problems.length;
 
     const { sampled } = batch;
     const seconds = (end - start) / 1000;
@@ -245,7 +257,7 @@ export class Trainer {
 }
 
 /** One record for each completion sampled, the ones not trained on among them. */
-function completionRecords(batch: StepBatch, advantages: Float64Array): CompletionRecord[] {
+function completionRecords(batch: StepBatch, advantages: Float32Array): CompletionRecord[] {
   const { sampled, kept } = batch;
   const { numGenerations, rewardsByFunction } = sampled;
   const place = new Map(kept.map((p, i) => [p, i]));

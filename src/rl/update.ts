@@ -9,14 +9,14 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { PromptGroup } from "../model/packing.ts";
 import type { Policy } from "../model/policy.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
-import { groupAdvantages } from "../objective/advantage.ts";
-import { lossWeights } from "../objective/loss_weights.ts";
-import { Credit } from "./credit.ts";
-import { Learner } from "./learner.ts";
 import { softOverlongPunishment } from "../objective/overlong.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
+import { Coefficients } from "./coefficients.ts";
+import { Learner } from "./learner.ts";
 import type { Reference } from "./reference.ts";
 import type { Rollout } from "./rollout.ts";
+import { judged, teaching } from "./signal.ts";
+import { rewardsDiffer } from "../task/solved.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 import { advantageMetrics, UpdateTotals, weightMetrics } from "./update_metrics.ts";
 
@@ -25,7 +25,7 @@ export interface UpdateReport {
   /** Figures by verl's names. */
   readonly metrics: Record<string, number>;
   /** Advantage of each response. */
-  readonly advantages: Float64Array;
+  readonly advantages: Float32Array;
 }
 
 /** Turns rollouts into optimizer steps. */
@@ -36,18 +36,23 @@ export class Updater {
   readonly #options: ResolvedTrainOptions;
   readonly #optimizer: AdamW;
   readonly #reference: Reference | undefined;
-  readonly #credit: Credit;
+  readonly #coefficients: Coefficients;
   readonly #learner: Learner;
   readonly #miniBatch: number;
 
   private constructor(
     options: ResolvedTrainOptions,
-    parts: { optimizer: AdamW; reference: Reference | undefined; credit: Credit; learner: Learner },
+    parts: {
+      optimizer: AdamW;
+      reference: Reference | undefined;
+      coefficients: Coefficients;
+      learner: Learner;
+    },
   ) {
     this.#options = options;
     this.#optimizer = parts.optimizer;
     this.#reference = parts.reference;
-    this.#credit = parts.credit;
+    this.#coefficients = parts.coefficients;
     this.#learner = parts.learner;
     const responses = options.promptsPerStep * options.numGenerations;
     this.#miniBatch = options.miniBatchSize === "all" ? responses : options.miniBatchSize;
@@ -69,8 +74,8 @@ export class Updater {
   ): Promise<Updater> {
     const { oldLogProbs, reference } = parts;
     const responses = options.promptsPerStep * options.numGenerations;
-    const credit = await Credit.create(policy.gpu, responses, options);
-    const { advantages, weights } = credit;
+    const coefficients = await Coefficients.create(policy.gpu, responses, options);
+    const { advantages, weights } = coefficients;
     const learner = await Learner.create(
       policy,
       {
@@ -92,13 +97,13 @@ export class Updater {
         activationCheckpointing: options.activationCheckpointing,
       },
     );
-    return new Updater(options, { ...parts, credit, learner });
+    return new Updater(options, { ...parts, coefficients, learner });
   }
 
   /**
    * All optimizer steps on one rollout.
    *
-   * Responses with advantage zero have no part in the gradient unless there is a divergence or entropy term, and are
+   * Responses that can teach nothing have no part in the gradient unless there is a divergence or entropy term, and are
    * then not computed at all; they still count in the weights of the others.
    *
    * @param rollout Completions and rewards; without any, nothing happens.
@@ -119,29 +124,34 @@ export class Updater {
     const withheld = lengths.map((length) =>
       options.overlongFiltering && length >= options.maxCompletionLength
     );
-    const advantages = groupAdvantages(rewards, options.numGenerations, {
-      advantageEstimator: options.advantageEstimator,
-      lengths,
-      ...(options.scaleRewards ? { scaleRewards: options.scaleRewards } : {}),
-    }).map((advantage, b) => withheld[b] ? 0 : advantage);
+    const { numGenerations, advantageEstimator } = options;
+    const teaches = teaching(rewards, numGenerations, advantageEstimator);
     const onlyAdvantage = (options.beta === 0 || options.klInReward) && options.entropyCoef === 0;
-    const counts = (b: number) => scoredLengths[b]! > 0 && !(onlyAdvantage && advantages[b] === 0);
-    this.#credit.upload({ rewards, lengths, scoredLengths, withheld });
+    const counts = (b: number) =>
+      rewards[b] !== null && scoredLengths[b]! > 0 &&
+      !(onlyAdvantage && (!teaches[b] || withheld[b]));
+    const coefficients = this.#coefficients;
+    coefficients.upload({ rewards, lengths, scoredLengths, withheld });
 
     const totals = new UpdateTotals();
-    let before: Work[] = [this.#credit.advantagePlan];
+    const weights = new Float64Array(lengths.length);
+    let advantages: Float32Array = new Float32Array(lengths.length);
+    let before: Work[] = [coefficients.advantagePlan];
     for (let iteration = 0; iteration < options.numIterations; iteration++) {
       for (let start = 0; start < lengths.length; start += this.#miniBatch) {
         const end = Math.min(start + this.#miniBatch, lengths.length);
         const groups = promptGroups(rollout, start, end, counts);
-        this.#credit.select({ start, end });
+        coefficients.select({ start, end });
         this.#optimizer.options.learningRate = at.learningRate(this.#optimizer.stepCount);
-        const { stats, gradNorm } = await this.#learner.step(groups, {
-          before: [...before, this.#credit.weightPlan],
+        const { stats, gradNorm, read } = await this.#learner.step(groups, {
+          before: [...before, coefficients.weightPlan],
           optimizer: this.#optimizer,
+          read: [coefficients.advantages, coefficients.weights],
           label: `Step ${at.step}`,
         });
         before = [];
+        advantages = read[0] as Float32Array;
+        weights.set(read[1]!.subarray(start, end), start);
         totals.add(stats, gradNorm, this.#optimizer.options.learningRate);
       }
     }
@@ -152,7 +162,7 @@ export class Updater {
         ...advantageMetrics(advantages),
         ...totals.metrics(),
         ...(this.#reference && !options.klInReward ? { "actor/kl": totals.kl } : {}),
-        ...weightMetrics(lossWeights(scoredLengths, options)),
+        ...weightMetrics(weights),
       },
     };
   }
@@ -163,22 +173,27 @@ export class Updater {
    */
   async #shapeRewards(
     rollout: Rollout,
-  ): Promise<{ rewards: number[]; metrics: Record<string, number> }> {
+  ): Promise<{ rewards: (number | null)[]; metrics: Record<string, number> }> {
     const options = this.#options;
     const reference = this.#reference;
     const lengths = rollout.completions.map((c) => c.length);
     const metrics: Record<string, number> = {};
     let rewards = rollout.rewards.map((reward, b) =>
-      reward + softOverlongPunishment(lengths[b]!, options)
+      reward === null ? null : reward + softOverlongPunishment(lengths[b]!, options)
     );
     reference?.score(promptGroups(rollout, 0, lengths.length, () => true));
     if (reference && options.klInReward) {
       const divergence = await reference.divergence(lengths);
-      rewards = rewards.map((reward, b) => reward - options.beta * divergence[b]!);
+      rewards = rewards.map((reward, b) =>
+        reward === null ? null : reward - options.beta * divergence[b]!
+      );
       metrics["actor/kl"] = sum(divergence) / Math.max(1, sum(lengths));
     }
     if (options.klInReward || options.softOverlongBuffer > 0) {
-      metrics["reward/shaped_mean"] = sum(rewards) / Math.max(1, rewards.length);
+      const given = judged(rewards);
+      metrics["reward/shaped_mean"] = sum(given) / Math.max(1, given.length);
+      // The advantages compare what punishment and divergence left of the rewards.
+      metrics["frac_reward_zero_std"] = shareWithoutSignal(rewards, options.numGenerations);
     }
     return { rewards, metrics };
   }
@@ -198,7 +213,7 @@ export class Updater {
   /** Releases the memory. */
   destroy(): void {
     this.#learner.destroy();
-    this.#credit.destroy();
+    this.#coefficients.destroy();
   }
 }
 
@@ -220,6 +235,17 @@ function promptGroups(
     groups.push({ prompt: problems[Math.floor(first / numGenerations)]!.promptIds, responses });
   }
   return groups;
+}
+
+/** Share of prompts whose rewards do not differ. */
+function shareWithoutSignal(rewards: readonly (number | null)[], numGenerations: number): number {
+  const prompts = rewards.length / numGenerations;
+  let without = 0;
+  for (let p = 0; p < prompts; p++) {
+    const group = rewards.slice(p * numGenerations, (p + 1) * numGenerations);
+    if (!rewardsDiffer(judged(group))) without++;
+  }
+  return prompts === 0 ? 1 : without / prompts;
 }
 
 function sum(values: Iterable<number>): number {

@@ -59,7 +59,7 @@ export class UpdateTotals {
 }
 
 /** Mean and range of the advantages of a batch. */
-export function advantageMetrics(advantages: Float64Array): Record<string, number> {
+export function advantageMetrics(advantages: Float32Array): Record<string, number> {
   if (advantages.length === 0) return {};
   return {
     "advantages/mean": advantages.reduce((a, b) => a + b) / advantages.length,

@@ -59,6 +59,28 @@ Deno.test("every estimator gives 0 to groups of equal rewards, which teach nothi
   }
 });
 
+Deno.test("groupAdvantages() refuses what is no reward, and leaves out what could not be judged", () => {
+  for (const bad of [undefined, NaN, Infinity, "1"]) {
+    assertThrows(
+      () => groupAdvantages([1, bad as number], 2),
+      RangeError,
+      "rewards[1] must be a finite number",
+    );
+    assertThrows(
+      () => groupAdvantages([1, 0], 2, { advantageEstimator: "opo", lengths: [1, bad as number] }),
+      RangeError,
+      "lengths[1] must be a finite number",
+    );
+  }
+  const drGrpo = { advantageEstimator: "drGrpo" } as const;
+  assertEquals([...groupAdvantages([1, null, 0], 3, drGrpo)], [0.5, 0, -0.5]);
+  // One that is left has nothing to be compared with.
+  assertEquals([...groupAdvantages([null, 1, null, null], 2, drGrpo)], [0, 0, 0, 0]);
+  assertEquals([...groupAdvantages([null, 1], 2, { advantageEstimator: "passK" })], [0, 0]);
+  const opo = { advantageEstimator: "opo", lengths: [1, 100, 3] } as const;
+  assertEquals([...groupAdvantages([4, null, 0], 3, opo)], [3, 0, -1]);
+});
+
 Deno.test("a response alone in its group keeps its reward", () => {
   for (const advantageEstimator of ["drGrpo", "rloo", "opo"] as const) {
     assertEquals([...groupAdvantages([0.75], 1, { advantageEstimator, lengths: [3] })], [0.75]);
@@ -124,6 +146,6 @@ Deno.test("groupAdvantages() refuses what an estimator cannot use", () => {
     () => groupAdvantages([1, 0], 2, { advantageEstimator: "gae" as AdvantageEstimator }),
     "choose one of grpo",
   );
-  refuse(() => groupAdvantages([1, NaN], 2), "reward of response 1 is NaN");
+  refuse(() => groupAdvantages([1, NaN], 2), "rewards[1] must be a finite number");
   refuse(() => groupAdvantages([1, 0, 1], 2), "does not divide 3 responses");
 });

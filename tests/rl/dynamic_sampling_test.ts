@@ -3,7 +3,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
-import { hasSignal } from "../../src/rl/dynamic_sampling.ts";
+import { hasSignal } from "../../src/rl/signal.ts";
 import type { Task } from "../../src/task/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { type StepReport, Trainer } from "../../src/rl/trainer.ts";

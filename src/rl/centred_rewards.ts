@@ -1,0 +1,58 @@
+/**
+ * Rewards as the GPU gets them.
+ *
+ * @module
+ */
+
+import { type AdvantageEstimator, ADVANTAGES, type RewardScale } from "../objective/advantage.ts";
+import { hasSignal, judged } from "./signal.ts";
+
+/** Rewards in two columns: reward = origin + difference. */
+export interface CentredRewards {
+  /** What estimators compare (B). */
+  readonly differences: Float64Array;
+  /** What was taken off (B). */
+  readonly origins: Float64Array;
+}
+
+/** What decides from where rewards are measured. */
+export interface CentringOptions {
+  /** Responses per prompt. */
+  readonly numGenerations: number;
+  /** The estimator. */
+  readonly advantageEstimator: AdvantageEstimator;
+  /** Divisor of the centred rewards. */
+  readonly scaleRewards?: RewardScale | undefined;
+}
+
+/**
+ * Takes an origin off every reward in float64, so that float32 keeps what they differ by: of 10⁸ + length it would keep
+ * multiples of 8. The origin is the first reward of the group, or of the batch for estimators that compare across
+ * groups. What differs by rounding alone becomes equal.
+ *
+ * @param rewards Rewards of consecutive groups; `null` for responses that could not be judged, which get the origin.
+ * @param options Groups and estimator.
+ */
+export function centredRewards(
+  rewards: readonly (number | null)[],
+  { numGenerations: G, advantageEstimator, scaleRewards }: CentringOptions,
+): CentredRewards {
+  const { whitens } = ADVANTAGES[advantageEstimator];
+  const acrossGroups = whitens === true || scaleRewards === "batch";
+  const ofBatch = judged(rewards)[0] ?? 0;
+  const differences = new Float64Array(rewards.length);
+  const origins = new Float64Array(rewards.length);
+  for (let first = 0; first < rewards.length; first += G) {
+    const group = rewards.slice(first, first + G);
+    const ofGroup = judged(group)[0] ?? ofBatch;
+    const origin = acrossGroups ? ofBatch : ofGroup;
+    const differs = hasSignal(group);
+    for (const [g, reward] of group.entries()) {
+      const value = differs ? reward ?? origin : ofGroup;
+      differences[first + g] = value - origin;
+      // Whitening takes every origin off again; with it the differences would be lost before.
+      origins[first + g] = whitens ? 0 : origin;
+    }
+  }
+  return { differences, origins };
+}

@@ -1,0 +1,179 @@
+/**
+ * The coefficients of a batch: the advantage of each response and its weight in the loss, computed on the GPU.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Plan } from "../gpu/plan.ts";
+import { Dim, type Tensor } from "../gpu/tensor.ts";
+import { responseAdvantages } from "../ops/response_advantages.ts";
+import { responseWeights } from "../ops/response_weights.ts";
+import { ADVANTAGES } from "../objective/advantage.ts";
+import type { IndexRange } from "../objective/groups.ts";
+import { centredRewards } from "./centred_rewards.ts";
+import type { ObjectiveOptions, ResolvedTrainOptions } from "./train_options.ts";
+
+/** The settings coefficients depend on. */
+export type CoefficientOptions =
+  & Required<
+    Pick<
+      ObjectiveOptions,
+      | "numGenerations"
+      | "advantageEstimator"
+      | "lossAggregation"
+      | "lossAlpha"
+      | "lossScaleFactor"
+      | "lossScope"
+      | "lossMicroBatchSize"
+      | "lossLambda"
+      | "lossLambdaSpread"
+    >
+  >
+  & Pick<ObjectiveOptions, "scaleRewards">
+  & Partial<Pick<ResolvedTrainOptions, "overlongFiltering">>;
+
+/** What decides the coefficients of a batch; one entry per response. */
+export interface CoefficientInputs {
+  /** Rewards; `null` where a response could not be judged: it counts in no statistics and weighs nothing. */
+  readonly rewards: readonly (number | null)[];
+  /** Tokens of each response. */
+  readonly lengths: readonly number[];
+  /** Tokens of each that the loss scores; 0 leaves the response out of its sums and counts. Default: all. */
+  readonly scoredLengths?: readonly number[] | undefined;
+  /** Which get advantage 0 after they have counted in the statistics; needs the option `overlongFiltering`. */
+  readonly withheld?: readonly boolean[] | undefined;
+}
+
+/** Advantages and weights of a batch of at most a given size. */
+export class Coefficients {
+  /** Advantage of each response (B). */
+  readonly advantages: Tensor;
+  /** Weight of each response of the current mini-batch (B); 0 outside it. */
+  readonly weights: Tensor;
+  /** Computes {@linkcode advantages} from the rewards. */
+  readonly advantagePlan: Plan;
+  /** Computes {@linkcode weights} from the lengths. */
+  readonly weightPlan: Plan;
+
+  readonly #gpu: Gpu;
+  readonly #options: CoefficientOptions;
+  readonly #responses: Dim;
+  readonly #columns: {
+    readonly rewards: Tensor;
+    readonly origins: Tensor;
+    readonly judged: Tensor;
+    readonly lengths: Tensor;
+    readonly scoredLengths: Tensor;
+    readonly withheld: Tensor | undefined;
+  };
+  #miniBatch: IndexRange = { start: 0, end: 0 };
+
+  private constructor(gpu: Gpu, maxResponses: number, options: CoefficientOptions) {
+    this.#gpu = gpu;
+    this.#options = options;
+    this.#responses = new Dim("responses", maxResponses);
+    const column = (name: string, dtype: "f32" | "u32") =>
+      gpu.tensor([this.#responses], { name, dtype });
+    const { rewards, origins, judged, lengths, scoredLengths, withheld } = this.#columns = {
+      rewards: column("rewards", "f32"),
+      origins: column("reward_origins", "f32"),
+      judged: column("judged", "u32"),
+      lengths: column("lengths", "u32"),
+      scoredLengths: column("scored_lengths", "u32"),
+      withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
+    };
+    const { numGenerations, advantageEstimator, scaleRewards } = options;
+    this.advantagePlan = new Plan(gpu, "advantages");
+    this.advantages = this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
+      numGenerations,
+      advantageEstimator,
+      scaleRewards,
+      lengths,
+      origins,
+      judged,
+      withheld,
+    }));
+    this.weightPlan = new Plan(gpu, "weights");
+    this.weights = this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
+      lossAggregation: options.lossAggregation,
+      lossAlpha: options.lossAlpha,
+      lossScaleFactor: options.lossScaleFactor,
+      lossScope: options.lossScope,
+      lossMicroBatchSize: options.lossMicroBatchSize,
+      lossLambda: options.lossLambda,
+      lossLambdaSpread: options.lossLambdaSpread,
+      numGenerations,
+      start: () => this.#miniBatch.start,
+      end: () => this.#miniBatch.end,
+    }));
+  }
+
+  /**
+   * Takes the memory and compiles the two plans.
+   *
+   * @param gpu The device.
+   * @param maxResponses B, the largest batch.
+   * @param options Estimator and aggregation rule.
+   */
+  static async create(
+    gpu: Gpu,
+    maxResponses: number,
+    options: CoefficientOptions,
+  ): Promise<Coefficients> {
+    const coefficients = new Coefficients(gpu, maxResponses, options);
+    await coefficients.advantagePlan.compile();
+    await coefficients.weightPlan.compile();
+    return coefficients;
+  }
+
+  /**
+   * Uploads a batch; its first mini-batch is all of it.
+   *
+   * @throws {RangeError} If a reward is less than the estimator accepts.
+   */
+  upload({ rewards, lengths, scoredLengths = lengths, withheld }: CoefficientInputs): void {
+    const columns = this.#columns;
+    this.#checkRewards(rewards);
+    const { differences, origins } = centredRewards(rewards, this.#options);
+    this.#responses.value = rewards.length;
+    this.select({ start: 0, end: rewards.length });
+    this.#gpu.write(columns.rewards, differences);
+    this.#gpu.write(columns.origins, origins);
+    this.#gpu.write(columns.judged, rewards.map((reward) => reward === null ? 0 : 1));
+    this.#gpu.write(columns.lengths, lengths);
+    this.#gpu.write(
+      columns.scoredLengths,
+      scoredLengths.map((length, b) => rewards[b] === null ? 0 : length),
+    );
+    if (columns.withheld) {
+      this.#gpu.write(columns.withheld, rewards.map((_, b) => withheld?.[b] ? 1 : 0));
+    }
+  }
+
+  #checkRewards(rewards: CoefficientInputs["rewards"]): void {
+    const { advantageEstimator } = this.#options;
+    const { leastReward = -Infinity } = ADVANTAGES[advantageEstimator];
+    const bad = rewards.findIndex((reward) => reward !== null && reward < leastReward);
+    if (bad < 0) return;
+    throw new RangeError(
+      `${advantageEstimator} needs rewards >= ${leastReward}: that of response ${bad} is ${
+        rewards[bad]
+      }`,
+    );
+  }
+
+  /** Chooses the responses of the optimizer step that {@linkcode weightPlan} runs for next. */
+  select(miniBatch: IndexRange): void {
+    this.#miniBatch = miniBatch;
+  }
+
+  /** Releases the memory. */
+  destroy(): void {
+    this.advantagePlan.destroy();
+    this.weightPlan.destroy();
+    for (const tensor of Object.values(this.#columns)) {
+      if (tensor) this.#gpu.destroyTensor(tensor);
+    }
+  }
+}
