@@ -197,7 +197,8 @@ export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/op
 // Reinforcement learning: a run, a step, and the parts of a step.
 export { train } from "./src/rl/train.ts";
 export type { ContinueRequest, TrainReport, TrainRequest } from "./src/rl/train.ts";
-export { type CompletionRecord, type StepReport, Trainer } from "./src/rl/trainer.ts";
+export type { CompletionRecord, StepReport } from "./src/rl/step_report.ts";
+export { Trainer } from "./src/rl/trainer.ts";
 export {
   type ObjectiveOptions,
   type OwnDefaults,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StepReport } from "../rl/trainer.ts";
+import type { StepReport } from "../rl/step_report.ts";
 
 /** Phases in the order they are reported in. */
 export const PHASES = [

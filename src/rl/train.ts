@@ -8,7 +8,8 @@ import type { Policy } from "../model/policy.ts";
 import type { Evaluation } from "./evaluation.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
-import { type StepReport, Trainer } from "./trainer.ts";
+import type { StepReport } from "./step_report.ts";
+import { Trainer } from "./trainer.ts";
 
 /** What to train, on what, and how. */
 export interface TrainRequest extends TrainOptions {

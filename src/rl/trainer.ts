@@ -12,13 +12,17 @@ import { Generator } from "../model/generate.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
-import { BatchSampler, type StepBatch } from "./dynamic_sampling.ts";
+import { BatchSampler } from "./dynamic_sampling.ts";
 import { evaluate, type Evaluation } from "./evaluation.ts";
 import { checkFit, microBatchTokens } from "./fit.ts";
-import { rolloutMetrics } from "./metrics.ts";
 import { Reference } from "./reference.ts";
-import type { Rollout } from "./rollout.ts";
 import type { Task } from "../task/task.ts";
+import {
+  batchMetrics,
+  completionRecords,
+  performanceMetrics,
+  type StepReport,
+} from "./step_report.ts";
 import {
   type ResolvedTrainOptions,
   resolveTrainOptions,
@@ -26,34 +30,6 @@ import {
 } from "./train_options.ts";
 import { TrainingWatch } from "./training_watch.ts";
 import { Updater } from "./update.ts";
-
-/** One completion of a step. */
-export interface CompletionRecord {
-  /** Token ids of the prompt. */
-  readonly promptIds: readonly number[];
-  /** Token ids of the completion. */
-  readonly completionIds: readonly number[];
-  /** What the verifier gave. */
-  readonly reward: number;
-  /** What each reward function said, for tasks with several. */
-  readonly rewards?: Readonly<Record<string, number | null>>;
-  /** Its advantage within the group; 0 where dynamic sampling left its prompt out. */
-  readonly advantage: number;
-  /** Whether the length limit cut it off. */
-  readonly truncated: boolean;
-}
-
-/** What one step did. */
-export interface StepReport {
-  /** Steps completed, this one included. */
-  readonly step: number;
-  /** Figures by verl's names. */
-  readonly metrics: Record<string, number>;
-  /** All completions of the step. */
-  readonly completions: readonly CompletionRecord[];
-  /** What seems to go wrong since this step, and what to do about it. */
-  readonly warnings: readonly string[];
-}
 
 /** Trains a policy on a task with a verifiable reward. */
 export class Trainer {
@@ -212,8 +188,7 @@ export class Trainer {
     const seconds = (end - start) / 1000;
     const metrics = {
       "training/global_step": this.completedSteps,
-      ...rolloutMetrics(sampled),
-      ...(options.dynamicSampling ? dynamicSamplingMetrics(batch) : {}),
+      ...batchMetrics(batch, options.dynamicSampling),
       ...update.metrics,
       "timing_s/gen": sampled.seconds.generation,
       "timing_s/reward": sampled.seconds.reward,
@@ -254,55 +229,4 @@ export class Trainer {
     this.#generator.destroy();
     this.optimizer.destroy();
   }
-}
-
-/** One record for each completion sampled, the ones not trained on among them. */
-function completionRecords(batch: StepBatch, advantages: Float32Array): CompletionRecord[] {
-  const { sampled, kept } = batch;
-  const { numGenerations, rewardsByFunction } = sampled;
-  const place = new Map(kept.map((p, i) => [p, i]));
-  const names = Object.keys(rewardsByFunction);
-  return sampled.completions.map((completionIds, b) => {
-    const p = Math.floor(b / numGenerations);
-    const used = place.get(p);
-    const rewards = names.map((name) => [name, rewardsByFunction[name]![b]!]);
-    return {
-      promptIds: sampled.problems[p]!.promptIds,
-      completionIds,
-      reward: sampled.rewards[b]!,
-      ...(names.length > 0 ? { rewards: Object.fromEntries(rewards) } : {}),
-      advantage: used === undefined ? 0 : advantages[used * numGenerations + b % numGenerations]!,
-      truncated: sampled.truncated[b]!,
-    };
-  });
-}
-
-function dynamicSamplingMetrics({ sampled, used, genBatches }: StepBatch): Record<string, number> {
-  return {
-    "dynamic_sampling/gen_batches": genBatches,
-    "dynamic_sampling/prompts": used.problems.length,
-    "dynamic_sampling/frac_kept": used.problems.length / sampled.problems.length,
-  };
-}
-
-function performanceMetrics(
-  before: GpuCounters,
-  rolledOut: GpuCounters,
-  after: GpuCounters,
-  rollout: Rollout,
-  seconds: number,
-): Record<string, number> {
-  const tokens = rollout.completions.reduce((n, c) => n + c.length, 0);
-  return {
-    "perf/tokens_per_s": tokens / seconds,
-    "perf/gen_tokens_per_s": tokens / rollout.seconds.generation,
-    "perf/dispatches": after.dispatches - before.dispatches,
-    "perf/update_dispatches": after.dispatches - rolledOut.dispatches,
-    "perf/submits": after.submits - before.submits,
-    "perf/update_submits": after.submits - rolledOut.submits,
-    "perf/buffers_created": after.buffersCreated - before.buffersCreated,
-    "perf/bytes_to_gpu": after.bytesToGpu - before.bytesToGpu,
-    "perf/bytes_from_gpu": after.bytesFromGpu - before.bytesFromGpu,
-    "perf/peak_gpu_mb": after.peakBytesAllocated / 2 ** 20,
-  };
 }

@@ -7,7 +7,7 @@ import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
-import type { StepReport } from "../rl/trainer.ts";
+import type { StepReport } from "../rl/step_report.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { evaluationMetrics } from "./evaluation_metrics.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";

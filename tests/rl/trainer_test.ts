@@ -8,7 +8,8 @@ import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import type { Task } from "../../src/task/task.ts";
 import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
-import { type StepReport, Trainer } from "../../src/rl/trainer.ts";
+import type { StepReport } from "../../src/rl/step_report.ts";
+import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
@@ -237,7 +238,10 @@ Deno.test("a verifier that fails is named, and nothing has changed", async () =>
       /The verifier threw on train problem 0 of task capitals \(prompt "\w", completion ".*: out of cheese/,
     ],
     [() => NaN, /The verifier returned NaN on train problem 0 of task capitals/],
-    [() => "1" as unknown as number, /The verifier returned 1 on .*rewards must be finite numbers/],
+    [
+      () => "1" as unknown as number,
+      /The verifier returned "1", a text on .*rewards must be finite numbers/,
+    ],
   ];
   await withGpu(async (gpu) => {
     for (const [verify, message] of cases) {
