@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { GpuCounters } from "../gpu/device.ts";
+import type { GpuCounters } from "../gpu/counters.ts";
 import type { StepBatch } from "./dynamic_sampling.ts";
 import { rolloutMetrics } from "./metrics.ts";
 import type { Rollout } from "./rollout.ts";

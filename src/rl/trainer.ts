@@ -7,7 +7,6 @@
  * @module
  */
 
-import type { GpuCounters } from "../gpu/counters.ts";
 import { Generator } from "../model/generate.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
