@@ -26,6 +26,12 @@ export interface DispatchDescriptor {
    * `wid.x + wid.y * nwg.x`, and ids beyond the count must do nothing.
    */
   readonly workgroups: Param;
+  /**
+   * The most turns that all loops of one invocation take together, nested and consecutive ones, at the largest sizes;
+   * reductions among lanes are not counted.
+   * Some drivers end loops after a number of turns; a plan refuses what is beyond it. Default 0.
+   */
+  readonly turns?: number;
   /** Floating-point operations and bytes moved by one call, for profiles. */
   readonly cost?: { readonly flops?: () => number; readonly bytes?: () => number };
 }

@@ -7,13 +7,16 @@
  * @module
  */
 
-import { type AdapterSummary, summarize } from "./adapter.ts";
+import type { AdapterSummary } from "./adapter.ts";
 import type { DispatchTimer } from "./command.ts";
 import { type GpuCounters, zeroCounters } from "./counters.ts";
+import { PLAIN } from "./dialect.ts";
 import { dryDevice } from "./dry_device.ts";
+import { type DeviceFacts, factsOf } from "./facts.ts";
 import { toBytes } from "./host_array.ts";
-import { compileKernel, type Kernel, type KernelChoices, type KernelDescriptor } from "./kernel.ts";
-import { createReadable, probeSynchronousMapping } from "./mapping.ts";
+import type { Kernel, KernelChoices, KernelDescriptor } from "./kernel.ts";
+import { KernelCache } from "./kernel_cache.ts";
+import { createReadable } from "./mapping.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
 
@@ -43,6 +46,8 @@ export class Gpu {
   readonly counters: GpuCounters = zeroCounters();
   /** Whether a mapping can be read without awaiting it (found out by a probe when the device is opened). */
   readonly mapsSynchronously: boolean;
+  /** Turns after which the driver ends the loops of an invocation without an error; `Infinity` for all but old Mesa. */
+  readonly loopLimit: number;
   /** When set, every dispatch is timed, for example by a {@linkcode Profiler}. */
   profiler: DispatchTimer | undefined;
   /**
@@ -51,7 +56,7 @@ export class Gpu {
    */
   kernels: KernelChoices;
 
-  #kernels = new Map<string, Kernel>();
+  readonly #kernels: KernelCache;
   #buffers = new Set<GPUBuffer>();
   #failure: Error | undefined;
   #closed = false;
@@ -62,16 +67,17 @@ export class Gpu {
   private constructor(
     device: GPUDevice,
     ownsDevice: boolean,
-    adapter: AdapterSummary,
-    mapsSynchronously: boolean,
+    facts: DeviceFacts,
     kernels: KernelChoices,
   ) {
     this.device = device;
     this.kernels = kernels;
+    this.#kernels = new KernelCache(device, facts.dialect);
     this.#ownsDevice = ownsDevice;
-    this.adapter = adapter;
-    this.traits = traitsOf(adapter);
-    this.mapsSynchronously = mapsSynchronously;
+    this.adapter = facts.adapter;
+    this.traits = traitsOf(facts.adapter);
+    this.mapsSynchronously = facts.mapsSynchronously;
+    this.loopLimit = facts.loopLimit;
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
@@ -101,9 +107,9 @@ export class Gpu {
     options: GpuOptions = {},
     { info, owned = false }: { readonly info?: GPUAdapterInfo; readonly owned?: boolean } = {},
   ): Promise<Gpu> {
-    const adapter = { ...summarize(device, info), ...options.treatAs };
-    const synchronous = await probeSynchronousMapping(device);
-    return new Gpu(device, owned, adapter, synchronous, options.kernels ?? {});
+    const facts = await factsOf(device, info);
+    const adapter = { ...facts.adapter, ...options.treatAs };
+    return new Gpu(device, owned, { ...facts, adapter }, options.kernels ?? {});
   }
 
   /**
@@ -113,7 +119,13 @@ export class Gpu {
    * device's limits, before any memory is taken.
    */
   rehearsal(): Gpu {
-    return new Gpu(dryDevice(this.device), true, this.adapter, false, this.kernels);
+    const facts = {
+      adapter: this.adapter,
+      mapsSynchronously: false,
+      loopLimit: this.loopLimit,
+      dialect: PLAIN,
+    };
+    return new Gpu(dryDevice(this.device), true, facts, this.kernels);
   }
 
   /** The buffers alive now, the largest first. */
@@ -230,14 +242,7 @@ export class Gpu {
    */
   kernel(descriptor: KernelDescriptor): Kernel {
     this.check();
-    const constants = Object.entries(descriptor.constants ?? {}).sort(([a], [b]) => a < b ? -1 : 1);
-    const key = `${descriptor.name}/${descriptor.entryPoint}/${JSON.stringify(constants)}`;
-    let kernel = this.#kernels.get(key);
-    if (!kernel) {
-      kernel = compileKernel(this.device, descriptor);
-      this.#kernels.set(key, kernel);
-    }
-    return kernel;
+    return this.#kernels.get(descriptor);
   }
 
   /** Waits until everything submitted so far is done. */

@@ -47,6 +47,8 @@ export interface Kernel {
   readonly paramsIndex: number | undefined;
   /** Fields of the params struct in order. */
   readonly params: readonly ParamField[];
+  /** Whether it has loops, whose turns a dispatch then states. */
+  readonly loops: boolean;
   /** The pipeline; valid only if {@linkcode Kernel.ready} resolves. */
   readonly pipeline: GPUComputePipeline;
   /** Layout for bind group 0. */
@@ -104,7 +106,7 @@ function reachableIdentifiers(code: string, entryPoint: string): Set<string> {
 export function reflect(
   code: string,
   entryPoint: string,
-): { bindings: StorageBinding[]; paramsIndex: number | undefined; params: ParamField[] } {
+): Pick<Kernel, "bindings" | "paramsIndex" | "params" | "loops"> {
   const plain = stripComments(code);
   const used = reachableIdentifiers(plain, entryPoint);
   const bindings: StorageBinding[] = [];
@@ -128,7 +130,8 @@ export function reflect(
       params.push({ name: name!, type: type as ParamField["type"] });
     }
   }
-  return { bindings, paramsIndex, params };
+  const loops = ["for", "while", "loop"].some((word) => used.has(word));
+  return { bindings, paramsIndex, params, loops };
 }
 
 /**
@@ -140,7 +143,7 @@ export function reflect(
 export function compileKernel(device: GPUDevice, descriptor: KernelDescriptor): Kernel {
   const { name, code, entryPoint, constants = {} } = descriptor;
   const label = `${name}.${entryPoint}`;
-  const { bindings, paramsIndex, params } = reflect(code, entryPoint);
+  const { bindings, paramsIndex, params, loops } = reflect(code, entryPoint);
   const entries: GPUBindGroupLayoutEntry[] = bindings.map((b) => ({
     binding: b.index,
     visibility: GPUShaderStage.COMPUTE,
@@ -187,6 +190,7 @@ export function compileKernel(device: GPUDevice, descriptor: KernelDescriptor): 
     bindings,
     paramsIndex,
     params,
+    loops,
     pipeline: pipeline as GPUComputePipeline,
     layout,
     ready,

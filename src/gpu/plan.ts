@@ -134,6 +134,11 @@ export class Plan extends Tape {
     }
   }
 
+  /** Turns after which the device ends the loops of an invocation. */
+  protected get loopLimit(): number {
+    return this.gpu.loopLimit;
+  }
+
   /** Takes dimensions and computed parameters as they are now; called before a run. */
   prepare(): void {
     if (!this.#uniforms) {

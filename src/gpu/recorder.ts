@@ -7,6 +7,9 @@
 import { checkCall, type Command, type DispatchDescriptor, OFFSET_ALIGNMENT } from "./command.ts";
 import { bytesPerElement, type DType, type Size, Tensor } from "./tensor.ts";
 
+/** Turns that are left for what a kernel does beside its own loops, such as reductions among lanes. */
+const SPARE_TURNS = 4096;
+
 /** A list of dispatches in the making. */
 export abstract class Recorder implements Iterable<Command> {
   /** Name shown in errors. */
@@ -15,6 +18,8 @@ export abstract class Recorder implements Iterable<Command> {
   protected readonly constants: Map<Tensor, ArrayLike<number>> = new Map();
   /** Whether nothing more can be recorded. */
   protected abstract readonly isCompiled: boolean;
+  /** Turns after which the device ends the loops of an invocation. */
+  protected abstract readonly loopLimit: number;
 
   #commands: Command[] = [];
   #bound: Set<Tensor> | undefined;
@@ -173,6 +178,7 @@ export abstract class Recorder implements Iterable<Command> {
    * Records a kernel call.
    *
    * @throws {TypeError} If a binding or parameter is missing or superfluous, or the plan is already compiled.
+   * @throws {RangeError} If its loops take more turns than the driver lets them.
    */
   dispatch(call: DispatchDescriptor): void {
     const label = this.path(call.label ?? call.kernel.label);
@@ -180,6 +186,12 @@ export abstract class Recorder implements Iterable<Command> {
       throw new TypeError(`Cannot record ${label}: plan ${this.name} is compiled`);
     }
     checkCall(label, call);
+    if (call.turns !== undefined && call.turns > this.loopLimit - SPARE_TURNS) {
+      throw new RangeError(
+        `${label}: its loops take up to ${call.turns} turns, and this driver ends them after ${this.loopLimit} without an ` +
+          "error: make the dimensions smaller, or use a newer driver (Mesa 25 or later does not end loops)",
+      );
+    }
     this.#add({ ...call, label });
   }
 }

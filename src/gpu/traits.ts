@@ -34,6 +34,8 @@ export interface DeviceTraits {
   readonly products: ProductClass;
   /** Tokens per attention tile: one subgroup where its size is known. */
   readonly attentionTile: number;
+  /** Turns that the loops of an invocation may take in all; longer walks are shared out among more lanes. */
+  readonly turns: number;
   /** Tokens to decode between two looks at which sequences are finished. */
   readonly stepsPerSubmit: number;
 }
@@ -43,6 +45,9 @@ const SHARED_LANES = 64;
 
 /** Lanes that share an attention tile there. */
 const SHARED_TILE = 32;
+
+/** Old drivers end loops after 65,535 turns in all: so many are planned for, and the rest is left for what goes with them. */
+const SOFTWARE_TURNS = 60_000;
 
 /**
  * Decides what a device is good at.
@@ -62,6 +67,7 @@ export function traitsOf(adapter: AdapterSummary): DeviceTraits {
     // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
     products: !isFallback ? "tiled" : subgroupSize >= 8 ? "lanes" : "plain",
     attentionTile: subgroupSize || SHARED_TILE,
+    turns: isFallback ? SOFTWARE_TURNS : Infinity,
     stepsPerSubmit: isFallback ? 4 : 16,
   };
 }

@@ -121,6 +121,7 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
         eps: () => notNegative("eps", eps),
         max_grad_norm: clip,
       },
+      turns: reader.turns,
       workgroups,
       cost: { bytes: () => range.length * 28, flops: () => range.length * 14 },
     });

@@ -39,6 +39,7 @@ export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string }
     label: `${name}.forward`,
     bindings: { a, b, y },
     params: { count, chunk, accumulate: 0 },
+    turns: reader.turns,
     workgroups,
     cost: { bytes: () => a.length * 12, flops: () => a.length },
   });
@@ -53,6 +54,7 @@ export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string }
           label: `${name}.backward_${summand}`,
           bindings: { a: dy, y: gradient },
           params: { count, chunk, accumulate: accumulate ? 1 : 0 },
+          turns: reader.turns,
           workgroups,
           cost: { bytes: () => a.length * (accumulate ? 12 : 8) },
         });

@@ -13,7 +13,7 @@ import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "tex
 import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { choose } from "./choices.ts";
 import { type PackedLayout, SEGMENT_STRIDE } from "./packed_layout.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies, rotate } from "./rope.ts";
@@ -130,6 +130,8 @@ export function attention(
   const { gpu } = plan;
   const key = { operation: "attention", heads, keyValueHeads, headDim, dtype: "f32" } as const;
   const { passing, read } = choose(gpu, key, kernelsFor(gpu, headDim));
+  const blockRows = passing === "shuffle" && gpu.traits.lanes > 4 ? 8 : 4;
+  const blocks = Math.ceil(sizeLimit(tokens) / blockRows);
   const kernel = (entryPoint: keyof typeof PASSES, constants: Record<string, boolean> = {}) =>
     gpu.kernel(link(
       {
@@ -138,7 +140,7 @@ export function attention(
         entryPoint,
         constants: {
           TILE: gpu.traits.attentionTile,
-          BLOCK: passing === "shuffle" && gpu.traits.lanes > 4 ? 8 : 4,
+          BLOCK: blockRows,
           HEAD_PACKS: read.count,
           ...constants,
         },
@@ -172,6 +174,7 @@ export function attention(
     label: `${name}.forward`,
     bindings: { ...table, qkv, out, lse },
     params,
+    turns: blocks,
     workgroups: () => tileCount.value * heads,
     cost: cost(2, 4 * (2 * width + 2 * keyWidth)),
   });
@@ -191,6 +194,7 @@ export function attention(
         label: `${name}.backward_query`,
         bindings: { ...inputs, saved_out: out, row_dot: rowDot, dqkv },
         params: backwardParams,
+        turns: blocks,
         workgroups: () => tileCount.value * heads,
         cost: cost(3, 4 * (4 * width + 2 * keyWidth)),
       });
@@ -199,6 +203,7 @@ export function attention(
         label: `${name}.backward_key`,
         bindings: { ...inputs, saved_row_dot: rowDot, dqkv },
         params: backwardParams,
+        turns: blocks * heads / keyValueHeads,
         workgroups: () => tileCount.value * keyValueHeads,
         cost: cost(4, 4 * (2 * width + 4 * keyWidth)),
       });

@@ -111,8 +111,16 @@ export function attentionDecode(
   let share = Math.max(1, Math.min(group, MAX_SHARE, Math.floor(QUERY_VECS * 4 / headDim)));
   while (group % share !== 0) share--;
   const { gpu } = plan;
-  const { subgroups, shuffles, lanes } = gpu.traits;
-  const ways = !subgroups ? [BY_KEYS] : shuffles ? [BY_ROWS, BY_KEYS] : [BY_KEYS, BY_ROWS];
+  const { subgroups, shuffles, lanes, turns } = gpu.traits;
+  const promptRows = sizeLimit(prompts.shape[0]!);
+  // A lane with a row of its own walks over its response by itself, and with the others over all their prompts.
+  const rowTurns = Math.ceil(promptRows / Math.min(lanes, 8)) + 2 * lanes + maxLength!;
+  const keyTurns = Math.ceil(promptRows / lanes) + Math.ceil(maxLength! / lanes) + headDim;
+  const ways = !subgroups || rowTurns > turns
+    ? [BY_KEYS]
+    : shuffles
+    ? [BY_ROWS, BY_KEYS]
+    : [BY_KEYS, BY_ROWS];
   const dtype = cache.dtype === "f16" ? "f16" : "f32";
   const key = { operation: "attention_decode", heads, keyValueHeads, headDim, dtype } as const;
   const kernels = headReads(gpu, headDim).flatMap((read) =>
@@ -131,7 +139,7 @@ export function attentionDecode(
         constants: { HEAD_PACKS: read.count, SHARE: share },
       },
       { ...read.choices, stored: dtype },
-      [commonCode, sharedCode, subgroupCode],
+      { own: [commonCode, sharedCode, subgroupCode] },
     ),
     label: `${name}.decode`,
     bindings: {
@@ -154,6 +162,7 @@ export function attentionDecode(
       prompt_keys: keys.first / headDim * read.count,
       scale: 1 / Math.sqrt(headDim),
     },
+    turns: way === BY_ROWS ? rowTurns : keyTurns,
     workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,
     ...attended && {
       cost: {

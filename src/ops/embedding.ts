@@ -133,6 +133,7 @@ export function embedding(
     label: `${name}.forward`,
     bindings: { table, tokens, y, ...(rowsOf ? { rows_of: rowsOf } : {}) },
     params,
+    turns: share.turns,
     workgroups: () => share.workgroups(sizeNow(rows)),
     cost: { bytes: () => sizeNow(rows) * width * (4 + bytesPerElement(table.dtype)) },
   });
@@ -154,6 +155,7 @@ export function embedding(
       label: `${name}.backward_pieces`,
       bindings: { dy, order, pieces, partial },
       params,
+      turns: PIECE,
       workgroups: () => pieceCount.value * blocks,
       cost: { bytes: () => (sizeNow(rows) + pieceCount.value) * width * 4 },
     });
@@ -164,6 +166,7 @@ export function embedding(
           label: `${name}.backward_clear`,
           bindings: { dtable },
           params,
+          turns: share.turns,
           workgroups: share.workgroups(vocabulary),
           cost: { bytes: () => vocabulary * width * 4 },
         });
@@ -173,6 +176,7 @@ export function embedding(
         label: `${name}.backward_runs`,
         bindings: { partials: partial, runs, dtable },
         params,
+        turns: Math.ceil(sizeLimit(rows) / PIECE),
         workgroups: () => runCount.value * blocks,
         cost: { bytes: () => (pieceCount.value + 2 * runCount.value) * width * 4 },
       });

@@ -57,6 +57,7 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
         chunk: CHUNK / reader.pack,
         first_partial: firstPartial,
       },
+      turns: 2 * Math.ceil(CHUNK / reader.pack / plan.gpu.traits.lanes),
       workgroups: chunksOf(range.length),
       cost: { bytes: () => range.length * 4, flops: () => range.length * 2 },
     });
@@ -68,6 +69,7 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
     label: `${name}.total`,
     bindings: { partials, result },
     params: { count: partials.capacity, chunk: 0, first_partial: 0 },
+    turns: 2 * Math.ceil(partials.capacity / plan.gpu.traits.lanes),
     workgroups: 1,
   });
   return result;

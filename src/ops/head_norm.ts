@@ -6,8 +6,8 @@
 
 import code from "../../kernels/head_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { partCount, partialSum, partTerms } from "./partial_sums.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { fewestChunks, partCount, partialSum, partTerms } from "./partial_sums.ts";
 import { rowReader } from "./readers.ts";
 import { checkHeads, type HeadLayout } from "./rope.ts";
 
@@ -51,11 +51,14 @@ export function headNorm(
   const tokens: Size = qkv.shape[0]!;
   const normedHeads = heads + keyValueHeads;
   const reader = rowReader(gpu, headDim);
-  const division = {
-    terms: tokens,
-    step: 1,
-    most: gpu.traits.narrow ? NARROW_CHUNKS : WIDE_CHUNKS,
-  };
+  const tokenTurns = 1 + normedHeads * (1 + 2 * reader.turns);
+  const most = fewestChunks(
+    gpu,
+    tokens,
+    tokenTurns,
+    gpu.traits.narrow ? NARROW_CHUNKS : WIDE_CHUNKS,
+  );
+  const division = { terms: tokens, step: 1, most };
   const [chunks, chunkTokens] = [() => partCount(division), () => partTerms(division)];
   const params = {
     tokens,
@@ -82,6 +85,7 @@ export function headNorm(
         label,
         bindings: { x: kept, weight, dqkv: gradient, partial },
         params,
+        turns: Math.ceil(sizeLimit(tokens) / most) * tokenTurns,
         workgroups: () => reader.workgroups(chunks()),
         cost: { bytes: bytes(3) },
       });
@@ -109,6 +113,7 @@ export function headNorm(
     label: `${name}.forward`,
     bindings: { weight, qkv: normed, kept: keeps ? kept : plan.empty([8], `${name}.unused`) },
     params,
+    turns: 2 * reader.turns,
     workgroups: () => reader.workgroups(sizeNow(tokens) * normedHeads),
     cost: { bytes: bytes(keeps ? 3 : 2) },
   });

@@ -206,7 +206,7 @@ export class RangeScoring implements Scores {
     bindings: Record<string, Tensor>,
     params: Record<string, number> = {},
   ): void {
-    const { pack, kernel, workgroups } = this.#reader;
+    const { pack, kernel, turns, workgroups } = this.#reader;
     const width = sizeLimit(logits.shape[1]!);
     const part = width < this.#columns ? `${first / width}` : "";
     this.#plan.dispatch({
@@ -224,6 +224,7 @@ export class RangeScoring implements Scores {
         accumulate: 0,
         ...params,
       },
+      turns,
       workgroups: () => workgroups(sizeNow(this.#rows)),
       cost: { bytes: () => sizeNow(this.#rows) * width * (entryPoint === "forward" ? 4 : 8) },
     });

@@ -8,8 +8,9 @@
  */
 
 import code from "../../kernels/partial_sums.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants, type PackSize, widestPack } from "./readers.ts";
 import { link } from "./wgsl.ts";
 
@@ -34,6 +35,20 @@ export function partTerms({ terms, step, most }: Division): number {
 /** Parts now; none if there are no terms. */
 export function partCount(division: Division): number {
   return Math.ceil(sizeNow(division.terms) / partTerms(division));
+}
+
+/**
+ * Chunks to cut the terms of a sum into where a lane walks over a whole chunk: some, or as many as it takes for the walk not
+ * to become too long.
+ *
+ * @param gpu The device.
+ * @param terms The terms of the sum.
+ * @param termTurns Turns that a term takes.
+ * @param wanted The fewest chunks.
+ */
+export function fewestChunks(gpu: Gpu, terms: Size, termTurns: number, wanted: number): number {
+  const longest = Math.max(1, Math.floor(gpu.traits.turns / termTurns));
+  return Math.max(wanted, Math.ceil(sizeLimit(terms) / longest));
 }
 
 /** A sum whose parts have a place. */
@@ -148,6 +163,8 @@ function record(
     const offset = (out.rootOffset - root.rootOffset) / 4;
     return [first, size, offset / pack, partials.rootOffset / 4 / pack, step, most];
   });
+  const parts = Math.max(...stretches.map(({ division }) => division.most));
+  const turns = Math.ceil(constants.CHUNK / constants.LANES) * (1 + parts) + stretches.length;
   plan.dispatch({
     kernel: plan.gpu.kernel(link({
       name: "partial_sums",
@@ -158,6 +175,7 @@ function record(
     label: `${label}.add_up`,
     bindings: { stretches: plan.constant(table, `${label}.stretches`), partials, out: root },
     params: { count: stretches.length, terms },
+    turns,
     workgroups,
     cost: {
       bytes: () =>

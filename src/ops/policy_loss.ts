@@ -190,6 +190,7 @@ export function policyLoss(
     advantages,
   };
 
+  const { lanes } = plan.gpu.traits;
   const derivatives = plan.empty([2, entropyOffset], `${name}.derivatives`);
   if (wholeResponses) {
     plan.dispatch({
@@ -197,6 +198,7 @@ export function policyLoss(
       label: `${name}.response_ratio`,
       bindings: { ...policy, item_ranges: itemRanges!, derivatives },
       params,
+      turns: 2 * Math.ceil(sizeLimit(oldLogProbs.shape[1]!) / lanes),
       workgroups: responses,
     });
   }
@@ -216,6 +218,7 @@ export function policyLoss(
       partial,
     },
     params,
+    turns: 4 + Math.ceil(Math.max(CHUNK_ITEMS, items.capacity / MAX_CHUNKS) / lanes),
     workgroups: chunks,
     cost: { bytes: () => sizeNow(items) * 32 },
   });
@@ -225,6 +228,7 @@ export function policyLoss(
     label: `${name}.sum_chunks`,
     bindings: { partials: partial, stats },
     params,
+    turns: 16 * (1 + Math.ceil(MAX_CHUNKS / lanes)),
     workgroups: () => chunks() > 0 ? 1 : 0,
   });
   const part = (elementOffset: number, of: string) =>

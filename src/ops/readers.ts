@@ -6,23 +6,26 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelDescriptor } from "../gpu/kernel.ts";
+import { LONGEST_WALK, type Team, teamFor } from "./team.ts";
 import { type Choices, link } from "./wgsl.ts";
 
 /**
  * Compiles a kernel whose workgroups are teams: their size is `LANES`, and they reduce rows with `team_sum` and `team_max`.
  *
- * @param gpu The device; decides between subgroup operations and shared memory.
+ * @param gpu The device.
  * @param descriptor The kernel.
  * @param choices What else decides between files that the kernel needs.
- * @param own Files beside the kernel's.
+ * @param how Files beside the kernel's, and who works on a row, by default the device's usual team.
  */
 export function teamKernel(
   gpu: Gpu,
   descriptor: KernelDescriptor,
   choices: Choices = {},
-  own: readonly string[] = [],
+  { own = [], team: { lanes, subgroups } = gpu.traits }: {
+    readonly own?: readonly string[];
+    readonly team?: Team;
+  } = {},
 ): Kernel {
-  const { lanes, subgroups } = gpu.traits;
   const constants = { ...descriptor.constants, LANES: lanes };
   const team = subgroups ? "subgroup" : "shared";
   return gpu.kernel(link({ ...descriptor, constants }, { ...choices, team }, own));
@@ -42,9 +45,6 @@ export function widestPack(gpu: Gpu, multiple: number): PackSize {
   return multiple % 4 === 0 ? 4 : 1;
 }
 
-/** A lane does not walk further than this: llvmpipe leaves a loop after 65535 turns. */
-const LONGEST_WALK = 2 ** 15;
-
 /** How a kernel reads rows on this device, see {@linkcode rowReader}. */
 export interface RowReader {
   /** Numbers that a load brings. */
@@ -55,6 +55,8 @@ export interface RowReader {
   readonly lanes: number;
   /** Whether each lane has a row of its own, or all lanes of a workgroup work on one. */
   readonly rows: "lane" | "team";
+  /** Packs of a row that a lane visits. */
+  readonly turns: number;
   /** Workgroups for a number of rows. */
   readonly workgroups: (rows: number) => number;
   /** Compiles a kernel that needs `pack` and `rows`. */
@@ -76,13 +78,17 @@ export function rowReader(
   const { narrow, lanes } = gpu.traits;
   const columns = width / pack;
   const rows = narrow && columns <= LONGEST_WALK ? "lane" : "team";
+  const team = rows === "lane" ? gpu.traits : teamFor(gpu, columns);
+  const sharing = rows === "lane" ? 1 : team.lanes;
   return {
     pack,
     columns,
-    lanes: rows === "lane" ? 1 : lanes,
+    lanes: sharing,
     rows,
+    turns: Math.ceil(columns / sharing),
     workgroups: (count) => rows === "lane" ? Math.ceil(count / lanes) : count,
-    kernel: (descriptor, choices) => teamKernel(gpu, descriptor, { ...choices, pack, rows }),
+    kernel: (descriptor, choices) =>
+      teamKernel(gpu, descriptor, { ...choices, pack, rows }, { team }),
   };
 }
 
@@ -90,6 +96,8 @@ export function rowReader(
 export interface FlatReader {
   /** Numbers that a load brings. */
   readonly pack: PackSize;
+  /** The most packs that a lane visits. */
+  readonly turns: number;
   /** Compiles a kernel that needs `pack` and `spans`. */
   readonly kernel: (descriptor: KernelDescriptor, choices?: Choices) => Kernel;
   /**
@@ -117,10 +125,13 @@ const TURNS = 4;
  *
  * @param gpu The device.
  * @param multiple Lengths and offsets are multiples of this.
+ * @param stretch Numbers that one workgroup reads where that is not for `share` to say.
  */
-export function flatReader(gpu: Gpu, multiple: number): FlatReader {
+export function flatReader(gpu: Gpu, multiple: number, stretch = 0): FlatReader {
   const pack = widestPack(gpu, multiple);
-  const { narrow, lanes } = gpu.traits;
+  const team = teamFor(gpu, stretch / pack);
+  const { lanes } = team;
+  const { narrow } = gpu.traits;
   const perLane = (count: number) =>
     narrow
       ? Math.min(
@@ -130,11 +141,13 @@ export function flatReader(gpu: Gpu, multiple: number): FlatReader {
       : TURNS;
   return {
     pack,
+    turns: stretch ? Math.ceil(stretch / pack / lanes) : narrow ? LONGEST_SPAN : TURNS,
     kernel: (descriptor, choices) =>
       teamKernel(
         gpu,
         { ...descriptor, constants: { ...descriptor.constants, OWN_SPANS: narrow } },
         { ...choices, pack },
+        { team },
       ),
     share: (length) => {
       const count = () => length() / pack;

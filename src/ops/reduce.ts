@@ -10,7 +10,7 @@ import type { Param } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
-import { partCount, partTerms } from "./partial_sums.ts";
+import { fewestChunks, partCount, partTerms } from "./partial_sums.ts";
 import { elementwiseConstants, type FlatReader, flatReader, rowReader } from "./readers.ts";
 
 /** What is reduced: `"all"` gives one number, `"rows"` one per row, `"columns"` one per column. */
@@ -86,6 +86,7 @@ export function reduceSum(
           row_stride: axis === "rows" ? 1 : 0,
           column_stride: axis === "columns" ? 1 : 0,
         },
+        turns: constants.CHUNK / constants.LANES,
         workgroups: () => rows() * Math.ceil(columns / constants.CHUNK),
         cost: { bytes: () => x.length * 4 },
       });
@@ -233,7 +234,7 @@ function segments(
     workgroups?: number;
   },
 ): void {
-  const reader = flatReader(plan.gpu, commonDivisor(width, multiple));
+  const reader = flatReader(plan.gpu, commonDivisor(width, multiple), width);
   plan.dispatch({
     kernel: reduceKernel(reader, operation, "segments"),
     label,
@@ -245,6 +246,7 @@ function segments(
       first,
       initial: initial(operation),
     },
+    turns: reader.turns,
     workgroups: workgroups ?? (() => Math.ceil(count() / width)),
     cost: { bytes: () => count() * 4, flops: count },
   });
@@ -272,31 +274,40 @@ function reduceColumns(
     { from, to }: { from: Tensor; to: Tensor },
     params: { rows: Param; chunk_rows: Param; chunks: Param; accumulate: Param },
     chunks: () => number,
+    turns: number,
   ) =>
     plan.dispatch({
       kernel: reduceKernel(reader, operation, lanes.entryPoint),
       label: `${name}.${label}`,
       bindings: { x: from, y: to },
       params: { ...UNUSED, ...params, columns, initial: initial(operation) },
+      turns,
       workgroups: () => lanes.share(chunks()),
       cost: { bytes: () => from.length * 4, flops: () => from.length },
     });
-  const division = { terms: rows, step: 1, most: CHUNKS };
+  // A lane with a chunk of its own reads four rows at a time, piece by piece.
+  const byChunk = chunkShare.rows === "lane";
+  const rowTurns = byChunk ? (1 + columns) / 4 : 1;
+  const most = fewestChunks(plan.gpu, rows, rowTurns, CHUNKS);
+  const division = { terms: rows, step: 1, most };
+  const chunkRows = Math.ceil(sizeLimit(rows) / most);
   const chunks = () => partCount(division);
-  const partial = plan.empty([CHUNKS, width], `${name}.partial`);
+  const partial = plan.empty([most, width], `${name}.partial`);
   stage(
     "partial",
     chunkShare.rows === "lane" ? ofChunks : ofColumns,
     { from: x, to: partial },
     { rows, chunk_rows: () => partTerms(division), chunks, accumulate: 0 },
     chunks,
+    byChunk ? Math.ceil(chunkRows / 4) * (1 + columns) : chunkRows,
   );
   stage(
     "total",
     ofColumns,
     { from: partial, to: y },
-    { rows: chunks, chunk_rows: CHUNKS, chunks: 1, accumulate: accumulate ? 1 : 0 },
+    { rows: chunks, chunk_rows: most, chunks: 1, accumulate: accumulate ? 1 : 0 },
     () => 1,
+    most,
   );
 }
 

@@ -7,7 +7,7 @@
 import code from "../../kernels/response_advantages.wgsl" with { type: "text" };
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import {
   type AdvantageEstimator,
   ADVANTAGES,
@@ -107,6 +107,7 @@ export function responseAdvantages(
       },
     });
   const params = { responses, generations };
+  const walk = Math.ceil(sizeLimit(responses) / plan.gpu.traits.lanes);
   const once = () => sizeNow(responses) > 0 ? 1 : 0;
   // Bound in any case, read by the constants above alone.
   const optional = { judged: judged ?? rewards, origins: origins ?? rewards };
@@ -119,6 +120,7 @@ export function responseAdvantages(
       label: `${name}.deviation`,
       bindings: { rewards, judged: optional.judged, divisor_out: divisor },
       params,
+      turns: 2 * walk,
       workgroups: once,
     });
   }
@@ -136,6 +138,7 @@ export function responseAdvantages(
         advantages,
       },
       params,
+      turns: 5 * walk,
       workgroups: () => sizeNow(responses) / generations(),
     });
   }
@@ -152,6 +155,7 @@ export function responseAdvantages(
         advantages,
       },
       params,
+      turns: 3 * walk,
       workgroups: once,
     });
   }
@@ -161,6 +165,7 @@ export function responseAdvantages(
       label: `${name}.withhold`,
       bindings: { withheld, advantages },
       params,
+      turns: walk,
       workgroups: once,
     });
   }

@@ -59,6 +59,7 @@ export function responseKl(
     label: name,
     bindings: { log_probs: logProbs, ref_log_probs: refLogProbs, lengths, sums },
     params: { responses: lengths.shape[0]!, stride: sizeLimit(width!) },
+    turns: Math.ceil(sizeLimit(width!) / plan.gpu.traits.lanes),
     workgroups: lengths.shape[0]!,
   });
   return sums;

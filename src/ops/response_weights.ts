@@ -127,7 +127,15 @@ export function responseWeights(
       lambda: setting("lossLambda", Number.isFinite, "give a number"),
       spread: setting("lossLambdaSpread", (v) => v >= 0 && v < Infinity, "give a number >= 0"),
     },
+    turns: spanTurns(plan.gpu.traits.lanes, lengths.capacity, byGroup ? numGenerations! : 1),
     workgroups: () => sizeNow(responses) > 0 ? 1 : 0,
   });
   return weights;
+}
+
+/** Turns that the kernel takes for spans of some responses each, of which a lane alone looks for one that has tokens. */
+function spanTurns(lanes: number, responses: number, span: Param): number {
+  const size = typeof span === "number" ? span : 1;
+  const spans = Math.ceil(responses / size);
+  return spans * (1 + 6 * Math.ceil(size / lanes)) + Math.ceil(spans / lanes) * (1 + size);
 }

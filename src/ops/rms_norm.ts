@@ -7,10 +7,10 @@
 import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { partCount, partialSum, partTerms } from "./partial_sums.ts";
+import { fewestChunks, partCount, partialSum, partTerms } from "./partial_sums.ts";
 import { rowReader } from "./readers.ts";
 
-/** The most chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
+/** Chunks of rows that the weight's gradient is summed over: enough teams to fill a device of each kind. */
 const NARROW_CHUNKS = 64;
 const WIDE_CHUNKS = 512;
 
@@ -61,7 +61,9 @@ export function rmsNorm(
   const { gpu } = plan;
   const reader = rowReader(gpu, width);
   const kernel = (entryPoint: string) => reader.kernel({ name: "rms_norm", code, entryPoint });
-  const chunks = { terms: rows, step: 1, most: gpu.traits.narrow ? NARROW_CHUNKS : WIDE_CHUNKS };
+  const rowTurns = 1 + 2 * reader.turns;
+  const most = fewestChunks(gpu, rows, rowTurns, gpu.traits.narrow ? NARROW_CHUNKS : WIDE_CHUNKS);
+  const chunks = { terms: rows, step: 1, most };
   const params = {
     rows,
     columns: reader.columns,
@@ -89,6 +91,7 @@ export function rmsNorm(
       rstd,
     },
     params,
+    turns: 2 * reader.turns,
     workgroups: () => reader.workgroups(sizeNow(rows)),
     cost: { bytes: () => sizeNow(rows) * width * (delta ? 16 : 8) },
   });
@@ -112,6 +115,7 @@ export function rmsNorm(
           partials,
         },
         params: { ...params, has_dsum: dsum ? 1 : 0 },
+        turns: Math.ceil(sizeLimit(rows) / most) * rowTurns,
         workgroups: () => reader.workgroups(partCount(chunks)),
         cost: { bytes: () => sizeNow(rows) * width * (dsum ? 16 : 12) },
       });

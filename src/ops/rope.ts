@@ -124,6 +124,7 @@ export function rotate(
       quarter: headDim / 4,
       inverse: inverse ? 1 : 0,
     },
+    turns: heads + keyValueHeads,
     workgroups: () => Math.ceil(sizeNow(tokens) * (headDim / 4) / LANES),
     cost: { bytes: () => sizeNow(tokens) * (heads + keyValueHeads) * headDim * 8 },
   });

@@ -10,6 +10,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { threefry2x32 } from "../random/random.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./readers.ts";
+import { teamFor } from "./team.ts";
 
 /** What generation knows of B sequences of at most M tokens; {@linkcode sample} brings it forward. */
 export interface SampleState {
@@ -126,8 +127,9 @@ export function sample(
   const key = () => samplingKey(paramNow(seed), paramNow(step));
   const count: Size = active.slots.shape[0]!;
   const { first, rangeColumns } = options.part ?? { first: 0, rangeColumns: columns };
+  const team = teamFor(plan.gpu, columns);
   plan.dispatch({
-    kernel: teamKernel(plan.gpu, { name: "sample", code, entryPoint: "main" }),
+    kernel: teamKernel(plan.gpu, { name: "sample", code, entryPoint: "main" }, {}, { team }),
     label: name,
     bindings: {
       logits,
@@ -156,6 +158,7 @@ export function sample(
       range_columns: rangeColumns,
       range_stride: sizeLimit(logits.shape[0]!) * rangeColumns,
     },
+    turns: 2 * Math.ceil(columns / team.lanes) + eosTokenIds.capacity,
     workgroups: count,
     cost: { bytes: () => sizeNow(count) * columns * 4 },
   });

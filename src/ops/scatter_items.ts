@@ -57,6 +57,7 @@ export function scatterItems(
       matrix,
     },
     params: { items, stride: sizeLimit(matrix.shape[1]!) },
+    turns: constants.CHUNK / constants.LANES,
     workgroups: () => Math.ceil(items.value / constants.CHUNK),
     cost: { bytes: () => items.value * 16 },
   });

@@ -38,6 +38,7 @@ export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}):
     label: `${name}.forward`,
     bindings: { x, y },
     params,
+    turns: 2 * reader.turns,
     workgroups,
     cost: { bytes: () => sizeNow(rows!) * width * 8 },
   });
@@ -51,6 +52,7 @@ export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}):
         label: `${name}.backward`,
         bindings: { saved: y, dy, dx },
         params: { ...params, accumulate: accumulate ? 1 : 0 },
+        turns: 2 * reader.turns,
         workgroups,
         cost: { bytes: () => sizeNow(rows!) * width * (accumulate ? 16 : 12) },
       });

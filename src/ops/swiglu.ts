@@ -37,6 +37,7 @@ export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = 
     label: `${name}.forward`,
     bindings: { gate_up: gateUp, y },
     params: { rows, columns, accumulate: 0 },
+    turns: constants.CHUNK / constants.LANES,
     workgroups,
     cost: { bytes: () => sizeNow(rows) * width * 12 },
   });
@@ -50,6 +51,7 @@ export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = 
         label: `${name}.backward`,
         bindings: { gate_up: gateUp, dy, dgate_up: dgateUp },
         params: { rows, columns, accumulate: accumulate ? 1 : 0 },
+        turns: constants.CHUNK / constants.LANES,
         workgroups,
         cost: { bytes: () => sizeNow(rows) * width * (accumulate ? 28 : 20) },
       });

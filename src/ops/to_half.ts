@@ -146,13 +146,14 @@ function record(
 ): void {
   const { first, width, stride, count: length } = part;
   const multiple = [first, width, stride].every((size) => size % 8 === 0) ? 8 : 4;
-  const { pack, kernel, share } = flatReader(plan.gpu, multiple);
+  const { pack, turns, kernel, share } = flatReader(plan.gpu, multiple);
   const { count, chunk, workgroups } = share(length);
   plan.dispatch({
     kernel: kernel({ name: "to_half", code, entryPoint }, { stored: "f16" }),
     label,
     bindings,
     params: { count, chunk, width: width / pack, stride: stride / pack, first: first / pack },
+    turns,
     workgroups,
     cost: { bytes: () => (entryPoint === "round_in_place" ? 8 : 6) * length() },
   });

@@ -17,7 +17,7 @@ fn helper(i: u32) -> f32 { return x[i].y; }   // .y is not the binding
     if (wid.x < params.rows) { y[wid.x] = helper(wid.x) * params.scale; }
 }
 @compute @workgroup_size(8) fn second(@builtin(workgroup_id) wid: vec3u) {
-    if (z[wid.x] > 0u) { y[0] = 1.0; }
+    for (var i = 0u; i < z[wid.x]; i++) { y[0] = 1.0; }
 }
 `;
 
@@ -26,11 +26,13 @@ Deno.test("reflect() finds what an entry point uses, through the functions it ca
     bindings: [{ name: "x", index: 1, writes: false }, { name: "y", index: 2, writes: true }],
     paramsIndex: 0,
     params: [{ name: "rows", type: "u32" }, { name: "scale", type: "f32" }],
+    loops: false,
   });
   assertEquals(reflect(SOURCE, "second"), {
     bindings: [{ name: "y", index: 2, writes: true }, { name: "z", index: 4, writes: false }],
     paramsIndex: undefined,
     params: [],
+    loops: true,
   });
 });
 

@@ -25,6 +25,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     shuffles: true,
     products: "lanes",
     attentionTile: 8,
+    turns: 60_000,
     stepsPerSubmit: 4,
   });
   assertEquals(traitsOf({ ...LLVMPIPE, int64: false }), { ...wide, loads: [4] });
@@ -42,6 +43,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     shuffles: false,
     products: "plain",
     attentionTile: 32,
+    turns: 60_000,
     stepsPerSubmit: 4,
   });
 });
@@ -56,6 +58,7 @@ Deno.test("a graphics processor gets tiles in workgroup memory, and teams for ro
     shuffles: false,
     products: "tiled",
     attentionTile: 32,
+    turns: Infinity,
     stepsPerSubmit: 16,
   });
   assertEquals(traitsOf({ ...gpu, subgroupSize: 8 }).loads, [4, 8]);

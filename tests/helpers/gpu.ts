@@ -119,6 +119,11 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
       : undefined;
     if (gradient) gradients[name] = gradient.isAllocated ? gradient : plan.keep(gradient);
   }
+  for (const { kernel, label, turns } of plan) {
+    if (kernel.loops && turns === undefined) {
+      throw new Error(`${label} has loops: state their turns`);
+    }
+  }
   await plan.compile();
   submit(gpu, [plan]);
   const read = async (from: Record<string, Tensor>) => {

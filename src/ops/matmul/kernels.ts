@@ -47,6 +47,8 @@ export interface ProductKernel {
   readonly tile: { readonly rows: number; readonly columns: number };
   /** Time of a product, to be compared within a family. Only ratios matter. */
   readonly time: (shape: ProductShape) => number;
+  /** Turns that its loops take over so many steps of K. */
+  readonly turns: (inner: number) => number;
   /** Whether K may be cut into ranges with workgroups of their own, whose sums partial_sums adds up. */
   readonly cuts: boolean;
   /** WGSL, entry point and constants, for what b is stored in. */
@@ -91,6 +93,8 @@ interface LaneFamily {
   readonly fits: (shape: ProductShape) => boolean;
   /** Columns of a tile. */
   readonly columns: number;
+  /** Steps of K that its loop takes at a time. */
+  readonly innerSteps: 4 | 8;
   /** Time of a tile by its rows: CPU time on Mesa's llvmpipe with 8 lanes. */
   readonly tileTimes: Readonly<Record<number, number>>;
   readonly cuts?: boolean;
@@ -113,6 +117,7 @@ function laneKernels(given: LaneFamily): ProductKernel[] {
         given.fits(shape),
       tile,
       time: (shape) => Math.max(tilesOf(shape, tile), WANTED_LANE_TILES) * tileTimes[rows]!,
+      turns: (inner) => Math.ceil(inner / given.innerSteps),
       cuts: given.cuts ?? false,
       source: (product, traits) =>
         link(
@@ -148,6 +153,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
       shape.innerAlignment === 8 && shape.columnsAlignment === 8 &&
       shape.inner <= 128 && shape.columns >= 128,
     columns: 64,
+    innerSteps: 8,
     tileTimes: { 8: 0.39, 16: 0.64 },
     constants: accumulates,
     bindings: withBias,
@@ -158,6 +164,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
     layouts: ["nt"],
     fits: (shape) => shape.innerAlignment === 8 && shape.columnsAlignment >= 4,
     columns: 32,
+    innerSteps: 8,
     tileTimes: { 8: 0.31, 16: 0.48, 32: 0.83 },
     constants: accumulates,
     bindings: withBias,
@@ -169,6 +176,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
     epilogue: "swiglu",
     fits: (shape) => shape.innerAlignment === 8 && shape.columnsAlignment === 8,
     columns: 32,
+    innerSteps: 8,
     tileTimes: { 8: 0.55, 16: 0.9 },
     constants: ({ epilogue }) => ({ STORE_PAIRS: epilogue!.stores ?? true }),
     bindings: ({ epilogue }) => ({ pairs: epilogue!.pairs }),
@@ -179,6 +187,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
     layouts: ["nn"],
     fits: (shape) => shape.innerAlignment >= 4 && shape.columnsAlignment === 8,
     columns: 64,
+    innerSteps: 4,
     tileTimes: { 8: 0.31, 16: 0.46, 32: 0.77 },
     constants: ({ accumulate }) => ({ ACCUMULATE: accumulate }),
   }),
@@ -189,6 +198,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
     epilogue: "swiglu_gradient",
     fits: (shape) => shape.innerAlignment >= 4 && shape.columnsAlignment === 8,
     columns: 64,
+    innerSteps: 4,
     tileTimes: { 8: 0.31, 16: 0.46, 32: 0.77 },
     constants: () => ({}),
     bindings: ({ epilogue }) => ({ pairs: epilogue!.pairs }),
@@ -199,6 +209,7 @@ const LANE_KERNELS: readonly ProductKernel[] = [
     layouts: ["tn"],
     fits: (shape) => shape.rowsAlignment === 8 && shape.columnsAlignment === 8,
     columns: 64,
+    innerSteps: 4,
     tileTimes: { 32: 0.8 },
     cuts: true,
     constants: ({ accumulate }) => ({ ACCUMULATE: accumulate }),
@@ -216,6 +227,8 @@ const TILED_KERNELS = [64, 128].map((edge): ProductKernel => ({
   tile: { rows: edge, columns: edge },
   time: (shape) =>
     (tilesOf(shape, { rows: 128, columns: 128 }) >= WANTED_WORKGROUPS) === (edge === 128) ? 1 : 2,
+  // Sixteen steps at a time, in four loops of four.
+  turns: (inner) => 21 * Math.ceil(inner / 16),
   cuts: true,
   source: (product) =>
     link(
@@ -245,6 +258,7 @@ export const PRODUCT_KERNELS: readonly ProductKernel[] = [
     layouts: ["nn", "nt", "tn", "tt"],
     fits: (shape) => !isRegular(shape, "lanes"),
     columns: 32,
+    innerSteps: 4,
     tileTimes: { 8: 0.84, 32: 1.58 },
     pack: 1,
     constants: (product) => ({ ...accumulates(product), ...transposes(product) }),
@@ -260,6 +274,7 @@ export const PRODUCT_KERNELS: readonly ProductKernel[] = [
       (shape.layout !== "tn" || !isRegular(shape, products)),
     tile: { rows: 32, columns: 32 },
     time: () => 1,
+    turns: (inner) => inner,
     cuts: false,
     source: (product) =>
       link(

@@ -117,6 +117,7 @@ function record(
         label,
         bindings: { dy: dout, partials: sum.partials },
         params: { rows: m, columns: width, chunk_rows: chunkRows, chunks },
+        turns: Math.ceil(sizeLimit(m) / BIAS_CHUNKS),
         workgroups: () => chunks() * Math.ceil(width / BIAS_LANES),
         cost: { bytes: () => dout.length * 4 },
       });

@@ -28,6 +28,7 @@ export function product(plan: Plan, label: string, given: Product): void {
     label,
     bindings: { a, b, out: sum?.partials ?? out, ...kernel.bindings(given) },
     params: kernel.params({ rows: m, columns: n, inner: k, splits, split_inner: splitInner ?? k }),
+    turns: kernel.turns(splitInner ?? sizeLimit(k)),
     workgroups: () =>
       Math.ceil(sizeNow(m) / kernel.tile.rows) * Math.ceil(sizeNow(n) / kernel.tile.columns) *
       splits(),
