@@ -130,6 +130,7 @@ export function defineTask<Row extends PromptRow>(
     name,
     tokenizer,
     ...(source.counts ? { promptCounts: source.counts } : {}),
+    ...(source.overlong ? { overlongPrompts: source.overlong } : {}),
     ...(source.heldOut === undefined ? {} : { heldOut: source.heldOut }),
     vocabulary: tokenizer.vocabulary,
     padTokenId: tokenizer.padTokenId,

@@ -40,6 +40,8 @@ export interface PromptSource<Row> {
   readonly maxPromptLength: number;
   /** Different rows of each split, where they are a list. */
   readonly counts?: Readonly<Record<Split, number>>;
+  /** Prompts of a list that were left out because they are too long. */
+  readonly overlong?: number;
   /** Whether no prompt of the eval split is one of the train split, where that is known. */
   readonly heldOut?: boolean;
   /** Row `index` of a split, and its prompt as ids. */
@@ -78,6 +80,7 @@ export function promptSource<Row extends PromptRow>(
     };
   }
 
+  let overlong = 0;
   const idsByRow = new Map<Row, number[]>();
   const kept = (rows: readonly (Row | string)[], what: string): Row[] =>
     rows.map(asRow).filter((row, i) => {
@@ -86,6 +89,7 @@ export function promptSource<Row extends PromptRow>(
       const fits = given === undefined || ids.length <= given;
       if (!fits && !filterOverlongPrompts) throw tooLong(where, ids.length, given);
       if (fits) idsByRow.set(row, ids);
+      else overlong++;
       return fits;
     });
   const train = kept(prompts, "prompts");
@@ -100,6 +104,7 @@ export function promptSource<Row extends PromptRow>(
   const dataset = new Dataset(train, held);
   return {
     heldOut: dataset.heldOut,
+    overlong,
     counts: { train: dataset.train.length, eval: dataset.eval.length },
     maxPromptLength: given ??
       [...idsByRow.values()].reduce((longest, { length }) => Math.max(longest, length), 0),

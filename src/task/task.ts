@@ -115,6 +115,8 @@ export interface Task<M = unknown> {
   readonly maxCompletionLength: number;
   /** Different problems of each split, where they are finite. */
   readonly promptCounts?: Readonly<Record<Split, number>>;
+  /** Prompts that were left out because they are longer than `maxPromptLength`. */
+  readonly overlongPrompts?: number;
   /**
    * Whether no problem of the eval split is one of the train split. Where the task does not say, commands compare the
    * problems that were asked.
