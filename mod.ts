@@ -268,6 +268,13 @@ export {
 } from "./src/objective/surrogate.ts";
 
 // Tasks.
+export {
+  ANSWER_REWARDS,
+  type AnswerReward,
+  type AnswerRewardName,
+} from "./src/tasks/answer_rewards.ts";
+export { type AnswerRow, answerTask, type AnswerTaskOptions } from "./src/tasks/answer_task.ts";
+export { lastBoxed, sameMath } from "./src/tasks/math_answer.ts";
 export type {
   Demonstration,
   Judgement,

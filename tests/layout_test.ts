@@ -117,6 +117,18 @@ function loadedWith(path: string): Set<string> {
   return loaded;
 }
 
+Deno.test("whoever writes a task loads no engine", () => {
+  const rooms = ["task", "tasks", "text"];
+  const allowed = new Set([...rooms, "random", "files"]);
+  for (const room of rooms) {
+    const files = filesBelow(`src/${room}/`).filter((path) => path.endsWith(".ts"));
+    assert(files.length > 0, `src/${room} is empty`);
+    const foreign = files.flatMap((path) => [...loadedWith(path)])
+      .filter((path) => !allowed.has(path.split("/")[1]!));
+    assertEquals([...new Set(foreign)], [], `src/${room}`);
+  }
+});
+
 Deno.test("only charts, tokenizers and parquet files depend on packages", () => {
   const foreign = [...sources, "mod.ts"].flatMap((path) =>
     specifiers(path)

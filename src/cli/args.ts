@@ -239,3 +239,11 @@ export function flagNames(text: string, flags: Flags): string {
     (word) => Object.hasOwn(flags, word) ? `--${kebab(word)}` : word,
   );
 }
+
+/** Refuses flags that say nothing beside another one. */
+export function refuseBeside(values: object, flags: object, beside: string, why: string): void {
+  const given = Object.keys(values).find((name) => Object.hasOwn(flags, name));
+  if (given !== undefined) {
+    throw new UsageError(`--${kebab(given)} does not go with ${beside}: ${why}`);
+  }
+}

@@ -15,7 +15,8 @@ import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./runs.ts";
-import { type TaskNames, taskNamesOf } from "./task_files.ts";
+import type { TaskNames } from "./dataset_flags.ts";
+import { taskNamesOf } from "./task_files.ts";
 
 /** The flag that names a checkpoint. */
 export const CHECKPOINT_FLAG: Flag<string> = textFlag(
@@ -75,15 +76,14 @@ export function settingsOf(
  * Finds a checkpoint.
  *
  * @param where Folder of a run or a checkpoint; `undefined` for the latest run.
- * @param taskName The task; `undefined` for the one the checkpoint names.
- * @param data File of its problems, for a task that has one.
+ * @param asked What names the task; what is missing is as the checkpoint's run has it.
  * @throws {Error} If there is none, or it does not say what it was trained on.
  */
 export async function findCheckpoint(
   where: string | undefined,
-  taskName: string | undefined,
-  data?: string,
+  asked: TaskNames,
 ): Promise<FoundCheckpoint> {
+  const { task: taskName } = asked;
   const given = where ??
     await latestRun(RUNS, taskName && isModule(taskName) ? undefined : taskName);
   if (given === undefined) {
@@ -95,17 +95,19 @@ export async function findCheckpoint(
   if (!await fileExists(join(dir, "config.json"))) {
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
-  const names = await recordedNames(given, { task: taskName, data });
+  const names = await recordedNames(given, asked);
   const state = await fileExists(join(dir, TRAINER_STATE))
     ? await readTrainerState(dir)
     : undefined;
-  const name = names.task ?? state?.task.name ?? await taskOfWarmStart(dir);
-  if (name === undefined) {
+  const isFile = names.task === undefined && names.data !== undefined;
+  const name = isFile ? undefined : names.task ?? state?.task.name ?? await taskOfWarmStart(dir);
+  if (!isFile && name === undefined) {
     throw new UsageError(
-      `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}`,
+      `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}, or a file ` +
+        "with --data and --reward",
     );
   }
-  return { dir, state, task: await findTask(name, { model: dir, data: names.data }) };
+  return { dir, state, task: await findTask({ ...names, task: name }, dir) };
 }
 
 /** The folder of the weights that a folder stands for: a run's checkpoint, otherwise itself. */

@@ -24,7 +24,7 @@ import { Progress, type ProgressOutput, standardError } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { dim, duration } from "./style.ts";
 import { RUNS } from "./runs.ts";
-import { warmStartRecipe } from "./train_settings.ts";
+import { warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
 const presetNames = Object.keys(PRESETS) as PresetName[];

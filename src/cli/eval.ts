@@ -11,7 +11,8 @@ import { NUMBER_RULES } from "../rl/train_options.ts";
 import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
-import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
@@ -24,7 +25,7 @@ import { bold, dim } from "./style.ts";
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What to ask.", "the checkpoint's"),
-  data: DATA_FLAG,
+  ...DATASET_FLAGS,
   numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt N.", "the run's, 8"),
   evalPrompts: numberFlag(
     NUMBER_RULES.evalPrompts!,
@@ -71,7 +72,7 @@ export const HELP: CommandHelp = {
 export async function evalCommand(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args, "checkpoint");
   if (help) return printHelp(HELP);
-  const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+  const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task, state } = found;
   const { numGenerationsEval, ...recorded } = settingsOf(found);
   const { evalPrompts, temperature, maxCompletionLength, seed, dtype } = { ...recorded, ...values };

@@ -19,6 +19,15 @@ export interface EvaluationColumn {
   readonly figures: EvaluationFigures | undefined;
 }
 
+/** What to say of prompts that are too long, if there are some. */
+export function overlongLines({ overlongPrompts = 0, maxPromptLength }: Task): string[] {
+  if (overlongPrompts === 0) return [];
+  const [prompts, are] = overlongPrompts === 1 ? ["prompt", "is"] : ["prompts", "are"];
+  return [
+    `${overlongPrompts} ${prompts} of more than ${maxPromptLength} tokens ${are} left out`,
+  ];
+}
+
 /** Names of the reward functions that figures speak of. */
 function functionNames(task: Task, columns: readonly EvaluationColumn[]): string[] {
   const [prefix, suffix] = [`eval/${task.name}/rewards/`, "/mean"];

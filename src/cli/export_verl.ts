@@ -11,7 +11,8 @@ import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
-import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { DATASET_FLAGS } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { lineWidth, wrap } from "./style.ts";
 import { OPTION_FLAGS } from "./train_flags.ts";
@@ -20,7 +21,7 @@ import { RUNS } from "./runs.ts";
 const EXPORT_FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What it is trained on.", "the checkpoint's"),
-  data: DATA_FLAG,
+  data: DATASET_FLAGS.data,
   out: textFlag("dir", "Folder to write.", `${RUNS}/verl`),
   reward: textFlag(
     "file.py",
@@ -68,7 +69,7 @@ export async function exportVerlCommand(args: readonly string[]): Promise<number
   if (help) return printHelp(HELP);
   const { out = join(RUNS, "verl"), data, reward, trainPrompts, heldPrompts } = values;
   await refuseExisting(out);
-  const { dir, task } = await findCheckpoint(values.checkpoint, values.task, data);
+  const { dir, task } = await findCheckpoint(values.checkpoint, { task: values.task, data });
   const state = await fileExists(join(dir, TRAINER_STATE))
     ? await readTrainerState(dir)
     : undefined;

@@ -14,10 +14,15 @@ import type { Tokenizer } from "../task/tokenizer.ts";
 import { computeFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import { nearest } from "../task/names.ts";
-import { type Flag, textFlag, UsageError } from "./args.ts";
+import { type Flag, kebab, UsageError } from "./args.ts";
+import { datasetTask } from "./dataset_task.ts";
+import type { TaskNames } from "./dataset_flags.ts";
 
 /** The paper's task in words. */
 const COUNTDOWN_TEXT = "countdown-text";
+
+/** The task where none is given. */
+const DEFAULT_TASK = "parity";
 
 /** Every task there is by name. */
 const NAMES: readonly string[] = [...taskNames, COUNTDOWN_TEXT];
@@ -44,41 +49,44 @@ export function taskFlag(help: string, defaultValue: string): Flag<string> {
   };
 }
 
-/** The flag that names a file of problems. */
-export const DATA_FLAG: Flag<string> = textFlag(
-  "file.jsonl",
-  `Problems of ${COUNTDOWN_TEXT}, {"nums": […], "target": …} on each line.`,
-  "drawn at random",
-);
-
-/** What a task may need besides its name. */
-export interface TaskContext {
-  /** Folder of the policy, whose tokenizer tasks in words use. */
-  readonly model?: string | undefined;
-  /** File of problems. */
-  readonly data?: string | undefined;
-}
-
 /**
  * Finds a task.
  *
  * A module exports as its default a task, or a function that makes one of `{ tokenizer }`, the tokenizer of the policy's
  * folder if it has one.
  *
- * @param name A name, or the path of a module.
- * @param context Where its tokenizer and its problems are.
+ * @param names A name, the path of a module, or a file of prompts and answers; parity where nothing is given.
+ * @param model Folder of the policy, whose tokenizer tasks in words use.
  * @throws {UsageError} If something it needs was not given.
  * @throws {Error} If its module or a file cannot be used.
  */
-export async function findTask(name: string, context: TaskContext): Promise<Task> {
-  if (context.data !== undefined && name !== COUNTDOWN_TEXT) {
-    throw new UsageError(`--data goes with --task ${COUNTDOWN_TEXT}: ${name} has its own problems`);
+export async function findTask(names: TaskNames, model?: string): Promise<Task> {
+  const { task: given, data, dataset = {} } = names;
+  const { chatTemplateKwargs } = dataset;
+  if (given === undefined && data !== undefined) {
+    const tokenizer = (chatTemplate: boolean) =>
+      tokenizerOf(model, { chatTemplate, chatTemplateKwargs });
+    return await datasetTask(data, dataset, tokenizer);
   }
-  if (name === COUNTDOWN_TEXT) return await countdownInWords(context);
+  const name = given ?? DEFAULT_TASK;
+  const stray = Object.keys(dataset).find((flag) =>
+    flag !== "chatTemplateKwargs" && flag !== "name"
+  );
+  if (stray !== undefined) {
+    throw new UsageError(
+      `--${kebab(stray)} goes with --data and without --task: ${name} knows how it is judged`,
+    );
+  }
+  if (data !== undefined && name !== COUNTDOWN_TEXT) {
+    throw new UsageError(
+      `--data goes with --task ${COUNTDOWN_TEXT}, or without --task: ${name} has its own problems`,
+    );
+  }
+  if (name === COUNTDOWN_TEXT) return await countdownInWords(model, data);
   if (!isModule(name)) return taskByName(name);
   const path = resolve(name);
   if (!await fileExists(path)) throw new Deno.errors.NotFound(`${name} does not exist`);
-  const tokenizer = await tokenizerOf(context.model);
+  const tokenizer = await tokenizerOf(model, { chatTemplate: "ifThere", chatTemplateKwargs });
   try {
     const task = await taskOfModule(path, tokenizer);
     if (typeof task !== "object" || task === null) {
@@ -119,8 +127,11 @@ async function taskOfModule(path: string, tokenizer: Tokenizer | undefined): Pro
   }
 }
 
-async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
-  const tokenizer = await tokenizerOf(model);
+async function countdownInWords(
+  model: string | undefined,
+  data: string | undefined,
+): Promise<Task> {
+  const tokenizer = await tokenizerOf(model, {});
   if (tokenizer === undefined) {
     throw new UsageError(
       model === undefined
@@ -142,13 +153,33 @@ async function countdownInWords({ model, data }: TaskContext): Promise<Task> {
   }
 }
 
+/** What to read with a tokenizer. */
+interface TokenizerRequest {
+  /** Whether a chat template is needed, or welcome. */
+  readonly chatTemplate?: boolean | "ifThere";
+  /** Its variables. */
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The tokenizer in a folder, if there is one. */
-async function tokenizerOf(dir: string | undefined): Promise<Tokenizer | undefined> {
+async function tokenizerOf(
+  dir: string | undefined,
+  { chatTemplate = false, chatTemplateKwargs = {} }: TokenizerRequest,
+): Promise<Tokenizer | undefined> {
   if (dir === undefined) return undefined;
   if (!await fileExists(dir)) throw new Deno.errors.NotFound(missingModel(dir));
   if (!await fileExists(join(dir, "tokenizer.json"))) return undefined;
   const { loadTokenizer } = await loadText();
-  return await loadTokenizer(dir);
+  if (chatTemplate !== "ifThere") {
+    return await loadTokenizer(dir, { chatTemplate, chatTemplateKwargs });
+  }
+  try {
+    return await loadTokenizer(dir, { chatTemplate: true, chatTemplateKwargs });
+  } catch (error) {
+    // A module whose prompts are texts needs none, be it missing or damaged.
+    if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
+    return await loadTokenizer(dir);
+  }
 }
 
 /** What to say of a model that is not there, which may be the name of one on the Hugging Face Hub. */

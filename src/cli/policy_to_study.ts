@@ -9,19 +9,21 @@ import { Policy } from "../model/policy.ts";
 import type { Task } from "../task/task.ts";
 import type { FlagValues } from "./args.ts";
 import { findCheckpoint, type RecordedSettings, settingsOf } from "./checkpoint.ts";
+import { type DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { findTask } from "./find_task.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import type { ProgressOutput } from "./progress.ts";
 import type { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-import { warmStartRecipe } from "./train_settings.ts";
+import { warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy } from "./warm_policy.ts";
 
 /** What says which policy to look at. */
 export type PolicyToStudyValues =
   & FlagValues<typeof WARM_START_FLAGS>
   & FlagValues<typeof SIZE_FLAGS>
-  & { readonly checkpoint?: string; readonly task?: string; readonly data?: string };
+  & FlagValues<typeof DATASET_FLAGS>
+  & { readonly checkpoint?: string; readonly task?: string };
 
 /** A policy, its task, and the folder it is from. */
 export interface PolicyToStudy {
@@ -53,13 +55,16 @@ export async function policyToStudy(
   tools: { readonly output: ProgressOutput; readonly interrupt: Interrupt },
   defaultTask: string,
 ): Promise<PolicyToStudy | undefined> {
+  const names = namesOf(values);
   if (values.checkpoint !== undefined) {
-    const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+    const found = await findCheckpoint(values.checkpoint, names);
     const { dir, task } = found;
     const policy = await Policy.load(gpu, dir);
     return { policy, task, checkpoint: dir, recorded: settingsOf(found) };
   }
-  const task = await findTask(values.task ?? defaultTask, { data: values.data });
+  const task = await findTask(
+    names.data === undefined ? { ...names, task: names.task ?? defaultTask } : names,
+  );
   const recipe = warmStartRecipe(values, task, newPolicyConfig(task, values), WARM_START_SEED);
   const warm = await warmPolicy(gpu, await onDevice(gpu, recipe), tools);
   if (warm === undefined) return undefined;

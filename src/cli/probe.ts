@@ -8,7 +8,8 @@ import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
-import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { DATASET_FLAGS } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -19,7 +20,7 @@ import { SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
 const PROBE_FLAGS = {
   task: taskFlag("What to ask.", "parity, or the checkpoint's"),
-  data: DATA_FLAG,
+  ...DATASET_FLAGS,
   checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
   prompts: numberFlag({ min: 1, max: 1e6, integer: true }, "Different prompts.", 64),
   numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt.", 16),

@@ -12,7 +12,8 @@ import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
 import { NUMBER_RULES } from "../rl/train_options.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
-import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { encodePrompt } from "./prompt_text.ts";
@@ -25,7 +26,7 @@ const STANDARD_INPUT = "-";
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What to ask.", "the checkpoint's"),
-  data: DATA_FLAG,
+  ...DATASET_FLAGS,
   prompt: textFlag(
     "text|-",
     "A prompt in the task's symbols instead of held-out problems; - for one on each line of input.",
@@ -85,7 +86,7 @@ export async function sample(args: readonly string[]): Promise<number> {
   if (values.prompt !== undefined && chosen) {
     throw new UsageError("--prompt does not go with --index and --count: it is the one prompt");
   }
-  const found = await findCheckpoint(values.checkpoint, values.task, values.data);
+  const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task } = found;
   const { temperature, maxCompletionLength, seed, dtype } = { ...settingsOf(found), ...values };
   const { numGenerations = 2, index = 0, count = 4 } = values;

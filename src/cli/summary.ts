@@ -15,7 +15,7 @@ import {
   type RunCheckpoints,
 } from "../run/run_checkpoints.ts";
 import { callableHere } from "./command_name.ts";
-import { type EvaluationFigures, evaluationTable } from "./evaluation_table.ts";
+import { type EvaluationFigures, evaluationTable, overlongLines } from "./evaluation_table.ts";
 import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
 import { PHASES, type Totals } from "./totals.ts";
 
@@ -70,6 +70,7 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
     ? [
       ...evaluationTable(task, columns, options.numGenerationsEval),
       dim(describeHeldOut(problemsAsked(task, "eval", evalPrompts), task, seen)),
+      ...overlongLines(task).map(dim),
       "",
     ]
     : [];

@@ -6,6 +6,8 @@
 
 import { fileExists, isJsonObject } from "../files/json_file.ts";
 import { digestFile } from "../run/fingerprint.ts";
+import type { DatasetSettings, TaskNames } from "./dataset_flags.ts";
+import { nameOfFile } from "./dataset_task.ts";
 import { isModule } from "./find_task.ts";
 
 /** A file as it was. */
@@ -22,14 +24,8 @@ export interface TaskFiles {
   readonly task?: RecordedFile;
   /** The problems. */
   readonly data?: RecordedFile;
-}
-
-/** What names a task on the command line. */
-export interface TaskNames {
-  /** Its name, or the path of a module. */
-  readonly task?: string | undefined;
-  /** The file of its problems. */
-  readonly data?: string | undefined;
+  /** How the problems are read and judged, for a task that is nothing but its file. */
+  readonly dataset?: DatasetSettings;
 }
 
 /**
@@ -37,11 +33,16 @@ export interface TaskNames {
  *
  * @param names What was given.
  */
-export async function recordTaskFiles({ task, data }: TaskNames): Promise<TaskFiles> {
+export async function recordTaskFiles({ task, data, dataset }: TaskNames): Promise<TaskFiles> {
   const record = async (path: string) => ({ path, sha256: await digestFile(path) });
   return {
     ...(task !== undefined && isModule(task) ? { task: await record(task) } : {}),
     ...(data !== undefined ? { data: await record(data) } : {}),
+    ...(task === undefined && data !== undefined
+      ? { dataset: { name: nameOfFile(data), ...dataset } }
+      : dataset === undefined
+      ? {}
+      : { dataset }),
   };
 }
 
@@ -65,7 +66,22 @@ export async function taskNamesOf(
     (given.task === undefined || given.task === config.task
       ? await unchanged(taskFiles.data, "--data", run)
       : undefined);
-  return { task: given.task ?? await unchanged(taskFiles.task, "--task", run), data };
+  const recorded = isJsonObject(taskFiles.dataset) ? taskFiles.dataset as DatasetSettings : {};
+  const dataset = given.task === undefined ? { ...recorded, ...given.dataset } : given.dataset;
+  return {
+    task: given.task ?? await unchanged(taskFiles.task, "--task", run) ??
+      nameOfRun(config, recorded),
+    data,
+    ...(dataset && Object.keys(dataset).length > 0 ? { dataset } : {}),
+  };
+}
+
+/** The task that a run names, unless its name is only that of a file. */
+function nameOfRun(
+  { task }: Readonly<Record<string, unknown>>,
+  { name }: DatasetSettings,
+): string | undefined {
+  return typeof task === "string" && name === undefined ? task : undefined;
 }
 
 async function unchanged(file: unknown, flag: string, run: string): Promise<string | undefined> {

@@ -14,6 +14,7 @@ import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
 import { asUsageError, parseFlags } from "./args.ts";
+import { overlongLines } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -104,6 +105,7 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
     live.feed.describe(describeLive(gpu, settings));
     console.log(`live page: ${live.url}`);
   }
+  if (!output.quiet) { for (const line of overlongLines(settings.task)) console.log(dim(line)); }
   const policy = await obtainPolicy(gpu, session);
   if (policy === undefined) {
     output.write("the warm start is not finished: nothing is kept of it\n");

@@ -23,7 +23,8 @@ import {
   textFlag,
 } from "./args.ts";
 import { CHECKPOINT_FLAGS } from "./checkpoint_flags.ts";
-import { DATA_FLAG, taskFlag } from "./find_task.ts";
+import { DATASET_FLAGS } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { TUNED_FLAG } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
@@ -79,7 +80,6 @@ const miniBatchSize: Flag<number | "all"> = {
 /** Flags that choose the task and the run's place. */
 export const RUN_FLAGS = {
   task: taskFlag("What to learn.", "parity"),
-  data: DATA_FLAG,
   maxSteps: setting("maxSteps", "Rollout steps.", ofTask),
   seed: setting("seed", "Seed of weights, prompts and sampling."),
   out: textFlag("dir", "Folder of the run.", "runs/<task>-<number>"),
@@ -251,8 +251,14 @@ export const DTYPE_FLAG: Flag<StoredDType> = choiceFlag(
   "f32",
 );
 
+/** The flag that names a policy to begin from. */
+export const POLICY_FLAG: Flag<string> = textFlag(
+  "dir",
+  "Hugging Face folder to begin from; with --warm-start-steps it is fitted to demonstrations first.",
+);
+
 const POLICY_FLAGS = {
-  policy: textFlag("dir", "Hugging Face folder to begin from, instead of a warm start."),
+  policy: POLICY_FLAG,
   dtype: DTYPE_FLAG,
   ...SIZE_FLAGS,
 };
@@ -260,6 +266,7 @@ const POLICY_FLAGS = {
 /** All flags of `train`. */
 export const TRAIN_FLAGS = {
   ...RUN_FLAGS,
+  ...DATASET_FLAGS,
   ...OPTION_FLAGS,
   ...WARM_START_FLAGS,
   ...POLICY_FLAGS,
@@ -268,6 +275,7 @@ export const TRAIN_FLAGS = {
 /** They as `--help` lists them. */
 export const TRAIN_SECTIONS: readonly FlagSection[] = [
   { title: "Run", flags: RUN_FLAGS },
+  { title: "Prompts of a file", flags: DATASET_FLAGS },
   { title: "Objective", flags: OBJECTIVE_FLAGS },
   { title: "Reference policy", flags: REFERENCE_FLAGS },
   { title: "Rollouts", flags: ROLLOUT_FLAGS },

@@ -6,7 +6,6 @@
 
 import { join } from "node:path";
 import type { KernelChoices } from "../gpu/kernel.ts";
-import type { PolicyConfig } from "../model/config.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
 import {
@@ -31,25 +30,16 @@ import {
   type TrainerState,
 } from "../run/trainer_state.ts";
 import { checkedKernels } from "../run/tuned_kernels.ts";
-import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
-import { asUsageError, type FlagValues, kebab, UsageError } from "./args.ts";
+import { asUsageError, type FlagValues, refuseBeside, UsageError } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
+import { HOW_FLAGS, namesOf } from "./dataset_flags.ts";
 import { findTask, isModule } from "./find_task.ts";
-import { newPolicyConfig } from "./policy_size.ts";
+import { type PolicySource, policySource } from "./policy_source.ts";
 import { RUNS } from "./runs.ts";
 import { recordTaskFiles, type TaskFiles, taskNamesOf } from "./task_files.ts";
 import { recordedTrackers, type TrackerName } from "./trackers.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-
-/** Where the policy of a new run comes from. */
-export type PolicySource =
-  /** A Hugging Face folder. */
-  | { readonly kind: "folder"; readonly dir: string }
-  /** A warm start, made now or before. */
-  | { readonly kind: "warmStart"; readonly recipe: WarmStartRecipe }
-  /** Random weights. */
-  | { readonly kind: "random"; readonly config: PolicyConfig; readonly seed: number };
 
 /** What every training command has. */
 interface CommonSettings {
@@ -136,12 +126,9 @@ async function newRun(given: Values): Promise<NewRun> {
   const values = given.policy === undefined
     ? given
     : { ...given, policy: await weightsIn(given.policy) };
-  const task = await findTask(values.task ?? "parity", {
-    model: values.policy,
-    data: values.data,
-  });
+  const task = await findTask(namesOf(values), values.policy);
   const options = resolve({ ...task.defaults.rl, ...givenOptions(values) }, task);
-  const source = policySource(values, task, options);
+  const source = await policySource(values, task, options);
   if (values.out !== undefined) {
     // A folder that cannot be used should not be found out after the warm start.
     await refuseExisting(values.out);
@@ -154,48 +141,23 @@ async function newRun(given: Values): Promise<NewRun> {
     dtype: values.dtype ?? "f32",
     source,
     out: values.out,
-    taskFiles: await recordTaskFiles(values),
+    taskFiles: await recordTaskFiles(namesOf(values)),
     checkpoints: keptCheckpoints(values, task, options),
     logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
     reportTo: values.reportTo ?? [],
   };
 }
 
-function policySource(values: Values, task: Task, options: ResolvedTrainOptions): PolicySource {
-  if (values.policy !== undefined) {
-    refuse(values, { ...SIZE_FLAGS, ...WARM_START_FLAGS }, "--policy", "the folder decides it");
-    return { kind: "folder", dir: values.policy };
-  }
-  const config = newPolicyConfig(task, values, options.maxCompletionLength);
-  const recipe = warmStartRecipe(values, task, config, options.seed);
-  return recipe.steps === 0
-    ? { kind: "random", config, seed: options.seed }
-    : { kind: "warmStart", recipe };
-}
-
-/** The warm start that flags ask for. */
-export function warmStartRecipe(
-  values: FlagValues<typeof WARM_START_FLAGS>,
-  task: Task,
-  policy: PolicyConfig,
-  seed: number,
-): WarmStartRecipe {
-  const { steps, batchSize, learningRate, embeddingStd } = task.defaults.warmStart;
-  return {
-    task,
-    policy,
-    steps: values.warmStartSteps ?? (task.demonstration ? steps : 0),
-    batchSize: values.warmStartBatchSize ?? batchSize,
-    learningRate: values.warmStartLearningRate ?? learningRate,
-    embeddingStd,
-    seed,
-  };
-}
-
 async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
-  refuse(
+  refuseBeside(
     values,
-    { out: TRAIN_FLAGS.out, policy: TRAIN_FLAGS.policy, ...SIZE_FLAGS, ...WARM_START_FLAGS },
+    {
+      out: TRAIN_FLAGS.out,
+      policy: TRAIN_FLAGS.policy,
+      ...SIZE_FLAGS,
+      ...WARM_START_FLAGS,
+      ...HOW_FLAGS,
+    },
     "--resume",
     "the run keeps its own",
   );
@@ -215,11 +177,11 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
   const state = await readTrainerState(checkpoint);
-  const names = await taskNamesOf(values, config, dir);
-  const task = await findTask(names.task ?? state.task.name, {
-    model: checkpoint,
-    data: names.data,
-  });
+  const names = await taskNamesOf(namesOf(values), config, dir);
+  const task = await findTask(
+    { task: names.data === undefined ? state.task.name : undefined, ...names },
+    checkpoint,
+  );
   try {
     resolveTrainOptions(state.options, task.maxCompletionLength);
   } catch (error) {
@@ -271,13 +233,5 @@ async function makeFolder(dir: string): Promise<void> {
     throw new Error(`the folder ${dir} cannot be made, give another one: ${message}`, {
       cause: error,
     });
-  }
-}
-
-/** Refuses flags that say nothing beside another one. */
-function refuse(values: Values, flags: object, beside: string, why: string): void {
-  const given = Object.keys(values).find((name) => Object.hasOwn(flags, name));
-  if (given !== undefined) {
-    throw new UsageError(`--${kebab(given)} does not go with ${beside}: ${why}`);
   }
 }

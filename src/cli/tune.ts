@@ -18,6 +18,7 @@ import { asUsageError, type FlagValues, parseFlags, switchFlag } from "./args.ts
 import { weightsIn } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
 import { TUNED, withGpu } from "./gpu.ts";
+import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
@@ -25,7 +26,7 @@ import { Progress, standardError } from "./progress.ts";
 import { bold, count, dim } from "./style.ts";
 import { DTYPE_FLAG, OPTION_FLAGS, RUN_FLAGS, SIZE_FLAGS, TRAIN_FLAGS } from "./train_flags.ts";
 
-const { task, data, quiet, verbose } = RUN_FLAGS;
+const { task, quiet, verbose } = RUN_FLAGS;
 const { policy } = TRAIN_FLAGS;
 const { promptsPerStep, numGenerations, maxCompletionLength, maxTokensPerMicroBatch, beta } =
   OPTION_FLAGS;
@@ -40,7 +41,7 @@ const SETTING_FLAGS = {
 
 const TUNE_FLAGS = {
   task: { ...task, help: "The task whose training is tuned for." },
-  data,
+  ...DATASET_FLAGS,
   policy: { ...policy, help: "Hugging Face folder of the policy, instead of the task's own size." },
   thorough: switchFlag("Take ten times as long, for smaller differences."),
   quiet: { ...quiet, help: "Print no progress and no table, only what changes." },
@@ -133,7 +134,7 @@ async function subjectOf(given: FlagValues<typeof FLAGS>): Promise<Subject> {
   const values = given.policy === undefined
     ? given
     : { ...given, policy: await weightsIn(given.policy) };
-  const task = await findTask(values.task ?? "parity", { model: values.policy, data: values.data });
+  const task = await findTask(namesOf(values), values.policy);
   const chosen = Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(SETTING_FLAGS, name)),
   );

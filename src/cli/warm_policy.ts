@@ -87,7 +87,9 @@ export async function warmPolicy(
   await Deno.mkdir(dirname(dir), { recursive: true });
   const start = performance.now();
   const { steps, batchSize, learningRate, embeddingStd, seed } = recipe;
-  const policy = Policy.create(gpu, recipe.policy, { seed, embeddingStd });
+  const policy = recipe.from
+    ? await Policy.load(gpu, recipe.from.dir)
+    : Policy.create(gpu, recipe.policy, { seed, embeddingStd });
   const warmStart = await WarmStart.create(policy, recipe.task, {
     steps,
     batchSize,

@@ -8,7 +8,9 @@ import { countParameters } from "../model/config.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { parseFlags } from "./args.ts";
+import { weightsIn } from "./checkpoint.ts";
 import { evaluationTable } from "./evaluation_table.ts";
+import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { findTask } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
@@ -16,8 +18,8 @@ import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { standardError } from "./progress.ts";
 import { duration, short } from "./style.ts";
-import { RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
-import { warmStartRecipe } from "./train_settings.ts";
+import { POLICY_FLAG, RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+import { fineTuneRecipe, warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
 const { task, seed, out, tuned, quiet, verbose } = RUN_FLAGS;
@@ -28,6 +30,8 @@ const FLAGS = {
   tuned,
   quiet,
   verbose,
+  ...DATASET_FLAGS,
+  policy: { ...POLICY_FLAG, help: "Hugging Face folder to fit further." },
   ...WARM_START_FLAGS,
   ...SIZE_FLAGS,
 };
@@ -35,13 +39,13 @@ const FLAGS = {
 /** What `--help` says. */
 export const HELP: CommandHelp = {
   usage: "deno task warm-start [flags]",
-  about:
-    "Fits a new policy to a task's demonstrations, which are imperfect on purpose, and keeps " +
+  about: "Fits a new policy, or one that exists (--policy), to a task's demonstrations and keeps " +
     "it. `train` with the same settings begins there; the same settings and adapter give the same " +
     "bytes.",
   sections: [
     { title: "Warm start", flags: { task, seed, ...WARM_START_FLAGS, out: FLAGS.out } },
-    { title: "Policy", flags: SIZE_FLAGS },
+    { title: "Prompts of a file", flags: DATASET_FLAGS },
+    { title: "Policy", flags: { policy: FLAGS.policy, ...SIZE_FLAGS } },
     { title: "Run", flags: { tuned, quiet, verbose } },
   ],
 };
@@ -54,9 +58,12 @@ export const HELP: CommandHelp = {
 export async function warmStart(args: readonly string[]): Promise<number> {
   const { values, help } = parseFlags(FLAGS, args);
   if (help) return printHelp(HELP);
-  const task = await findTask(values.task ?? "parity", {});
-  const config = newPolicyConfig(task, values);
+  const folder = values.policy && await weightsIn(values.policy);
+  const task = await findTask(namesOf(values), folder);
   const seed = values.seed ?? FLAGS.seed.default as number;
+  const wanted = folder === undefined
+    ? warmStartRecipe(values, task, newPolicyConfig(task, values), seed)
+    : await fineTuneRecipe(values, task, folder, seed);
   const output = standardError(values.quiet);
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
@@ -64,11 +71,14 @@ export async function warmStart(args: readonly string[]): Promise<number> {
   return await withGpu(async (gpu) => {
     if (!output.quiet) {
       console.log(
-        `fitting a policy of ${short(countParameters(config))} parameters to demonstrations of ` +
-          `${task.name}, on ${gpu.adapter.description}`,
+        `fitting ${
+          folder === undefined
+            ? `a policy of ${short(countParameters(wanted.policy))} parameters`
+            : `the policy of ${folder}`
+        } to demonstrations of ${task.name}, on ${gpu.adapter.description}`,
       );
     }
-    const recipe = await onDevice(gpu, warmStartRecipe(values, task, config, seed));
+    const recipe = await onDevice(gpu, wanted);
     const dir = values.out ?? warmStartDirectory(recipe);
     const warm = await warmPolicy(gpu, recipe, { output, interrupt }, dir);
     if (warm === undefined) {

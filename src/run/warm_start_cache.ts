@@ -16,12 +16,37 @@ import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
 import { refuseExisting } from "./run_directory.ts";
 import { VERSION } from "./version.ts";
 
+/** A policy that a warm start fits further. */
+export interface WarmStartOrigin {
+  /** Its folder. */
+  readonly dir: string;
+  /** SHA-256 of its weights: of one file, or of all of them. */
+  readonly weights: string;
+}
+
+/**
+ * The policy in a folder as the beginning of a warm start.
+ *
+ * @param dir A Hugging Face folder.
+ */
+export async function originIn(dir: string): Promise<WarmStartOrigin> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(dir)) {
+    if (name.endsWith(".safetensors")) names.push(name);
+  }
+  const weights: string[] = [];
+  for (const name of names.sort()) weights.push(await digestFile(join(dir, name)));
+  return { dir, weights: weights.length === 1 ? weights[0]! : digest(weights) };
+}
+
 /** What decides the weights of a warm start. */
 export interface WarmStartRecipe {
   /** The task. */
   readonly task: Task;
   /** Shape of the policy. */
   readonly policy: PolicyConfig;
+  /** The Hugging Face folder it begins from; left out where it begins from random weights. */
+  readonly from?: WarmStartOrigin | undefined;
   /** Optimizer steps. */
   readonly steps: number;
   /** Demonstrations per step. */
@@ -44,8 +69,14 @@ export const WARM_START = "warm_start.json";
 const WEIGHTS = "model.safetensors";
 
 /** The recipe as plain data. */
-function describeRecipe({ task, ...rest }: WarmStartRecipe): Record<string, unknown> {
-  return { task: task.name, fingerprint: taskFingerprint(task), ...rest };
+function describeRecipe({ task, from, ...rest }: WarmStartRecipe): Record<string, unknown> {
+  return {
+    task: task.name,
+    fingerprint: taskFingerprint(task),
+    // Wherever it lies, the same weights are the same beginning.
+    ...(from ? { from: from.weights } : {}),
+    ...rest,
+  };
 }
 
 /** Name of the folder of a warm start: the settings one looks for, and a digest of all of them. */

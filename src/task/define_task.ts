@@ -68,6 +68,17 @@ const OPTIONS: Readonly<Record<keyof TaskDefinition, true>> = {
   defaults: true,
 };
 
+/** A completion as verifiers see it: every token but the end of sequence, special ones too. */
+function shownTo(
+  tokenizer: Tokenizer,
+  completionIds: readonly number[],
+  eosTokenIds: readonly number[],
+): string {
+  const ended = eosTokenIds.includes(completionIds.at(-1)!);
+  const written = ended ? completionIds.slice(0, -1) : completionIds;
+  return tokenizer.decode(written, { specialTokens: true });
+}
+
 /** Stream number of demonstrations among the uses of a seed. */
 const DEMONSTRATION = 6;
 
@@ -166,7 +177,7 @@ export function defineTask<Row extends PromptRow>(
         prompt: typeof row.prompt === "string"
           ? row.prompt
           : tokenizer.decode(encodePrompt(tokenizer, row.prompt), { specialTokens: true }),
-        completion: tokenizer.decode(completionIds),
+        completion: shownTo(tokenizer, completionIds, eosTokenIds),
         completionIds,
         truncated: !eosTokenIds.includes(completionIds.at(-1)!),
       });

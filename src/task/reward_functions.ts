@@ -16,7 +16,7 @@ export interface Sample<Row extends PromptRow = PromptRow> {
   readonly row: Row;
   /** The prompt as text. */
   readonly prompt: string;
-  /** The completion as text, without special tokens such as the end of sequence. */
+  /** The completion as text: all of it but the end of sequence, other special tokens included. */
   readonly completion: string;
   /** Token ids of the completion, with the end of sequence if it was reached. */
   readonly completionIds: readonly number[];

@@ -64,7 +64,8 @@ export interface Tokenizer {
  *
  * Id 0 is padding and 1 is end of sequence; the symbols follow in their order. Of several symbols that fit, encoding
  * takes the longest; white space that is no symbol separates and is left out. Decoding puts a space between symbols
- * unless every one is a single character, and shows ids that have no symbol as `<id>`.
+ * unless every one is a single character, and shows padding and ids that have no symbol, as `<pad>` and `<id>`: whatever
+ * a policy writes but the end of sequence, its verifier sees.
  *
  * @param symbols The characters of a text, or a list of symbols.
  * @throws {RangeError} If there are none, one is empty or one appears twice.
@@ -113,8 +114,8 @@ export function symbolTokenizer(symbols: Iterable<string>): Tokenizer {
     },
     decode(ids: readonly number[], { specialTokens = false }: DecodeOptions = {}): string {
       return ids
-        .filter((id) => specialTokens || (id !== 0 && id !== 1))
-        // A policy may have more ids than there are symbols: they must not vanish, or a verifier would overlook them.
+        .filter((id) => specialTokens || id !== 1)
+        // A policy may write padding, and ids beyond the symbols: they must not vanish, or a verifier would overlook them.
         .map((id) => vocabulary[id] ?? `<${id}>`)
         .join(separator);
     },

@@ -43,8 +43,17 @@ function tagged(text: string): string | undefined {
   return [...text.matchAll(/<answer>((?:(?!<answer>)[^])*?)<\/answer>/g)].at(-1)?.[1]?.trim();
 }
 
+/** Name of a reward. */
+export type AnswerRewardName =
+  | "exactMatch"
+  | "contains"
+  | "numericMatch"
+  | "boxed"
+  | "answerTag"
+  | "regex";
+
 /** The rewards there are, by name. */
-export const ANSWER_REWARDS = {
+export const ANSWER_REWARDS: Readonly<Record<AnswerRewardName, AnswerReward>> = {
   exactMatch: {
     about: "the completion is the answer, but for white space around it",
     judge: (completion, answer) => Number(completion.trim() === answer.trim()),
@@ -86,12 +95,4 @@ export const ANSWER_REWARDS = {
       }
     },
   },
-} as const satisfies Readonly<Record<string, AnswerReward>>;
-
-/** Name of a reward. */
-export type AnswerRewardName = keyof typeof ANSWER_REWARDS;
-
-/** The reward of a name. */
-export function answerReward(name: AnswerRewardName): AnswerReward {
-  return ANSWER_REWARDS[name];
-}
+};

@@ -4,13 +4,12 @@
  * @module
  */
 
-import type { JsonLine } from "../task/dataset.ts";
 import { isPrompt, type PromptRow } from "../task/dataset.ts";
 import { type DefinedTask, defineTask } from "../task/define_task.ts";
 import { shownValue } from "../task/names.ts";
 import type { RewardFunction } from "../task/reward_functions.ts";
 import { symbolTokenizer, type Tokenizer } from "../task/tokenizer.ts";
-import { ANSWER_REWARDS, answerReward, type AnswerRewardName } from "./answer_rewards.ts";
+import { ANSWER_REWARDS, type AnswerRewardName } from "./answer_rewards.ts";
 
 /** A row: a prompt and what is known of its answer. */
 export interface AnswerRow extends PromptRow {
@@ -38,6 +37,8 @@ export interface AnswerTaskOptions {
   readonly chatTemplate?: boolean | undefined;
   /** The most ids of a prompt; longer ones are left out and counted. Default: the longest there is. */
   readonly maxPromptLength?: number | undefined;
+  /** Where a row comes from, for messages. Default: its place in the list. */
+  readonly where?: ((index: number) => string) | undefined;
   /** The most ids of a completion, end of sequence included. Default 256. */
   readonly maxCompletionLength?: number | undefined;
 }
@@ -45,12 +46,12 @@ export interface AnswerTaskOptions {
 /**
  * Makes a task of rows with answers.
  *
- * @param lines The rows, with where they come from.
+ * @param given The rows, for instance of a JSON Lines file.
  * @param options How to read and to judge them.
  * @throws {TypeError | RangeError} Naming the row that has no prompt, no answer, or one that its reward cannot judge.
  */
 export function answerTask(
-  lines: readonly JsonLine[],
+  given: readonly Readonly<Record<string, unknown>>[],
   options: AnswerTaskOptions,
 ): DefinedTask<AnswerRow> {
   const { name, maxPromptLength, maxCompletionLength = 256 } = options;
@@ -58,7 +59,9 @@ export function answerTask(
   if (weights.length === 0) {
     throw new RangeError(`give a reward: one of ${Object.keys(ANSWER_REWARDS).join(", ")}`);
   }
-  const rows = lines.map((line) => rowOf(line, options, weights.map(([reward]) => reward)));
+  const { where = (index: number) => `rows[${index}]` } = options;
+  const names = weights.map(([reward]) => reward);
+  const rows = given.map((row, i) => rowOf(row, where(i), options, names));
   const tokenizer = options.tokenizer ?? symbolTokenizer(charactersOf(rows));
   const demonstrated = rows.filter(({ demonstration }) => demonstration !== undefined).length;
   if (demonstrated > 0 && demonstrated < rows.length) {
@@ -67,7 +70,7 @@ export function answerTask(
     );
   }
   const judges = weights.map(([reward]): [string, RewardFunction<AnswerRow>] => {
-    const { judge } = answerReward(reward);
+    const { judge } = ANSWER_REWARDS[reward];
     return [reward, ({ completion, row }) => judge(completion, row.answer)];
   });
   return defineTask<AnswerRow>({
@@ -88,7 +91,8 @@ export function answerTask(
 }
 
 function rowOf(
-  { where, row }: JsonLine,
+  row: Readonly<Record<string, unknown>>,
+  where: string,
   options: AnswerTaskOptions,
   rewards: readonly AnswerRewardName[],
 ): AnswerRow {
@@ -113,7 +117,7 @@ function rowOf(
   }
   const answer = String(given);
   for (const reward of rewards) {
-    const fault = answerReward(reward).refuse?.(answer);
+    const fault = ANSWER_REWARDS[reward].refuse?.(answer);
     if (fault !== undefined) {
       throw new RangeError(`${where}: ${answerColumn} ${shownValue(given)} ${fault}`);
     }

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { judge } from "../../src/task/judge.ts";
-import { answerReward, type AnswerRewardName } from "../../src/tasks/answer_rewards.ts";
+import { ANSWER_REWARDS, type AnswerRewardName } from "../../src/tasks/answer_rewards.ts";
 import { answerTask, type AnswerTaskOptions } from "../../src/tasks/answer_task.ts";
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 
@@ -26,15 +26,17 @@ Deno.test("rewards by name", () => {
     ["regex", "a1b2", "\\d{2}$", 0],
   ];
   for (const [name, completion, answer, reward] of cases) {
-    assertEquals(answerReward(name).judge(completion, answer), reward, `${name}: ${completion}`);
+    assertEquals(ANSWER_REWARDS[name].judge(completion, answer), reward, `${name}: ${completion}`);
   }
 });
 
-const lines = (...rows: Record<string, unknown>[]) =>
-  rows.map((row, i) => ({ where: `file:${i + 1}`, row }));
-
 const make = (rows: Record<string, unknown>[], options: Partial<AnswerTaskOptions> = {}) =>
-  answerTask(lines(...rows), { name: "file", rewards: { exactMatch: 1 }, ...options });
+  answerTask(rows, {
+    where: (i) => `file:${i + 1}`,
+    name: "file",
+    rewards: { exactMatch: 1 },
+    ...options,
+  });
 
 Deno.test("answerTask() makes a task of a file's rows", async () => {
   const rows = Array.from({ length: 16 }, (_, i) => ({ q: `${i}+1=`, a: i + 1 }));
