@@ -89,7 +89,6 @@ export {
 
 // Operations; those of models record their gradients.
 export { adamw, type AdamwOptions, type AdamwTensors } from "./src/ops/adamw.ts";
-export { add } from "./src/ops/add.ts";
 export { attention, type AttentionOptions } from "./src/ops/attention.ts";
 export {
   attentionDecode,
@@ -117,16 +116,9 @@ export {
   type PolicyLossInputs,
   type PolicyLossNumbers,
 } from "./src/ops/policy_loss.ts";
-export {
-  columnSum,
-  type ReduceAxis,
-  reduceMax,
-  type ReduceOptions,
-  reduceSum,
-} from "./src/ops/reduce.ts";
 export { responseKl, type ResponseKlInputs } from "./src/ops/response_kl.ts";
 export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
-export { type HeadLayout, rope, type RopeOptions } from "./src/ops/rope.ts";
+export type { HeadLayout, RopeOptions } from "./src/ops/rope.ts";
 export {
   type LinearRopeScaling,
   type Llama3RopeScaling,
@@ -136,8 +128,19 @@ export {
 } from "./src/ops/rotation.ts";
 export { type ItemPlaces, scatterItems } from "./src/ops/scatter_items.ts";
 export { type LogitRows, sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
-export { softmax } from "./src/ops/softmax.ts";
 export { swiglu } from "./src/ops/swiglu.ts";
+
+// Operations that the policies here have no use for, for other models.
+export { add } from "./src/ops/general/add.ts";
+export {
+  columnSum,
+  type ReduceAxis,
+  reduceMax,
+  type ReduceOptions,
+  reduceSum,
+} from "./src/ops/general/reduce.ts";
+export { rope } from "./src/ops/general/rope.ts";
+export { softmax } from "./src/ops/general/softmax.ts";
 
 // The policy and its files.
 export {

@@ -213,7 +213,6 @@ const TOO_LONG: readonly string[] = [
   "src/model/generate.ts",
   "src/model/parameters.ts",
   "src/model/policy.ts",
-  "src/ops/reduce.ts",
   "src/rl/train_options.ts",
 ];
 

@@ -13,14 +13,14 @@ import type { Tensor } from "../../src/gpu/tensor.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { groupCost, type PromptGroup } from "../../src/model/packing.ts";
 import { adamw } from "../../src/ops/adamw.ts";
-import { add } from "../../src/ops/add.ts";
+import { add } from "../../src/ops/general/add.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { gradNorm } from "../../src/ops/grad_norm.ts";
 import { logProb } from "../../src/ops/log_prob.ts";
 import { matmul } from "../../src/ops/matmul/linear.ts";
-import { reduceSum } from "../../src/ops/reduce.ts";
+import { reduceSum } from "../../src/ops/general/reduce.ts";
 import { rmsNorm } from "../../src/ops/rms_norm.ts";
-import { softmax } from "../../src/ops/softmax.ts";
+import { softmax } from "../../src/ops/general/softmax.ts";
 import { swiglu } from "../../src/ops/swiglu.ts";
 import { uniform } from "./random.ts";
 

@@ -11,8 +11,8 @@ import { Readback } from "../../src/gpu/readback.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { matmul } from "../../src/ops/matmul/linear.ts";
-import { reduceSum } from "../../src/ops/reduce.ts";
-import { softmax } from "../../src/ops/softmax.ts";
+import { reduceSum } from "../../src/ops/general/reduce.ts";
+import { softmax } from "../../src/ops/general/softmax.ts";
 import { Fence } from "../harness/measure.ts";
 import {
   COMPARED,

@@ -22,7 +22,7 @@ export function teamKernel(
   descriptor: KernelDescriptor,
   choices: Choices = {},
   { own = [], team: { lanes, subgroups } = gpu.traits }: {
-    readonly own?: readonly string[];
+    readonly own?: readonly string[] | undefined;
     readonly team?: Team;
   } = {},
 ): Kernel {
@@ -99,7 +99,11 @@ export interface FlatReader {
   /** The most packs that a lane visits. */
   readonly turns: number;
   /** Compiles a kernel that needs `pack` and `spans`. */
-  readonly kernel: (descriptor: KernelDescriptor, choices?: Choices) => Kernel;
+  readonly kernel: (
+    descriptor: KernelDescriptor,
+    choices?: Choices,
+    own?: readonly string[],
+  ) => Kernel;
   /**
    * Shares out an array among workgroups, for kernels whose results do not depend on how that is done.
    *
@@ -142,12 +146,12 @@ export function flatReader(gpu: Gpu, multiple: number, stretch = 0): FlatReader 
   return {
     pack,
     turns: stretch ? Math.ceil(stretch / pack / lanes) : narrow ? LONGEST_SPAN : TURNS,
-    kernel: (descriptor, choices) =>
+    kernel: (descriptor, choices, own) =>
       teamKernel(
         gpu,
         { ...descriptor, constants: { ...descriptor.constants, OWN_SPANS: narrow } },
         { ...choices, pack },
-        { team },
+        { own, team },
       ),
     share: (length) => {
       const count = () => length() / pack;

@@ -1,5 +1,5 @@
 /**
- * Rotary position embedding (RoPE), in place.
+ * Rotary position embedding (RoPE), in place: what attention has of it.
  *
  * @module
  */
@@ -128,32 +128,4 @@ export function rotate(
     workgroups: () => Math.ceil(sizeNow(tokens) * (headDim / 4) / LANES),
     cost: { bytes: () => sizeNow(tokens) * (heads + keyValueHeads) * headDim * 8 },
   });
-}
-
-/**
- * Rotates queries and keys by their positions, in place.
- *
- * Dimension d < D/2 of a head is paired with d + D/2 and turned by `position * theta^(-2d/D)`, or what a scaling makes of
- * that, as in Hugging Face's models. Angles are kept as fractions of a turn, so precision does not suffer at large positions.
- *
- * @param plan Where to record.
- * @param qkv (T, (H + 2J) D), overwritten; the values, its last J heads, stay as they are.
- * @param positions (T) u32.
- * @param options Heads and rotation.
- * @returns A view of `qkv` under a name of its own; use it in place of `qkv` afterwards.
- * @throws {RangeError} If the shapes do not fit.
- * @see {@link https://arxiv.org/abs/2104.09864}
- */
-export function rope(plan: Plan, qkv: Tensor, positions: Tensor, options: RopeOptions): Tensor {
-  const { name = "rope" } = options;
-  const rotated = qkv.view(qkv.shape, { name: plan.path(name) });
-  rotate(plan, rotated, positions, options);
-  plan.onBackward([qkv], [rotated], () => {
-    const gradient = plan.gradientOf(rotated);
-    if (!gradient) throw new TypeError(`${plan.path(name)}: the rotated output is not used`);
-    // A rotation's transpose is its inverse; the gradient of the view becomes that of qkv, in place too.
-    rotate(plan, gradient.view(qkv.shape), positions, { ...options, inverse: true });
-    plan.shareGradient(qkv, gradient);
-  });
-  return rotated;
 }

@@ -1,6 +1,6 @@
 import { assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
-import { rope } from "../../src/ops/rope.ts";
+import { rope } from "../../src/ops/general/rope.ts";
 import type { Rotation } from "../../src/ops/rotation.ts";
 import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";

@@ -1,6 +1,6 @@
 import { assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
-import { add } from "../../src/ops/add.ts";
+import { add } from "../../src/ops/general/add.ts";
 import { swiglu } from "../../src/ops/swiglu.ts";
 import { checkOp, onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";

@@ -1,20 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { Gpu } from "../../src/gpu/device.ts";
-import { Plan } from "../../src/gpu/plan.ts";
-import { readTensor, submit } from "../../src/gpu/submit.ts";
-import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
-import { add } from "../../src/ops/add.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import { Plan } from "../../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../../src/gpu/submit.ts";
+import { Dim, type Tensor } from "../../../src/gpu/tensor.ts";
+import { add } from "../../../src/ops/general/add.ts";
 import {
   columnSum,
   type ReduceAxis,
   reduceMax,
   type ReduceOptions,
   reduceSum,
-} from "../../src/ops/reduce.ts";
-import { assertClose } from "../helpers/assert_close.ts";
-import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
-import { randomArray } from "../helpers/random.ts";
-import { max, sum } from "../reference/reduce.ts";
+} from "../../../src/ops/general/reduce.ts";
+import { assertClose } from "../../helpers/assert_close.ts";
+import { checkOp, onEveryDevice, runOp } from "../../helpers/gpu.ts";
+import { randomArray } from "../../helpers/random.ts";
+import { max, sum } from "../../reference/reduce.ts";
 
 const AXES: ReduceAxis[] = ["all", "rows", "columns"];
 const SHAPES = [[1, 1], [3, 3], [1, 64], [65, 63], [257, 65], [63, 260], [40, 1]] as const;

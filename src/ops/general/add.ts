@@ -4,10 +4,10 @@
  * @module
  */
 
-import code from "../../kernels/add.wgsl" with { type: "text" };
-import type { Plan } from "../gpu/plan.ts";
-import { formatShape, type Tensor } from "../gpu/tensor.ts";
-import { flatReader } from "./readers.ts";
+import code from "../../../kernels/general/add.wgsl" with { type: "text" };
+import type { Plan } from "../../gpu/plan.ts";
+import { formatShape, type Tensor } from "../../gpu/tensor.ts";
+import { flatReader } from "../readers.ts";
 
 /**
  * Computes `a + b`.

@@ -1,11 +1,11 @@
 import { assert, assertThrows } from "@std/assert";
-import { Plan } from "../../src/gpu/plan.ts";
-import { Dim } from "../../src/gpu/tensor.ts";
-import { add } from "../../src/ops/add.ts";
-import { softmax } from "../../src/ops/softmax.ts";
-import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
-import { randomArray } from "../helpers/random.ts";
-import { softmax as reference } from "../reference/softmax.ts";
+import { Plan } from "../../../src/gpu/plan.ts";
+import { Dim } from "../../../src/gpu/tensor.ts";
+import { add } from "../../../src/ops/general/add.ts";
+import { softmax } from "../../../src/ops/general/softmax.ts";
+import { checkOp, onEveryDevice, runOp } from "../../helpers/gpu.ts";
+import { randomArray } from "../../helpers/random.ts";
+import { softmax as reference } from "../../reference/softmax.ts";
 
 Deno.test("softmax() matches float64, forward and gradient", async (t) => {
   await onEveryDevice(t, async (gpu) => {

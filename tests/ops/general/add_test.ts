@@ -1,10 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Plan } from "../../src/gpu/plan.ts";
-import { readTensor, submit } from "../../src/gpu/submit.ts";
-import { Dim } from "../../src/gpu/tensor.ts";
-import { add } from "../../src/ops/add.ts";
-import { checkOp, onEveryDevice } from "../helpers/gpu.ts";
-import { randomArray } from "../helpers/random.ts";
+import { Plan } from "../../../src/gpu/plan.ts";
+import { readTensor, submit } from "../../../src/gpu/submit.ts";
+import { Dim } from "../../../src/gpu/tensor.ts";
+import { add } from "../../../src/ops/general/add.ts";
+import { checkOp, onEveryDevice } from "../../helpers/gpu.ts";
+import { randomArray } from "../../helpers/random.ts";
 
 Deno.test("add() matches float64, forward and gradient", async (t) => {
   await onEveryDevice(t, async (gpu) => {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import code from "../../kernels/softmax.wgsl" with { type: "text" };
-import type { Plan } from "../gpu/plan.ts";
-import { formatShape, sizeNow, type Tensor } from "../gpu/tensor.ts";
-import { rowReader } from "./readers.ts";
+import code from "../../../kernels/general/softmax.wgsl" with { type: "text" };
+import type { Plan } from "../../gpu/plan.ts";
+import { formatShape, sizeNow, type Tensor } from "../../gpu/tensor.ts";
+import { rowReader } from "../readers.ts";
 
 /**
  * Turns each row into probabilities: `exp(x - max) / sum(exp(x - max))`.
