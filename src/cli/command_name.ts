@@ -46,5 +46,19 @@ function prefix(main: string, cwd: string): string {
 export function withAllPermissions(args: readonly string[]): string {
   const call = callableHere(IN_CHECKOUT).trimEnd();
   const program = call === IN_CHECKOUT.trimEnd() ? "deno run -A src/cli/main.ts" : call;
-  return [program, ...args.map((arg) => /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg}'`)].join(" ");
+  return [program, ...args.map(quoted)].join(" ");
+}
+
+/**
+ * A command line as it can be given again, in a checkout.
+ *
+ * @param args The command and its flags.
+ */
+export function commandLine(args: readonly string[]): string {
+  return IN_CHECKOUT + args.map(quoted).join(" ");
+}
+
+/** An argument as a shell takes it. */
+function quoted(arg: string): string {
+  return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }

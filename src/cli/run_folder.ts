@@ -18,12 +18,14 @@ import type { NewRun, TrainSettings } from "./train_settings.ts";
 export async function openRun(
   trainer: Trainer,
   settings: TrainSettings,
+  command: string,
 ): Promise<{ readonly folder: RunDirectory; readonly config: RunConfig }> {
   const options = { completionsPerStep: settings.logCompletions };
   if (settings.kind === "new") {
     const config = await runConfig(trainer, settings, {
       source: describeSource(settings),
       started: new Date().toISOString(),
+      command,
     });
     const folder = settings.out === undefined
       ? await RunDirectory.createNext(RUNS, settings.task.name, config, options)
@@ -32,16 +34,18 @@ export async function openRun(
   }
   const { dir, lock, state } = settings;
   await restoreTrainer(settings.checkpoint, trainer);
-  const { source = null, started = null, resumed } = settings.config;
+  const { source = null, started = null, command: first, resumed } = settings.config;
   const now = {
     step: state.completedSteps,
     at: new Date().toISOString(),
+    command,
     changed: changedOptions(state, settings.options),
     ...(await computesAlike(trainer.policy.gpu, state) ? {} : { before: deviceOf(state) }),
   };
   const config = await runConfig(trainer, settings, {
     source,
     started,
+    command: first,
     resumed: [...Array.isArray(resumed) ? resumed : [], now],
   });
   const folder = await RunDirectory.resume(dir, lock, state.completedSteps, config, options);

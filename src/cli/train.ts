@@ -14,6 +14,7 @@ import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
 import { asUsageError, parseFlags } from "./args.ts";
+import { commandLine } from "./command_name.ts";
 import { overlongLines } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
@@ -73,7 +74,8 @@ export async function train(args: readonly string[]): Promise<number> {
   );
   const { profile = false, report = true } = values;
   const totals = new Totals();
-  const session: Session = { settings, output, interrupt, totals, live, profile, report };
+  const command = commandLine(["train", ...args]);
+  const session: Session = { command, settings, output, interrupt, totals, live, profile, report };
   try {
     const code = await withGpu((gpu) => trainOn(gpu, session), {
       ...values,

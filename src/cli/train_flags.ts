@@ -86,7 +86,7 @@ export const RUN_FLAGS = {
   ...CHECKPOINT_FLAGS,
   logCompletions: numberFlag(
     { min: 0, max: 1e6, integer: true },
-    "Completions kept of each step in completions.jsonl.",
+    "Completions kept of each step in completions.jsonl, as many of each prompt.",
     32,
   ),
   resume: {

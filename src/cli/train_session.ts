@@ -26,6 +26,8 @@ import type { TrainSettings } from "./train_settings.ts";
 
 /** What the phases of a session share. */
 export interface Session {
+  /** How the command was called. */
+  readonly command: string;
   /** What to do. */
   readonly settings: TrainSettings;
   /** Where progress is shown. */
@@ -56,7 +58,7 @@ export async function runSession(
   const { task, options } = settings;
   const { saveSteps } = settings.checkpoints;
   const { maxSteps } = options;
-  const { folder: opened, config } = await openRun(trainer, settings);
+  const { folder: opened, config } = await openRun(trainer, settings, session.command);
   using folder = opened;
   await using trackers = await Trackers.open(settings.reportTo, {
     dir: folder.path,

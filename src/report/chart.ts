@@ -124,7 +124,7 @@ export interface LinesOptions {
   /** Order of the lines, which also decides their colours. */
   readonly series?: readonly string[];
   /** Ends of the ordinate. */
-  readonly domain?: readonly [number, number];
+  readonly domain?: readonly [number, number] | undefined;
   /** Lines drawn dashed. */
   readonly dashed?: readonly string[];
   /** A horizontal line. */

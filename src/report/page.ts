@@ -66,6 +66,12 @@ td { white-space: nowrap; }
 .settings td { white-space: normal; overflow-wrap: anywhere; }
 .settings td:first-child { white-space: nowrap; overflow-wrap: normal; padding-right: 20px; }
 .settings td:last-child { padding-right: 0; }
+.terms { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0 0 12px; }
+.terms dt { color: #555; }
+.terms dd { margin: 0; overflow-wrap: anywhere; }
+.about { color: #555; font-size: 14px; margin: 12px 0 2px; }
+pre { margin: 0 0 12px; padding: 10px 12px; border: 1px solid #ddd; border-radius: 6px; background: #f7f7f7;
+  font: 13px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px 20px; }
 .sample { border: 1px solid #ddd; border-left: 4px solid #bbb; border-radius: 4px; padding: 8px 10px; min-width: 0;
   break-inside: avoid; }
@@ -148,6 +154,19 @@ export function settings(entries: readonly (readonly [name: string, value: unkno
     `<tr><td>${escapeText(name)}</td><td>${escapeText(valueText(value))}</td></tr>`
   );
   return `<div class="settings"><table><tbody>${rows.join("\n")}</tbody></table></div>`;
+}
+
+/** Terms with what they are, one below the other. */
+export function definitions(entries: readonly (readonly [term: string, text: string])[]): string {
+  const rows = entries.map(([term, text]) =>
+    `<dt>${escapeText(term)}</dt><dd>${escapeText(text)}</dd>`
+  );
+  return `<dl class="terms">${rows.join("\n")}</dl>`;
+}
+
+/** A text to be copied, under a line about it. */
+export function code(text: string, about: string): string {
+  return `<p class="about">${escapeText(about)}</p><pre>${escapeText(text)}</pre>`;
 }
 
 /** Name, value and an explanation of each of a few important figures. */

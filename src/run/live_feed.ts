@@ -32,7 +32,7 @@ export interface LiveState {
   readonly text: string;
 }
 
-/** Metrics that the page shows; what begins with `eval/` it shows too. */
+/** Metrics that the page shows; what begins with `eval/` or `rewards/` it shows too. */
 const SHOWN: readonly string[] = [
   "training/global_step",
   "reward/mean",
@@ -189,6 +189,6 @@ export class LiveFeed {
 /** A line with only what the page shows. */
 function shown(line: MetricsRecord): MetricsRecord {
   const entries = Object.entries(line)
-    .filter(([name]) => SHOWN.includes(name) || name.startsWith("eval/"));
+    .filter(([name]) => SHOWN.includes(name) || /^(eval|rewards)\//.test(name));
   return Object.fromEntries(entries) as MetricsRecord;
 }

@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
-import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/step_report.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { evaluationMetrics } from "./evaluation_metrics.ts";
+import { completionLines } from "./completion_lines.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";
 import { TRAINER_STATE } from "./trainer_state.ts";
@@ -22,7 +22,7 @@ export type RunConfig = Readonly<Record<string, unknown>> & {
 
 /** Settings of a {@linkcode RunDirectory}. */
 export interface RunDirectoryOptions {
-  /** Completions kept of each step, from the first on. Default 32. */
+  /** Completions kept of each step, as many of each prompt as there is room for. Default 32. */
   readonly completionsPerStep?: number;
 }
 
@@ -156,21 +156,7 @@ export class RunDirectory implements Disposable {
       ...(evaluation ? evaluationMetrics(task, evaluation) : {}),
     };
     this.#metrics.append(line);
-    const kept = report.completions.slice(0, this.#completionsPerStep);
-    const completions = kept.map((completion) => {
-      const { promptIds, completionIds, reward, rewards, advantage, truncated } = completion;
-      return {
-        [STEP]: report.step,
-        prompt: task.describe(promptIds),
-        completion: task.describe(completionIds),
-        reward,
-        solved: isSolved(task, reward),
-        ...(rewards ? { rewards } : {}),
-        advantage,
-        length: completionIds.length,
-        truncated,
-      };
-    });
+    const completions = completionLines(report, task, this.#completionsPerStep);
     for (const completion of completions) this.#completions.append(completion);
     return { line, completions };
   }

@@ -16,6 +16,7 @@ import { type VarianceReport, writeVariance } from "../../src/lab/variance_text.
 import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
 import { samplePairs } from "../../src/report/page.ts";
 import { writeReport } from "../../src/report/report.ts";
+import { resolveTrainOptions } from "../../src/rl/train_options.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const PROVENANCE: Provenance = {
@@ -95,13 +96,19 @@ Deno.test("the report of a training run has its figures, curves, completions and
       JSON.stringify({
         task: "parity",
         seed: 7,
-        options: {
-          lossAggregation: "deltaL",
+        command: "deno task train --loss-alpha 0.75",
+        source: {
+          kind: "warmStart",
+          recipe: { steps: 300, batchSize: 64, learningRate: 0.003, seed: 7 },
+        },
+        resumed: [{ step: 2, at: "2026-01-02", command: "deno task train --resume", changed: {} }],
+        options: resolveTrainOptions({
           lossAlpha: 0.75,
           promptsPerStep: 4,
           numGenerations: 4,
-          maxGradNorm: 1,
-        },
+          maxSteps: 3,
+          learningRate: 1e-3,
+        }, 17),
         policy: { hiddenSize: 64 },
         adapter: PROVENANCE.adapter,
         versions: { deltal: "0.1.0" },
@@ -119,6 +126,7 @@ Deno.test("the report of a training run has its figures, curves, completions and
           "response_length/std": 2,
           "actor/entropy": 1 / step,
           "actor/grad_norm": "NaN",
+          "rewards/brief/mean": step / 8,
         })),
         {
           "training/global_step": 3,
@@ -131,15 +139,23 @@ Deno.test("the report of a training run has its figures, curves, completions and
     );
     await write(
       "completions.jsonl",
-      json([1, 3].map((step) => ({
-        "training/global_step": step,
-        prompt: `0110_${step}`,
-        completion: "a<b>",
-        reward: step === 3 ? 1 : 0,
-        advantage: 0,
-        length: 5,
-        truncated: false,
-      }))),
+      // Four answers to each of two prompts, three of them the same.
+      json(
+        [1, 3].flatMap((step) =>
+          [0, 1].flatMap((prompt) =>
+            ["a<b>", "a<b>", "a<b>", "c"].map((completion) => ({
+              "training/global_step": step,
+              prompt: `0110_${step}.${prompt}`,
+              completion,
+              reward: step === 3 ? 1 : 0,
+              solved: false,
+              advantage: 0,
+              length: 5,
+              truncated: false,
+            }))
+          )
+        ),
+      ),
     );
     const { path, bytes } = await writeReport(dir);
     const html = await Deno.readTextFile(path);
@@ -157,6 +173,29 @@ Deno.test("the report of a training run has its figures, curves, completions and
     for (const text of ["a&lt;b&gt;", "hiddenSize", "an &lt;adapter&gt;", "Training reward"]) {
       assertStringIncludes(html, text);
     }
+    // What was run, with what was not given resolved, and how to run it again.
+    for (
+      const text of [
+        "L^-0.75",
+        "ℓ = max(-A ρ, -A clip(ρ, 0.8, 1.28)), at most 3 |A| where A &lt; 0",
+        "<pre>deno task train --loss-alpha 0.75</pre>",
+        "resumed after step 2, 2026-01-02</p><pre>deno task train --resume</pre>",
+        "then a warm start: 300 steps of 64 demonstrations",
+        "<td>epsilonHigh</td><td>0.28</td>",
+        "<td>scaleRewards</td><td>group</td>",
+        ">Reward functions<",
+      ]
+    ) assertStringIncludes(html, text);
+    assert(!html.includes("recipe"), "the source is dumped");
+    // Different prompts first, then their other answers; none twice.
+    const shown = [...html.matchAll(/class="prompt">(.+?)<\/code><code>(.+?)<\/code>/g)]
+      .map(([, prompt, completion]) => `${prompt} ${completion}`);
+    assertEquals(shown.filter((text) => text.startsWith("0110_1")), [
+      "0110_1.0 a&lt;b&gt;",
+      "0110_1.1 a&lt;b&gt;",
+      "0110_1.0 c",
+      "0110_1.1 c",
+    ]);
     // A gradient norm that was never finite gives no chart.
     assert(!html.includes("Gradient norm before clipping"));
   });

@@ -94,6 +94,31 @@ Deno.test("a run writes its settings, a line per step and the completions with t
   });
 });
 
+Deno.test("completions are kept of every prompt, as many of each", async () => {
+  await inTempDir(async (dir) => {
+    const path = join(dir, "run");
+    using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 7 });
+    const whole = report(1, 4);
+    const step = {
+      ...whole,
+      // Three prompts of four responses, but of the second only one.
+      completions: [0, 1, 2].flatMap((prompt) =>
+        whole.completions.slice(0, prompt === 1 ? 1 : 4).map((completion) => ({
+          ...completion,
+          promptIds: parity.problem("train", 0, prompt).promptIds,
+        }))
+      ),
+    };
+    run.append(step, parity);
+    const prompts = [0, 1, 2].map((p) => parity.describe(parity.problem("train", 0, p).promptIds));
+    const kept = await readMetrics(join(path, "completions.jsonl"));
+    assertEquals(
+      kept.map(({ prompt, reward }) => [prompts.indexOf(prompt as string), reward]),
+      [[0, 0], [0, 1], [0, 2], [1, 0], [2, 0], [2, 1], [2, 2]],
+    );
+  });
+});
+
 Deno.test("evaluations have verl's names", () => {
   assertEquals(evaluationMetrics(parity, EVALUATION), {
     "eval/parity/mean@8": 0.5,
