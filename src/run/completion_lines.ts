@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CompletionRecord, StepReport } from "../rl/trainer.ts";
+import type { CompletionRecord, StepReport } from "../rl/step_report.ts";
 import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
 import type { MetricsRecord } from "./metrics_log.ts";
