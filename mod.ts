@@ -202,15 +202,15 @@ export { train } from "./src/rl/train.ts";
 export type { ContinueRequest, TrainReport, TrainRequest } from "./src/rl/train.ts";
 export type { CompletionRecord, StepReport } from "./src/rl/step_report.ts";
 export { Trainer } from "./src/rl/trainer.ts";
+export { resolveTrainOptions } from "./src/rl/resolve_options.ts";
 export {
   type ObjectiveOptions,
-  type OwnDefaults,
   type ResolvedObjective,
   type ResolvedTrainOptions,
-  resolveTrainOptions,
   type TrainOptions,
 } from "./src/rl/train_options.ts";
-export { type Preset, type PresetOptions, presetOptions, PRESETS } from "./src/rl/presets.ts";
+export { type PresetOptions, presetOptions, PRESETS } from "./src/rl/presets.ts";
+export { type Preset } from "./src/rl/train_options.ts";
 export { describeMemory, type MemoryPlan, planMemory, requireMemory } from "./src/rl/memory.ts";
 export { describeObjective } from "./src/rl/describe_objective.ts";
 export { Reference, type ReferenceOptions } from "./src/rl/reference.ts";

@@ -192,9 +192,7 @@ function importCircles(paths: readonly string[], read: (path: string) => string[
 }
 
 /** Files of other rooms that import each other today; the list may only become shorter. */
-const KNOWN_CIRCLES: readonly string[] = [
-  "src/rl/train_options.ts > src/rl/presets.ts > src/rl/train_options.ts",
-];
+const KNOWN_CIRCLES: readonly string[] = [];
 
 Deno.test("no module of src imports itself by way of others, not even its types", () => {
   const graph: Record<string, string[]> = { a: ["b"], b: ["c", "d"], c: ["a"], d: ["d"] };
@@ -213,7 +211,6 @@ const TOO_LONG: readonly string[] = [
   "src/model/generate.ts",
   "src/model/parameters.ts",
   "src/model/policy.ts",
-  "src/rl/train_options.ts",
 ];
 
 Deno.test("no file of src has more than 300 lines", () => {

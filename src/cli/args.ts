@@ -30,6 +30,8 @@ export interface Flag<T> {
   readonly placeholder?: string;
   /** What it is for, one sentence. */
   readonly help: string;
+  /** What others call it; whoever writes one of these is told the flag. */
+  readonly aliases?: readonly string[];
   /** What `--help` shows as its default. */
   readonly default?: string | number | undefined;
 }
@@ -126,14 +128,12 @@ const HELP: Flags = { help: switchFlag("Show this.") };
 /**
  * Parses a command's arguments.
  *
- * The last one counts where a flag is given twice.
- *
  * @param flags The command's flags.
  * @param args What was given.
  * @param positional The flag that a word of its own stands for, as a folder stands for `--checkpoint`.
  * @returns The value of each flag that was given, and whether help was asked for.
  * @throws {UsageError} For a flag that does not exist, a value that is missing or not allowed, and
- * for anything that is no flag.
+ * for anything that is no flag, or a flag given twice.
  */
 export function parseFlags<F extends Flags>(
   flags: F,
@@ -170,7 +170,10 @@ export function parseFlags<F extends Flags>(
     const name = camel(given);
     // --maxSteps is not --max-steps.
     const flag = Object.hasOwn(all, name) && kebab(name) === given ? all[name]! : undefined;
-    if (flag === undefined) throw unknownFlag(rawName, Object.keys(all));
+    if (flag === undefined) throw unknownFlag(rawName, all);
+    if (Object.hasOwn(values, name)) {
+      throw new UsageError(`--${kebab(name)} is given twice: leave one out`);
+    }
     if (!flag.parse) {
       if (value !== undefined) {
         throw new UsageError(`${rawName} takes no value: leave out ${JSON.stringify(value)}`);
@@ -214,8 +217,13 @@ function parseValue(flag: Flag<unknown>, rawName: string, text: string): unknown
   }
 }
 
-function unknownFlag(rawName: string, names: readonly string[]): UsageError {
-  const near = nearest(rawName.replace(/^-+/, ""), names.map(kebab));
+function unknownFlag(rawName: string, flags: Flags): UsageError {
+  const given = rawName.replace(/^-+/, "");
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[-_.]/g, "");
+  const meant = Object.entries(flags).find(([name, { aliases = [] }]) =>
+    plain(given) !== "" && [name, ...aliases].some((known) => plain(known) === plain(given))
+  );
+  const near = meant ? kebab(meant[0]) : nearest(given, Object.keys(flags).map(kebab));
   return new UsageError(
     `there is no flag ${rawName}${near ? `, did you mean --${near}?` : ":"} --help lists all`,
   );
@@ -235,7 +243,7 @@ export function asUsageError(error: unknown, flags: Flags): unknown {
 /** A text of the library with the options it names written as flags: `maxSteps` as `--max-steps`. */
 export function flagNames(text: string, flags: Flags): string {
   return text.replaceAll(
-    /\b[a-z]+(?:[A-Z][a-z]*)+\b|^[a-z]+(?= (?:is|must)\b)/g,
+    /\b[a-z]+(?:[A-Z][a-z]*)+\b|^[a-z]+(?= (?:is|must|has|needs)\b)/g,
     (word) => Object.hasOwn(flags, word) ? `--${kebab(word)}` : word,
   );
 }

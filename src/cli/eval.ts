@@ -7,7 +7,7 @@
 import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
-import { NUMBER_RULES } from "../rl/train_options.ts";
+import { SETTINGS } from "../rl/settings.ts";
 import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
@@ -26,23 +26,23 @@ const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What to ask.", "the checkpoint's"),
   ...DATASET_FLAGS,
-  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt N.", "the run's, 8"),
+  numGenerations: numberFlag(SETTINGS.numGenerations, "Samples per prompt N.", "the run's, 8"),
   evalPrompts: numberFlag(
-    NUMBER_RULES.evalPrompts!,
+    SETTINGS.evalPrompts,
     "Held-out prompts, as far as there are so many.",
     "the run's, 128",
   ),
   temperature: numberFlag(
-    NUMBER_RULES.temperature!,
+    SETTINGS.temperature,
     "Softmax temperature of the samples.",
     "the run's, 1",
   ),
   maxCompletionLength: numberFlag(
-    NUMBER_RULES.maxCompletionLength!,
+    SETTINGS.maxCompletionLength,
     "The most tokens of a response.",
     "the run's, the task's",
   ),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", "the run's, 42"),
+  seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", "the run's, 42"),
   dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,

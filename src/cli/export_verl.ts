@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { fileExists } from "../files/json_file.ts";
-import { resolveTrainOptions } from "../rl/train_options.ts";
+import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";

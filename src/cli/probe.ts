@@ -5,7 +5,7 @@
  */
 
 import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
-import { NUMBER_RULES } from "../rl/train_options.ts";
+import { SETTINGS } from "../rl/settings.ts";
 import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
@@ -23,14 +23,14 @@ const PROBE_FLAGS = {
   ...DATASET_FLAGS,
   checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
   prompts: numberFlag({ min: 1, max: 1e6, integer: true }, "Different prompts.", 64),
-  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Samples per prompt.", 16),
+  numGenerations: numberFlag(SETTINGS.numGenerations, "Samples per prompt.", 16),
   maxCompletionLength: numberFlag(
-    NUMBER_RULES.maxCompletionLength!,
+    SETTINGS.maxCompletionLength,
     "The most tokens of a response.",
     "the run's, the task's",
   ),
-  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", "the run's, 1"),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", "the run's, 42"),
+  temperature: numberFlag(SETTINGS.temperature, "Softmax temperature.", "the run's, 1"),
+  seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", "the run's, 42"),
   tuned: TUNED_FLAG,
   json: switchFlag("Print one JSON object."),
   quiet: switchFlag("Print no progress."),

@@ -9,7 +9,7 @@ import { Policy } from "../model/policy.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
 import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
-import { NUMBER_RULES } from "../rl/train_options.ts";
+import { SETTINGS } from "../rl/settings.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
@@ -33,18 +33,18 @@ const FLAGS = {
   ),
   index: numberFlag({ min: 0, max: 2 ** 31, integer: true }, "First held-out problem.", 0),
   count: numberFlag({ min: 1, max: 1000, integer: true }, "Number of problems.", 4),
-  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Answers to each prompt.", 2),
+  numGenerations: numberFlag(SETTINGS.numGenerations, "Answers to each prompt.", 2),
   temperature: numberFlag(
-    { min: 0, max: NUMBER_RULES.temperature!.max, integer: false },
+    { min: 0, max: SETTINGS.temperature.max, integer: false },
     "Softmax temperature; 0 is greedy.",
     "the run's, 1",
   ),
   maxCompletionLength: numberFlag(
-    NUMBER_RULES.maxCompletionLength!,
+    SETTINGS.maxCompletionLength,
     "The most tokens of an answer.",
     "the run's, the task's",
   ),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of problems and sampling.", "the run's, 42"),
+  seed: numberFlag(SETTINGS.seed, "Seed of problems and sampling.", "the run's, 42"),
   dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
   tuned: TUNED_FLAG,
   verbose: switchFlag("Print where in the code an error arose."),

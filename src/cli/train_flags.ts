@@ -5,23 +5,11 @@
  */
 
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
-import { parseLossAggregation } from "../objective/loss_weights.ts";
-import {
-  CHOICES,
-  NUMBER_RULES,
-  type ResolvedTrainOptions,
-  resolveTrainOptions,
-  type TrainOptions,
-} from "../rl/train_options.ts";
-import {
-  choiceFlag,
-  type Flag,
-  type Flags,
-  kebab,
-  numberFlag,
-  switchFlag,
-  textFlag,
-} from "./args.ts";
+import { findRule } from "../objective/rule.ts";
+import type { ChoiceSetting, Setting, SettingSection } from "../rl/setting_kinds.ts";
+import { SETTINGS } from "../rl/settings.ts";
+import type { TrainOptions } from "../rl/train_options.ts";
+import { choiceFlag, type Flag, type Flags, numberFlag, switchFlag, textFlag } from "./args.ts";
 import { CHECKPOINT_FLAGS } from "./checkpoint_flags.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
@@ -30,58 +18,72 @@ import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
 import { REPORT_TO_FLAG } from "./trackers.ts";
 
-/** The library's defaults; what depends on the task is said in words. */
-const DEFAULTS: ResolvedTrainOptions = resolveTrainOptions({ maxSteps: 0, learningRate: 0 }, 1);
-
 const ofTask = "the task's";
-const ofSurrogate = "the surrogate's";
 
-/** A flag for a number that the library checks. */
-function setting(
-  name: keyof TrainOptions,
-  help: string,
-  standard: string | number = DEFAULTS[name] as number,
-): Flag<number> {
-  return numberFlag(NUMBER_RULES[name]!, help, standard);
+/** The flag of a setting. */
+function settingFlag(setting: Setting): Flag<unknown> {
+  const { help } = setting;
+  const standard = setting.shown ??
+    (typeof setting.default === "object" ? setting.default.by : setting.default);
+  switch (setting.kind) {
+    case "number":
+      return numberFlag(setting, help, standard as number | string);
+    case "choice":
+      return ruleFlag(setting, help, standard as string);
+    case "switch":
+      return switchFlag(help);
+    case "miniBatch":
+      return {
+        parse(text: string): number | "all" {
+          if (text === "all") return text;
+          if (/^\d+$/.test(text) && Number(text) > 0) return Number(text);
+          throw new RangeError(`give "all" or a multiple of --num-generations`);
+        },
+        placeholder: "n|all",
+        help,
+        default: standard as string,
+      };
+  }
 }
 
-/** A flag for a word that the library checks. */
-function choice<K extends keyof TrainOptions>(
-  name: K,
-  help: string,
-  standard: string | undefined = DEFAULTS[name] as string | undefined,
-): Flag<NonNullable<TrainOptions[K]>> {
-  type Value = NonNullable<TrainOptions[K]>;
-  return choiceFlag(CHOICES[name]! as readonly string[], help, standard) as Flag<Value>;
+/** A flag for a word by any of its names. */
+function ruleFlag({ choices }: ChoiceSetting, help: string, standard: string): Flag<string> {
+  const flag = choiceFlag(Object.keys(choices), help, standard);
+  return {
+    ...flag,
+    parse(text: string): string {
+      try {
+        return findRule(choices, "", text);
+      } catch {
+        return flag.parse!(text);
+      }
+    },
+  };
 }
 
-const lossAggregation = {
-  ...choice("lossAggregation", "How tokens' losses become one number."),
-  parse(text: string): NonNullable<TrainOptions["lossAggregation"]> {
-    try {
-      return parseLossAggregation(text);
-    } catch {
-      throw new RangeError(`give one of ${CHOICES.lossAggregation!.map(kebab).join(", ")}`);
-    }
-  },
-};
+/** Flags for settings, by the same names. */
+type SettingFlags = { [Name in keyof TrainOptions]-?: Flag<NonNullable<TrainOptions[Name]>> };
 
-const miniBatchSize: Flag<number | "all"> = {
-  parse(text: string): number | "all" {
-    if (text === "all") return text;
-    if (/^\d+$/.test(text) && Number(text) > 0) return Number(text);
-    throw new RangeError(`give "all" or a multiple of --num-generations`);
-  },
-  placeholder: "n|all",
-  help: "Responses per optimizer step.",
-  default: DEFAULTS.miniBatchSize,
-};
+/** The flags of all settings, or of one section. */
+function settingFlags(section?: SettingSection): SettingFlags {
+  return Object.fromEntries(
+    Object.entries<Setting>(SETTINGS)
+      .filter(([, setting]) => section === undefined || setting.section === section)
+      .map(([name, setting]) => [
+        name,
+        { ...settingFlag(setting), ...(setting.aliases ? { aliases: setting.aliases } : {}) },
+      ]),
+  ) as unknown as SettingFlags;
+}
+
+/** Flags that are settings of the library, by the same names. */
+export const OPTION_FLAGS: SettingFlags = settingFlags();
 
 /** Flags that choose the task and the run's place. */
 export const RUN_FLAGS = {
   task: taskFlag("What to learn.", "parity"),
-  maxSteps: setting("maxSteps", "Rollout steps.", ofTask),
-  seed: setting("seed", "Seed of weights, prompts and sampling."),
+  maxSteps: OPTION_FLAGS.maxSteps,
+  seed: OPTION_FLAGS.seed,
   out: textFlag("dir", "Folder of the run.", "runs/<task>-<number>"),
   ...CHECKPOINT_FLAGS,
   logCompletions: numberFlag(
@@ -148,102 +150,6 @@ export const SIZE_FLAGS = {
   },
 };
 
-/** Flags of what is minimised. */
-const OBJECTIVE_FLAGS = {
-  preset: choice("preset", "A published method; its settings are the defaults of the others."),
-  lossAggregation,
-  lossAlpha: setting("lossAlpha", "Exponent of delta-l: 0 is dr-grpo, 1 has the least variance."),
-  lossScaleFactor: setting(
-    "lossScaleFactor",
-    "The constant M of delta-l and dr-grpo.",
-    "--max-completion-length",
-  ),
-  lossScope: choice("lossScope", "Responses that delta-l normalises over."),
-  lossMicroBatchSize: setting(
-    "lossMicroBatchSize",
-    "Responses per micro-batch of dapo-micro-batch.",
-  ),
-  lossLambda: setting("lossLambda", "Exponent of lambda-grpo: 0 is dapo, above 0 prefers length."),
-  lossLambdaSpread: setting("lossLambdaSpread", "How strongly lambda-grpo tells lengths apart."),
-  advantageEstimator: choice("advantageEstimator", "How rewards become advantages."),
-  scaleRewards: choice("scaleRewards", "Divisor of the centred rewards.", "the estimator's"),
-  policyLoss: choice("policyLoss", "The surrogate."),
-  epsilon: setting("epsilon", "Lower clip bound.", ofSurrogate),
-  epsilonHigh: setting("epsilonHigh", "Upper clip bound.", ofSurrogate),
-  dualClip: setting("dualClip", "Bound for negative advantages; 0 for none.", ofSurrogate),
-  entropyCoef: setting("entropyCoef", "Coefficient of the entropy bonus."),
-};
-
-/** Flags of the reference policy. */
-const REFERENCE_FLAGS = {
-  beta: setting("beta", "Weight of the divergence from the first policy; 0 for none."),
-  klEstimator: choice("klEstimator", "Its estimator."),
-  klInReward: switchFlag("Take it off the rewards instead of adding it to the loss."),
-  refSyncSteps: setting("refSyncSteps", "Steps between renewals of the reference; 0 for never."),
-};
-
-/** Flags of responses that reach the length limit. */
-const OVERLONG_FLAGS = {
-  maxCompletionLength: setting("maxCompletionLength", "The most tokens of a response.", ofTask),
-  maskTruncatedCompletions: switchFlag("Leave responses cut off by the limit out of the loss."),
-  overlongFiltering: switchFlag("Give responses that fill the limit advantage 0."),
-  softOverlongBuffer: setting(
-    "softOverlongBuffer",
-    "Last tokens before the limit that lower the reward; 0 for none.",
-  ),
-  softOverlongPenalty: setting("softOverlongPenalty", "What they take off it in all."),
-};
-
-/** Flags of sampling. */
-const ROLLOUT_FLAGS = {
-  promptsPerStep: setting("promptsPerStep", "Different prompts per step.", ofTask),
-  numGenerations: setting("numGenerations", "Responses per prompt.", ofTask),
-  temperature: setting("temperature", "Softmax temperature."),
-  dynamicSampling: switchFlag("Train on prompts only whose rewards differ, sampling more."),
-  maxGenBatches: setting("maxGenBatches", "The most rollouts of a step of dynamic sampling."),
-};
-
-/** Flags of the optimizer. */
-const OPTIMIZER_FLAGS = {
-  learningRate: setting("learningRate", "Step size of AdamW.", ofTask),
-  lrScheduler: choice("lrScheduler", "Learning rate after warm-up."),
-  warmupSteps: setting("warmupSteps", "Optimizer steps of linear warm-up."),
-  weightDecay: setting("weightDecay", "Decoupled weight decay."),
-  adamBeta1: setting("adamBeta1", "Decay of the first moment."),
-  adamBeta2: setting("adamBeta2", "Decay of the second moment."),
-  maxGradNorm: setting("maxGradNorm", "Clip gradients to this norm; 0 for never."),
-  miniBatchSize,
-  numIterations: setting("numIterations", "Passes over each rollout."),
-  maxTokensPerMicroBatch: setting(
-    "maxTokensPerMicroBatch",
-    "Packed tokens per pass; bounds memory.",
-  ),
-  activationDtype: choice(
-    "activationDtype",
-    "How activations wait for the backward pass; f16 halves their memory and costs time.",
-  ),
-  activationCheckpointing: switchFlag("Compute activations again instead of keeping them."),
-};
-
-/** Flags of evaluation while training. */
-const EVALUATION_FLAGS = {
-  evalSteps: setting("evalSteps", "Steps between evaluations; 0 for before and after only."),
-  evalPrompts: setting("evalPrompts", "Held-out prompts of an evaluation."),
-  numGenerationsEval: setting("numGenerationsEval", "Samples per prompt of an evaluation."),
-};
-
-/** Flags that are settings of the library, by the same names. */
-export const OPTION_FLAGS = {
-  maxSteps: RUN_FLAGS.maxSteps,
-  seed: RUN_FLAGS.seed,
-  ...OBJECTIVE_FLAGS,
-  ...REFERENCE_FLAGS,
-  ...ROLLOUT_FLAGS,
-  ...OVERLONG_FLAGS,
-  ...OPTIMIZER_FLAGS,
-  ...EVALUATION_FLAGS,
-};
-
 /** How a policy is kept on the device. */
 export const DTYPE_FLAG: Flag<StoredDType> = choiceFlag(
   STORED_DTYPES,
@@ -276,12 +182,12 @@ export const TRAIN_FLAGS = {
 export const TRAIN_SECTIONS: readonly FlagSection[] = [
   { title: "Run", flags: RUN_FLAGS },
   { title: "Prompts of a file", flags: DATASET_FLAGS },
-  { title: "Objective", flags: OBJECTIVE_FLAGS },
-  { title: "Reference policy", flags: REFERENCE_FLAGS },
-  { title: "Rollouts", flags: ROLLOUT_FLAGS },
-  { title: "Length limit", flags: OVERLONG_FLAGS },
-  { title: "Optimizer", flags: OPTIMIZER_FLAGS },
-  { title: "Evaluation", flags: EVALUATION_FLAGS },
+  { title: "Objective", flags: settingFlags("objective") },
+  { title: "Reference policy", flags: settingFlags("reference") },
+  { title: "Rollouts", flags: settingFlags("rollouts") },
+  { title: "Length limit", flags: settingFlags("overlong") },
+  { title: "Optimizer", flags: settingFlags("optimizer") },
+  { title: "Evaluation", flags: settingFlags("evaluation") },
   { title: "Warm start", flags: WARM_START_FLAGS },
   { title: "Policy", flags: POLICY_FLAGS },
 ];

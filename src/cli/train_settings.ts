@@ -8,11 +8,8 @@ import { join } from "node:path";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
-import {
-  type ResolvedTrainOptions,
-  resolveTrainOptions,
-  type TrainOptions,
-} from "../rl/train_options.ts";
+import { resolveTrainOptions } from "../rl/resolve_options.ts";
+import type { ResolvedTrainOptions, TrainOptions } from "../rl/train_options.ts";
 import { recoverCheckpoint } from "../run/run_checkpoints.ts";
 import {
   checkpointOf,
@@ -113,9 +110,14 @@ function givenOptions(values: Values): Partial<TrainOptions> {
   );
 }
 
-function resolve(options: TrainOptions, task: Task): ResolvedTrainOptions {
+function resolve(base: TrainOptions, values: Values, task: Task): ResolvedTrainOptions {
+  const given = givenOptions(values);
   try {
-    return resolveTrainOptions(options, task.maxCompletionLength);
+    return resolveTrainOptions(
+      { ...base, ...given },
+      task.maxCompletionLength,
+      Object.keys(given),
+    );
   } catch (error) {
     throw asUsageError(error, TRAIN_FLAGS);
   }
@@ -127,7 +129,7 @@ async function newRun(given: Values): Promise<NewRun> {
     ? given
     : { ...given, policy: await weightsIn(given.policy) };
   const task = await findTask(namesOf(values), values.policy);
-  const options = resolve({ ...task.defaults.rl, ...givenOptions(values) }, task);
+  const options = resolve(task.defaults.rl, values, task);
   const source = await policySource(values, task, options);
   if (values.out !== undefined) {
     // A folder that cannot be used should not be found out after the warm start.
@@ -188,7 +190,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`${checkpoint}/${TRAINER_STATE} is damaged: ${message}`, { cause: error });
   }
-  const options = resolve({ ...state.options, ...givenOptions(values) }, task);
+  const options = resolve(state.options, values, task);
   const { dtype = state.dtype ?? "f32" } = values;
   try {
     checkResumable(checkpoint, state, task, options);

@@ -10,7 +10,7 @@ import { provenance } from "../lab/provenance.ts";
 import { varianceStudy } from "../lab/variance_study.ts";
 import { varianceMarkdown, writeVariance } from "../lab/variance_text.ts";
 import { countParameters } from "../model/config.ts";
-import { NUMBER_RULES } from "../rl/train_options.ts";
+import { SETTINGS } from "../rl/settings.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { choiceFlag, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
@@ -28,25 +28,25 @@ const STUDY_FLAGS = {
   task: choiceFlag(taskNames, "What to ask.", "countdown, or the checkpoint's"),
   checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
   prompts: numberFlag({ min: 4, max: 1e5, integer: true }, "Different prompts.", 128),
-  numGenerations: numberFlag(NUMBER_RULES.numGenerations!, "Responses per prompt.", 16),
+  numGenerations: numberFlag(SETTINGS.numGenerations, "Responses per prompt.", 16),
   batchPrompts: numberFlag(
     { min: 1, max: 1e5, integer: true },
     "Prompts of a batch whose estimate is measured.",
     16,
   ),
   maxCompletionLength: numberFlag(
-    NUMBER_RULES.maxCompletionLength!,
+    SETTINGS.maxCompletionLength,
     "The most tokens of a response, and the constant M.",
     "the task's",
   ),
-  temperature: numberFlag(NUMBER_RULES.temperature!, "Softmax temperature.", 1),
+  temperature: numberFlag(SETTINGS.temperature, "Softmax temperature.", 1),
   bins: numberFlag({ min: 2, max: 100, integer: true }, "Length bins.", 10),
   halves: numberFlag(
     { min: 20, max: 1e4, integer: true },
     "Random halves of the prompts that the intervals come from.",
     200,
   ),
-  seed: numberFlag(NUMBER_RULES.seed!, "Seed of prompts and sampling.", 42),
+  seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", 42),
   out: textFlag("dir", "Folder of the results.", "runs/variance-<task>"),
   tuned: TUNED_FLAG,
   quiet: switchFlag("Print no progress, only the tables."),

@@ -85,6 +85,9 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   if (options.refSyncSteps > 0) {
     throw refusal("refSyncSteps", options.refSyncSteps, "verl keeps the reference it began with");
   }
+  if (options.lrScheduler === "linear") {
+    throw refusal("lrScheduler", options.lrScheduler, "choose cosine or constant");
+  }
   const limits: string[] = [];
   const { mode, weights } = aggregation(options, surrogate.verlAggregation);
   const settings = policyLossSettings(options);
@@ -214,7 +217,7 @@ function advantageOf(options: ResolvedTrainOptions): VerlWeights["advantage"] {
   const { advantageEstimator, scaleRewards } = options;
   switch (advantageEstimator) {
     case "grpo":
-      return { estimator: "grpo", divisor: scaleRewards ?? "group" };
+      return { estimator: "grpo", divisor: scaleRewards };
     case "drGrpo":
       return { estimator: "grpo", divisor: "none" };
     case "rloo":
@@ -236,7 +239,8 @@ function nativeEstimator({ advantageEstimator }: ResolvedTrainOptions): string {
 }
 
 function dividesByDeviation({ advantageEstimator, scaleRewards }: ResolvedTrainOptions): boolean {
-  return advantageEstimator !== "drGrpo" && scaleRewards !== "none";
+  const chooses = ADVANTAGES[advantageEstimator].scales.length > 1;
+  return chooses ? scaleRewards !== "none" : advantageEstimator !== "drGrpo";
 }
 
 function clipping(

@@ -30,6 +30,10 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[-_\s]/g, "");
 }
 
+function otherNames({ verl, aliases = [] }: Pick<Rule<never>, "verl" | "aliases">): string[] {
+  return verl === undefined ? [...aliases] : [verl, ...aliases];
+}
+
 /**
  * The rule of a name as users write it: its own in any case and hyphenation, or an alias.
  *
@@ -39,14 +43,13 @@ function plain(name: string): string {
  * @throws {RangeError} For a name that is none of them; the message lists the rules.
  */
 export function findRule<Name extends string>(
-  rules: Readonly<Record<Name, Pick<Rule<never>, "verl" | "aliases">>>,
+  rules: Readonly<Record<Name, object>>,
   setting: string,
   name: string,
 ): Name {
   const names = Object.keys(rules) as Name[];
   const found = names.find((rule) =>
-    [rule, rules[rule].verl ?? rule, ...rules[rule].aliases ?? []]
-      .some((known) => plain(known) === plain(name))
+    [rule, ...otherNames(rules[rule])].some((known) => plain(known) === plain(name))
   );
   if (found === undefined) {
     throw new RangeError(`${setting} is ${name}: choose one of ${names.join(", ")}`);

@@ -4,8 +4,20 @@
  * @module
  */
 
-/** Shape of the learning rate after warm-up. */
-export type LrScheduler = "constant" | "cosine";
+/**
+ * Shape of the learning rate after warm-up: the same throughout, half a cosine's period down to zero (Loshchilov & Hutter
+ * 2017, eq. 5), or a straight line down to zero.
+ */
+export type LrScheduler = "constant" | "cosine" | "linear";
+
+/** The shapes, from progress in 0 … 1 to a factor. */
+export const LR_SCHEDULERS: Readonly<
+  Record<LrScheduler, { readonly factor: (progress: number) => number }>
+> = {
+  constant: { factor: () => 1 },
+  cosine: { factor: (progress) => 0.5 * (1 + Math.cos(Math.PI * progress)) },
+  linear: { factor: (progress) => 1 - progress },
+};
 
 /** Options of {@linkcode learningRateAt}. */
 export interface ScheduleOptions {
@@ -15,23 +27,22 @@ export interface ScheduleOptions {
   readonly warmupSteps?: number;
   /** What follows the warm-up. Default `"constant"`. */
   readonly lrScheduler?: LrScheduler;
-  /** Optimizer steps in all; the cosine reaches zero after the last one. */
+  /** Optimizer steps in all; what falls reaches zero after the last one. */
   readonly totalSteps: number;
 }
 
 /**
  * The learning rate of one optimizer step.
  *
- * Warm-up is `learningRate * (step + 1) / warmupSteps`, so that the first step already learns; the cosine is half a
- * period from the peak to zero (Loshchilov & Hutter 2017, eq. 5).
+ * Warm-up is `learningRate * (step + 1) / warmupSteps`, so that the first step already learns.
  *
- * @param step Zero-based optimizer step.
+ * @param step Optimizer step from 0. Where an update had fewer steps than planned, each stands for more than one, and
+ * `step` may be a fraction: the schedule follows the progress of training.
  * @param options Peak, warm-up and shape.
  */
 export function learningRateAt(step: number, options: ScheduleOptions): number {
   const { learningRate, warmupSteps = 0, lrScheduler = "constant", totalSteps } = options;
-  if (step < warmupSteps) return learningRate * (step + 1) / warmupSteps;
-  if (lrScheduler === "constant") return learningRate;
+  if (step < warmupSteps) return learningRate * Math.min(1, (step + 1) / warmupSteps);
   const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  return learningRate * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)));
+  return learningRate * LR_SCHEDULERS[lrScheduler].factor(Math.min(1, progress));
 }

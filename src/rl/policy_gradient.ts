@@ -10,7 +10,8 @@ import { policyLossSettings } from "../objective/policy_loss.ts";
 import { Coefficients } from "./coefficients.ts";
 import { Learner } from "./learner.ts";
 import { checkBatch, type PolicyGradientBatch } from "./policy_gradient_batch.ts";
-import { type ObjectiveOptions, resolveObjective } from "./train_options.ts";
+import { resolveObjective } from "./resolve_options.ts";
+import type { ObjectiveOptions } from "./train_options.ts";
 
 /** Options of {@linkcode policyGradient}. */
 export interface PolicyGradientOptions extends ObjectiveOptions {

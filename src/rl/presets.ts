@@ -4,22 +4,7 @@
  * @module
  */
 
-import type { TrainOptions } from "./train_options.ts";
-
-/**
- * A published method. None of them keeps a reference policy: set `beta` for one.
- *
- * - `"grpo"`: z-scored rewards, mean over responses of token means (arXiv 2402.03300).
- * - `"drGrpo"`: centred rewards, constant divisor (arXiv 2503.20783).
- * - `"dapo"`: token mean, clip-higher, dynamic sampling, soft overlong punishment over the last fifth
- *   (arXiv 2503.14476).
- * - `"gspo"`: ratio and clip per response (arXiv 2507.18071).
- * - `"cispo"`: clipped importance weights, token mean (arXiv 2506.13585).
- * - `"deltaL"`: ΔL Normalization as its authors run it, α = 1 (arXiv 2509.07558).
- * - `"dapoDeltaL"`: their combination with DAPO: clip-higher and dynamic sampling, and ΔL in place of the token mean and
- *   of both treatments of overlong responses.
- */
-export type Preset = "grpo" | "drGrpo" | "dapo" | "gspo" | "cispo" | "deltaL" | "dapoDeltaL";
+import type { Preset, TrainOptions } from "./train_options.ts";
 
 /** What a preset sets. */
 export type PresetOptions = Omit<Partial<TrainOptions>, "preset">;

@@ -1,24 +1,32 @@
 /**
- * Settings of a training run, with their defaults and checks.
+ * Settings of a training run; their bounds and defaults stand in `settings.ts`.
  *
  * Names are those of TRL and verl in camelCase.
  *
  * @module
  */
 
-import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
+import type { StoredDType } from "../model/parameters.ts";
+import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
+import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
+import type { KlEstimator } from "../objective/kl.ts";
+import type { PolicyLoss } from "../objective/surrogate.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
-import { type AdvantageEstimator, ADVANTAGES, type RewardScale } from "../objective/advantage.ts";
-import {
-  AGGREGATIONS,
-  LOSS_SCOPES,
-  type LossAggregation,
-  type LossScope,
-} from "../objective/aggregation.ts";
-import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
-import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
-import { type Preset, presetOptions, PRESETS } from "./presets.ts";
+
+/**
+ * A published method. None of them keeps a reference policy: set `beta` for one.
+ *
+ * - `"grpo"`: z-scored rewards, mean over responses of token means (arXiv 2402.03300).
+ * - `"drGrpo"`: centred rewards, constant divisor (arXiv 2503.20783).
+ * - `"dapo"`: token mean, clip-higher, dynamic sampling, soft overlong punishment over the last fifth
+ *   (arXiv 2503.14476).
+ * - `"gspo"`: ratio and clip per response (arXiv 2507.18071).
+ * - `"cispo"`: clipped importance weights, token mean (arXiv 2506.13585).
+ * - `"deltaL"`: ΔL Normalization as its authors run it, α = 1 (arXiv 2509.07558).
+ * - `"dapoDeltaL"`: their combination with DAPO: clip-higher and dynamic sampling, and ΔL in place of the token mean and
+ *   of both treatments of overlong responses.
+ */
+export type Preset = "grpo" | "drGrpo" | "dapo" | "gspo" | "cispo" | "deltaL" | "dapoDeltaL";
 
 /** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */
 export interface ObjectiveOptions {
@@ -36,6 +44,10 @@ export interface ObjectiveOptions {
   epsilonHigh?: number;
   /** Dual-clip bound for negative advantages; 0 turns it off. Default: the surrogate's own. */
   dualClip?: number;
+  /** τ of `"sapo"` where the advantage is positive. Default 1. */
+  sapoTemperaturePos?: number;
+  /** τ of `"sapo"` elsewhere. Default 1.05. */
+  sapoTemperatureNeg?: number;
   /** How tokens' losses become one number. Default `"deltaL"`. */
   lossAggregation?: LossAggregation;
   /** Exponent α of `"deltaL"`. Default 1. */
@@ -147,248 +159,10 @@ export interface TrainOptions extends ObjectiveOptions {
   numGenerationsEval?: number;
 }
 
-/** Settings whose default depends on the estimator or the surrogate; `undefined` leaves it to them. */
-export type OwnDefaults = "scaleRewards" | "epsilon" | "epsilonHigh" | "dualClip";
-
-/** Settings with every default filled in. */
+/** Settings with every default filled in; what the others leave without effect has its neutral value. */
 export type ResolvedTrainOptions =
-  & Required<Omit<TrainOptions, OwnDefaults | "preset">>
-  & Pick<TrainOptions, OwnDefaults | "preset">;
-
-/** A rule for one numeric setting. */
-export interface NumberRule {
-  /** Smallest value. */
-  readonly min: number;
-  /** Largest value. */
-  readonly max: number;
-  /** Whether it must be an integer. */
-  readonly integer: boolean;
-}
-
-const count = (min: number, max: number): NumberRule => ({ min, max, integer: true });
-const real = (min: number, max: number): NumberRule => ({ min, max, integer: false });
-
-/** Allowed range of every numeric setting, also used for the command line. */
-export const NUMBER_RULES: Readonly<Record<string, NumberRule>> = {
-  maxSteps: count(0, 1e7),
-  promptsPerStep: count(1, 65536),
-  numGenerations: count(1, 4096),
-  maxCompletionLength: count(1, 1e6),
-  numIterations: count(1, 100),
-  maxTokensPerMicroBatch: count(16, 2 ** 24),
-  learningRate: real(0, 1),
-  weightDecay: real(0, 10),
-  adamBeta1: real(0, 0.999999),
-  adamBeta2: real(0, 0.9999999),
-  maxGradNorm: real(0, 1e9),
-  warmupSteps: count(0, 1e7),
-  seed: count(0, 2 ** 32 - 1),
-  evalSteps: count(0, 1e7),
-  evalPrompts: count(1, 1e6),
-  numGenerationsEval: count(1, 4096),
-  lossAlpha: real(0, 16),
-  lossScaleFactor: real(1e-6, 1e9),
-  lossMicroBatchSize: count(1, 65536),
-  lossLambda: real(-100, 100),
-  lossLambdaSpread: real(0, 1),
-  refSyncSteps: count(0, 1e7),
-  maxGenBatches: count(1, 1000),
-  softOverlongBuffer: count(0, 1e6),
-  softOverlongPenalty: real(0, 1e3),
-  beta: real(0, 1e3),
-  entropyCoef: real(-1e3, 1e3),
-  temperature: real(1e-3, 1e3),
-  epsilon: real(0, 1e3),
-  epsilonHigh: real(0, 1e3),
-  dualClip: real(0, 1e3),
-};
-
-/** Allowed values of every setting that is a word. */
-export const CHOICES: Readonly<Record<string, readonly string[]>> = {
-  preset: PRESETS,
-  advantageEstimator: Object.keys(ADVANTAGES),
-  scaleRewards: ["group", "batch", "none"],
-  policyLoss: Object.keys(SURROGATES),
-  lossAggregation: Object.keys(AGGREGATIONS),
-  lossScope: Object.keys(LOSS_SCOPES),
-  klEstimator: Object.keys(KL_ESTIMATORS),
-  lrScheduler: ["constant", "cosine"],
-  activationDtype: STORED_DTYPES,
-};
-
-/** Every setting that is on or off. */
-export const SWITCHES: readonly string[] = [
-  "activationCheckpointing",
-  "klInReward",
-  "dynamicSampling",
-  "maskTruncatedCompletions",
-  "overlongFiltering",
-];
+  & Required<Omit<TrainOptions, "preset">>
+  & Pick<TrainOptions, "preset">;
 
 /** The objective with every default filled in. */
-export type ResolvedObjective =
-  & Required<Omit<ObjectiveOptions, OwnDefaults | "numGenerations">>
-  & Pick<ObjectiveOptions, OwnDefaults>;
-
-/**
- * Fills in the defaults of an objective and checks every value.
- *
- * @param options What the caller chose; settings of training among them are left out.
- * @param maxCompletionLength The default of `lossScaleFactor`.
- * @throws {RangeError} For a value out of range.
- */
-export function resolveObjective(
-  options: ObjectiveOptions,
-  maxCompletionLength: number,
-): ResolvedObjective {
-  const defaults: ResolvedObjective = {
-    advantageEstimator: "grpo",
-    policyLoss: "ppo",
-    lossAggregation: "deltaL",
-    lossAlpha: 1,
-    lossScaleFactor: maxCompletionLength,
-    lossScope: "batch",
-    lossMicroBatchSize: 4,
-    lossLambda: 1,
-    lossLambdaSpread: 0.1,
-    beta: 0,
-    klEstimator: "k3",
-    entropyCoef: 0,
-    temperature: 1,
-  };
-  const own: readonly OwnDefaults[] = ["scaleRewards", "epsilon", "epsilonHigh", "dualClip"];
-  const given = Object.entries(options).filter(([name, value]) =>
-    value !== undefined && (name in defaults || (own as readonly string[]).includes(name))
-  );
-  const resolved: ResolvedObjective = { ...defaults, ...Object.fromEntries(given) };
-  for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
-  policyLossSettings(resolved);
-  return resolved;
-}
-
-/**
- * Fills in defaults and checks every value.
- *
- * @param options What the caller chose.
- * @param taskMaxCompletionLength Length limit of the task.
- * @throws {RangeError} For a value out of range or settings that do not go together; the message names the setting, its
- * value and what is allowed.
- * @throws {TypeError} For a setting that does not exist.
- */
-export function resolveTrainOptions(
-  options: TrainOptions,
-  taskMaxCompletionLength: number,
-): ResolvedTrainOptions {
-  const chosen = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as unknown as TrainOptions;
-  const maxCompletionLength = chosen.maxCompletionLength ?? taskMaxCompletionLength;
-  if (chosen.preset !== undefined) checkSetting("preset", chosen.preset);
-  const given: TrainOptions = {
-    ...(chosen.klInReward ? { klEstimator: "k1" } : {}),
-    ...presetOptions(chosen.preset, maxCompletionLength),
-    ...chosen,
-  };
-  const resolved: ResolvedTrainOptions = {
-    promptsPerStep: 32,
-    numGenerations: 16,
-    maxCompletionLength,
-    miniBatchSize: "all",
-    numIterations: 1,
-    maxTokensPerMicroBatch: 8192,
-    activationDtype: "f32",
-    activationCheckpointing: false,
-    klInReward: false,
-    refSyncSteps: 0,
-    dynamicSampling: false,
-    maxGenBatches: 10,
-    maskTruncatedCompletions: false,
-    overlongFiltering: false,
-    softOverlongBuffer: 0,
-    softOverlongPenalty: 1,
-    weightDecay: 0,
-    adamBeta1: 0.9,
-    adamBeta2: 0.999,
-    maxGradNorm: 1,
-    warmupSteps: 0,
-    lrScheduler: "constant",
-    seed: 42,
-    evalSteps: 0,
-    evalPrompts: 128,
-    numGenerationsEval: 8,
-    ...resolveObjective(given, maxCompletionLength),
-    ...given,
-  };
-  for (const [name, value] of Object.entries(resolved)) checkSetting(name, value);
-  checkTogether(resolved);
-  return resolved;
-}
-
-/** Checks what one setting demands of another. */
-function checkTogether(options: ResolvedTrainOptions): void {
-  const { miniBatchSize, numGenerations, promptsPerStep, beta, maxCompletionLength } = options;
-  if (
-    miniBatchSize !== "all" &&
-    (!Number.isInteger(miniBatchSize) || miniBatchSize < 1 || miniBatchSize % numGenerations !== 0)
-  ) {
-    throw new RangeError(
-      `miniBatchSize must be "all" or a multiple of numGenerations = ${numGenerations}: current value is ${miniBatchSize}`,
-    );
-  }
-  if (miniBatchSize !== "all" && miniBatchSize > promptsPerStep * numGenerations) {
-    throw new RangeError(
-      `miniBatchSize must not exceed promptsPerStep * numGenerations = ${
-        promptsPerStep * numGenerations
-      }: current value is ${miniBatchSize}`,
-    );
-  }
-  if (beta === 0 && (options.klInReward || options.refSyncSteps > 0)) {
-    throw new RangeError(
-      `${
-        options.klInReward ? "klInReward" : "refSyncSteps"
-      } needs a reference policy, and beta is 0: ` +
-        "give beta > 0, 0.001 to 0.1 are usual",
-    );
-  }
-  if (options.softOverlongBuffer >= maxCompletionLength) {
-    throw new RangeError(
-      `softOverlongBuffer must be less than maxCompletionLength = ${maxCompletionLength}: ` +
-        `current value is ${options.softOverlongBuffer}`,
-    );
-  }
-}
-
-/** Checks one setting against {@linkcode NUMBER_RULES}, {@linkcode CHOICES} and {@linkcode SWITCHES}. */
-function checkSetting(name: string, value: unknown): void {
-  const rule = NUMBER_RULES[name];
-  if (rule) {
-    const ok = typeof value === "number" && value >= rule.min && value <= rule.max &&
-      (!rule.integer || Number.isInteger(value));
-    if (!ok) {
-      throw new RangeError(
-        `${name} must be ${
-          rule.integer ? "an integer" : "a number"
-        } from ${rule.min} to ${rule.max}: current value is ${value}`,
-      );
-    }
-    return;
-  }
-  const choices = CHOICES[name];
-  if (choices) {
-    if (!choices.includes(value as string)) {
-      throw new RangeError(
-        `${name} must be one of ${choices.join(", ")}: current value is ${value}`,
-      );
-    }
-    return;
-  }
-  if (SWITCHES.includes(name)) {
-    if (typeof value !== "boolean") {
-      throw new RangeError(`${name} must be true or false: current value is ${value}`);
-    }
-    return;
-  }
-  if (name !== "miniBatchSize") {
-    throw new TypeError(`There is no setting ${name}`);
-  }
-}
+export type ResolvedObjective = Required<Omit<ObjectiveOptions, "numGenerations">>;

@@ -16,17 +16,14 @@ import { evaluate, type Evaluation } from "./evaluation.ts";
 import { checkFit, microBatchTokens } from "./fit.ts";
 import { Reference } from "./reference.ts";
 import type { Task } from "../task/task.ts";
+import { resolveTrainOptions } from "./resolve_options.ts";
 import {
   batchMetrics,
   completionRecords,
   performanceMetrics,
   type StepReport,
 } from "./step_report.ts";
-import {
-  type ResolvedTrainOptions,
-  resolveTrainOptions,
-  type TrainOptions,
-} from "./train_options.ts";
+import type { ResolvedTrainOptions, TrainOptions } from "./train_options.ts";
 import { TrainingWatch } from "./training_watch.ts";
 import { Updater } from "./update.ts";
 
@@ -169,8 +166,8 @@ export class Trainer {
     const updateStart = performance.now();
     this.#updating = true;
     const update = await this.#updater.update(batch.used, {
-      learningRate: (optimizerStep) =>
-        learningRateAt(optimizerStep, {
+      learningRate: (done) =>
+        learningRateAt((step + done) * this.#updater.optimizerStepsPerUpdate, {
           learningRate: options.learningRate,
           warmupSteps: options.warmupSteps,
           lrScheduler: options.lrScheduler,

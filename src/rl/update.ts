@@ -107,12 +107,12 @@ export class Updater {
    * then not computed at all; they still count in the weights of the others.
    *
    * @param rollout Completions and rewards; without any, nothing happens.
-   * @param at `learningRate` by optimizer step, and the training `step` for messages.
+   * @param at `learningRate` by the share of the update's optimizer steps done, and the training `step` for messages.
    * @throws {Error} If a sampled probability, a loss or a gradient is not finite.
    */
   async update(
     rollout: Rollout,
-    at: { learningRate: (optimizerStep: number) => number; step: number },
+    at: { learningRate: (done: number) => number; step: number },
   ): Promise<UpdateReport> {
     const options = this.#options;
     await this.#checkSampled(rollout, at.step);
@@ -137,12 +137,14 @@ export class Updater {
     const weights = new Float64Array(lengths.length);
     let advantages: Float32Array = new Float32Array(lengths.length);
     let before: Work[] = [coefficients.advantagePlan];
+    const steps = options.numIterations * Math.ceil(lengths.length / this.#miniBatch);
+    let taken = 0;
     for (let iteration = 0; iteration < options.numIterations; iteration++) {
       for (let start = 0; start < lengths.length; start += this.#miniBatch) {
         const end = Math.min(start + this.#miniBatch, lengths.length);
         const groups = promptGroups(rollout, start, end, counts);
         coefficients.select({ start, end });
-        this.#optimizer.options.learningRate = at.learningRate(this.#optimizer.stepCount);
+        this.#optimizer.options.learningRate = at.learningRate(taken++ / steps);
         const { stats, gradNorm, read } = await this.#learner.step(groups, {
           before: [...before, coefficients.weightPlan],
           optimizer: this.#optimizer,

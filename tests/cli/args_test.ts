@@ -40,10 +40,10 @@ Deno.test("flags become options of their kind, in either way of writing", () => 
     entropyCoef: -1,
     maxSteps: 3,
   });
-  assertEquals(values("--max-steps", "1", "--max-steps", "2", "--quiet", "--no-quiet"), {
-    maxSteps: 2,
-    quiet: false,
-  });
+  assertEquals(values("--no-quiet"), { quiet: false });
+  for (const twice of [["--max-steps", "1", "--max-steps", "2"], ["--quiet", "--no-quiet"]]) {
+    assertThrows(() => values(...twice), UsageError, `${twice[0]} is given twice: leave one out`);
+  }
 });
 
 Deno.test("help is asked for by either name, beside anything else", () => {

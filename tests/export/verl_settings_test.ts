@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { verlSettings } from "../../src/export/verl_settings.ts";
-import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
 
 const settingsOf = (options: Partial<TrainOptions> = {}) =>
   verlSettings(resolveTrainOptions({ maxSteps: 10, learningRate: 1e-6, ...options }, 1024));

@@ -26,3 +26,18 @@ Deno.test("the first step learns, also when all of the run is warm-up", () => {
     assert(learningRateAt(0, { learningRate: 8, totalSteps: 0, lrScheduler }) > 0);
   }
 });
+
+Deno.test("a line falls from the peak to zero, and steps may stand for more than one", () => {
+  assertEquals(rates({ totalSteps: 5, warmupSteps: 1, lrScheduler: "linear" }, 7), [
+    8,
+    8,
+    6,
+    4,
+    2,
+    0,
+    0,
+  ]);
+  const options = { learningRate: 8, totalSteps: 4, lrScheduler: "linear" } as const;
+  assertEquals(learningRateAt(2.5, options), 3);
+  assertEquals(learningRateAt(1.5, { ...options, warmupSteps: 2 }), 8); // not beyond the peak
+});

@@ -16,7 +16,7 @@ import { type VarianceReport, writeVariance } from "../../src/lab/variance_text.
 import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
 import { samplePairs } from "../../src/report/page.ts";
 import { writeReport } from "../../src/report/report.ts";
-import { resolveTrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const PROVENANCE: Provenance = {

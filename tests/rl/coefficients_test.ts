@@ -11,7 +11,7 @@ import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { Coefficients } from "../../src/rl/coefficients.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { hasSignal, teaching } from "../../src/rl/signal.ts";
-import { resolveObjective } from "../../src/rl/train_options.ts";
+import { resolveObjective } from "../../src/rl/resolve_options.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 

@@ -1,6 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describeObjective } from "../../src/rl/describe_objective.ts";
-import { CHOICES, resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
+import type { ChoiceSetting } from "../../src/rl/setting_kinds.ts";
+import { settingOf } from "../../src/rl/settings.ts";
 
 const describe = (options: Partial<TrainOptions>) =>
   Object.fromEntries(
@@ -51,8 +54,9 @@ Deno.test("describeObjective() shows what shapes rewards, batches and the loss",
 
 Deno.test("describeObjective() has a text of its own for every choice", () => {
   for (const name of ["advantageEstimator", "policyLoss", "lossAggregation", "lossScope"]) {
-    const texts = CHOICES[name]!.map((choice) => JSON.stringify(describe({ [name]: choice })));
-    assertEquals(new Set(texts).size, CHOICES[name]!.length, name);
+    const choices = Object.keys((settingOf(name) as ChoiceSetting).choices);
+    const texts = choices.map((choice) => JSON.stringify(describe({ [name]: choice })));
+    assertEquals(new Set(texts).size, choices.length, name);
     for (const text of texts) assertEquals(/undefined|NaN|\[object/.test(text), false, text);
   }
 });

@@ -198,3 +198,21 @@ Deno.test("every row of a list is asked once before any is asked again, however 
   assertEquals(fails.once, false);
   await gpu.close();
 });
+
+Deno.test("the learning rate follows the progress of training, also where steps are short of prompts", async () => {
+  const gpu = await openGpu();
+  // Of each six prompts two can have a signal: one optimizer step of the three that were planned.
+  const options = { maxGenBatches: 1, miniBatchSize: 8, maxSteps: 3 } as const;
+  const last = async (lrScheduler: "cosine" | "linear") =>
+    await withTrainer(gpu, patchyTask((index) => index % 3 === 0), {
+      ...options,
+      lrScheduler,
+    }, async (trainer) => {
+      for (let step = 0; step < 2; step++) await trainer.next();
+      const { metrics } = await trainer.next();
+      assert(metrics["dynamic_sampling/prompts"]! <= 2);
+      return metrics["actor/lr"]! / trainer.options.learningRate;
+    });
+  assertClose([await last("cosine"), await last("linear")], [0.25, 1 / 3], { tolerance: 1e-6 });
+  await gpu.close();
+});

@@ -3,12 +3,10 @@ import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { lossCancels } from "../../src/rl/loss_value.ts";
 import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
-import {
-  CHOICES,
-  type ResolvedTrainOptions,
-  resolveTrainOptions,
-  type TrainOptions,
-} from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { ResolvedTrainOptions, TrainOptions } from "../../src/rl/train_options.ts";
+import type { ChoiceSetting } from "../../src/rl/setting_kinds.ts";
+import { SETTINGS } from "../../src/rl/settings.ts";
 
 const G = 4;
 const LENGTHS = [3, 9, 5, 2, 7, 1, 4, 11, 6, 6, 2, 8];
@@ -37,25 +35,30 @@ function relativeLoss(options: ResolvedTrainOptions): number {
 
 Deno.test("the loss cancels out exactly where lossCancels() says so, for every choice there is", () => {
   const counts = { zero: 0, other: 0 };
-  const some = (name: keyof TrainOptions) => CHOICES[name] as readonly never[];
+  const some = (name: keyof TrainOptions) =>
+    Object.keys((SETTINGS[name] as ChoiceSetting).choices) as unknown as readonly never[];
   for (const advantageEstimator of some("advantageEstimator")) {
     for (const lossAggregation of some("lossAggregation")) {
       for (const policyLoss of some("policyLoss")) {
         for (const lossAlpha of [0, 0.75, 1]) {
           for (const lossScope of some("lossScope")) {
             for (const sapoTemperatureNeg of [1, 1.05]) {
-              const options = resolveTrainOptions({
-                maxSteps: 1,
-                learningRate: 1e-3,
-                numGenerations: G,
-                advantageEstimator,
-                lossAggregation,
-                lossAlpha,
-                lossScope,
-                // Not whole groups, over which the advantages of opo would add up to 0 by tokens.
-                lossMicroBatchSize: 3,
-                policyLoss,
-              }, 16);
+              const options = resolveTrainOptions(
+                {
+                  maxSteps: 1,
+                  learningRate: 1e-3,
+                  numGenerations: G,
+                  advantageEstimator,
+                  lossAggregation,
+                  lossAlpha,
+                  lossScope,
+                  // Not whole groups, over which the advantages of opo would add up to 0 by tokens.
+                  lossMicroBatchSize: 3,
+                  policyLoss,
+                },
+                16,
+                [],
+              );
               const all = { ...options, sapoTemperaturePos: 1, sapoTemperatureNeg };
               const cancels = lossCancels(all);
               counts[cancels ? "zero" : "other"]++;

@@ -1,10 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Preset, PRESETS } from "../../src/rl/presets.ts";
-import {
-  type ResolvedTrainOptions,
-  resolveTrainOptions,
-  type TrainOptions,
-} from "../../src/rl/train_options.ts";
+import { PRESETS } from "../../src/rl/presets.ts";
+import type { Preset } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { ResolvedTrainOptions, TrainOptions } from "../../src/rl/train_options.ts";
 
 const resolve = (options: Partial<TrainOptions>) =>
   resolveTrainOptions({ maxSteps: 1, learningRate: 1e-3, ...options }, 100);

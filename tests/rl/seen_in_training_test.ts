@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../../src/rl/seen_in_training.ts";
-import { resolveTrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { defineTask, type TaskDefinition } from "../../src/task/define_task.ts";
 import { randomPrompts } from "../../src/task/random_prompts.ts";
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";

@@ -7,7 +7,8 @@ import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import type { Task } from "../../src/task/task.ts";
-import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
 import type { StepReport } from "../../src/rl/step_report.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
@@ -130,6 +131,7 @@ Deno.test("a trainer that takes over after some steps goes on as the first would
         }
         optimizer.stepCount = 2;
         second.completedSteps = 2;
+        second.nextProblem = first.nextProblem;
         await run(second, 2);
         return await stateOf(second);
       }, { policySeed: 7 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { resolveTrainOptions, type TrainOptions } from "../../src/rl/train_options.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { TrainingWatch } from "../../src/rl/training_watch.ts";
 
 const HEALTHY = {
@@ -46,7 +47,13 @@ Deno.test("lack of signal has to last, and the remedy depends on the reward", ()
   const solved = observe(times(5, { ...none, "reward/mean": 0.99 }));
   assert(solved.warnings[0]!.includes("the task is learnt"));
   // A single response per prompt never differs from itself.
-  assertEquals(observe(times(9, { "frac_reward_zero_std": 1 }), { numGenerations: 1 }).at, []);
+  assertEquals(
+    observe(times(9, { "frac_reward_zero_std": 1 }), {
+      numGenerations: 1,
+      advantageEstimator: "reinforcePlusPlus",
+    }).at,
+    [],
+  );
 });
 
 Deno.test("collapsed entropy is reported unless the task is solved", () => {
