@@ -10,6 +10,8 @@ struct Params {
     rows: u32,         // forward: T
     columns: u32,      // C / 4
     vocabulary: u32,   // V
+    first: u32,        // the first id of table or dtable, which may be some rows of the whole
+    count: u32,        // their number; other ids are left to other dispatches
     pieces: u32,       // number of pieces
     runs: u32,         // number of runs
 }
@@ -27,7 +29,9 @@ fn forward(
 ) {
     let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
-    let begin = min(tokens[row], params.vocabulary - 1u) * params.columns;
+    let id = min(tokens[row], params.vocabulary - 1u) - params.first;
+    if (id >= params.count) { return; }
+    let begin = id * params.columns;
     for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         y[row * params.columns + c] = stored_even(table[begin + c]);
     }
@@ -44,7 +48,9 @@ fn forward_rows(
 ) {
     let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
     if (row >= params.rows) { return; }
-    let begin = min(tokens[rows_of[row]], params.vocabulary - 1u) * params.columns;
+    let id = min(tokens[rows_of[row]], params.vocabulary - 1u) - params.first;
+    if (id >= params.count) { return; }
+    let begin = id * params.columns;
     for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         y[row * params.columns + c] = stored_even(table[begin + c]);
     }
@@ -91,8 +97,8 @@ fn backward_runs(
     let run = id / blocks;
     let c = (id % blocks) * LANES + lane;
     if (run >= params.runs || c >= params.columns) { return; }
-    let token = runs[3u * run];
-    if (token >= params.vocabulary) { return; }
+    let token = runs[3u * run] - params.first;
+    if (token >= params.count) { return; }
     let last = runs[3u * run + 2u];
     var total = vec4f();
     for (var piece = runs[3u * run + 1u]; piece < last; piece++) {
@@ -108,8 +114,8 @@ fn clear(
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.vocabulary);
-    if (row >= params.vocabulary) { return; }
+    let row = row_of(wid.x + wid.y * nwg.x, lane, params.count);
+    if (row >= params.count) { return; }
     for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         dtable[row * params.columns + c] = vec4f();
     }

@@ -15,6 +15,7 @@ import {
   type Tensor,
 } from "../gpu/tensor.ts";
 import { rowReader } from "./readers.ts";
+import { type RowRange, rowRanges, rowsOf as rowsOfRange } from "./row_ranges.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
 const PIECE = 128;
@@ -124,19 +125,33 @@ export function embedding(
     rows,
     columns,
     vocabulary,
+    first: 0,
+    count: vocabulary,
     pieces: index?.pieceCount ?? 0,
     runs: index?.runCount ?? 0,
   };
   const y = plan.empty([rows, width], name);
-  plan.dispatch({
-    kernel: kernel(rowsOf ? "forward_rows" : "forward"),
-    label: `${name}.forward`,
-    bindings: { table, tokens, y, ...(rowsOf ? { rows_of: rowsOf } : {}) },
-    params,
-    turns: share.turns,
-    workgroups: () => share.workgroups(sizeNow(rows)),
-    cost: { bytes: () => sizeNow(rows) * width * (4 + bytesPerElement(table.dtype)) },
-  });
+  // A table that is too large to bind is looked up in one part after the other.
+  const parts = rowRanges(gpu, table);
+  const partParams = ({ first, width }: RowRange) => ({ ...params, first, count: width });
+  for (const part of parts) {
+    plan.dispatch({
+      kernel: kernel(rowsOf ? "forward_rows" : "forward"),
+      label: `${name}.forward`,
+      bindings: {
+        table: rowsOfRange(table, part),
+        tokens,
+        y,
+        ...(rowsOf ? { rows_of: rowsOf } : {}),
+      },
+      params: partParams(part),
+      turns: share.turns,
+      workgroups: () => share.workgroups(sizeNow(rows)),
+      cost: {
+        bytes: () => sizeNow(rows) * width * (4 + bytesPerElement(table.dtype)) / parts.length,
+      },
+    });
+  }
 
   if (rowsOf) return y;
   plan.onBackward([table], [y], () => {
@@ -160,26 +175,29 @@ export function embedding(
       cost: { bytes: () => (sizeNow(rows) + pieceCount.value) * width * 4 },
     });
     plan.intoGradient(table, (dtable, accumulate) => {
-      if (!accumulate) {
+      for (const part of rowRanges(gpu, dtable)) {
+        const rowsHere = rowsOfRange(dtable, part);
+        if (!accumulate) {
+          plan.dispatch({
+            kernel: kernel("clear"),
+            label: `${name}.backward_clear`,
+            bindings: { dtable: rowsHere },
+            params: partParams(part),
+            turns: share.turns,
+            workgroups: share.workgroups(part.width),
+            cost: { bytes: () => part.width * width * 4 },
+          });
+        }
         plan.dispatch({
-          kernel: kernel("clear"),
-          label: `${name}.backward_clear`,
-          bindings: { dtable },
-          params,
-          turns: share.turns,
-          workgroups: share.workgroups(vocabulary),
-          cost: { bytes: () => vocabulary * width * 4 },
+          kernel: kernel("backward_runs"),
+          label: `${name}.backward_runs`,
+          bindings: { partials: partial, runs, dtable: rowsHere },
+          params: partParams(part),
+          turns: Math.ceil(sizeLimit(rows) / PIECE),
+          workgroups: () => runCount.value * blocks,
+          cost: { bytes: () => (pieceCount.value + 2 * runCount.value) * width * 4 },
         });
       }
-      plan.dispatch({
-        kernel: kernel("backward_runs"),
-        label: `${name}.backward_runs`,
-        bindings: { partials: partial, runs, dtable },
-        params,
-        turns: Math.ceil(sizeLimit(rows) / PIECE),
-        workgroups: () => runCount.value * blocks,
-        cost: { bytes: () => (pieceCount.value + 2 * runCount.value) * width * 4 },
-      });
     });
   });
   return y;

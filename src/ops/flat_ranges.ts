@@ -30,11 +30,18 @@ export interface FlatRange {
  * @param plan Decides the device's limit.
  * @param length Elements of four bytes.
  * @param options `maxBindingBytes`, to stay below the device's limit.
+ * @param step Ranges begin at multiples of so many elements where as many can be bound.
  * @throws {RangeError} If not even 128 elements may be bound.
  */
-export function flatRanges(plan: Plan, length: number, options: FlatOptions = {}): FlatRange[] {
+export function flatRanges(
+  plan: Plan,
+  length: number,
+  options: FlatOptions = {},
+  step: number = ALIGNMENT,
+): FlatRange[] {
   const bytes = options.maxBindingBytes ?? plan.gpu.device.limits.maxStorageBufferBindingSize;
-  const most = Math.floor(bytes / 4 / ALIGNMENT) * ALIGNMENT;
+  const unit = bytes >= 4 * step ? step : ALIGNMENT;
+  const most = Math.floor(bytes / 4 / unit) * unit;
   if (!(most > 0)) {
     throw new RangeError(
       `maxBindingBytes must be at least ${4 * ALIGNMENT}: current value is ${bytes}`,

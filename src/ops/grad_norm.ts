@@ -11,7 +11,7 @@ import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { flatReader } from "./readers.ts";
 
 /** Elements that one team sums. Bounds the rounding error whatever the array's length. */
-const CHUNK = 16384;
+const CHUNK = 4096;
 
 /** Options of {@linkcode gradNorm}. */
 export interface GradNormOptions extends FlatOptions {
@@ -41,7 +41,7 @@ export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions
   }
   const reader = flatReader(plan.gpu, n);
   const chunksOf = (length: number) => Math.ceil(length / CHUNK);
-  const ranges = flatRanges(plan, n, options);
+  const ranges = flatRanges(plan, n, options, CHUNK);
   const partials = plan.empty(
     [ranges.reduce((count, { length }) => count + chunksOf(length), 0)],
     `${name}.partial`,

@@ -6,7 +6,7 @@
 
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
-import { HEAD, headLogits, rangeOf, vocabularyRanges } from "./head.ts";
+import { HEAD, headLogits, vocabularyRanges } from "./head.ts";
 import {
   type LogitRange,
   type LogProbOptions,
@@ -15,6 +15,7 @@ import {
   type Scores,
 } from "./log_prob.ts";
 import { product } from "./matmul/product.ts";
+import { rowsOf } from "./row_ranges.ts";
 
 /** Options of {@linkcode headLogProb}. */
 export interface HeadLogProbOptions extends LogProbOptions {
@@ -83,7 +84,7 @@ export function headLogProb(
         product(plan, `${HEAD}.backward_a`, {
           a: dlogits,
           transposeA: false,
-          b: rangeOf(weight, range),
+          b: rowsOf(weight, range),
           transposeB: false,
           out: dhidden.out,
           accumulate: dhidden.accumulate || i > 0,
@@ -95,7 +96,7 @@ export function headLogProb(
           transposeA: true,
           b: hidden,
           transposeB: false,
-          out: rangeOf(dweight.out, range),
+          out: rowsOf(dweight.out, range),
           accumulate: dweight.accumulate,
           parameter: weight.grad !== undefined,
         });

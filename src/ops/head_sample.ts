@@ -6,7 +6,8 @@
 
 import type { Plan } from "../gpu/plan.ts";
 import { Dim, formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
-import { bindableBytes, HEAD_BYTES, headLogits, weightRanges } from "./head.ts";
+import { HEAD_BYTES, headLogits, weightRanges } from "./head.ts";
+import { bindableBytes } from "./row_ranges.ts";
 import { sample, type SampleOptions, type SampleState } from "./sample.ts";
 
 /** Options of {@linkcode headSample}. */

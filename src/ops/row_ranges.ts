@@ -1,0 +1,67 @@
+/**
+ * Matrices larger than a device can bind, in ranges of rows.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { bytesPerElement, formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+
+/** Some rows of a matrix. */
+export interface RowRange {
+  /** The first row. */
+  readonly first: number;
+  /** Number of rows. */
+  readonly width: number;
+}
+
+/** Rows that may begin a binding, whatever the matrix' width: it is a multiple of 4. */
+const ROW_STEP = 32;
+
+/** Bytes of the largest tensor that can be bound. */
+export function bindableBytes({ device }: Gpu): number {
+  return Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+}
+
+/**
+ * Cuts a matrix into the fewest ranges of rows that can be bound.
+ *
+ * @param gpu The device.
+ * @param matrix (V, C).
+ * @param options `most` rows of a range; ranges begin at multiples of `step` rows.
+ * @returns Ranges of one width but the last; a single one where all fits.
+ * @throws {RangeError} If not even `step` rows can be bound.
+ */
+export function rowRanges(
+  gpu: Gpu,
+  matrix: Tensor,
+  { most = Infinity, step = ROW_STEP }: { most?: number; step?: number } = {},
+): RowRange[] {
+  const [rows, columns] = matrix.shape.map(sizeLimit) as [number, number];
+  const bindable = Math.floor(bindableBytes(gpu) / bytesPerElement(matrix.dtype) / columns);
+  const fitting = Math.min(most, bindable);
+  if (rows <= fitting) return [{ first: 0, width: rows }];
+  const steps = Math.floor(fitting / step);
+  if (steps === 0) {
+    throw new RangeError(
+      `${matrix.name} ${
+        formatShape(matrix.shape)
+      } is used in ranges of ${step} rows: more than the ${
+        bindableBytes(gpu)
+      } bytes that ${gpu.adapter.description} can bind. Lower maxTokensPerMicroBatch or take a smaller model`,
+    );
+  }
+  const count = Math.ceil(rows / (steps * step));
+  const width = step * Math.ceil(rows / count / step);
+  const ranges: RowRange[] = [];
+  for (let first = 0; first < rows; first += width) {
+    ranges.push({ first, width: Math.min(width, rows - first) });
+  }
+  return ranges;
+}
+
+/** Those rows of a matrix. */
+export function rowsOf(matrix: Tensor, { first, width }: RowRange): Tensor {
+  const columns = sizeLimit(matrix.shape[1]!);
+  return matrix.view([width, columns], { elementOffset: first * columns });
+}
