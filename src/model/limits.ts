@@ -25,10 +25,12 @@ export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" |
   for (const { name, shape } of parameterShapes(config)) {
     // The embedding and the head are used in ranges of rows.
     if (shape[0] === config.vocabSize) continue;
-    const bytes = shape.reduce((n, size) => n * size, bytesPerElement(dtype));
+    const isGate = name.endsWith("gate_proj.weight");
+    const bound = isGate ? [2 * shape[0]!, shape[1]!] : shape;
+    const bytes = bound.reduce((n, size) => n * size, bytesPerElement(dtype));
     if (bytes > maxStorageBufferBindingSize) {
       throw new RangeError(
-        `${name} [${shape.join(", ")}] has ${
+        `${name}${isGate ? " with up_proj" : ""} [${bound.join(", ")}] has ${
           mebibytes(bytes)
         } in ${dtype}, and ${gpu.adapter.description} binds at ` +
           `most ${

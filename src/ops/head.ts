@@ -42,7 +42,11 @@ export function vocabularyRanges(
   const perColumn = 4 * sizeLimit(rows);
   const wanted = Math.max(RANGE_STEP, Math.floor(maxBytes / perColumn));
   const bindable = Math.floor(bindableBytes(gpu) / perColumn);
-  return rowRanges(gpu, weight, { most: Math.min(wanted, bindable), step: RANGE_STEP });
+  return rowRanges(gpu, weight, {
+    most: Math.min(wanted, bindable),
+    step: RANGE_STEP,
+    bytes: 4, // of its gradient
+  });
 }
 
 /**

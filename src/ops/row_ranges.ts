@@ -28,17 +28,19 @@ export function bindableBytes({ device }: Gpu): number {
  *
  * @param gpu The device.
  * @param matrix (V, C).
- * @param options `most` rows of a range; ranges begin at multiples of `step` rows.
+ * @param options `most` rows of a range; ranges begin at multiples of `step` rows; `bytes` of an element, if something
+ * larger than the matrix is cut alike.
  * @returns Ranges of one width but the last; a single one where all fits.
  * @throws {RangeError} If not even `step` rows can be bound.
  */
 export function rowRanges(
   gpu: Gpu,
   matrix: Tensor,
-  { most = Infinity, step = ROW_STEP }: { most?: number; step?: number } = {},
+  options: { most?: number; step?: number; bytes?: number } = {},
 ): RowRange[] {
+  const { most = Infinity, step = ROW_STEP, bytes = bytesPerElement(matrix.dtype) } = options;
   const [rows, columns] = matrix.shape.map(sizeLimit) as [number, number];
-  const bindable = Math.floor(bindableBytes(gpu) / bytesPerElement(matrix.dtype) / columns);
+  const bindable = Math.floor(bindableBytes(gpu) / bytes / columns);
   const fitting = Math.min(most, bindable);
   if (rows <= fitting) return [{ first: 0, width: rows }];
   const steps = Math.floor(fitting / step);

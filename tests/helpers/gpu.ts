@@ -24,9 +24,9 @@ export async function onEveryDevice(
   }
 }
 
-/** The same device, as one that binds and holds no more than so many bytes in a buffer. */
-export function withLimits(gpu: Gpu, bytes: number): Gpu {
-  const limits = { maxStorageBufferBindingSize: bytes, maxBufferSize: bytes };
+/** The same device, as one that binds no more than so many bytes, and holds as many in a buffer if not said otherwise. */
+export function withLimits(gpu: Gpu, bytes: number, maxBufferSize = bytes): Gpu {
+  const limits = { maxStorageBufferBindingSize: bytes, maxBufferSize };
   const device = new Proxy(gpu.device, {
     get(target, key) {
       if (key === "limits") {
