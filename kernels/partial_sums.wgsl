@@ -26,8 +26,7 @@ override ACCUMULATE: bool = false;   // add to out
 @group(0) @binding(2) var<storage, read> partials: array<Pack>;
 @group(0) @binding(3) var<storage, read_write> out: array<Pack>;
 
-// The last stretch that begins at or before a workgroup. With a look at each stretch, many short ones would cost more than
-// what is added up.
+// The last stretch that begins at or before a workgroup.
 fn stretch_of(id: u32) -> u32 {
     var first = 0u;
     var count = params.count;
