@@ -136,6 +136,7 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["train --resume=runs/run --loss-alpha=0.5", "--loss-alpha is 0.5 and was 1. Leave them as", 2],
   ["train --policy=file", "There is no folder file: give that of a Hugging Face checkpoint"],
   ["train --policy=empty", "empty has no config.json: give the folder of a Hugging Face checkp"],
+  ["train --policy=Qwen/Qwen3-0.6B", '"hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B"'],
   ["train --policy=nowhere", "There is no folder nowhere: give that of a Hugging Face checkpoint"],
   [
     "train --policy=runs/run --task=countdown",

@@ -68,7 +68,10 @@ const resolve = (options: Partial<TrainOptions> = {}) =>
 async function withModel(body: (dir: string) => Promise<void>): Promise<void> {
   await inTempDir(async (dir) => {
     const gpu = await openGpu();
-    await writeTinyTextModel(gpu, join(dir, "model"));
+    await writeTinyTextModel(gpu, join(dir, "model"), {
+      modelType: "qwen3",
+      ropeScaling: { ropeType: "linear", factor: 2 },
+    });
     await gpu.close();
     await body(dir);
   });
@@ -161,6 +164,13 @@ Deno.test("exportVerl() writes model, prompts, reward and settings", async () =>
       problems: Array.from({ length: 16 }, (_, i) => ({ nums: [i + 1, 2, 3], target: i + 6 })),
     });
     const out = join(dir, "verl");
+    const generation = {
+      temperature: 0.7,
+      top_p: 0.9,
+      eos_token_id: [352, 354],
+      pad_token_id: null,
+    };
+    await Deno.writeTextFile(join(model, "generation_config.json"), JSON.stringify(generation));
     await exportVerl(out, { model, task, options: resolve() });
     assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
       "README.md",
@@ -178,6 +188,8 @@ Deno.test("exportVerl() writes model, prompts, reward and settings", async () =>
     using original = await loadCheckpoint(model);
     using exported = await loadCheckpoint(join(out, "model"));
     assertEquals(exported.config, original.config);
+    assertEquals(exported.config.normedHeads, true);
+    assertEquals(exported.config.generationDefaults, { temperature: 0.7, top_p: 0.9 });
     for (const name of original.names) {
       assertEquals(await exported.readFloat32(name), await original.readFloat32(name));
     }

@@ -32,6 +32,12 @@ const FAMILIES: Readonly<Record<string, Partial<PolicyConfig>>> = {
     tieWordEmbeddings: false,
     headDim: 8,
   },
+  "Qwen3": { modelType: "qwen3", headDim: 8 },
+  "SmolLM3, a layer without rotation": {
+    modelType: "smollm3",
+    rotatedLayers: [true, false],
+    headDim: 4,
+  },
 };
 
 const SIZES = { hiddenSize: 16, intermediateSize: 24, numAttentionHeads: 4, numKeyValueHeads: 2 };

@@ -1,8 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Arena } from "../../src/gpu/arena.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { PolicyConfig } from "../../src/model/config.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { encode } from "../../src/model/transformer.ts";
@@ -16,7 +18,7 @@ import { randomArray, randomIntegers } from "../helpers/random.ts";
 async function differentiate(
   gpu: Gpu,
   layers: number,
-  how: { again?: boolean; halves?: boolean } = {},
+  how: { again?: boolean; halves?: boolean; family?: Partial<PolicyConfig> } = {},
 ) {
   const policy = Policy.create(gpu, {
     modelType: "qwen2",
@@ -26,6 +28,7 @@ async function differentiate(
     numAttentionHeads: 4,
     numKeyValueHeads: 2,
     eosTokenId: 1,
+    ...how.family,
   }, { seed: 1 });
   const { parameters } = policy;
   submit(gpu, [{ clear: parameters.gradients }]);
@@ -87,6 +90,22 @@ Deno.test("layers computed again for the backward pass give the same bits in les
     assert(lost.perLayer < 0.3 * kept.perLayer, `${lost.perLayer} bytes and ${kept.perLayer}`);
     assert(lost.many.dispatches > kept.many.dispatches);
   });
+});
+
+Deno.test("heads that are normalised in place, and layers without rotation, are computed again too", async () => {
+  const gpu = await openGpu();
+  const families: Partial<PolicyConfig>[] = [
+    { modelType: "qwen3" },
+    { modelType: "smollm3", rotatedLayers: [true, false] },
+  ];
+  for (const family of families) {
+    const kept = await differentiate(gpu, 2, { family });
+    const lost = await differentiate(gpu, 2, { family, again: true });
+    assertEquals(lost.gradients, kept.gradients);
+    assert(lost.again.includes("layers.1.self_attn.qkv_proj"));
+    assert([...kept.gradients.values()].every((gradient) => gradient.some((g) => g !== 0)));
+  }
+  await gpu.close();
 });
 
 Deno.test("what layers hand to each other may wait in f16 besides", async (t) => {
