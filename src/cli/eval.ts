@@ -7,8 +7,8 @@
 import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
+import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
 import { SETTINGS } from "../rl/settings.ts";
-import { evaluationMetrics } from "../run/evaluation_metrics.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";

@@ -6,7 +6,7 @@
 
 import { countParameters } from "../model/config.ts";
 import { evaluate } from "../rl/evaluation.ts";
-import { evaluationMetrics } from "../run/evaluation_metrics.ts";
+import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
 import { parseFlags } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { evaluationTable } from "./evaluation_table.ts";

@@ -50,7 +50,7 @@ export interface Sample {
   /** The completion. */
   readonly completion: string;
   /** Its reward. */
-  readonly reward: number;
+  readonly reward: number | null;
   /** Its length in tokens. */
   readonly length: number;
 }

@@ -60,6 +60,7 @@ const PROGRESS_EVERY = 16;
  *
  * @returns `undefined` if `onProgress` gave it up.
  * @throws {RangeError} If the responses do not fit the policy.
+ * @throws {Error} If the verifier could not judge a response.
  */
 export async function sampleGradients(
   policy: Policy,
@@ -70,7 +71,12 @@ export async function sampleGradients(
   const rollouts = await sampleResponses(policy, task, options);
   const completions = rollouts.flatMap((r) => r.completions);
   const prompts = rollouts.flatMap((r) => r.problems.map(({ promptIds }) => promptIds));
-  const rewards = rollouts.flatMap((r) => r.rewards);
+  const rewards = rollouts.flatMap((r) => r.rewards).map((reward, i) => {
+    if (reward !== null) return reward;
+    throw new Error(
+      `The verifier could not judge completion ${i} of task ${task.name}: the variance of gradients needs every reward`,
+    );
+  });
   const advantages = groupAdvantages(rewards, numGenerations, {
     advantageEstimator: "grpo",
     scaleRewards: "group",

@@ -196,7 +196,7 @@ export interface ShownSample {
   /** The completion. */
   readonly completion: string;
   /** Its reward. */
-  readonly reward: number;
+  readonly reward: number | null;
   /** Whether it is right. Default: whether the reward is 1 or more. */
   readonly solved?: boolean;
   /** Its length in tokens. */
@@ -211,8 +211,9 @@ export function samplePairs(
   const rows = Array.from({ length: Math.max(lists[0].length, lists[1].length) }, (_, i) => i);
   const box = (sample: ShownSample | undefined, title: string) => {
     if (sample === undefined) return "<div></div>";
-    const { prompt, completion, reward, solved = reward >= 1, length } = sample;
-    const meta = `${title} · reward ${Number(reward.toFixed(3))} · ${length} tokens`;
+    const { prompt, completion, reward, solved = (reward ?? 0) >= 1, length } = sample;
+    const judgement = reward === null ? "not judged" : `reward ${Number(reward.toFixed(3))}`;
+    const meta = `${title} · ${judgement} · ${length} tokens`;
     return `<div class="sample ${solved ? "right" : "wrong"}"><div class="meta">${
       escapeText(meta)
     }</div><code class="prompt">${escapeText(prompt)}</code><code>${

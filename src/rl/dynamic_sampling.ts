@@ -60,6 +60,7 @@ export class BatchSampler {
    * @param step Zero-based training step.
    * @param firstProblem The first problem not asked yet; `genBatches` rollouts of `promptsPerStep` problems follow.
    * @param request `signal` ends it early; its reason is thrown.
+   * @throws {Error} If the verifier fails, or can judge nothing.
    */
   async next(
     step: number,
@@ -69,6 +70,7 @@ export class BatchSampler {
     const { promptsPerStep, dynamicSampling, maxGenBatches } = this.#options;
     if (!dynamicSampling) {
       const sampled = await this.#rollOut(step, firstProblem, request);
+      requireJudged(sampled, step);
       return { sampled, used: sampled, kept: sampled.problems.map((_, p) => p), genBatches: 1 };
     }
     const rollouts: Rollout[] = [];
@@ -85,6 +87,7 @@ export class BatchSampler {
       rollouts.push(rollout);
     }
     const sampled = joinRollouts(rollouts);
+    requireJudged(sampled, step);
     return { sampled, used: pickProblems(sampled, kept), kept, genBatches: rollouts.length };
   }
 
@@ -127,8 +130,19 @@ export class BatchSampler {
   }
 }
 
-function rewardsOf({ rewards, numGenerations }: Rollout, p: number): number[] {
+function rewardsOf({ rewards, numGenerations }: Rollout, p: number): (number | null)[] {
   return rewards.slice(p * numGenerations, (p + 1) * numGenerations);
+}
+
+/** Refuses a batch that says nothing: most likely what the verifier asks is out of order. */
+function requireJudged({ rewards }: Rollout, step: number): void {
+  if (rewards.some((reward) => reward !== null)) return;
+  throw new Error(
+    `The verifier judged none of the ${rewards.length} completions of step ${
+      step + 1
+    }: it returned null for each. ` +
+      "The step can be repeated once it answers",
+  );
 }
 
 /** Several rollouts as one. */

@@ -8,6 +8,7 @@ import type { Generator } from "../model/generate.ts";
 import { Policy } from "../model/policy.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
+import { judged } from "./signal.ts";
 import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
 import { eosTokenIdsOf, type Split, type Task } from "../task/task.ts";
 
@@ -71,7 +72,7 @@ export async function evaluate(
   const generator = policy instanceof Policy ? await generatorOf(policy, task, request) : policy;
   const sampled = await inWaves(generator, task, request);
   const greedy = await inWaves(generator, task, { ...request, numGenerations: 1, temperature: 0 });
-  const rewards = greedy.flatMap((r) => r.rewards);
+  const rewards = judged(greedy.flatMap((r) => r.rewards));
   return {
     ...summariseSamples(sampled),
     greedy: rewards.reduce((sum, r) => sum + r, 0) / rewards.length,

@@ -7,27 +7,33 @@
 import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
 import { quantile } from "./sample_summary.ts";
+import { judged } from "./signal.ts";
 
-/** Reward, group and length figures of one rollout. */
+/** Reward, group and length figures of one rollout; those of rewards are over the completions that were judged. */
 export function rolloutMetrics(rollout: Rollout): Record<string, number> {
   const { completions, rewards, solved, truncated, numGenerations } = rollout;
   const lengths = completions.map((c) => c.length);
+  const given = judged(rewards);
   const right = lengths.filter((_, b) => solved[b]);
-  const wrong = lengths.filter((_, b) => !solved[b]);
+  const wrong = lengths.filter((_, b) => rewards[b] !== null && !solved[b]);
   const ended = lengths.filter((_, b) => !truncated[b]);
-  const share = <T>(values: readonly T[], test: (group: readonly T[]) => boolean) =>
-    mean(
-      rollout.problems.map((_, p) =>
-        Number(test(values.slice(p * numGenerations, (p + 1) * numGenerations)))
-      ),
-    );
+  const prompts = rollout.problems.map((_, p) => {
+    const group = rewards.slice(p * numGenerations, (p + 1) * numGenerations);
+    const rights = solved.slice(p * numGenerations, (p + 1) * numGenerations).filter(Boolean);
+    return { rewards: judged(group), rights: rights.length };
+  });
+  const share = (test: (prompt: (typeof prompts)[number]) => boolean) =>
+    mean(prompts.map((prompt) => Number(test(prompt))));
   return {
-    "reward/mean": mean(rewards),
-    "reward/std": std(rewards),
+    "reward/mean": mean(given),
+    "reward/std": std(given),
+    ...(given.length < rewards.length
+      ? { "reward/frac_unjudged": 1 - given.length / rewards.length }
+      : {}),
     ...functionMetrics(rollout),
-    "frac_reward_zero_std": share(rewards, (group) => !rewardsDiffer(group)),
-    "group/frac_all_correct": share(solved, (group) => group.every(Boolean)),
-    "group/frac_all_wrong": share(solved, (group) => !group.some(Boolean)),
+    "frac_reward_zero_std": share((prompt) => !rewardsDiffer(prompt.rewards)),
+    "group/frac_all_correct": share((p) => p.rights > 0 && p.rights === p.rewards.length),
+    "group/frac_all_wrong": share((p) => p.rights === 0),
     "response_length/mean": mean(lengths),
     "response_length/std": std(lengths),
     "response_length/min": lengths.reduce((a, b) => Math.min(a, b), Infinity),

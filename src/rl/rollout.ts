@@ -16,9 +16,9 @@ export interface Rollout<M = unknown> extends Generated {
   readonly problems: readonly Problem<M>[];
   /** G. */
   readonly numGenerations: number;
-  /** One per completion. */
-  readonly rewards: number[];
-  /** Whether each completion is right. */
+  /** One per completion; `null` where the verifier could not judge it. */
+  readonly rewards: readonly (number | null)[];
+  /** Whether each completion is right; one that could not be judged is not. */
   readonly solved: readonly boolean[];
   /** What each function said of each completion, for tasks with several; `null` where one does not apply. */
   readonly rewardsByFunction: Readonly<Record<string, readonly (number | null)[]>>;
@@ -78,10 +78,7 @@ export async function rollOut(
     ...generation,
     problems,
     numGenerations,
-    rewards: judgements.map(({ reward }, b) => {
-      if (reward !== null) return reward;
-      throw new Error(`The verifier returned null on ${samples[b]!.where} of task ${task.name}`);
-    }),
+    rewards: judgements.map(({ reward }) => reward),
     solved: judgements.map(({ reward }) => isSolved(task, reward)),
     rewardsByFunction: Object.fromEntries(
       [...names].map((name) => [name, judgements.map(({ rewards }) => rewards[name] ?? null)]),

@@ -7,6 +7,7 @@
 import { passAtK, passAtKSizes } from "../objective/pass_at_k.ts";
 import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
+import { judged } from "./signal.ts";
 
 /** Figures of N samples for each of some prompts. Right means that the reward reaches the task's maximum. */
 export interface SampleSummary {
@@ -14,8 +15,10 @@ export interface SampleSummary {
   readonly prompts: number;
   /** N, samples per prompt. */
   readonly numGenerations: number;
-  /** Mean reward of all samples: mean@N. */
+  /** Mean reward of the samples that were judged: mean@N. */
   readonly meanAtN: number;
+  /** Share of samples that the verifier could not judge, if any; they count as not right. */
+  readonly unjudged?: number;
   /** Standard error of {@linkcode meanAtN} over prompts; NaN for one prompt. */
   readonly meanAtNError: number;
   /** Share of prompts with at least one right answer among their N samples. */
@@ -63,12 +66,20 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
         of(rollout).slice(p * numGenerations, (p + 1) * numGenerations)
       )
     );
-  const groups = grouped(({ rewards }) => rewards);
+  const asked = grouped(({ rewards }) => rewards);
+  const groups = asked.map(judged).filter(({ length }) => length > 0);
   const rewards = groups.flat();
+  const samples = asked.flat();
+  if (rewards.length === 0) {
+    throw new Error(
+      `The verifier judged none of the ${samples.length} completions: it returned null for each`,
+    );
+  }
   const solved = grouped(({ solved }) => solved);
   const isRight = solved.flat();
   const lengths = rollouts.flatMap((r) => r.completions.map((c) => c.length));
-  const lengthsWhere = (right: boolean) => lengths.filter((_, b) => isRight[b] === right);
+  const lengthsWhere = (right: boolean) =>
+    lengths.filter((_, b) => samples[b] !== null && isRight[b] === right);
   const meanLength = mean(lengths);
   const means = groups.map(mean);
   const counts = solved.map((group) => group.filter(Boolean).length);
@@ -77,13 +88,14 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const [right, wrong] = [lengthsWhere(true), lengthsWhere(false)];
   return {
-    prompts: groups.length,
+    prompts: asked.length,
     numGenerations,
     meanAtN: mean(rewards),
+    ...(rewards.length < samples.length ? { unjudged: 1 - rewards.length / samples.length } : {}),
     meanAtNError: Math.sqrt(variance(means) / groups.length),
     passAtN: share(counts.map((right) => right > 0)),
     passAtK: Object.fromEntries(passAtKSizes(numGenerations).map((k) => [k, pass(k)])),
-    mixed: share(groups.map(rewardsDiffer)),
+    mixed: share(asked.map((group) => rewardsDiffer(judged(group)))),
     allRight: share(counts.map((right) => right === numGenerations)),
     allWrong: share(counts.map((right) => right === 0)),
     byFunction: meansByFunction(rollouts),

@@ -234,7 +234,7 @@ export const SETTINGS = {
     0,
     1e7,
     0,
-    "Steps between evaluations; 0 for before and after only.",
+    "Steps between evaluations while training, besides those before and after; 0 for none.",
     { aliases: ["testFreq", "evalInterval", "valPeriod"] },
   ),
   evalPrompts: evaluation.count(1, 1e6, 128, "Held-out prompts of an evaluation.", {

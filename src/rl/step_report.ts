@@ -15,11 +15,11 @@ export interface CompletionRecord {
   readonly promptIds: readonly number[];
   /** Token ids of the completion. */
   readonly completionIds: readonly number[];
-  /** What the verifier gave. */
-  readonly reward: number;
+  /** What the verifier gave; `null` where it could not judge. */
+  readonly reward: number | null;
   /** What each reward function said, for tasks with several. */
   readonly rewards?: Readonly<Record<string, number | null>>;
-  /** Its advantage within the group; 0 where dynamic sampling left its prompt out. */
+  /** Its advantage within the group; 0 where it could not be judged, or dynamic sampling left its prompt out. */
   readonly advantage: number;
   /** Whether the length limit cut it off. */
   readonly truncated: boolean;

@@ -6,6 +6,7 @@
 
 import type { Policy } from "../model/policy.ts";
 import type { Evaluation } from "./evaluation.ts";
+import { evaluationMetrics } from "./evaluation_metrics.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import type { StepReport } from "./step_report.ts";
@@ -31,7 +32,10 @@ export interface ContinueRequest {
 
 /** What one step did, and what an evaluation after it found. */
 export interface TrainReport extends StepReport {
-  /** Present every `evalSteps` steps and after the last one, if `evalSteps` is not 0. */
+  /**
+   * Present every `evalSteps` steps and after the last one, if `evalSteps` is not 0; its figures are among the metrics
+   * too, as `eval/…`.
+   */
   readonly evaluation?: Evaluation;
 }
 
@@ -94,6 +98,15 @@ async function* steps(
   while (trainer.completedSteps < maxSteps) {
     const report = await trainer.next(options);
     const due = evalSteps > 0 && (report.step % evalSteps === 0 || report.step === maxSteps);
-    yield due ? { ...report, evaluation: await trainer.evaluate(options) } : report;
+    yield due ? withEvaluation(report, trainer, await trainer.evaluate(options)) : report;
   }
+}
+
+function withEvaluation(
+  report: StepReport,
+  { task }: Trainer,
+  evaluation: Evaluation,
+): TrainReport {
+  const metrics = { ...report.metrics, ...evaluationMetrics(task, evaluation) };
+  return { ...report, metrics, evaluation };
 }

@@ -151,7 +151,10 @@ export interface TrainOptions extends ObjectiveOptions {
   lrScheduler?: LrScheduler;
   /** Seed of prompts and sampling, from 0 to 2^32 - 1. Default 42. */
   seed?: number;
-  /** Evaluate every so many steps; 0 only before and after. Default 0. */
+  /**
+   * Steps between evaluations while training; 0 for none. `train()` evaluates after the last step too, unless it is 0; the
+   * command of that name before the first and after the last in any case. Default 0.
+   */
   evalSteps?: number;
   /** Prompts of an evaluation. Default 128. */
   evalPrompts?: number;

@@ -5,10 +5,10 @@
 import { join } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
+import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
 import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/step_report.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
-import { evaluationMetrics } from "./evaluation_metrics.ts";
 import { completionLines } from "./completion_lines.ts";
 import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";

@@ -63,7 +63,7 @@ Deno.test("soft overlong punishment comes off the rewards before they become adv
     advantageEstimator: "drGrpo",
   });
   const shaped = completions.map(({ reward, completionIds: { length } }) =>
-    reward - Math.max(0, length - 2) / 3 * 2
+    reward! - Math.max(0, length - 2) / 3 * 2
   );
   assert(new Set(completions.map((c) => c.completionIds.length)).size > 2);
   assertClose(
@@ -73,7 +73,7 @@ Deno.test("soft overlong punishment comes off the rewards before they become adv
   );
   const mean = (x: readonly number[]) => x.reduce((a, b) => a + b, 0) / x.length;
   assertClose([metrics["reward/shaped_mean"]!], [mean(shaped)], near);
-  assertClose([metrics["reward/mean"]!], [mean(completions.map((c) => c.reward))], near);
+  assertClose([metrics["reward/mean"]!], [mean(completions.map((c) => c.reward!))], near);
 });
 
 Deno.test("paper vectors: overlong filtering takes the advantage of responses that fill the limit", async () => {

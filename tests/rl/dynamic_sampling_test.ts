@@ -96,7 +96,7 @@ Deno.test("dynamic sampling refills until enough prompts have a signal, and trai
     );
     // What is reported of the rollout is all of it.
     const all = groups.flat();
-    assertClose([metrics["reward/mean"]!], [all.reduce((n, c) => n + c.reward, 0) / all.length], {
+    assertClose([metrics["reward/mean"]!], [all.reduce((n, c) => n + c.reward!, 0) / all.length], {
       tolerance: 1e-6,
     });
     assertClose([metrics["response_length/mean"]!], [tokens(groups) / all.length], {

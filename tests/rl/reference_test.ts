@@ -155,14 +155,14 @@ Deno.test("the divergence comes off the rewards before they become advantages", 
   ] as const;
   const [old, ref] = [await current.score(...lists), await start.score(...lists)];
   const sum = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0);
-  const shaped = completions.map((c, b) => c.reward - beta * (sum(old[b]!) - sum(ref[b]!)));
+  const shaped = completions.map((c, b) => c.reward! - beta * (sum(old[b]!) - sum(ref[b]!)));
   const expected = shaped.map((r, b) => {
     const group = shaped.slice(Math.floor(b / 16) * 16, Math.floor(b / 16) * 16 + 16);
     return r - sum(group) / 16;
   });
   assertClose(completions.map((c) => c.advantage), expected, { tolerance: 1e-5 });
   assertClose([metrics["reward/shaped_mean"]!], [sum(shaped) / shaped.length], { tolerance: 1e-5 });
-  assertClose([metrics["reward/mean"]!], [sum(completions.map((c) => c.reward)) / 128], {
+  assertClose([metrics["reward/mean"]!], [sum(completions.map((c) => c.reward!)) / 128], {
     tolerance: 1e-6,
   });
   trainer.destroy();

@@ -45,6 +45,11 @@ Deno.test("train() takes the same steps as a Trainer, and evaluates when asked",
       true,
       true,
     ]);
+    // By the names of the docs, so that a loop can stop early by them.
+    for (const { metrics, evaluation } of reports) {
+      assertEquals(metrics["eval/capitals/mean@2"], evaluation?.meanAtN);
+      assertEquals("eval/capitals/pass@2" in metrics, evaluation !== undefined);
+    }
     const after = await weights(policy);
     const allocated = gpu.counters.bytesAllocated;
 

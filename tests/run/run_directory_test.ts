@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import type { Evaluation } from "../../src/rl/evaluation.ts";
 import type { StepReport } from "../../src/rl/step_report.ts";
-import { evaluationMetrics } from "../../src/run/evaluation_metrics.ts";
+import { evaluationMetrics } from "../../src/rl/evaluation_metrics.ts";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import {
   checkpointOf,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Evaluation } from "../rl/evaluation.ts";
+import type { Evaluation } from "./evaluation.ts";
 import type { Task } from "../task/task.ts";
 
 /** An evaluation under verl's names. */
@@ -18,6 +18,9 @@ export function evaluationMetrics(task: Task, evaluation: Evaluation): Record<st
   return {
     [`${prefix}/mean@${numGenerations}`]: evaluation.meanAtN,
     [`${prefix}/mean@${numGenerations}_error`]: evaluation.meanAtNError,
+    ...(evaluation.unjudged === undefined
+      ? {}
+      : { [`${prefix}/frac_unjudged`]: evaluation.unjudged }),
     ...Object.fromEntries(passAtK),
     ...Object.fromEntries(byFunction),
     [`${prefix}/prompts`]: evaluation.prompts,
