@@ -32,13 +32,14 @@ export interface RandomPromptsOptions<Row extends PromptRow = PromptRow> {
  * import { defineTask, randomPrompts, symbolTokenizer } from "@deltal/deltal";
  * import { assertEquals } from "@std/assert";
  *
+ * const prompts = randomPrompts((random) => {
+ *   const [a, b] = [random.integer(50), random.integer(50)];
+ *   return { prompt: `${a}+${b}=`, a, b };
+ * }, { keyOf: ({ a, b }) => [Math.min(a, b), Math.max(a, b)] });
  * const task = defineTask({
  *   name: "sums",
  *   tokenizer: symbolTokenizer("0123456789+="),
- *   prompts: randomPrompts((random) => {
- *     const [a, b] = [random.integer(50), random.integer(50)];
- *     return { prompt: `${a}+${b}=`, a, b };
- *   }, { keyOf: ({ a, b }) => [Math.min(a, b), Math.max(a, b)] }),
+ *   prompts,
  *   maxPromptLength: 6,
  *   verify: ({ completion, row }) => completion === String(row.a + row.b),
  *   maxCompletionLength: 4,
