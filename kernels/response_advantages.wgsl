@@ -3,7 +3,7 @@
 // rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator.
 // A reward is origins[i] + rewards[i]: what estimators compare are the differences, in which an origin cancels out.
 // Responses that could not be judged count nowhere and get 0; so does one that is left with no other to be compared with.
-// per_group: one team per prompt. deviation, whiten, withhold: one team over the whole batch.
+// per_group: one team per prompt. deviation, whiten, take_off, withhold: one team over the whole batch.
 // Means are taken from the first element on, so that equal rewards give an advantage of exactly 0.
 
 const GRPO = 0u;
@@ -234,4 +234,11 @@ fn withhold(@builtin(local_invocation_index) lane: u32) {
     for (var i = lane; i < params.responses; i += LANES) {
         if (withheld[i] != 0u) { advantages[i] = 0.0; }
     }
+}
+
+@group(0) @binding(9) var<storage, read> penalties: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn take_off(@builtin(local_invocation_index) lane: u32) {
+    for (var i = lane; i < params.responses; i += LANES) { advantages[i] -= penalties[i]; }
 }

@@ -82,6 +82,9 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   if (options.maskTruncatedCompletions) {
     throw refusal("maskTruncatedCompletions", true, "choose overlongFiltering");
   }
+  if (options.klAfterNormalization) {
+    throw refusal("klAfterNormalization", true, "leave it out, or put the divergence in the loss");
+  }
   if (options.refSyncSteps > 0) {
     throw refusal("refSyncSteps", options.refSyncSteps, "verl keeps the reference it began with");
   }

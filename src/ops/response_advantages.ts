@@ -40,6 +40,8 @@ export interface ResponseAdvantageOptions {
    * of its group to be compared with. Default: nowhere.
    */
   judged?: Tensor | undefined;
+  /** What is taken off the advantages in the end (B). Default: nothing. */
+  penalties?: Tensor | undefined;
   /** Not 0 where a response gets advantage 0 after it has counted in the statistics (B), u32. Default: nowhere. */
   withheld?: Tensor | undefined;
   /** Name of the output below the current scope. Default `"advantages"`. */
@@ -63,7 +65,8 @@ export function responseAdvantages(
   rewards: Tensor,
   options: ResponseAdvantageOptions,
 ): Tensor {
-  const { advantageEstimator, lengths, origins, judged, withheld, name = "advantages" } = options;
+  const { advantageEstimator, lengths, origins, judged, penalties, withheld } = options;
+  const { name = "advantages" } = options;
   const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);
   const rule = ADVANTAGES[advantageEstimator];
   if (rule.byLength && lengths?.capacity !== rewards.capacity) {
@@ -73,7 +76,7 @@ export function responseAdvantages(
       }: got ${lengths ? formatShape(lengths.shape) : "none"}`,
     );
   }
-  for (const [column, tensor] of Object.entries({ origins, judged, withheld })) {
+  for (const [column, tensor] of Object.entries({ origins, judged, penalties, withheld })) {
     if (tensor && tensor.capacity !== rewards.capacity) {
       throw new RangeError(
         `responseAdvantages needs ${column} of the shape of rewards ${
@@ -156,6 +159,16 @@ export function responseAdvantages(
       },
       params,
       turns: 3 * walk,
+      workgroups: once,
+    });
+  }
+  if (penalties) {
+    plan.dispatch({
+      kernel: kernel("take_off"),
+      label: `${name}.take_off`,
+      bindings: { penalties, advantages },
+      params,
+      turns: walk,
       workgroups: once,
     });
   }

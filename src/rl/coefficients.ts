@@ -31,7 +31,7 @@ export type CoefficientOptions =
     >
   >
   & Pick<ObjectiveOptions, "scaleRewards">
-  & Partial<Pick<ResolvedTrainOptions, "overlongFiltering">>;
+  & Partial<Pick<ResolvedTrainOptions, "overlongFiltering" | "klAfterNormalization">>;
 
 /** What decides the coefficients of a batch; one entry per response. */
 export interface CoefficientInputs {
@@ -41,6 +41,8 @@ export interface CoefficientInputs {
   readonly lengths: readonly number[];
   /** Tokens of each that the loss scores; 0 leaves the response out of its sums and counts. Default: all. */
   readonly scoredLengths?: readonly number[] | undefined;
+  /** What is taken off each advantage; needs the option `klAfterNormalization`. Default: nothing. */
+  readonly penalties?: readonly number[] | undefined;
   /** Which get advantage 0 after they have counted in the statistics; needs the option `overlongFiltering`. */
   readonly withheld?: readonly boolean[] | undefined;
 }
@@ -65,6 +67,7 @@ export class Coefficients {
     readonly judged: Tensor;
     readonly lengths: Tensor;
     readonly scoredLengths: Tensor;
+    readonly penalties: Tensor | undefined;
     readonly withheld: Tensor | undefined;
   };
   #miniBatch: IndexRange = { start: 0, end: 0 };
@@ -75,14 +78,16 @@ export class Coefficients {
     this.#responses = new Dim("responses", maxResponses);
     const column = (name: string, dtype: "f32" | "u32") =>
       gpu.tensor([this.#responses], { name, dtype });
-    const { rewards, origins, judged, lengths, scoredLengths, withheld } = this.#columns = {
-      rewards: column("rewards", "f32"),
-      origins: column("reward_origins", "f32"),
-      judged: column("judged", "u32"),
-      lengths: column("lengths", "u32"),
-      scoredLengths: column("scored_lengths", "u32"),
-      withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
-    };
+    const { rewards, origins, judged, lengths, scoredLengths, penalties, withheld } = this
+      .#columns = {
+        rewards: column("rewards", "f32"),
+        origins: column("reward_origins", "f32"),
+        judged: column("judged", "u32"),
+        lengths: column("lengths", "u32"),
+        scoredLengths: column("scored_lengths", "u32"),
+        penalties: options.klAfterNormalization ? column("penalties", "f32") : undefined,
+        withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
+      };
     const { numGenerations, advantageEstimator, scaleRewards } = options;
     this.advantagePlan = new Plan(gpu, "advantages");
     this.advantages = this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
@@ -92,6 +97,7 @@ export class Coefficients {
       lengths,
       origins,
       judged,
+      penalties,
       withheld,
     }));
     this.weightPlan = new Plan(gpu, "weights");
@@ -132,7 +138,8 @@ export class Coefficients {
    *
    * @throws {RangeError} If a reward is less than the estimator accepts.
    */
-  upload({ rewards, lengths, scoredLengths = lengths, withheld }: CoefficientInputs): void {
+  upload(inputs: CoefficientInputs): void {
+    const { rewards, lengths, scoredLengths = lengths, penalties, withheld } = inputs;
     const columns = this.#columns;
     this.#checkRewards(rewards);
     const { differences, origins } = centredRewards(rewards, this.#options);
@@ -146,6 +153,12 @@ export class Coefficients {
       columns.scoredLengths,
       scoredLengths.map((length, b) => rewards[b] === null ? 0 : length),
     );
+    if (columns.penalties) {
+      this.#gpu.write(
+        columns.penalties,
+        rewards.map((reward, b) => reward === null ? 0 : penalties?.[b] ?? 0),
+      );
+    }
     if (columns.withheld) {
       this.#gpu.write(columns.withheld, rewards.map((_, b) => withheld?.[b] ? 1 : 0));
     }

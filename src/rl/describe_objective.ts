@@ -52,7 +52,9 @@ function reward(options: ResolvedTrainOptions): string | undefined {
       }) / ${softOverlongBuffer}`,
     );
   }
-  if (options.klInReward) parts.push(`${beta} · Σ_t KL_${options.klEstimator}(π ‖ π_ref)`);
+  if (options.klInReward && !options.klAfterNormalization) {
+    parts.push(`${beta} · Σ_t KL_${options.klEstimator}(π ‖ π_ref)`);
+  }
   return parts.length > 1 ? `r = ${parts.join(" - ")}` : undefined;
 }
 
@@ -60,7 +62,12 @@ function advantage(options: ResolvedTrainOptions): string {
   const { advantageEstimator, overlongFiltering, maxCompletionLength } = options;
   const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);
   const filtered = overlongFiltering ? `; 0 where L = ${maxCompletionLength}` : "";
-  return `A = ${ADVANTAGES[advantageEstimator].formula({ scaleRewards })}${filtered}`;
+  const penalty = options.klAfterNormalization
+    ? ` - ${options.beta} (Σ_t ${
+      KL_ESTIMATORS[options.klEstimator].formula()
+    } less its mean over the group)`
+    : "";
+  return `A = ${ADVANTAGES[advantageEstimator].formula({ scaleRewards })}${penalty}${filtered}`;
 }
 
 function weights(options: ResolvedTrainOptions): string {

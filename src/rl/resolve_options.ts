@@ -182,7 +182,7 @@ function checkTogether(options: ResolvedTrainOptions): void {
         `least 2, or choose ${others.join(", ")}`,
     );
   }
-  const lowers = options.klInReward
+  const lowers = options.klInReward && !options.klAfterNormalization
     ? "klInReward"
     : softOverlongBuffer > 0
     ? "softOverlongBuffer"

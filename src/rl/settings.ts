@@ -131,6 +131,10 @@ export const SETTINGS = {
   klInReward: reference.toggle("Take it off the rewards instead of adding it to the loss.", {
     aliases: ["useKlInReward"],
   }),
+  klAfterNormalization: reference.toggle(
+    "Take it off the advantages, after rewards were divided by their deviation.",
+    { needs: ["klInReward", ({ klInReward }) => klInReward] },
+  ),
   refSyncSteps: reference.count(
     0,
     1e7,

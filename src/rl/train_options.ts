@@ -108,6 +108,12 @@ export interface TrainOptions extends ObjectiveOptions {
    * to the loss. Default false.
    */
   klInReward?: boolean;
+  /**
+   * With `klInReward`, take the divergence off the advantages, after the division by a standard deviation and less its
+   * mean over the group, instead of off the rewards before it: its weight is then `beta` whatever the rewards' spread.
+   * Default false.
+   */
+  klAfterNormalization?: boolean;
   /** Steps after which the reference becomes the policy of that moment; 0 for never. Default 0. */
   refSyncSteps?: number;
   /**

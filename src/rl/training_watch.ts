@@ -25,10 +25,36 @@ interface Check {
   readonly find: (metrics: Readonly<Record<string, number>>) => string | undefined;
 }
 
+/** What is to be said of the settings themselves, once. */
+function cautions(options: ResolvedTrainOptions): string[] {
+  const { beta, klEstimator, klInReward, klAfterNormalization, scaleRewards } = options;
+  if (beta === 0) return [];
+  const found: string[] = [];
+  if (!klInReward && klEstimator === "k1") {
+    found.push(
+      "klEstimator k1 in the loss does not hold the policy to its reference: its gradient is 0 on average. Use k3Plus or k2",
+    );
+  }
+  if (!klInReward && klEstimator === "k3") {
+    found.push(
+      "klEstimator k3 in the loss has not the gradient of the divergence, the further from the reference the less: " +
+        "k3Plus has, with the same value",
+    );
+  }
+  if (klInReward && !klAfterNormalization && scaleRewards !== "none") {
+    found.push(
+      `klInReward comes before the division by the deviation of the ${scaleRewards}: where rewards are equal, however small ` +
+        "beta is, differences in divergence become advantages of order 1. klAfterNormalization keeps its weight at beta",
+    );
+  }
+  return found;
+}
+
 /** Turns the metrics of steps into warnings; each is given when a trouble begins, not at every step it lasts. */
 export class TrainingWatch {
   readonly #checks: readonly Check[];
   readonly #lasted: number[];
+  #cautions: string[];
 
   /** @param options Every setting of the run. */
   constructor(options: ResolvedTrainOptions) {
@@ -39,6 +65,7 @@ export class TrainingWatch {
       { patience: PATIENCE, find: (metrics) => collapse(metrics, options) },
     ];
     this.#lasted = this.#checks.map(() => 0);
+    this.#cautions = cautions(options);
   }
 
   /**
@@ -48,7 +75,8 @@ export class TrainingWatch {
    * @returns Warnings to show now.
    */
   observe(metrics: Readonly<Record<string, number>>): string[] {
-    const warnings: string[] = [];
+    const warnings = this.#cautions;
+    this.#cautions = [];
     for (const [i, { patience, find }] of this.#checks.entries()) {
       const warning = find(metrics);
       this.#lasted[i] = warning === undefined ? 0 : this.#lasted[i]! + 1;

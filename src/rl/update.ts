@@ -116,7 +116,7 @@ export class Updater {
   ): Promise<UpdateReport> {
     const options = this.#options;
     await this.#checkSampled(rollout, at.step);
-    const { rewards, metrics } = await this.#shapeRewards(rollout);
+    const { rewards, penalties, metrics } = await this.#shapeRewards(rollout);
     const lengths = rollout.completions.map((c) => c.length);
     const scoredLengths = lengths.map((length, b) =>
       options.maskTruncatedCompletions && rollout.truncated[b] ? 0 : length
@@ -126,12 +126,14 @@ export class Updater {
     );
     const { numGenerations, advantageEstimator } = options;
     const teaches = teaching(rewards, numGenerations, advantageEstimator);
-    const onlyAdvantage = (options.beta === 0 || options.klInReward) && options.entropyCoef === 0;
+    const onlyRewards = options.beta === 0 ||
+      (options.klInReward && !options.klAfterNormalization);
+    const onlyAdvantage = onlyRewards && options.entropyCoef === 0;
     const counts = (b: number) =>
       rewards[b] !== null && scoredLengths[b]! > 0 &&
       !(onlyAdvantage && (!teaches[b] || withheld[b]));
     const coefficients = this.#coefficients;
-    coefficients.upload({ rewards, lengths, scoredLengths, withheld });
+    coefficients.upload({ rewards, lengths, scoredLengths, penalties, withheld });
 
     const totals = new UpdateTotals();
     const weights = new Float64Array(lengths.length);
@@ -175,20 +177,28 @@ export class Updater {
    */
   async #shapeRewards(
     rollout: Rollout,
-  ): Promise<{ rewards: (number | null)[]; metrics: Record<string, number> }> {
+  ): Promise<{
+    rewards: (number | null)[];
+    penalties: number[] | undefined;
+    metrics: Record<string, number>;
+  }> {
     const options = this.#options;
     const reference = this.#reference;
     const lengths = rollout.completions.map((c) => c.length);
     const metrics: Record<string, number> = {};
+    let penalties: number[] | undefined;
     let rewards = rollout.rewards.map((reward, b) =>
       reward === null ? null : reward + softOverlongPunishment(lengths[b]!, options)
     );
     reference?.score(promptGroups(rollout, 0, lengths.length, () => true));
     if (reference && options.klInReward) {
       const divergence = await reference.divergence(lengths);
-      rewards = rewards.map((reward, b) =>
-        reward === null ? null : reward - options.beta * divergence[b]!
-      );
+      const weighted = Array.from(divergence, (kl) => options.beta * kl);
+      if (options.klAfterNormalization) {
+        penalties = lessGroupMean(weighted, rewards, options.numGenerations);
+      } else {
+        rewards = rewards.map((reward, b) => reward === null ? null : reward - weighted[b]!);
+      }
       metrics["actor/kl"] = sum(divergence) / Math.max(1, sum(lengths));
     }
     if (options.klInReward || options.softOverlongBuffer > 0) {
@@ -197,7 +207,7 @@ export class Updater {
       // The advantages compare what punishment and divergence left of the rewards.
       metrics["frac_reward_zero_std"] = shareWithoutSignal(rewards, options.numGenerations);
     }
-    return { rewards, metrics };
+    return { rewards, penalties, metrics };
   }
 
   /** A policy with a weight that is not finite samples all the same; its entropies tell. */
@@ -237,6 +247,20 @@ function promptGroups(
     groups.push({ prompt: problems[Math.floor(first / numGenerations)]!.promptIds, responses });
   }
   return groups;
+}
+
+/** Values less their mean over the judged responses of each group. */
+function lessGroupMean(
+  values: readonly number[],
+  rewards: readonly (number | null)[],
+  numGenerations: number,
+): number[] {
+  return values.map((value, b) => {
+    const first = b - b % numGenerations;
+    const group = values.slice(first, first + numGenerations)
+      .filter((_, g) => rewards[first + g] !== null);
+    return value - sum(group) / Math.max(1, group.length);
+  });
 }
 
 /** Share of prompts whose rewards do not differ. */

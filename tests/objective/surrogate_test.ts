@@ -230,3 +230,33 @@ Deno.test("KL estimators average to the divergence, and k2 and k3 to its gradien
     assertClose([gradient], [pj * (Math.log(pj / q[j]!) - divergence)], exact);
   });
 });
+
+Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's is 0, k3's the further off the sharper", () => {
+  const softmax = (logits: readonly number[]) => {
+    const powers = logits.map(Math.exp);
+    return powers.map((x) => x / sum(powers));
+  };
+  /** Relative error of E[d estimate / d logits] in Euclidean norm. */
+  const error = (klEstimator: KlEstimator, temperature: number) => {
+    const p = softmax([1.2, 0.1, -0.6, -1.5].map((z) => z / temperature));
+    const q = softmax([0.3, 0.5, -0.2, -0.7].map((z) => z / temperature));
+    const d = p.map((x, i) => Math.log(x / q[i]!));
+    const divergence = sum(p.map((x, i) => x * d[i]!));
+    const gradient = (slope: (i: number) => number) =>
+      p.map((_, j) => sum(p.map((pi, i) => pi * slope(i) * ((i === j ? 1 : 0) - p[j]!))));
+    const wanted = p.map((pj, j) => pj * (d[j]! - divergence));
+    const got = gradient((i) => KL_ESTIMATORS[klEstimator].compute(d[i]!).dLogProb);
+    return Math.hypot(...got.map((x, j) => x - wanted[j]!)) / Math.hypot(...wanted);
+  };
+  assertClose([error("k2", 1), error("k3Plus", 1), error("k2", 0.6), error("k3Plus", 0.6)], [
+    0,
+    0,
+    0,
+    0,
+  ], {
+    tolerance: 1e-12,
+    scale: 1,
+  });
+  assertClose([error("k1", 1), error("k1", 0.6)], [1, 1], exact);
+  assertClose([error("k3", 1), error("k3", 0.6)], [0.0685921, 0.4797310], { tolerance: 1e-6 });
+});

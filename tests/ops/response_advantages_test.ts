@@ -235,3 +235,22 @@ Deno.test("responseAdvantages() withholds advantages after the statistics of the
     );
   });
 });
+
+Deno.test("responseAdvantages() takes penalties off after the division, and off no response that is withheld", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const plan = new Plan(gpu, "test");
+    const advantages = plan.keep(responseAdvantages(plan, gpu.tensor([4], { data: [1, 0, 3, 3] }), {
+      advantageEstimator: "grpo",
+      numGenerations: 2,
+      penalties: gpu.tensor([4], { data: [0.5, -0.5, 0.25, -0.25] }),
+      withheld: gpu.tensor([4], { data: [0, 1, 0, 0], dtype: "u32" }),
+    }));
+    await plan.compile();
+    submit(gpu, [plan]);
+    const [first] = groupAdvantages([1, 0], 2);
+    assertClose(await readTensor(gpu, advantages), [first! - 0.5, 0, -0.25, 0.25], {
+      tolerance: 1e-6,
+    });
+    plan.destroy();
+  });
+});

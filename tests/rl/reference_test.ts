@@ -177,3 +177,33 @@ Deno.test("refSyncSteps makes the policy its own reference every so often", asyn
   assertEquals(zero, [1, 4, 7]);
   await gpu.close();
 });
+
+Deno.test("klAfterNormalization takes beta times the divergence, less its group's mean, off the advantages", async () => {
+  const gpu = await openGpu();
+  const task = tinyTask();
+  // Rewards that are all equal: before the normalization the divergence alone becomes advantages of order 1.
+  const equal = { ...task, verify: () => 1 };
+  const advantages = async (klAfterNormalization: boolean) => {
+    const policy = tinyPolicy(gpu, task);
+    const trainer = await Trainer.create(policy, equal, {
+      ...SMALL,
+      beta: 1e-6,
+      klInReward: true,
+      klAfterNormalization,
+    });
+    for (const tensor of [policy.parameters.finalNorm]) {
+      gpu.write(tensor, (await readTensor(gpu, tensor)).map((w) => 1.5 * w));
+    }
+    const { completions, warnings } = await trainer.next();
+    trainer.destroy();
+    policy.destroy();
+    return { largest: Math.max(...completions.map((c) => Math.abs(c.advantage))), warnings };
+  };
+  const before = await advantages(false);
+  const after = await advantages(true);
+  assert(before.largest > 0.1, `${before.largest}`);
+  assert(before.warnings[0]!.startsWith("klInReward comes before the division"));
+  assert(after.largest > 0 && after.largest < 1e-4, `${after.largest}`);
+  assertEquals(after.warnings.filter((text) => text.startsWith("kl")), []);
+  await gpu.close();
+});
