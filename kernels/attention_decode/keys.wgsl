@@ -2,8 +2,6 @@
 // Decoding with a lane for every LANES-th key of one row: its query is passed to all lanes, and their partial results are
 // merged at the end. Numbers pass between lanes as in attention_decode/subgroup or attention_decode/shared.
 
-const MERGE = 6u;   // phase, and the three after it, one for each head
-
 // What lanes pass to each other.
 const KEY = 0u;
 const VALUE = 1u;
@@ -86,8 +84,14 @@ fn visit(phase: u32, c: u32) {
         case SUM: { add_values(c, prompts[at + values + c]); }
         case CACHE_SCORE: { add_scores(c, cache[at + c]); }
         case CACHE_SUM: { add_values(c, cache[at + HEAD_PACKS + c]); }
-        default: { merge(c, phase - MERGE); }
+        default: {}
     }
+}
+
+// A loop and not a phase of `each`: without subgroups there are barriers below, and what a switch decides counts as different
+// from lane to lane.
+fn merge_all(h: u32) {
+    for (var c = 0u; c < HEAD_PACKS; c++) { merge(c, h); }
 }
 
 // What a lane's sums of head h are multiplied with before all are added up.
@@ -153,17 +157,17 @@ fn decode(
 
     query_at = (a * params.heads + head) * HEAD_PACKS;
     shrink.x = merge_factor(0u);
-    each(MERGE);
+    merge_all(0u);
     if (SHARE > 1u) {
         shrink.y = merge_factor(1u);
-        each(MERGE + 1u);
+        merge_all(1u);
     }
     if (SHARE > 2u) {
         shrink.z = merge_factor(2u);
-        each(MERGE + 2u);
+        merge_all(2u);
     }
     if (SHARE > 3u) {
         shrink.w = merge_factor(3u);
-        each(MERGE + 3u);
+        merge_all(3u);
     }
 }

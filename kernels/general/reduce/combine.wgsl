@@ -14,7 +14,11 @@ fn combine_parts(even: Part, odd: Part) -> Part {
     return sum_parts(even, odd);
 }
 
-fn not_a_number() -> f32 { return bitcast<f32>(0x7fc00000u); }
+// Of a variable, because WGSL refuses constants that are NaN.
+fn not_a_number() -> f32 {
+    var bits = 0x7fc00000u;
+    return bitcast<f32>(bits);
+}
 
 fn team_combine(part: Part, lane: u32) -> f32 {
     if (MAX) {
