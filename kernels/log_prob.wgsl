@@ -1,4 +1,4 @@
-// needs: pack, rows
+// needs: pack, rows, numbers
 // Log-probability of chosen tokens under softmax(logits / temperature), and the entropy of that softmax.
 // logits (T, V), any V; N scored items belong to rows through the CSR table row_offsets (T+1), row_items (N);
 // item_targets (N); log_probs, entropies (N). Per row, saved for the gradient: the largest logit, the logarithm of
@@ -102,8 +102,8 @@ fn forward(
     }
     let top = row_max(largest, lane);
     let down = max((largest - top) * inverse, VANISHES);
-    let total = row_sum(exp(down) * weight, lane);
-    let log_total = log(total);
+    let total = softmax_sum(row_sum(exp(down) * weight, lane));
+    let log_total = log_of(total);
     let entropy = log_total - row_sum(exp(down) * (weighted + down * weight), lane) / total;
 
     for (var k = first + first_pack(lane); k < last; k += PACK_STEP) {
@@ -155,9 +155,11 @@ fn row_gradient(row: u32, first: u32, last: u32) -> Row {
         if (params.has_dentropies != 0u) { ge += dentropies[row_items[k]]; }
     }
     let inverse = 1.0 / params.temperature;
+    let log_total = saved_stats[3u * row + 1u];
+    if (!is_finite(log_total)) { g = not_a_number(); }
     return Row(
         saved_stats[3u * row],
-        saved_stats[3u * row + 1u],
+        log_total,
         saved_stats[3u * row + 2u],
         inverse,
         g * inverse,

@@ -1,4 +1,4 @@
-// needs: team, kl
+// needs: team, kl, numbers
 // Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
 //   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequences[i], t = item_positions[i]
 // log_probs, entropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t]; advantages, weights (B);
@@ -72,10 +72,6 @@ struct TokenLoss {
     loss: f32,
     dlog_prob: f32,
     clip: u32,
-}
-
-fn is_finite(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
 }
 
 // For maxima, which may drop a NaN: whatever is not finite counts as the largest number.

@@ -1,4 +1,4 @@
-// needs: team, threefry
+// needs: team, threefry, numbers
 // Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
 // temperature 0, and advances their state.
 // logits (R, V), any V up to 2^24, or some of the rows, each range of the vocabulary after the other; rows, slots (A): logits row and sequence b of each; eos (eos_count);
@@ -126,8 +126,9 @@ fn main(
             }
         }
     }
-    let sum = team_sum(weight, lane);
-    let entropy = log(sum) - team_sum(weighted, lane) / sum;
+    let sum = softmax_sum(team_sum(weight, lane));
+    let log_sum = log_of(sum);
+    let entropy = log_sum - team_sum(weighted, lane) / sum;
     let winner = team_max(best, lane);
     // Of equal scores the lowest index wins; indices are exact as f32.
     let candidate = select(params.columns - 1u, choice, best == winner);
@@ -138,7 +139,7 @@ fn main(
         tokens[at] = token;
         let first = token / params.range_columns * params.range_columns;
         let logit = logits[row_begin(row, first) + token - first];
-        log_probs[at] = (logit - largest) * inverse - log(sum);
+        log_probs[at] = (logit - largest) * inverse - log_sum;
         entropy_sums[b] = select(entropy_sums[b], 0.0, position == 0u) + entropy;
         last_tokens[b] = token;
         lengths[b] = position + 1u;

@@ -1,4 +1,4 @@
-// needs: pack, rows
+// needs: pack, rows, numbers
 // Softmax of rows: y = exp(x - max) / sum(exp(x - max)); x, y, dy, dx (R, C).
 // Maximum and sum are taken in one pass,
 // as Milakov & Gimelshein 2018 do; the row is then read again rather than its exponentials stored.
@@ -36,7 +36,7 @@ fn forward(
         total = total * exp(before - largest) + sum_parts(exp(a - largest), exp(b - largest));
     }
     let top = row_max(largest, lane);
-    let scale = 1.0 / row_sum(sum_part(total) * exp(largest - top), lane);
+    let scale = 1.0 / softmax_sum(row_sum(sum_part(total) * exp(largest - top), lane));
     for (var i = begin + first_pack(lane); i < end; i += PACK_STEP) {
         let pack = x[i];
         y[i] = join(exp(even(pack) - top) * scale, exp(odd(pack) - top) * scale);

@@ -20,6 +20,7 @@ import each4 from "../../kernels/lib/each_4.wgsl" with { type: "text" };
 import halfBits from "../../kernels/lib/half_bits.wgsl" with { type: "text" };
 import halfWords from "../../kernels/lib/half_words.wgsl" with { type: "text" };
 import kl from "../../kernels/lib/kl.wgsl" with { type: "text" };
+import numbers from "../../kernels/lib/numbers.wgsl" with { type: "text" };
 import pack1F16 from "../../kernels/lib/pack1_f16.wgsl" with { type: "text" };
 import pack1F32 from "../../kernels/lib/pack1_f32.wgsl" with { type: "text" };
 import pack4F16 from "../../kernels/lib/pack4_f16.wgsl" with { type: "text" };
@@ -50,6 +51,7 @@ const LIBRARY = [
   halfBits,
   halfWords,
   kl,
+  numbers,
   pack1F16,
   pack1F32,
   pack4F16,

@@ -1,5 +1,5 @@
 // provides: combine
-// needs: pack, team
+// needs: pack, team, numbers
 // Sums or maxima. A NaN anywhere makes the result it belongs to NaN, for maxima too.
 
 override MAX: bool = false;   // largest instead of sum
@@ -12,12 +12,6 @@ fn combine(a: Part, b: Part) -> Part {
 fn combine_parts(even: Part, odd: Part) -> Part {
     if (MAX) { return combine(even, odd); }
     return sum_parts(even, odd);
-}
-
-// Of a variable, because WGSL refuses constants that are NaN.
-fn not_a_number() -> f32 {
-    var bits = 0x7fc00000u;
-    return bitcast<f32>(bits);
 }
 
 fn team_combine(part: Part, lane: u32) -> f32 {
