@@ -54,7 +54,10 @@ export interface PolicyConfig {
   readonly maxPositionEmbeddings: number;
   /** Token id, or ids, that end a response. */
   readonly eosTokenId?: number | readonly number[];
-  /** Token id used for padding outside the engine, which itself packs and never pads. */
+  /**
+   * Token id used for padding outside the engine, which itself packs and never pads. Policies do not write it, in
+   * samples and scores alike, unless it ends a response too.
+   */
   readonly padTokenId?: number;
   /** Token id that begins a text for other tools; the engine never adds it. */
   readonly bosTokenId?: number;
@@ -260,4 +263,10 @@ export function parameterShapes(config: PolicyConfig): ParameterShape[] {
 export function countParameters(config: PolicyConfig): number {
   return parameterShapes(config)
     .reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
+}
+
+/** The token that a policy never writes: padding, unless it ends a response too. */
+export function excludedTokenIn({ padTokenId, eosTokenId }: PolicyConfig): number | undefined {
+  const ends = typeof eosTokenId === "number" ? [eosTokenId] : eosTokenId ?? [];
+  return padTokenId !== undefined && ends.includes(padTokenId) ? undefined : padTokenId;
 }

@@ -20,6 +20,7 @@ import { headSample } from "../ops/head_sample.ts";
 import type { SampleState } from "../ops/sample.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
+import { excludedTokenIn } from "./config.ts";
 import type { Parameters } from "./parameters.ts";
 import { decoder, encode, headsOf } from "./transformer.ts";
 
@@ -204,7 +205,7 @@ export class Generator {
     });
     const { lastPromptRows } = this.#inputs;
     const last = embedding(plan, hidden, lastPromptRows, undefined, { name: "last_prompt_rows" });
-    this.#recordSampling(plan, last, parameters.head, this.#promptOf);
+    this.#recordSampling(plan, last, parameters, this.#promptOf);
     return keptByLayer;
   }
 
@@ -227,10 +228,10 @@ export class Generator {
         lengths,
         finished,
       }, { ...headsOf(parameters.config, layer), attended: () => this.#attended }));
-    this.#recordSampling(plan, hidden, parameters.head, this.#rows);
+    this.#recordSampling(plan, hidden, parameters, this.#rows);
   }
 
-  #recordSampling(plan: Plan, hidden: Tensor, head: Tensor, rows: Tensor): void {
+  #recordSampling(plan: Plan, hidden: Tensor, { head, config }: Parameters, rows: Tensor): void {
     const request = () => this.#request!;
     headSample(plan, hidden, head, { rows, slots: this.#slots }, this.#state, {
       temperature: () => request().temperature,
@@ -240,6 +241,7 @@ export class Generator {
       limit: () => request().maxCompletionLength,
       eosTokenIds: this.#eos,
       eosCount: () => request().eosTokenIds.length,
+      excludedToken: excludedTokenIn(config),
     });
   }
 

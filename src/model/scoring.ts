@@ -8,6 +8,7 @@
 import type { Plan } from "../gpu/plan.ts";
 import { headLogProb } from "../ops/head_log_prob.ts";
 import type { Scores } from "../ops/log_prob.ts";
+import { excludedTokenIn } from "./config.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 import { encode } from "./transformer.ts";
@@ -36,5 +37,9 @@ export function recordScoring(
 ): Scoring {
   const inputs = new PackedInputs(plan, maxTokens, { frozenToken: parameters.config.padTokenId });
   const hidden = encode(plan, parameters, inputs);
-  return { inputs, scored: headLogProb(plan, hidden, parameters.head, inputs, { temperature }) };
+  const scored = headLogProb(plan, hidden, parameters.head, inputs, {
+    temperature,
+    excludedToken: excludedTokenIn(parameters.config),
+  });
+  return { inputs, scored };
 }

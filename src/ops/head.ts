@@ -7,6 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { excludeToken } from "./exclude_token.ts";
 import type { LogitRange } from "./log_prob.ts";
 import { product } from "./matmul/product.ts";
 import { bindableBytes, type RowRange, rowRanges, rowsOf } from "./row_ranges.ts";
@@ -67,7 +68,7 @@ export function weightRanges(gpu: Gpu, weight: Tensor): RowRange[] {
  * @param hidden (T, C).
  * @param weight (V, C), f32 or f16.
  * @param range Which tokens.
- * @param options `label` of the product below the current scope, and where the logits go.
+ * @param options `label` of the product below the current scope, where the logits go, and a token to leave out.
  * @returns (T, width).
  */
 export function headLogits(
@@ -75,7 +76,7 @@ export function headLogits(
   hidden: Tensor,
   weight: Tensor,
   range: RowRange,
-  options: { label?: string; out?: Tensor } = {},
+  options: { label?: string; out?: Tensor; excludedToken?: number | undefined } = {},
 ): LogitRange {
   const logits = options.out ?? plan.empty([hidden.shape[0]!, range.width], HEAD);
   product(plan, options.label ?? `${HEAD}.forward`, {
@@ -86,5 +87,7 @@ export function headLogits(
     out: logits,
     accumulate: false,
   });
+  const column = (options.excludedToken ?? -1) - range.first;
+  if (column >= 0 && column < range.width) excludeToken(plan, logits, column);
   return { logits, first: range.first };
 }

@@ -21,6 +21,8 @@ import { rowsOf } from "./row_ranges.ts";
 export interface HeadLogProbOptions extends LogProbOptions {
   /** The most bytes of logits at once; below what the device binds. Default 64 MiB. */
   maxBytes?: number;
+  /** A token with probability 0, which is left out of the distribution. Default: none. */
+  excludedToken?: number | undefined;
 }
 
 /**
@@ -54,6 +56,7 @@ export function headLogProb(
       }`,
     );
   }
+  const { excludedToken } = options;
   const rows = hidden.shape[0]!;
   const ranges = vocabularyRanges(plan.gpu, rows, weight, options.maxBytes);
   const scoring = new RangeScoring(
@@ -64,7 +67,7 @@ export function headLogProb(
   );
   let made: LogitRange;
   for (const range of ranges) {
-    made = headLogits(plan, hidden, weight, range);
+    made = headLogits(plan, hidden, weight, range, { excludedToken });
     scoring.forward(made);
   }
 
@@ -77,7 +80,7 @@ export function headLogProb(
     for (const [i, range] of ranges.entries()) {
       const again = ranges.length === 1
         ? made
-        : headLogits(plan, hidden, weight, range, { label: `${HEAD}.again` });
+        : headLogits(plan, hidden, weight, range, { label: `${HEAD}.again`, excludedToken });
       scoring.backward(again);
       const dlogits = again.logits;
       if (dhidden) {

@@ -14,6 +14,8 @@ import { sample, type SampleOptions, type SampleState } from "./sample.ts";
 export interface HeadSampleOptions extends SampleOptions {
   /** The most bytes of logits at once, unless one row has more. Default 64 MiB. */
   maxBytes?: number;
+  /** A token that is never drawn: its probability is 0. Default: none. */
+  excludedToken?: number | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ export function headSample(
       }`,
     );
   }
-  const { maxBytes = HEAD_BYTES, ...rest } = options;
+  const { maxBytes = HEAD_BYTES, excludedToken, ...rest } = options;
   const [rows, inner] = hidden.shape as [Size, number];
   const vocabulary = sizeLimit(weight.shape[0]!);
   const ranges = weightRanges(plan.gpu, weight);
@@ -61,7 +63,7 @@ export function headSample(
     const logits = plan.empty([capacity, vocabulary], "logits");
     for (const range of ranges) {
       const out = logits.view([here, range.width], { elementOffset: capacity * range.first });
-      headLogits(plan, some, weight, range, { out });
+      headLogits(plan, some, weight, range, { out, excludedToken });
     }
     sample(plan, logits, active, state, {
       ...rest,

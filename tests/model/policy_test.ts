@@ -93,6 +93,35 @@ Deno.test("Policy.generate() keeps the log-probabilities that score() gives, at 
     }));
 });
 
+Deno.test("a policy does not write padding, in samples and scores alike, unless it ends a response", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    const drawn = async (config: { padTokenId?: number; eosTokenId?: number }) => {
+      const policy = Policy.create(gpu, {
+        vocabSize: 8,
+        hiddenSize: 16,
+        numHiddenLayers: 1,
+        numAttentionHeads: 2,
+        maxPositionEmbeddings: 32,
+        ...config,
+      });
+      const options = { numGenerations: 64, maxCompletionLength: 8, temperature: 0.9 };
+      const { completions, logProbs } = await policy.generate([[2, 3]], options);
+      const scores = await policy.score(
+        completions.map(() => [2, 3]),
+        completions,
+        { temperature: 0.9 },
+      );
+      policy.destroy();
+      for (const [b, row] of logProbs.entries()) assertClose(row, scores[b]!, { tolerance: 1e-5 });
+      return completions.flat().filter((id) => id === 0).length;
+    };
+    assertEquals(await drawn({ padTokenId: 0, eosTokenId: 1 }), 0);
+    // One id in eight otherwise.
+    assert(await drawn({ eosTokenId: 1 }) > 10);
+    assert(await drawn({ padTokenId: 0, eosTokenId: 0 }) > 10);
+  });
+});
+
 Deno.test("Policy.generate() gives each sample the same tokens in any batch", async (t) => {
   await onEveryDevice(t, (gpu) =>
     withTiny(gpu, async (policy) => {

@@ -38,10 +38,20 @@ interface Size {
 /** The head over so many bytes of logits at once. */
 function headCase(
   { rows, inner, vocabulary, items }: Size,
-  how: { maxBytes: number; temperature?: number; dtype?: "f32" | "f16"; parameter?: boolean },
+  how: {
+    maxBytes: number;
+    temperature?: number;
+    dtype?: "f32" | "f16";
+    parameter?: boolean;
+    /** Leave out a token that is no target, from the second range on. */
+    excludes?: boolean;
+  },
 ): OpCase {
   const { maxBytes, temperature = 1, dtype = "f32", parameter = true } = how;
   const { table, targets, itemRows } = scatter(rows, vocabulary, items);
+  const free = Array.from({ length: vocabulary }, (_, id) => id)
+    .find((id) => id >= 70 && !targets.includes(id));
+  const excludedToken = how.excludes ? free : undefined;
   return {
     inputs: {
       hidden: { shape: [rows, inner], data: randomArray(1, rows * inner) },
@@ -59,11 +69,14 @@ function headCase(
         rowItems: t.order!,
         itemTargets: t.targets!,
         items: new Dim("items", items),
-      }, { temperature: () => temperature, maxBytes });
+      }, { temperature: () => temperature, maxBytes, excludedToken });
       return { logProbs, entropies };
     },
     reference: ({ hidden, weight }) => {
       const logits = matmul(hidden!, weight!, { m: rows, n: vocabulary, k: inner, transB: true });
+      for (let r = 0; excludedToken !== undefined && r < rows; r++) {
+        logits[r * vocabulary + excludedToken] = -1e30;
+      }
       return { ...reference(logits, { vocabulary, targets, rows: itemRows, temperature }) };
     },
     outputGradients: { logProbs: randomArray(3, items), entropies: randomArray(4, items) },
@@ -82,10 +95,16 @@ Deno.test("headLogProb() in ranges of the vocabulary matches float64, with its g
     ) {
       const size = { rows: rows!, inner: inner!, vocabulary: vocabulary!, items: items! };
       for (
-        const how of [{ maxBytes: 1 }, { maxBytes: 4 * rows! * 130, temperature: 0.7 }, {
-          maxBytes: 1,
-          parameter: false,
-        }]
+        const how of [
+          { maxBytes: 1 },
+          { maxBytes: 4 * rows! * 130, temperature: 0.7 },
+          {
+            maxBytes: 1,
+            parameter: false,
+          },
+          { maxBytes: 1, temperature: 0.7, excludes: true },
+          { maxBytes: 2 ** 20, excludes: true },
+        ]
       ) {
         const label = `${rows} x ${inner} x ${vocabulary}, ${JSON.stringify(how)}`;
         await checkOp(gpu, label, { ...headCase(size, how), coordinates: 24 });

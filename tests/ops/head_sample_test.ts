@@ -13,7 +13,10 @@ import { randomArray } from "../helpers/random.ts";
 const [ROWS, INNER, VOCABULARY, LENGTH] = [21, 16, 700, 3];
 
 /** Samples three tokens of each row from hidden states that do not change. */
-async function draw(gpu: Gpu, how: { maxBytes?: number; fused: boolean; temperature: number }) {
+async function draw(
+  gpu: Gpu,
+  how: { maxBytes?: number; fused: boolean; temperature: number; excludedToken?: number },
+) {
   const u32 = (shape: number[], data: ArrayLike<number> = []) =>
     gpu.tensor(shape, { dtype: "u32", data });
   const state: SampleState = {
@@ -31,12 +34,13 @@ async function draw(gpu: Gpu, how: { maxBytes?: number; fused: boolean; temperat
   // Sequence b reads row b or, as after a prefill, one of few.
   const all = Array.from({ length: ROWS }, (_, b) => b);
   const active = { rows: u32([ROWS], all.map((b) => b % 13)), slots: u32([ROWS], all) };
-  const { temperature, fused, maxBytes } = how;
+  const { temperature, fused, maxBytes, excludedToken } = how;
   const options = { temperature, seed: 3, step: 1, limit: LENGTH, eosTokenIds: u32([1], [5]) };
   const plan = new Plan(gpu, "draw");
   if (fused) {
     headSample(plan, hidden, weight, active, state, {
       ...options,
+      excludedToken,
       ...(maxBytes ? { maxBytes } : {}),
     });
   } else sample(plan, linear(plan, hidden, weight), active, state, options);
@@ -65,6 +69,21 @@ Deno.test("headSample() draws the same tokens however rows and vocabulary are cu
       assertEquals(inRanges.values, whole.values);
       assertNotEquals(inRanges.dispatches, inRows.dispatches);
       assertNotEquals(inRows.dispatches, whole.dispatches);
+    }
+  });
+});
+
+Deno.test("headSample() never draws the token that is left out", async (t) => {
+  await onEveryDevice(t, async (gpu) => {
+    for (const temperature of [0, 0.05, 0.8]) {
+      const drawn = (of: { values: number[][] }) => of.values[0]!;
+      const free = drawn(await draw(gpu, { fused: true, temperature }));
+      const excludedToken = free[0]!;
+      for (const device of [gpu, withLimits(gpu, 16384)]) {
+        const without = await draw(device, { fused: true, temperature, excludedToken });
+        assertEquals(drawn(without).includes(excludedToken), false);
+        assertEquals(without.values.flat().every(Number.isFinite), true);
+      }
     }
   });
 });
