@@ -6,6 +6,8 @@
  * @module
  */
 
+import { withQuietWayland } from "./quiet_wayland.ts";
+
 /** What an adapter says of itself, and the features this engine makes use of. */
 export interface AdapterSummary {
   /** Human-readable device name, for example `llvmpipe (LLVM 15.0.6, 256 bits)`. */
@@ -49,7 +51,7 @@ const INT64 = "wgpu-shader-int64";
  */
 export async function requestDevice(): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
   const gpu = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
-  const adapter = await gpu?.requestAdapter();
+  const adapter = await withQuietWayland(async () => await gpu?.requestAdapter());
   if (!adapter) throw new Error(NO_ADAPTER);
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];

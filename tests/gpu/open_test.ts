@@ -1,0 +1,15 @@
+import { assertEquals } from "@std/assert";
+
+Deno.test("opening a device in a script says nothing about XDG_RUNTIME_DIR, and leaves it as it was", async () => {
+  const script = `
+    import { openGpu } from "${new URL("../../src/gpu/open.ts", import.meta.url)}";
+    await (await openGpu()).close();
+    console.log(JSON.stringify(Deno.env.get("XDG_RUNTIME_DIR")));`;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-check", "--ext=ts", script],
+    env: { DENO_WEBGPU_BACKEND: "vulkan,metal,dx12", NO_COLOR: "1", XDG_RUNTIME_DIR: "" },
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assertEquals(said.match(/XDG_RUNTIME_DIR is invalid/g)?.length ?? 0, 0, said);
+  assertEquals(new TextDecoder().decode(stdout).trim(), '""');
+});
