@@ -75,7 +75,7 @@ export { type ProfileEntry, Profiler } from "./src/gpu/profile.ts";
 export { Random } from "./src/random/random.ts";
 export type { HostArray } from "./src/gpu/host_array.ts";
 export { locateNonFinite, type NonFinite } from "./src/gpu/locate_non_finite.ts";
-export { Readback } from "./src/gpu/readback.ts";
+export { type HostArraysOf, Readback } from "./src/gpu/readback.ts";
 export { readTensor, submit, type Work } from "./src/gpu/submit.ts";
 export {
   Dim,

@@ -187,12 +187,12 @@ export class Gpu {
    * @param options `data` in row-major order, `dtype` (default `"f32"`) and a `name` for messages.
    * @throws {RangeError} If `data` does not have as many elements as `shape`, or memory does not suffice.
    */
-  tensor(
+  tensor<D extends DType = "f32">(
     shape: readonly Size[],
-    options: { data?: ArrayLike<number>; dtype?: DType; name?: string } = {},
-  ): Tensor {
+    options: { data?: ArrayLike<number>; dtype?: D; name?: string } = {},
+  ): Tensor<D> {
     const name = options.name ?? "tensor";
-    const tensor = new Tensor(shape, options.dtype ?? "f32", name);
+    const tensor = new Tensor(shape, options.dtype ?? "f32" as D, name);
     tensor.allocate(this.createBuffer(
       tensor.byteLength,
       GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,

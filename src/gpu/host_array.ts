@@ -6,11 +6,10 @@
 
 import { bytesOf, type DType, LARGEST_HALF, type Tensor } from "./tensor.ts";
 
-/** A typed copy of a tensor's values; those of `f16` come as float32. */
-export type HostArray =
-  | Float32Array<ArrayBuffer>
-  | Uint32Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer>;
+/** A typed copy of a tensor's values, by its element type; those of `f16` come as float32. */
+export type HostArray<D extends DType = DType> = D extends "u32" ? Uint32Array<ArrayBuffer>
+  : D extends "i32" ? Int32Array<ArrayBuffer>
+  : Float32Array<ArrayBuffer>;
 
 /** What values of a type are held in on the host. */
 function hostArrayType(dtype: DType) {
@@ -18,8 +17,8 @@ function hostArrayType(dtype: DType) {
 }
 
 /** Zeros for the values of a tensor. */
-export function zeros(dtype: DType, length: number): HostArray {
-  return new (hostArrayType(dtype))(length);
+export function zeros<D extends DType>(dtype: D, length: number): HostArray<D> {
+  return new (hostArrayType(dtype))(length) as HostArray<D>;
 }
 
 /**

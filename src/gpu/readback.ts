@@ -8,10 +8,15 @@ import type { Gpu } from "./device.ts";
 import { fromBytes, type HostArray } from "./host_array.ts";
 import { bytesOf, type Tensor } from "./tensor.ts";
 
+/** The arrays that hold the values of a list of tensors. */
+export type HostArraysOf<T extends readonly Tensor[]> = {
+  -readonly [K in keyof T]: HostArray<T[K]["dtype"]>;
+};
+
 /** A staging buffer for reading a fixed list of tensors back. */
-export class Readback {
+export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
   /** The tensors read, in order. */
-  readonly tensors: readonly Tensor[];
+  readonly tensors: T;
   readonly #gpu: Gpu;
   readonly #staging: GPUBuffer;
 
@@ -21,7 +26,7 @@ export class Readback {
    * @param gpu The device.
    * @param tensors What to read; they need no memory yet.
    */
-  constructor(gpu: Gpu, tensors: readonly Tensor[]) {
+  constructor(gpu: Gpu, tensors: T) {
     this.#gpu = gpu;
     this.tensors = tensors;
     const bytes = tensors.reduce((n, t) => n + t.byteLength, 0);
@@ -43,8 +48,8 @@ export class Readback {
     }
   }
 
-  /** Waits for the copies and returns one typed array per tensor. */
-  async take(): Promise<HostArray[]> {
+  /** Waits for the copies and returns one array per tensor, of the tensor's type. */
+  async take(): Promise<HostArraysOf<T>> {
     const bytes = this.tensors.reduce((n, t) => n + bytesOf(t.length, t.dtype), 0);
     const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
     if (this.#gpu.mapsSynchronously) this.#gpu.background(pending);
@@ -58,7 +63,7 @@ export class Readback {
       const array = fromBytes(copy, at, { dtype, length });
       at += bytesOf(length, dtype);
       return array;
-    });
+    }) as unknown as HostArraysOf<T>;
   }
 
   /** Releases the staging buffer. */

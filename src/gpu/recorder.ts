@@ -84,7 +84,7 @@ export abstract class Recorder implements Iterable<Command> {
   }
 
   /** Declares an intermediate tensor by its full path. */
-  protected makeTensor(shape: readonly Size[], path: string, dtype: DType): Tensor {
+  protected makeTensor<D extends DType>(shape: readonly Size[], path: string, dtype: D): Tensor<D> {
     const tensor = new Tensor(shape, dtype, path);
     this.#virtual.add(tensor);
     return tensor;
@@ -118,7 +118,11 @@ export abstract class Recorder implements Iterable<Command> {
    * @param name Name below the current scope.
    * @param dtype Element type. Default `"f32"`.
    */
-  empty(shape: readonly Size[], name: string, dtype: DType = "f32"): Tensor {
+  empty<D extends DType = "f32">(
+    shape: readonly Size[],
+    name: string,
+    dtype: D = "f32" as D,
+  ): Tensor<D> {
     return this.makeTensor(shape, this.path(name), dtype);
   }
 
@@ -128,7 +132,7 @@ export abstract class Recorder implements Iterable<Command> {
    *
    * @returns The same tensor.
    */
-  keep(tensor: Tensor): Tensor {
+  keep<T extends Tensor>(tensor: T): T {
     this.#kept.add(tensor.root);
     return tensor;
   }
@@ -170,7 +174,11 @@ export abstract class Recorder implements Iterable<Command> {
   }
 
   /** Declares a tensor with memory of its own that the host writes before a run. */
-  input(shape: readonly Size[], name: string, dtype: DType = "f32"): Tensor {
+  input<D extends DType = "f32">(
+    shape: readonly Size[],
+    name: string,
+    dtype: D = "f32" as D,
+  ): Tensor<D> {
     return this.keep(this.empty(shape, name, dtype));
   }
 

@@ -10,7 +10,7 @@ import type { Gpu } from "./device.ts";
 import { type HostArray, zeros } from "./host_array.ts";
 import type { Plan } from "./plan.ts";
 import { Readback } from "./readback.ts";
-import { bytesOf, type Tensor } from "./tensor.ts";
+import { bytesOf, type DType, type Tensor } from "./tensor.ts";
 
 /** One thing to do in a submit. */
 export type Work =
@@ -89,7 +89,10 @@ const AT_ONCE = 2 ** 24;
  * @param gpu The device.
  * @param tensor What to read.
  */
-export async function readTensor(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
+export async function readTensor<D extends DType>(
+  gpu: Gpu,
+  tensor: Tensor<D>,
+): Promise<HostArray<D>> {
   const { length } = tensor;
   if (length <= AT_ONCE) return await readPart(gpu, tensor);
   const all = zeros(tensor.dtype, length);
@@ -100,13 +103,13 @@ export async function readTensor(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
   return all;
 }
 
-async function readPart(gpu: Gpu, tensor: Tensor): Promise<HostArray> {
+async function readPart<D extends DType>(gpu: Gpu, tensor: Tensor<D>): Promise<HostArray<D>> {
   const readback = new Readback(gpu, [tensor]);
   try {
     submit(gpu, [], readback);
     const [values] = await readback.take();
     gpu.check();
-    return values!;
+    return values;
   } finally {
     readback.destroy();
   }

@@ -135,11 +135,11 @@ export interface Storage {
  * Tensors made by {@linkcode Gpu.tensor} have memory at once; those made by {@linkcode Plan.empty} get theirs when the
  * plan is compiled. A view shares its root's memory.
  */
-export class Tensor {
+export class Tensor<D extends DType = DType> {
   /** Row-major sizes; the last is contiguous. */
   readonly shape: readonly Size[];
   /** Element type. */
-  readonly dtype: DType;
+  readonly dtype: D;
   /** Path shown in errors and profiles, for example `layers.0.self_attn.q_proj`. */
   readonly name: string;
   /** Where this tensor's gradient accumulates, if it is a parameter. */
@@ -158,7 +158,7 @@ export class Tensor {
    */
   constructor(
     shape: readonly Size[],
-    dtype: DType,
+    dtype: D,
     name: string,
     parent?: { tensor: Tensor; byteOffset: number },
   ) {
@@ -236,7 +236,10 @@ export class Tensor {
    * @param options `elementOffset` from the start of this tensor (default 0), and a `name`.
    * @throws {RangeError} If the view reaches beyond this tensor.
    */
-  view(shape: readonly Size[], options: { elementOffset?: number; name?: string } = {}): Tensor {
+  view(
+    shape: readonly Size[],
+    options: { elementOffset?: number; name?: string } = {},
+  ): Tensor<D> {
     const elementOffset = options.elementOffset ?? 0;
     const view = new Tensor(shape, this.dtype, options.name ?? this.name, {
       tensor: this,

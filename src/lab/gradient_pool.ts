@@ -263,7 +263,7 @@ async function productOf(
     submit(gpu, [plan], readback);
     const [values] = await readback.take();
     gpu.check();
-    return values as Float32Array;
+    return values;
   } finally {
     readback.destroy();
     plan.destroy();

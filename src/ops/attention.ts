@@ -108,7 +108,7 @@ export function attention(
   qkv: Tensor,
   layout: PackedLayout,
   options: AttentionOptions,
-): Tensor {
+): Tensor<"f32"> {
   const { heads, keyValueHeads, headDim, rotation, name = "attention" } = options;
   const { segments, tiles, tileCount, pairs } = layout;
   checkHeads("attention", qkv, options);

@@ -71,7 +71,7 @@ export function attentionDecode(
   plan: Plan,
   inputs: AttentionDecodeInputs,
   options: AttentionDecodeOptions,
-): Tensor {
+): Tensor<"f32"> {
   const { qkv, slots, prompts, promptRanges, cache, lengths, finished } = inputs;
   const { heads, keyValueHeads, headDim, rotation, attended, name = "attention" } = options;
   checkHeads("attentionDecode", qkv, options);

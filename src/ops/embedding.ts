@@ -100,7 +100,7 @@ export function embedding(
   tokens: Tensor,
   index?: EmbeddingIndex,
   options: { name?: string; rows?: Tensor } = {},
-): Tensor {
+): Tensor<"f32"> {
   const { name = "embedding", rows: rowsOf } = options;
   const vocabulary = sizeLimit(table.shape[0]!);
   const width = table.capacity / vocabulary;

@@ -30,7 +30,7 @@ export function feedForward(
   x: Tensor,
   gateUpWeight: Tensor,
   downWeight: Tensor,
-): Tensor {
+): Tensor<"f32"> {
   const rows = x.shape[0]!;
   const inner = sizeLimit(x.shape[1] ?? 0);
   const width = sizeLimit(downWeight.shape[1] ?? 0);

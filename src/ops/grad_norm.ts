@@ -31,7 +31,11 @@ export interface GradNormOptions extends FlatOptions {
  * @returns [1].
  * @throws {RangeError} If the shape does not fit.
  */
-export function gradNorm(plan: Plan, gradients: Tensor, options: GradNormOptions = {}): Tensor {
+export function gradNorm(
+  plan: Plan,
+  gradients: Tensor,
+  options: GradNormOptions = {},
+): Tensor<"f32"> {
   const { name = "grad_norm" } = options;
   const n = gradients.capacity;
   if (gradients.shape.length !== 1 || n === 0 || n % 4 !== 0) {

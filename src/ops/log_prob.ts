@@ -40,9 +40,9 @@ export interface LogProbOptions {
 /** What scoring gives, one element per item. */
 export interface Scores {
   /** Log-probabilities (N). */
-  logProbs: Tensor;
+  logProbs: Tensor<"f32">;
   /** Entropies of the distributions the tokens belong to (N), nats. */
-  entropies: Tensor;
+  entropies: Tensor<"f32">;
 }
 
 /** Logits of a range of the vocabulary. */
@@ -90,9 +90,9 @@ export function logProb(
 /** Scores tokens by logits that come in ranges of the vocabulary; what comes out is the same to the bit. */
 export class RangeScoring implements Scores {
   /** (N). */
-  readonly logProbs: Tensor;
+  readonly logProbs: Tensor<"f32">;
   /** (N). */
-  readonly entropies: Tensor;
+  readonly entropies: Tensor<"f32">;
 
   readonly #plan: Plan;
   readonly #rows: Size;

@@ -34,7 +34,7 @@ export function responseKl(
   plan: Plan,
   { logProbs, refLogProbs, lengths }: ResponseKlInputs,
   options: { klEstimator: KlEstimator; name?: string },
-): Tensor {
+): Tensor<"f32"> {
   const { klEstimator, name = "response_kl" } = options;
   const [responses, width] = logProbs.shape;
   if (

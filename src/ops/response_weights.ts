@@ -66,7 +66,7 @@ export function responseWeights(
   plan: Plan,
   lengths: Tensor,
   options: ResponseWeightOptions,
-): Tensor {
+): Tensor<"f32"> {
   const { lossAggregation, lossScaleFactor, numGenerations, start = 0, name = "weights" } = options;
   const { lossScope = AGGREGATION_DEFAULTS.lossScope } = options;
   const rule = ruleOf(AGGREGATIONS, "lossAggregation", lossAggregation);

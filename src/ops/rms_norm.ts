@@ -42,7 +42,7 @@ export function rmsNorm(
   x: Tensor,
   weight: Tensor,
   options: RmsNormOptions,
-): { normed: Tensor; sum: Tensor } {
+): { normed: Tensor<"f32">; sum: Tensor } {
   const { eps, delta, name = "norm" } = options;
   const rows: Size = x.shape[0]!;
   const width = sizeLimit(x.shape[1]!);

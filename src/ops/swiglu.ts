@@ -18,7 +18,7 @@ import { elementwiseConstants } from "./readers.ts";
  * @returns (T, F).
  * @throws {RangeError} If the shape does not fit.
  */
-export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = {}): Tensor {
+export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = {}): Tensor<"f32"> {
   const { name = "swiglu" } = options;
   const width = sizeLimit(gateUp.shape[1] ?? 0) / 2;
   if (gateUp.shape.length !== 2 || width === 0 || width % 4 !== 0) {

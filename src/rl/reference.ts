@@ -41,7 +41,7 @@ export class Reference {
   readonly #responses: Dim;
   readonly #lengths: Tensor;
   readonly #divergencePlan: Plan;
-  readonly #divergences: Readback;
+  readonly #divergences: Readback<readonly [Tensor<"f32">]>;
 
   private constructor(policy: Policy, oldLogProbs: Tensor, options: ReferenceOptions) {
     const { gpu, config } = policy;
@@ -123,7 +123,7 @@ export class Reference {
     submit(gpu, [this.#divergencePlan], this.#divergences);
     const [sums] = await this.#divergences.take();
     gpu.check();
-    return sums as Float32Array;
+    return sums;
   }
 
   /** Releases the memory. */

@@ -70,7 +70,11 @@ Deno.test("a readback gives the values at the time of its submit, many times ove
     gpu.write(a, [i, -i]);
     gpu.write(b, [i, i + 1, i + 2]);
     submit(gpu, [], readback);
-    assertEquals(await readback.take(), [Float32Array.of(i, -i), Uint32Array.of(i, i + 1, i + 2)]);
+    const [floats, integers] = await readback.take();
+    assertEquals([floats, integers], [Float32Array.of(i, -i), Uint32Array.of(i, i + 1, i + 2)]);
+    // Each array has its tensor's type: of a union of arrays no sum could be written.
+    assertEquals(floats.reduce((sum, v) => sum + v, 0), 0);
+    assertEquals(integers.reduce((sum, v) => sum + v, 0), 3 * i + 3);
   }
   readback.destroy();
   await gpu.close();

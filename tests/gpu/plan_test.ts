@@ -96,7 +96,7 @@ Deno.test("intermediate tensors share memory once their last reader is recorded"
     const arena = new Arena(gpu, "arena");
     const plan = new Plan(gpu, "p", { arena });
     const x = plan.input([1024], "x");
-    let y = x;
+    let y: Tensor = x;
     for (let i = 0; i < 10; i++) y = affine(plan, y, 1, 1);
     plan.keep(y);
     await plan.compile();

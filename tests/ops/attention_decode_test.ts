@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { Tensor } from "../../src/gpu/tensor.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { headReads } from "../../src/ops/attention.ts";
 import { attentionDecode } from "../../src/ops/attention_decode.ts";
@@ -365,7 +366,7 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
       finished: u32(3),
     };
     const options = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: THETA } };
-    const refuses = (changed: Partial<typeof inputs>, message: string) =>
+    const refuses = (changed: Partial<Record<keyof typeof inputs, Tensor>>, message: string) =>
       assertThrows(
         () => attentionDecode(new Plan(gpu, "p"), { ...inputs, ...changed }, options),
         RangeError,

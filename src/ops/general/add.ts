@@ -21,7 +21,12 @@ import { flatReader } from "../readers.ts";
  * @returns A tensor of that shape.
  * @throws {RangeError} If the shapes differ.
  */
-export function add(plan: Plan, a: Tensor, b: Tensor, options: { name?: string } = {}): Tensor {
+export function add(
+  plan: Plan,
+  a: Tensor,
+  b: Tensor,
+  options: { name?: string } = {},
+): Tensor<"f32"> {
   const { name = "add" } = options;
   if (a.shape.length !== b.shape.length || a.shape.some((size, i) => size !== b.shape[i])) {
     throw new RangeError(

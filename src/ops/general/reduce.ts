@@ -37,7 +37,7 @@ export function reduceSum(
   x: Tensor,
   axis: ReduceAxis,
   options: ReduceOptions = {},
-): Tensor {
+): Tensor<"f32"> {
   const { name = "sum" } = options;
   const y = reduce(plan, x, axis, SUM, name, options);
   plan.onBackward([x], [y], () => {
@@ -87,7 +87,7 @@ export function reduceMax(
   x: Tensor,
   axis: ReduceAxis,
   options: ReduceOptions = {},
-): Tensor {
+): Tensor<"f32"> {
   const { name = "max" } = options;
   const y = reduce(plan, x, axis, MAX, name, options);
   plan.onBackward([x], [y], () => {
@@ -130,7 +130,7 @@ function reduce(
   reduction: Reduction,
   name: string,
   options: FlatOptions,
-): Tensor {
+): Tensor<"f32"> {
   if (axis === "all") return reduceAll(plan, x, reduction, name, options);
   checkMatrix(name, x);
   const width = fixedWidth(x);

@@ -20,7 +20,7 @@ import { rowReader } from "../readers.ts";
  * @returns (R, C).
  * @throws {RangeError} If the shape does not fit.
  */
-export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor {
+export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor<"f32"> {
   const { name = "softmax" } = options;
   const [rows, width] = x.shape;
   if (x.shape.length !== 2 || typeof width !== "number" || width === 0) {

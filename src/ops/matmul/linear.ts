@@ -47,7 +47,7 @@ export function linear(
   x: Tensor,
   weight: Tensor,
   options: LinearOptions = {},
-): Tensor {
+): Tensor<"f32"> {
   const { bias, name = "linear" } = options;
   return record(plan, x, weight, { transposeA: false, transposeB: true, name }, bias);
 }
@@ -62,7 +62,12 @@ export function linear(
  * @returns out (M, N).
  * @throws {RangeError} If the shapes do not fit.
  */
-export function matmul(plan: Plan, a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+export function matmul(
+  plan: Plan,
+  a: Tensor,
+  b: Tensor,
+  options: MatmulOptions = {},
+): Tensor<"f32"> {
   const { transposeA = false, transposeB = false, name = "matmul" } = options;
   return record(plan, a, b, { transposeA, transposeB, name });
 }
@@ -73,7 +78,7 @@ function record(
   b: Tensor,
   options: Required<MatmulOptions>,
   bias?: Tensor,
-): Tensor {
+): Tensor<"f32"> {
   const { transposeA, transposeB, name } = options;
   checkShapes(plan.path(name), a, b, options, bias);
   const [m, n] = [a.shape[transposeA ? 1 : 0]!, b.shape[transposeB ? 0 : 1]!];

@@ -21,7 +21,7 @@ export function reduceAll(
   reduction: Reduction,
   name: string,
   options: FlatOptions,
-): Tensor {
+): Tensor<"f32"> {
   if (x.capacity === 0) {
     throw new RangeError(`${name} needs at least one element: got ${formatShape(x.shape)}`);
   }
