@@ -6,16 +6,33 @@
 
 import { dirname, join } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
+import {
+  type ComparisonPlan,
+  finishedRuns,
+  mergeComparisons,
+  writePlan,
+} from "../lab/comparison_folder.ts";
 import { type RunSpec, runSpecs, shardOf } from "../lab/comparison_plan.ts";
-import { type PresetName, PRESETS } from "../lab/comparison_presets.ts";
 import { loadRun, runComparison, type RunRecord, saveRun } from "../lab/comparison_run.ts";
 import { comparisonTables } from "../lab/comparison_table.ts";
 import { comparisonMarkdown, writeComparison } from "../lab/comparison_text.ts";
 import { type Provenance, provenance } from "../lab/provenance.ts";
 import { Policy } from "../model/policy.ts";
-import { digestFile } from "../run/fingerprint.ts";
-import { taskByName } from "../tasks/mod.ts";
-import { choiceFlag, type Flag, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";
+import {
+  type Flag,
+  type FlagValues,
+  kebab,
+  parseFlags,
+  switchFlag,
+  textFlag,
+  UsageError,
+} from "./args.ts";
+import {
+  PLAN_FLAGS,
+  planComparison,
+  type PlannedComparison,
+  weightsDigest,
+} from "./compare_plan.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -26,8 +43,6 @@ import { dim, duration } from "./style.ts";
 import { RUNS } from "./runs.ts";
 import { warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
-
-const presetNames = Object.keys(PRESETS) as PresetName[];
 
 /** A part of the work: the i-th of n. */
 interface Shard {
@@ -49,25 +64,29 @@ const shard: Flag<Shard> = {
   default: "1/1",
 };
 
-const FLAGS = {
-  preset: choiceFlag(
-    presetNames,
-    "What to run: minutes, up to two hours, or a GPU's day.",
-    "default",
-  ),
+const merge: Flag<readonly string[]> = {
+  parse: (text) => text.split(","),
+  placeholder: "dir …",
+  help: "Make no run, but one folder of those of several, such as shards: all words that follow.",
+};
+
+const RUN_FLAGS = {
   out: textFlag(
     "dir",
     "Folder of the results; runs found in it are not made again.",
-    "runs/compare-<preset>",
+    "runs/compare-<preset or task>",
   ),
   shard,
-  seeds: numberFlag({ min: 1, max: 1000, integer: true }, "Seeds of every method.", "the preset's"),
+  merge,
   list: switchFlag("Print the runs, with those that are finished, and make none."),
   table: switchFlag("Make the table of the runs that are finished, and no run."),
+  json: switchFlag("Print compare.json in place of tables."),
   tuned: TUNED_FLAG,
   quiet: switchFlag("Print no progress, only the table."),
   verbose: switchFlag("Print where in the code an error arose."),
 };
+
+const FLAGS = { ...PLAN_FLAGS, ...RUN_FLAGS };
 
 /** What `--help` says. */
 export const HELP: CommandHelp = {
@@ -75,10 +94,21 @@ export const HELP: CommandHelp = {
   about: "Trains with every method of the paper from shared warm starts, on the same seeds and " +
     "prompts, and writes one table: means with 95 % intervals and paired differences from " +
     "ΔL α = 1. Stop it whenever you like: it goes on where it was.",
-  sections: [{ title: "Flags", flags: FLAGS }],
+  sections: [
+    { title: "What is compared", flags: PLAN_FLAGS },
+    { title: "Run", flags: RUN_FLAGS },
+  ],
   examples: [
     ["deno task compare --preset smoke", "see it work, in minutes"],
-    ["deno task compare --shard $SLURM_ARRAY_TASK_ID/8", "one of eight machines"],
+    [
+      "deno task compare --task ./my_task.ts --methods delta-l-1,grpo --seeds 5",
+      "two methods on a task of your own",
+    ],
+    [
+      "deno task compare --shard $SLURM_ARRAY_TASK_ID/8 --out runs/shard-$SLURM_ARRAY_TASK_ID",
+      "one of eight machines",
+    ],
+    ["deno task compare --merge runs/shard-* --out runs/whole", "their tables, as of one machine"],
   ],
 };
 
@@ -88,39 +118,81 @@ export const HELP: CommandHelp = {
  * @returns Its exit code.
  */
 export async function compare(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
+  const { values, help } = parseFlags(FLAGS, withMerged(args));
   if (help) return printHelp(HELP);
-  const preset = values.preset ?? "default";
-  const dir = values.out ?? join(RUNS, `compare-${preset}`);
-  const blocks = PRESETS[preset].map((block) => ({
-    ...block,
-    seeds: values.seeds ?? block.seeds,
-  }));
-  const specs = runSpecs(blocks);
+  if (values.merge) return await mergeFolders(values.merge, values);
+  const plan = await planComparison(values);
+  const dir = values.out ?? join(RUNS, `compare-${plan.title}`);
+  const specs = runSpecs(plan.blocks);
   const { index, count } = values.shard ?? { index: 1, count: 1 };
   const mine = shardOf(specs, index, count);
   if (values.list) return await list(dir, mine);
 
   const output = standardError(values.quiet);
   if (!values.table) {
+    await writePlan(dir, plan);
     using interrupt = new Interrupt(() =>
       output.write("\nstopping after this step; Ctrl-C again stops at once\n")
     );
     const done = await withGpu(
-      (gpu) => runAll(gpu, dir, mine, { output, interrupt }),
+      (gpu) => runAll(gpu, dir, mine, { plan, output, interrupt }),
       values,
     );
     if (!done) return INTERRUPTED;
   }
-  const runs = await finished(dir, specs);
+  return await conclude(dir, plan, values);
+}
+
+/** Tables and report of what is finished. */
+async function conclude(
+  dir: string,
+  { title, blocks }: ComparisonPlan,
+  { json, quiet }: FlagValues<typeof RUN_FLAGS>,
+): Promise<number> {
+  const specs = runSpecs(blocks);
+  const runs = await finishedRuns(dir, specs);
+  const tables = comparisonTables(runs);
+  await writeComparison(dir, { title, runs, tables });
+  const report = await reportAtEnd(dir);
+  if (json) {
+    console.log((await Deno.readTextFile(join(dir, "compare.json"))).trimEnd());
+    return 0;
+  }
   if (runs.length < specs.length) {
     console.log(`${runs.length} of ${specs.length} runs are finished`);
   }
-  const tables = comparisonTables(runs);
-  await writeComparison(dir, { preset, runs, tables });
   console.log(comparisonMarkdown(tables));
-  console.log(dim(`written to ${dir}: compare.json, compare.md, ${await reportAtEnd(dir)}`));
+  console.log(dim(`written to ${dir}: compare.json, compare.md, ${report}`));
+  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
+  if (!quiet) console.log(dim(`${duration(seconds)} of training and evaluation`));
   return 0;
+}
+
+/** The words after `--merge`, up to the next flag, as its one value: shells expand `runs/shard-*` to many. */
+function withMerged(args: readonly string[]): string[] {
+  const at = args.indexOf("--merge");
+  if (at < 0) return [...args];
+  const end = args.findIndex((arg, i) => i > at && arg.startsWith("-"));
+  const folders = args.slice(at + 1, end < 0 ? args.length : end);
+  const rest = end < 0 ? [] : args.slice(end);
+  return [...args.slice(0, at + 1), ...(folders.length > 0 ? [folders.join(",")] : []), ...rest];
+}
+
+async function mergeFolders(
+  dirs: readonly string[],
+  values: FlagValues<typeof FLAGS>,
+): Promise<number> {
+  const others = { out: true, json: true, quiet: true, verbose: true, merge: true };
+  const stray = Object.keys(values).find((name) => !Object.hasOwn(others, name));
+  if (stray !== undefined) {
+    throw new UsageError(
+      `--${kebab(stray)} does not go with --merge: the folders say what was run`,
+    );
+  }
+  if (values.out === undefined) {
+    throw new UsageError("--merge needs --out <dir>: the folder that gets all runs");
+  }
+  return await conclude(values.out, await mergeComparisons(dirs, values.out), values);
 }
 
 async function list(dir: string, specs: readonly RunSpec[]): Promise<number> {
@@ -133,16 +205,8 @@ async function list(dir: string, specs: readonly RunSpec[]): Promise<number> {
   return 0;
 }
 
-async function finished(dir: string, specs: readonly RunSpec[]): Promise<RunRecord[]> {
-  const records: RunRecord[] = [];
-  for (const spec of specs) {
-    const record = await loadRun(dir, spec);
-    if (record) records.push(record);
-  }
-  return records;
-}
-
 interface Tools {
+  readonly plan: PlannedComparison;
   readonly output: ProgressOutput;
   readonly interrupt: Interrupt;
 }
@@ -154,13 +218,13 @@ async function runAll(
   specs: readonly RunSpec[],
   tools: Tools,
 ): Promise<boolean> {
-  const { output, interrupt } = tools;
+  const { output } = tools;
   const made = await provenance(gpu);
   for (const [k, spec] of specs.entries()) {
     if (await loadRun(dir, spec)) continue;
     const warmDir = await warmStart(gpu, spec, tools);
     if (warmDir === undefined) return false;
-    const record = await makeRun(gpu, spec, warmDir, { made, output, interrupt });
+    const record = await makeRun(gpu, spec, warmDir, made, tools);
     if (record === undefined) return false;
     await saveRun(dir, record);
     if (output.quiet) continue;
@@ -178,15 +242,16 @@ async function makeRun(
   gpu: Gpu,
   spec: RunSpec,
   warmDir: string,
-  { made, output, interrupt }: Tools & { made: Provenance },
+  made: Provenance,
+  { plan, output, interrupt }: Tools,
 ): Promise<RunRecord | undefined> {
   const policy = await Policy.load(gpu, warmDir);
   const progress = new Progress(output, spec.id, spec.arm ? spec.cell.maxSteps : 0);
   try {
     return await runComparison(spec, {
-      task: taskByName(spec.cell.task),
+      task: plan.taskOf(spec.cell),
       policy,
-      warmStart: await digestFile(join(warmDir, "model.safetensors")),
+      warmStart: await weightsDigest(warmDir),
       provenance: made,
       afterStep: async ({ step, metrics }) => {
         progress.update(step, `reward ${metrics["reward/mean"]!.toFixed(3)}`);
@@ -201,7 +266,8 @@ async function makeRun(
 
 /** The folder of a specification's warm start, made if it is missing; `undefined` if that was interrupted. */
 async function warmStart(gpu: Gpu, { cell }: RunSpec, tools: Tools): Promise<string | undefined> {
-  const task = taskByName(cell.task);
+  if (tools.plan.policy !== undefined) return tools.plan.policy;
+  const task = tools.plan.taskOf(cell);
   const recipe = await onDevice(gpu, {
     ...warmStartRecipe({}, task, newPolicyConfig(task, cell.policy), WARM_START_SEED),
     ...cell.warmStart,

@@ -73,8 +73,14 @@ export const REFERENCE_ARM = "delta-l-1";
 
 /** Everything but method, seed and learning rate: runs of one cell can be compared. */
 export interface Cell {
-  /** The task. */
+  /** The task's name. */
   readonly task: string;
+  /** What the cell is called, where its task is not built in or does not decide its policy. */
+  readonly name?: string | undefined;
+  /** Fingerprint of such a task. */
+  readonly fingerprint?: string | undefined;
+  /** Digest of the weights that runs begin with, where that is no warm start. */
+  readonly start?: string | undefined;
   /** What departs from the task's own policy. */
   readonly policy: Partial<PolicySize>;
   /** What departs from the task's own warm start. */
@@ -127,6 +133,7 @@ export interface RunSpec {
 
 /** `countdown-64x3-127`: task, width × layers, longest response. */
 export function cellName(cell: Cell): string {
+  if (cell.name !== undefined) return cell.name;
   const size: PolicySize = { ...taskByName(cell.task).defaults.policy, ...cell.policy };
   return `${cell.task}-${size.hiddenSize}x${size.numHiddenLayers}-${cell.maxCompletionLength}`;
 }

@@ -6,7 +6,6 @@
 
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
-import type { PresetName } from "./comparison_presets.ts";
 import type { RunRecord } from "./comparison_run.ts";
 import { cellText, withEnds } from "./comparison_cells.ts";
 import { comparisonOverview } from "./comparison_overview.ts";
@@ -15,8 +14,8 @@ import { markdownTable } from "./markdown.ts";
 
 /** A finished or unfinished comparison. */
 export interface Comparison {
-  /** What was run. */
-  readonly preset: PresetName;
+  /** What it is called: its preset, or its task. */
+  readonly title: string;
   /** Every finished run. */
   readonly runs: readonly RunRecord[];
   /** Their tables. */
@@ -88,16 +87,16 @@ function cellsMarkdown(tables: readonly CellTable[]): string {
 /** Writes `compare.json` and `compare.md` into a comparison's folder. */
 export async function writeComparison(dir: string, comparison: Comparison): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
-  const { preset, runs, tables } = comparison;
+  const { title, runs, tables } = comparison;
   const json = {
     kind: "compare",
-    preset,
+    title,
     measures: MEASURES.map(({ name, title, about }) => ({ name, title, about })),
     tables,
-    runs: runs.map(({ spec, seconds, failure, provenance }) => ({
+    // When and how fast they were made stays in runs/: the same runs give the same file.
+    runs: runs.map(({ spec, failure, provenance: { at: _at, ...provenance } }) => ({
       id: spec.id,
-      seconds,
-      ...(failure ? { failure } : {}),
+      failure,
       provenance,
     })),
   };

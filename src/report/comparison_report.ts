@@ -12,7 +12,6 @@ import { comparisonOverview } from "../lab/comparison_overview.ts";
 import { mean, studentInterval } from "../lab/statistics.ts";
 import { chart, dots, escapeText, type LinePoint, lines } from "./chart.ts";
 import {
-  facts,
   type Figure,
   type Page,
   paragraph,
@@ -26,7 +25,7 @@ import {
 const WINDOW = 5;
 
 /** The page of a comparison's finished runs. */
-export async function comparisonPage(dir: string, runs: readonly RunRecord[]): Promise<Page> {
+export async function comparisonPage(runs: readonly RunRecord[]): Promise<Page> {
   // What was studied most comes first.
   const tables = comparisonTables(runs).toSorted((a, b) => b.rows.length - a.rows.length);
   const sections: Section[] = [{
@@ -57,12 +56,11 @@ export async function comparisonPage(dir: string, runs: readonly RunRecord[]): P
     { title: "Settings", body: settingsOf(runs) },
     { title: "What it ran on", body: ranOn(runs) },
   );
-  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
   return {
     title: "Methods compared",
-    lead: `${runs.length} runs in ${dir}, ${(seconds / 60).toFixed(1)} minutes of training and ` +
-      "evaluation. All methods of a cell begin from the same weights and see the same prompts for " +
-      "the same seed. No run is left out.",
+    lead:
+      `${runs.length} runs. All methods of a cell begin from the same weights and see the same ` +
+      "prompts for the same seed. No run is left out.",
     sections,
   };
 }
@@ -240,17 +238,15 @@ function settingsOf(runs: readonly RunRecord[]): string {
 
 function ranOn(runs: readonly RunRecord[]): string {
   const distinct = (of: (run: RunRecord) => string) => [...new Set(runs.map(of))].join(", ");
-  const times = runs.map(({ provenance }) => provenance.at).sort();
-  return facts([["runs", String(runs.length), `${times[0] ?? ""} … ${times.at(-1) ?? ""}`]]) +
-    settings([
-      ["adapter", distinct(({ provenance }) => provenance.adapter.description)],
-      ["numbers", distinct(({ provenance }) => provenance.numbers ?? "unknown")],
-      ["subgroup size", distinct(({ provenance }) => String(provenance.adapter.subgroupSize))],
-      ["deltal", distinct(({ provenance }) => provenance.version)],
-      ["commit", distinct(({ provenance }) => provenance.commit ?? "unknown")],
-      ["deno", distinct(({ provenance }) => provenance.deno)],
-      ["platform", distinct(({ provenance }) => provenance.platform)],
-      ["processors", distinct(({ provenance }) => String(provenance.processors))],
-      ["warm starts", distinct(({ warmStart }) => warmStart.slice(0, 12))],
-    ]);
+  return settings([
+    ["adapter", distinct(({ provenance }) => provenance.adapter.description)],
+    ["numbers", distinct(({ provenance }) => provenance.numbers ?? "unknown")],
+    ["subgroup size", distinct(({ provenance }) => String(provenance.adapter.subgroupSize))],
+    ["deltal", distinct(({ provenance }) => provenance.version)],
+    ["commit", distinct(({ provenance }) => provenance.commit ?? "unknown")],
+    ["deno", distinct(({ provenance }) => provenance.deno)],
+    ["platform", distinct(({ provenance }) => provenance.platform)],
+    ["processors", distinct(({ provenance }) => String(provenance.processors))],
+    ["warm starts", distinct(({ warmStart }) => warmStart.slice(0, 12))],
+  ]);
 }

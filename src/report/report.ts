@@ -50,7 +50,7 @@ async function pageOf(dir: string): Promise<Page> {
     return await variancePage(await readVariance(join(dir, "variance.json")));
   }
   if (await fileExists(join(dir, "compare.json"))) {
-    return await comparisonPage(dir, await readRuns(join(dir, "runs")));
+    return await comparisonPage(await readRuns(join(dir, "runs")));
   }
   if (await fileExists(join(dir, "config.json"))) return await trainingPage(dir);
   throw new Deno.errors.NotFound(

@@ -240,12 +240,12 @@ Deno.test("the report of a comparison shows every method with its difference, an
   await inTempDir(async (dir) => {
     for (const record of records) await saveRun(dir, record);
     const tables = comparisonTables(records);
-    await writeComparison(dir, { preset: "smoke", runs: records, tables });
+    await writeComparison(dir, { title: "smoke", runs: records, tables });
     const { path } = await writeReport(dir);
     const html = await Deno.readTextFile(path);
     assertSelfContained(html);
     for (const { title } of ARMS) assertStringIncludes(html, escapeText(title));
-    assertStringIncludes(html, `${records.length} runs in`);
+    assertStringIncludes(html, `${records.length} runs. All methods`);
     assertStringIncludes(html, "lossAggregation deltaL, lossAlpha 0.5");
     const figures = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
     assertEquals(figures.map((name) => name.replace(/^.*-/, "")), [
