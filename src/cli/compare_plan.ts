@@ -9,7 +9,8 @@ import type { ComparisonPlan } from "../lab/comparison_folder.ts";
 import { type PresetName, PRESETS } from "../lab/comparison_presets.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import { NUMBER_RULES, resolveTrainOptions } from "../rl/train_options.ts";
+import { resolveTrainOptions } from "../rl/resolve_options.ts";
+import { SETTINGS } from "../rl/settings.ts";
 import { digest, digestFile, taskFingerprint } from "../run/fingerprint.ts";
 import { maxRewardOf } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
@@ -40,7 +41,7 @@ function listFlag<T>(one: Flag<T>, help: string, standard: string): Flag<readonl
 }
 
 const methods = choiceFlag(ARMS.map(({ id }) => id), "");
-const learningRate = numberFlag(NUMBER_RULES.learningRate!, "");
+const learningRate = numberFlag(SETTINGS.learningRate, "");
 
 /** Flags that say what is compared. */
 export const PLAN_FLAGS = {
@@ -58,8 +59,8 @@ export const PLAN_FLAGS = {
   ),
   methods: listFlag(methods, "Methods to compare.", "the preset's; with --task one of each family"),
   learningRate: listFlag(learningRate, "With --task: step sizes, each a table.", "the task's"),
-  maxSteps: numberFlag(NUMBER_RULES.maxSteps!, "With --task: steps of a run.", "the task's"),
-  evalPrompts: numberFlag(NUMBER_RULES.evalPrompts!, "With --task: held-out prompts.", 128),
+  maxSteps: numberFlag(SETTINGS.maxSteps, "With --task: steps of a run.", "the task's"),
+  evalPrompts: numberFlag(SETTINGS.evalPrompts, "With --task: held-out prompts.", 128),
   targetReward: numberFlag(
     { min: -1e9, max: 1e9, integer: false },
     "With --task: mean reward whose first crossing is timed.",
