@@ -174,8 +174,8 @@ export {
   Parameters,
   type StoredDType,
 } from "./src/model/parameters.ts";
-export { type Generation, Policy, type PolicyStorageOptions } from "./src/model/policy.ts";
-export { type GenerateOptions } from "./src/model/generate_request.ts";
+export { Policy, type PolicyStorageOptions } from "./src/model/policy.ts";
+export type { GenerateOptions, Generation } from "./src/model/generate_request.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -1,5 +1,5 @@
 /**
- * Requests for generation: defaults and checks.
+ * Requests for generation, their defaults and checks, and what comes back.
  *
  * @module
  */
@@ -26,6 +26,16 @@ export interface GenerateOptions {
   eosTokenIds?: readonly number[];
   /** Stops generation between two chunks of tokens; its reason is thrown. */
   signal?: AbortSignal | undefined;
+}
+
+/** What `Policy.generate` returns; entry b belongs to prompt floor(b / numGenerations). */
+export interface Generation {
+  /** Token ids of each completion, the end-of-sequence token included if it was reached. */
+  completions: number[][];
+  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
+  logProbs: Float32Array[];
+  /** Whether the length limit cut the completion off. */
+  truncated: boolean[];
 }
 
 /** Largest values of the numbers that key the random ones. */

@@ -14,12 +14,17 @@ import type {
   Generator,
   GeneratorCapacity,
 } from "./generate.ts";
-import { eosTokenIdsIn, type GenerateOptions, generationRequest } from "./generate_request.ts";
+import {
+  eosTokenIdsIn,
+  type GenerateOptions,
+  type Generation,
+  generationRequest,
+} from "./generate_request.ts";
 import { GeneratorCache } from "./generator_cache.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
 import { checkDeviceLimits } from "./limits.ts";
-import { packedLogits, packedScores } from "./packed_forward.ts";
 import { Parameters, type StoredDType } from "./parameters.ts";
+import { completionScores, sequenceLogits } from "./score.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 
@@ -39,16 +44,6 @@ export interface PolicyStorageOptions {
    * instead of 6. Default `true`.
    */
   trainable?: boolean;
-}
-
-/** What {@linkcode Policy.generate} returns; entry b belongs to prompt floor(b / numGenerations). */
-export interface Generation {
-  /** Token ids of each completion, the end-of-sequence token included if it was reached. */
-  completions: number[][];
-  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
-  logProbs: Float32Array[];
-  /** Whether the length limit cut the completion off. */
-  truncated: boolean[];
 }
 
 /** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
@@ -177,21 +172,7 @@ export class Policy {
    * @throws {RangeError} If the lengths differ, or an id is out of vocabulary.
    */
   async logits(tokens: readonly (readonly number[])[]): Promise<Float32Array<ArrayBuffer>> {
-    const length = tokens[0]?.length ?? 0;
-    for (const [b, sequence] of tokens.entries()) {
-      this.checkTokens(sequence, `tokens[${b}]`);
-      if (sequence.length !== length) {
-        throw new RangeError(
-          `logits() needs sequences of one length: tokens[0] has ${length} ids, tokens[${b}] has ${sequence.length}`,
-        );
-      }
-    }
-    if (tokens.length === 0) return new Float32Array(0);
-    return await packedLogits(
-      this.gpu,
-      this.parameters,
-      tokens.map((prompt) => ({ prompt, responses: [] })),
-    );
+    return await sequenceLogits(this.gpu, this.parameters, tokens);
   }
 
   /**
@@ -207,20 +188,8 @@ export class Policy {
     completions: readonly (readonly number[])[],
     options: { temperature?: number } = {},
   ): Promise<Float32Array[]> {
-    if (prompts.length !== completions.length) {
-      throw new RangeError(
-        `score() needs a prompt per completion: got ${prompts.length} prompts and ${completions.length} completions`,
-      );
-    }
-    const groups = prompts.map((prompt, sequence) => {
-      this.checkTokens(prompt, `prompts[${sequence}]`);
-      this.checkTokens(completions[sequence]!, `completions[${sequence}]`);
-      return { prompt, responses: [{ sequence, tokens: completions[sequence]! }] };
-    });
-    if (groups.length === 0) return [];
-    const flat = await packedScores(this.gpu, this.parameters, groups, options.temperature ?? 1);
-    let at = 0;
-    return completions.map(({ length }) => flat.slice(at, at += length));
+    const { temperature = 1 } = options;
+    return await completionScores(this.gpu, this.parameters, prompts, completions, temperature);
   }
 
   /**

@@ -24,7 +24,7 @@ import {
   type StepReport,
 } from "./step_report.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "./train_options.ts";
-import { TrainingWatch } from "./training_watch.ts";
+import { TrainingWarnings } from "./warnings.ts";
 import { Updater } from "./update.ts";
 
 /** Trains a policy on a task with a verifiable reward. */
@@ -45,7 +45,7 @@ export class Trainer {
   readonly #generator: Generator;
   readonly #sampler: BatchSampler;
   readonly #updater: Updater;
-  readonly #watch: TrainingWatch;
+  readonly #warnings: TrainingWarnings;
   #nextProblem = 0;
   #updating = false;
 
@@ -69,7 +69,7 @@ export class Trainer {
     this.#generator = parts.generator;
     this.#sampler = parts.sampler;
     this.#updater = parts.updater;
-    this.#watch = new TrainingWatch(options);
+    this.#warnings = new TrainingWarnings(options);
   }
 
   /**
@@ -196,7 +196,7 @@ export class Trainer {
       step: this.completedSteps,
       metrics,
       completions: completionRecords(batch, update.advantages),
-      warnings: this.#watch.observe(metrics),
+      warnings: this.#warnings.observe(metrics),
     };
   }
 

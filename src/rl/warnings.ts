@@ -1,5 +1,5 @@
 /**
- * Watching a training run for what usually goes wrong, and saying what to do about it.
+ * Warnings of a training run: what usually goes wrong, and what to do about it.
  *
  * @module
  */
@@ -51,7 +51,7 @@ function cautions(options: ResolvedTrainOptions): string[] {
 }
 
 /** Turns the metrics of steps into warnings; each is given when a trouble begins, not at every step it lasts. */
-export class TrainingWatch {
+export class TrainingWarnings {
   readonly #checks: readonly Check[];
   readonly #lasted: number[];
   #cautions: string[];

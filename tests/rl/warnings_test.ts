@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
-import { TrainingWatch } from "../../src/rl/training_watch.ts";
+import { TrainingWarnings } from "../../src/rl/warnings.ts";
 
 const HEALTHY = {
   "reward/mean": 0.4,
@@ -10,8 +10,10 @@ const HEALTHY = {
   "actor/entropy": 0.5,
 };
 
-function watch(options: Partial<TrainOptions> = {}): TrainingWatch {
-  return new TrainingWatch(resolveTrainOptions({ maxSteps: 1, learningRate: 1, ...options }, 32));
+function watch(options: Partial<TrainOptions> = {}): TrainingWarnings {
+  return new TrainingWarnings(
+    resolveTrainOptions({ maxSteps: 1, learningRate: 1, ...options }, 32),
+  );
 }
 
 /** The steps, counted from 1, at which there were warnings, and all warnings. */
