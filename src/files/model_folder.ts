@@ -10,6 +10,9 @@ import { fileExists, readJsonObject } from "./json_file.ts";
 /** A name on the Hugging Face hub, such as `Qwen/Qwen3-0.6B`. */
 const HUB_NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
 
+/** What tokenizers were kept in before there was tokenizer.json. */
+const OLDER_TOKENIZERS = ["tokenizer.model", "vocab.json"] as const;
+
 /**
  * Says why a path without `config.json` or `tokenizer.json` is no Hugging Face folder, and what to do.
  *
@@ -20,6 +23,13 @@ export async function explainMissing(dir: string, missing: string): Promise<Deno
   if (await isFolder(dir)) {
     const adapter = join(dir, "adapter_config.json");
     if (await fileExists(adapter)) return new Deno.errors.NotFound(await explainAdapter(adapter));
+    const older = missing === "tokenizer.json" && await firstOf(dir, OLDER_TOKENIZERS);
+    if (older) {
+      return new Deno.errors.NotFound(
+        `${dir} has ${older} but no tokenizer.json: make one with python -c "from transformers ` +
+          `import AutoTokenizer as T; T.from_pretrained('${dir}').save_pretrained('${dir}')"`,
+      );
+    }
     return new Deno.errors.NotFound(
       `${dir} has no ${missing}: give the folder of a Hugging Face checkpoint`,
     );
@@ -34,6 +44,11 @@ export async function explainMissing(dir: string, missing: string): Promise<Deno
     `There is no folder ${dir}. If it is a model on the Hugging Face hub, download it with ` +
       `"hf download ${dir} --local-dir ${local}" (from pip install huggingface_hub) and give ${local}`,
   );
+}
+
+async function firstOf(dir: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await fileExists(join(dir, name))) return name;
+  return undefined;
 }
 
 async function isFolder(path: string): Promise<boolean> {

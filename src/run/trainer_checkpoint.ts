@@ -11,6 +11,7 @@
 import { join } from "node:path";
 import type { Tensor } from "../gpu/tensor.ts";
 import { parameterShapes, type PolicyConfig } from "../model/config.ts";
+import { show } from "../model/config_checks.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { listSome } from "../model/hf_weights.ts";
 import type { Parameters } from "../model/parameters.ts";
@@ -166,7 +167,7 @@ function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void
   ] as (keyof PolicyConfig)[];
   const differences = names
     .filter((name) => JSON.stringify(saved[name]) !== JSON.stringify(given[name]))
-    .map((name) => `${name} is ${given[name]} and was ${saved[name]}`);
+    .map((name) => `${name} is ${show(given[name])} and was ${show(saved[name])}`);
   if (differences.length > 0) {
     throw new RangeError(`${dir} is of a policy of another shape: ${differences.join("; ")}`);
   }

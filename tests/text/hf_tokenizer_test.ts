@@ -165,6 +165,10 @@ Deno.test("loadTokenizer() says what is wrong with a folder", async () => {
   const generation = (eos_token_id: unknown) => ({ "generation_config.json": { eos_token_id } });
   const cases: [files: Record<string, unknown>, message: string, chat?: boolean][] = [
     [{ "tokenizer.json": null }, "has no tokenizer.json"],
+    [
+      { "tokenizer.json": null, "tokenizer.model": "" },
+      "has tokenizer.model but no tokenizer.json: make one with python -c",
+    ],
     [{ "tokenizer.json": '{"model": ' }, "tokenizer.json is not valid JSON"],
     [{ "tokenizer.json": "[]" }, "tokenizer.json does not hold a JSON object"],
     [{ "tokenizer.json": {} }, "tokenizer.json cannot be used"],
