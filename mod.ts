@@ -254,6 +254,11 @@ export {
   estimatorStatistics,
 } from "./src/objective/estimator_statistics.ts";
 export { type IndexRange } from "./src/objective/groups.ts";
+export type {
+  OwnAdvantageBatch,
+  OwnObjective,
+  OwnWeightBatch,
+} from "./src/objective/own_objective.ts";
 export { type KlEstimate, klEstimate, type KlEstimator } from "./src/objective/kl.ts";
 export {
   policyLossSettings,

@@ -32,6 +32,8 @@ function settingFlag(setting: Setting): Flag<unknown> {
       return ruleFlag(setting, help, standard as string);
     case "switch":
       return switchFlag(help);
+    case "own":
+      return textFlag("file", help, "none");
     case "miniBatch":
       return {
         parse(text: string): number | "all" {
@@ -62,7 +64,11 @@ function ruleFlag({ choices }: ChoiceSetting, help: string, standard: string): F
 }
 
 /** Flags for settings, by the same names. */
-type SettingFlags = { [Name in keyof TrainOptions]-?: Flag<NonNullable<TrainOptions[Name]>> };
+type SettingFlags = {
+  [Name in keyof TrainOptions]-?: Flag<
+    Name extends "objective" ? string : NonNullable<TrainOptions[Name]>
+  >;
+};
 
 /** The flags of all settings, or of one section. */
 function settingFlags(section?: SettingSection): SettingFlags {

@@ -36,6 +36,8 @@ import { type PolicySource, policySource } from "./policy_source.ts";
 import { RUNS } from "./runs.ts";
 import { recordTaskFiles, type TaskFiles, taskNamesOf } from "./task_files.ts";
 import { recordedTrackers, type TrackerName } from "./trackers.ts";
+import type { OwnObjective } from "../objective/own_objective.ts";
+import { loadObjective, objectiveOf } from "./own_objective.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
 /** What every training command has. */
@@ -103,15 +105,20 @@ export async function trainSettings(values: Values): Promise<TrainSettings> {
     : await resumedRun(values, values.resume);
 }
 
-/** Those flags that are settings of the library. */
-function givenOptions(values: Values): Partial<TrainOptions> {
+/** Those flags that are settings of the library; the module of the objective is loaded apart. */
+function givenOptions({ objective: _, ...values }: Values): Partial<TrainOptions> {
   return Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(OPTION_FLAGS, name)),
   );
 }
 
-function resolve(base: TrainOptions, values: Values, task: Task): ResolvedTrainOptions {
-  const given = givenOptions(values);
+function resolve(
+  base: TrainOptions,
+  values: Values,
+  task: Task,
+  objective: OwnObjective | undefined,
+): ResolvedTrainOptions {
+  const given = { ...givenOptions(values), ...(objective ? { objective } : {}) };
   try {
     return resolveTrainOptions(
       { ...base, ...given },
@@ -129,7 +136,10 @@ async function newRun(given: Values): Promise<NewRun> {
     ? given
     : { ...given, policy: await weightsIn(given.policy) };
   const task = await findTask(namesOf(values), values.policy);
-  const options = resolve(task.defaults.rl, values, task);
+  const objective = values.objective === undefined
+    ? undefined
+    : await loadObjective(values.objective);
+  const options = resolve(task.defaults.rl, values, task, objective);
   const source = await policySource(values, task, options);
   if (values.out !== undefined) {
     // A folder that cannot be used should not be found out after the warm start.
@@ -178,7 +188,14 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
   if (!await recoverCheckpoint(dir, kept)) {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
-  const state = await readTrainerState(checkpoint);
+  const saved = await readTrainerState(checkpoint);
+  const objective = await objectiveOf(values.objective, saved.options.objective, dir);
+  const state = objective && saved.options.objective
+    ? {
+      ...saved,
+      options: { ...saved.options, objective: { ...objective, ...saved.options.objective } },
+    }
+    : saved;
   const names = await taskNamesOf(namesOf(values), config, dir);
   const task = await findTask(
     { task: names.data === undefined ? state.task.name : undefined, ...names },
@@ -190,7 +207,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`${checkpoint}/${TRAINER_STATE} is damaged: ${message}`, { cause: error });
   }
-  const options = resolve(state.options, values, task);
+  const options = resolve(state.options, values, task, objective);
   const { dtype = state.dtype ?? "f32" } = values;
   try {
     checkResumable(checkpoint, state, task, options);

@@ -11,6 +11,7 @@ import { responseAdvantages } from "../ops/response_advantages.ts";
 import { responseWeights } from "../ops/response_weights.ts";
 import { ADVANTAGES } from "../objective/advantage.ts";
 import type { IndexRange } from "../objective/groups.ts";
+import { ownAdvantages, ownWeights } from "../objective/own_objective.ts";
 import { centredRewards } from "./centred_rewards.ts";
 import type { ObjectiveOptions, ResolvedTrainOptions } from "./train_options.ts";
 
@@ -30,7 +31,7 @@ export type CoefficientOptions =
       | "lossLambdaSpread"
     >
   >
-  & Pick<ObjectiveOptions, "scaleRewards">
+  & Pick<ObjectiveOptions, "scaleRewards" | "objective">
   & Partial<Pick<ResolvedTrainOptions, "overlongFiltering" | "klAfterNormalization">>;
 
 /** What decides the coefficients of a batch; one entry per response. */
@@ -70,6 +71,9 @@ export class Coefficients {
     readonly penalties: Tensor | undefined;
     readonly withheld: Tensor | undefined;
   };
+  /** Where rules of one's own put what they give. */
+  readonly #own: { readonly advantages: Tensor | undefined; readonly weights: Tensor | undefined };
+  #scoredLengths: readonly number[] = [];
   #miniBatch: IndexRange = { start: 0, end: 0 };
 
   private constructor(gpu: Gpu, maxResponses: number, options: CoefficientOptions) {
@@ -89,30 +93,38 @@ export class Coefficients {
         withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
       };
     const { numGenerations, advantageEstimator, scaleRewards } = options;
+    const { objective } = options;
+    const whole = () => gpu.tensor([this.#responses], { name: "own", dtype: "f32" });
+    this.#own = {
+      advantages: objective?.advantages && whole(),
+      weights: objective?.weights && whole(),
+    };
     this.advantagePlan = new Plan(gpu, "advantages");
-    this.advantages = this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
-      numGenerations,
-      advantageEstimator,
-      scaleRewards,
-      lengths,
-      origins,
-      judged,
-      penalties,
-      withheld,
-    }));
+    this.advantages = this.#own.advantages ??
+      this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
+        numGenerations,
+        advantageEstimator,
+        scaleRewards,
+        lengths,
+        origins,
+        judged,
+        penalties,
+        withheld,
+      }));
     this.weightPlan = new Plan(gpu, "weights");
-    this.weights = this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
-      lossAggregation: options.lossAggregation,
-      lossAlpha: options.lossAlpha,
-      lossScaleFactor: options.lossScaleFactor,
-      lossScope: options.lossScope,
-      lossMicroBatchSize: options.lossMicroBatchSize,
-      lossLambda: options.lossLambda,
-      lossLambdaSpread: options.lossLambdaSpread,
-      numGenerations,
-      start: () => this.#miniBatch.start,
-      end: () => this.#miniBatch.end,
-    }));
+    this.weights = this.#own.weights ??
+      this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
+        lossAggregation: options.lossAggregation,
+        lossAlpha: options.lossAlpha,
+        lossScaleFactor: options.lossScaleFactor,
+        lossScope: options.lossScope,
+        lossMicroBatchSize: options.lossMicroBatchSize,
+        lossLambda: options.lossLambda,
+        lossLambdaSpread: options.lossLambdaSpread,
+        numGenerations,
+        start: () => this.#miniBatch.start,
+        end: () => this.#miniBatch.end,
+      }));
   }
 
   /**
@@ -136,23 +148,23 @@ export class Coefficients {
   /**
    * Uploads a batch; its first mini-batch is all of it.
    *
+   * @returns The advantages, where a rule of one's own gives them.
+   *
    * @throws {RangeError} If a reward is less than the estimator accepts.
    */
-  upload(inputs: CoefficientInputs): void {
+  upload(inputs: CoefficientInputs): Float64Array | undefined {
     const { rewards, lengths, scoredLengths = lengths, penalties, withheld } = inputs;
     const columns = this.#columns;
     this.#checkRewards(rewards);
     const { differences, origins } = centredRewards(rewards, this.#options);
     this.#responses.value = rewards.length;
+    this.#scoredLengths = scoredLengths.map((length, b) => rewards[b] === null ? 0 : length);
     this.select({ start: 0, end: rewards.length });
     this.#gpu.write(columns.rewards, differences);
     this.#gpu.write(columns.origins, origins);
     this.#gpu.write(columns.judged, rewards.map((reward) => reward === null ? 0 : 1));
     this.#gpu.write(columns.lengths, lengths);
-    this.#gpu.write(
-      columns.scoredLengths,
-      scoredLengths.map((length, b) => rewards[b] === null ? 0 : length),
-    );
+    this.#gpu.write(columns.scoredLengths, this.#scoredLengths);
     if (columns.penalties) {
       this.#gpu.write(
         columns.penalties,
@@ -162,6 +174,12 @@ export class Coefficients {
     if (columns.withheld) {
       this.#gpu.write(columns.withheld, rewards.map((_, b) => withheld?.[b] ? 1 : 0));
     }
+    const { objective, numGenerations } = this.#options;
+    if (!objective?.advantages) return undefined;
+    const own = ownAdvantages(objective, { rewards, lengths, numGenerations })
+      .map((advantage, b) => withheld?.[b] ? 0 : advantage - (penalties?.[b] ?? 0));
+    this.#gpu.write(this.#own.advantages!, Float32Array.from(own));
+    return own;
   }
 
   #checkRewards(rewards: CoefficientInputs["rewards"]): void {
@@ -179,13 +197,22 @@ export class Coefficients {
   /** Chooses the responses of the optimizer step that {@linkcode weightPlan} runs for next. */
   select(miniBatch: IndexRange): void {
     this.#miniBatch = miniBatch;
+    const { objective, numGenerations, lossScaleFactor } = this.#options;
+    if (!objective?.weights) return;
+    const lengths = this.#scoredLengths;
+    const weights = new Float32Array(lengths.length);
+    weights.set(
+      ownWeights(objective, { lengths, numGenerations, miniBatch, lossScaleFactor }),
+      miniBatch.start,
+    );
+    this.#gpu.write(this.#own.weights!, weights);
   }
 
   /** Releases the memory. */
   destroy(): void {
     this.advantagePlan.destroy();
     this.weightPlan.destroy();
-    for (const tensor of Object.values(this.#columns)) {
+    for (const tensor of [...Object.values(this.#columns), ...Object.values(this.#own)]) {
       if (tensor) this.#gpu.destroyTensor(tensor);
     }
   }

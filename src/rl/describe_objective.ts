@@ -67,12 +67,16 @@ function advantage(options: ResolvedTrainOptions): string {
       KL_ESTIMATORS[options.klEstimator].formula()
     } less its mean over the group)`
     : "";
-  return `A = ${ADVANTAGES[advantageEstimator].formula({ scaleRewards })}${penalty}${filtered}`;
+  const formula = options.objective?.advantages
+    ? `advantages of ${options.objective.name}`
+    : ADVANTAGES[advantageEstimator].formula({ scaleRewards });
+  return `A = ${formula}${penalty}${filtered}`;
 }
 
 function weights(options: ResolvedTrainOptions): string {
   const { lossAggregation, maskTruncatedCompletions } = options;
   const left = maskTruncatedCompletions ? ", without responses cut off by the limit" : "";
+  if (options.objective?.weights) return `x = weights of ${options.objective.name}${left}`;
   return `x = ${
     AGGREGATIONS[lossAggregation].formula(options)
   } over the N responses of an optimizer step (${lossAggregation})${left}`;

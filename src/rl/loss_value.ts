@@ -23,7 +23,8 @@ export function lossCancels(options: ResolvedTrainOptions): boolean {
   const { numIterations, miniBatchSize, overlongFiltering, maskTruncatedCompletions } = options;
   const onPolicy = numIterations === 1 && miniBatchSize === "all";
   // Responses that are left out are missing from sums that were 0 with them.
-  if (!onPolicy || overlongFiltering || maskTruncatedCompletions) return false;
+  const own = options.objective !== undefined || options.klAfterNormalization;
+  if (!onPolicy || overlongFiltering || maskTruncatedCompletions || own) return false;
   const rule = SURROGATES[options.policyLoss];
   return rule.ofRatio?.(policyLossSettings(options)) === true && addUpToNothing(options);
 }

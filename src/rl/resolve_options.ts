@@ -10,7 +10,7 @@ import { policyLossSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { presetOptions } from "./presets.ts";
 import type { Setting } from "./setting_kinds.ts";
-import { checkSetting, plainDefaults, SETTINGS } from "./settings.ts";
+import { checkSetting, SETTINGS } from "./settings.ts";
 import type {
   ObjectiveOptions,
   ResolvedObjective,
@@ -40,6 +40,7 @@ const OBJECTIVE = Object.keys(
     klEstimator: 1,
     entropyCoef: 1,
     temperature: 1,
+    objective: 1,
   } satisfies Record<keyof ResolvedObjective, 1>,
 ) as (keyof ResolvedObjective)[];
 
@@ -132,7 +133,20 @@ function withoutEffect(
   name: keyof TrainOptions,
   options: ResolvedTrainOptions,
 ): string | undefined {
+  const { objective } = options;
+  const replaced = objective?.weights && name === "lossAggregation" ||
+    objective?.advantages && (name === "advantageEstimator" || name === "scaleRewards");
+  if (replaced) return `objective ${objective!.name}, which takes its place: leave one out`;
   for (const [family, rules] of Object.entries(FAMILIES)) {
+    if (family === "lossAggregation" && objective?.weights) {
+      const read = Object.values(AGGREGATIONS).some(({ needs }) =>
+        (needs as readonly string[] | undefined)?.includes(name)
+      );
+      if (read && name !== "lossScaleFactor") {
+        return `objective ${objective.name}, which has weights of its own: leave it out`;
+      }
+      continue;
+    }
     const readers = Object.entries<{ needs?: readonly string[]; defaults?: object }>(rules)
       .filter(([, { needs, defaults }]) => needs?.includes(name) || name in (defaults ?? {}))
       .map(([rule]) => rule);
@@ -174,7 +188,7 @@ function checkTogether(options: ResolvedTrainOptions): void {
   }
   const { advantageEstimator, softOverlongBuffer } = options;
   const { compares, leastReward } = ADVANTAGES[advantageEstimator];
-  if (numGenerations === 1 && compares) {
+  if (numGenerations === 1 && compares && !options.objective?.advantages) {
     const others = Object.entries(ADVANTAGES).filter(([, rule]) => !rule.compares)
       .map(([name]) => name);
     throw new RangeError(
@@ -205,4 +219,13 @@ function pick<T extends object, K extends keyof T>(values: T, names: readonly K[
   return Object.fromEntries(
     names.filter((name) => values[name] !== undefined).map((name) => [name, values[name]]),
   ) as Pick<T, K>;
+}
+
+/** The defaults of those settings whose default no other setting decides. */
+function plainDefaults(): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries<Setting>(SETTINGS)
+      .filter(([, setting]) => typeof setting.default !== "object")
+      .map(([name, setting]) => [name, setting.default]),
+  );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isOwnObjective } from "../objective/own_objective.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /** Where `--help` lists a setting. */
@@ -67,8 +68,19 @@ export interface MiniBatchSetting extends Common<"all"> {
   readonly kind: "miniBatch";
 }
 
+/** Rules of one's own: an object in the library, a module on the command line. */
+export interface OwnSetting extends Common<never> {
+  /** Tells the kinds apart. */
+  readonly kind: "own";
+}
+
 /** A setting. */
-export type Setting = NumberSetting | ChoiceSetting | SwitchSetting | MiniBatchSetting;
+export type Setting =
+  | NumberSetting
+  | ChoiceSetting
+  | SwitchSetting
+  | MiniBatchSetting
+  | OwnSetting;
 
 type Extra = Pick<Common<unknown>, "shown" | "aliases" | "needs">;
 
@@ -124,6 +136,11 @@ export function allowed(setting: Setting, value: unknown): [valid: boolean, what
       ];
     case "switch":
       return [typeof value === "boolean", "true or false"];
+    case "own":
+      return [
+        isOwnObjective(value),
+        "an object with a name and a function advantages, weights or both",
+      ];
     case "miniBatch":
       return [
         value === "all" || (Number.isInteger(value) && (value as number) > 0),

@@ -14,7 +14,13 @@ import { AGGREGATION_DEFAULTS } from "../objective/loss_weights.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { LR_SCHEDULERS } from "../optim/schedule.ts";
 import { PRESETS } from "./presets.ts";
-import { allowed, type MiniBatchSetting, section, type Setting } from "./setting_kinds.ts";
+import {
+  allowed,
+  type MiniBatchSetting,
+  type OwnSetting,
+  section,
+  type Setting,
+} from "./setting_kinds.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "./train_options.ts";
 
 const run = section("run");
@@ -92,6 +98,13 @@ export const SETTINGS = {
     "Divisor of the centred rewards.",
     { aliases: ["normAdvByStdInGrpo"] },
   ),
+  objective: {
+    kind: "own",
+    section: "objective",
+    default: { by: "none" },
+    help: "A module that exports advantages, weights or both, in place of the rules above.",
+    aliases: ["customPgLossReducerFunctionPath", "customLoss"],
+  } as OwnSetting,
   policyLoss: objective.choice(SURROGATES, "ppo", "The surrogate.", {
     aliases: ["lossMode", "policyLossType", "importanceSamplingLevel"],
   }),
@@ -282,13 +295,4 @@ export function checkSetting(name: string, value: unknown): void {
   const setting = settingOf(name);
   const [valid, what] = allowed(setting, value);
   if (!valid) throw new RangeError(`${name} must be ${what}: current value is ${value}`);
-}
-
-/** The defaults of those settings whose default no other setting decides. */
-export function plainDefaults(): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries<Setting>(SETTINGS)
-      .filter(([, setting]) => typeof setting.default !== "object")
-      .map(([name, setting]) => [name, setting.default]),
-  );
 }

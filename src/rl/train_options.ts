@@ -9,6 +9,7 @@
 import type { StoredDType } from "../model/parameters.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
 import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
+import type { OwnObjective } from "../objective/own_objective.ts";
 import type { KlEstimator } from "../objective/kl.ts";
 import type { PolicyLoss } from "../objective/surrogate.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
@@ -36,6 +37,11 @@ export interface ObjectiveOptions {
   advantageEstimator?: AdvantageEstimator;
   /** Divisor of the centred rewards. Default: the estimator's own. */
   scaleRewards?: RewardScale;
+  /**
+   * Rules of one's own in place of `advantageEstimator`, `lossAggregation` or both; on the command line a module that
+   * exports them. Default: none.
+   */
+  objective?: OwnObjective;
   /** The surrogate. Default `"ppo"`. */
   policyLoss?: PolicyLoss;
   /** Lower clip bound. Default: the surrogate's own. */
@@ -170,8 +176,10 @@ export interface TrainOptions extends ObjectiveOptions {
 
 /** Settings with every default filled in; what the others leave without effect has its neutral value. */
 export type ResolvedTrainOptions =
-  & Required<Omit<TrainOptions, "preset">>
-  & Pick<TrainOptions, "preset">;
+  & Required<Omit<TrainOptions, "preset" | "objective">>
+  & Pick<TrainOptions, "preset" | "objective">;
 
 /** The objective with every default filled in. */
-export type ResolvedObjective = Required<Omit<ObjectiveOptions, "numGenerations">>;
+export type ResolvedObjective =
+  & Required<Omit<ObjectiveOptions, "numGenerations" | "objective">>
+  & Pick<ObjectiveOptions, "objective">;

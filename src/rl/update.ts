@@ -125,15 +125,17 @@ export class Updater {
       options.overlongFiltering && length >= options.maxCompletionLength
     );
     const { numGenerations, advantageEstimator } = options;
-    const teaches = teaching(rewards, numGenerations, advantageEstimator);
+    const coefficients = this.#coefficients;
+    const own = coefficients.upload({ rewards, lengths, scoredLengths, penalties, withheld });
+    const teaches = own
+      ? Array.from(own, (advantage) => advantage !== 0)
+      : teaching(rewards, numGenerations, advantageEstimator);
     const onlyRewards = options.beta === 0 ||
       (options.klInReward && !options.klAfterNormalization);
     const onlyAdvantage = onlyRewards && options.entropyCoef === 0;
     const counts = (b: number) =>
       rewards[b] !== null && scoredLengths[b]! > 0 &&
       !(onlyAdvantage && (!teaches[b] || withheld[b]));
-    const coefficients = this.#coefficients;
-    coefficients.upload({ rewards, lengths, scoredLengths, penalties, withheld });
 
     const totals = new UpdateTotals();
     const weights = new Float64Array(lengths.length);

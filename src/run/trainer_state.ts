@@ -228,7 +228,7 @@ export function changedOptions(
   const to: Record<string, unknown> = { ...options };
   const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
   return Object.fromEntries(
-    names.filter((name) => from[name] !== to[name])
+    names.filter((name) => JSON.stringify(from[name]) !== JSON.stringify(to[name]))
       .map((name) => [name, { from: from[name], to: to[name] }]),
   );
 }

@@ -100,8 +100,7 @@ Deno.test("responses that cannot be judged count in no statistics and weigh noth
 Deno.test("maxRl refuses a negative reward, which it would take for the scale of the others", async () => {
   const gpu = await openGpu();
   const coefficients = await Coefficients.create(gpu, 4, {
-    ...resolveObjective({}, 8),
-    advantageEstimator: "maxRl",
+    ...resolveObjective({ advantageEstimator: "maxRl" }, 8),
     numGenerations: 2,
   });
   assertThrows(

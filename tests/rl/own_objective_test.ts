@@ -1,0 +1,89 @@
+/** Rules of one's own: the same numbers as built-in ones where they say the same. */
+
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { openGpu } from "../../src/gpu/open.ts";
+import type { OwnObjective } from "../../src/objective/own_objective.ts";
+import { groupAdvantages } from "../../src/objective/advantage.ts";
+import { lossWeights } from "../../src/objective/loss_weights.ts";
+import { describeObjective } from "../../src/rl/describe_objective.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
+import { Trainer } from "../../src/rl/trainer.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+
+const SMALL = { maxSteps: 9, learningRate: 2e-2, promptsPerStep: 4, numGenerations: 8 };
+
+/** GRPO's advantages and ΔL's weights, written by hand. */
+const SAME: OwnObjective = {
+  name: "same",
+  advantages: ({ rewards, numGenerations }) => groupAdvantages(rewards, numGenerations),
+  weights: ({ lengths, miniBatch, lossScaleFactor }) =>
+    lossWeights(lengths, { miniBatch, lossScaleFactor }),
+};
+
+Deno.test("own rules that say what built-in ones say train alike, in several optimizer steps", async () => {
+  const gpu = await openGpu();
+  const task = tinyTask();
+  const run = async (options: { objective?: OwnObjective }) => {
+    const policy = tinyPolicy(gpu, task);
+    const trainer = await Trainer.create(policy, task, { ...SMALL, miniBatchSize: 16, ...options });
+    const reports = [await trainer.next(), await trainer.next()];
+    const weights = await policy.parameters.read();
+    trainer.destroy();
+    policy.destroy();
+    return {
+      weights: [...weights.values()].flatMap((values) => [...values]),
+      advantages: reports.flatMap(({ completions }) => completions.map((c) => c.advantage)),
+      ess: reports.map(({ metrics }) => metrics["loss/weight_ess"]!),
+    };
+  };
+  const [own, builtIn] = [await run({ objective: SAME }), await run({})];
+  assertClose(own.advantages, builtIn.advantages, { tolerance: 1e-5 });
+  assertClose(own.ess, builtIn.ess, { tolerance: 1e-5 });
+  assertClose(own.weights, builtIn.weights, { tolerance: 1e-3 });
+  const half = await run({
+    objective: {
+      name: "half",
+      advantages: (b) => SAME.advantages!(b),
+      weights: ({ miniBatch }) => new Array(miniBatch.end - miniBatch.start).fill(0),
+    },
+  });
+  assertEquals(half.ess, [0, 0]);
+  await gpu.close();
+});
+
+Deno.test("own rules are named in formula and record, and refused beside what they replace", () => {
+  const resolve = (options: object) =>
+    resolveTrainOptions({ maxSteps: 1, learningRate: 1, objective: SAME, ...options }, 16);
+  const lines = new Map(describeObjective(resolve({})));
+  assertEquals(lines.get("weights"), "x = weights of same");
+  assertEquals(lines.get("advantage"), "A = advantages of same");
+  assertEquals(JSON.parse(JSON.stringify(resolve({}))).objective, { name: "same" });
+  const refuse = (options: object, message: string) =>
+    assertThrows(() => resolve(options), RangeError, message);
+  refuse({ lossAggregation: "grpo" }, "lossAggregation has no effect with objective same");
+  refuse({ advantageEstimator: "rloo" }, "advantageEstimator has no effect with objective same");
+  refuse({ lossAlpha: 0.5 }, "lossAlpha has no effect with objective same, which has weights");
+  refuse({ objective: { name: "none" } }, "objective must be an object with a name and a function");
+});
+
+Deno.test("own rules that give too few numbers, or none, stop before anything is changed", async () => {
+  const gpu = await openGpu();
+  const task = tinyTask();
+  const policy = tinyPolicy(gpu, task);
+  for (
+    const [numbers, message] of [[[1], "1 numbers for 32"], [
+      new Array(32).fill(NaN),
+      "is NaN",
+    ]] as const
+  ) {
+    const trainer = await Trainer.create(policy, task, {
+      ...SMALL,
+      objective: { name: "bad", advantages: () => numbers },
+    });
+    await assertRejects(() => trainer.next(), RangeError, message);
+    trainer.destroy();
+  }
+  policy.destroy();
+  await gpu.close();
+});
