@@ -15,15 +15,15 @@ export interface SampleSummary {
   readonly prompts: number;
   /** N, samples per prompt. */
   readonly numGenerations: number;
-  /** Mean reward of the samples that were judged: mean@N. */
+  /** Mean over prompts of the mean reward of their samples that were judged: mean@N. */
   readonly meanAtN: number;
-  /** Share of samples that the verifier could not judge, if any; they count as not right. */
+  /** Share of samples that the verifier could not judge, if any; they are in none of the figures of rewards. */
   readonly unjudged?: number;
   /** Standard error of {@linkcode meanAtN} over prompts; NaN for one prompt. */
   readonly meanAtNError: number;
   /** Share of prompts with at least one right answer among their N samples. */
   readonly passAtN: number;
-  /** Estimated chance that one of k samples is right, by k: 1, 2, 4 … and N. */
+  /** Estimated chance that one of k samples is right, by k: 1, 2, 4 … and N; over prompts with k judged. */
   readonly passAtK: Readonly<Record<number, number>>;
   /** Share of prompts whose samples have different rewards. */
   readonly mixed: number;
@@ -82,22 +82,33 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     lengths.filter((_, b) => samples[b] !== null && isRight[b] === right);
   const meanLength = mean(lengths);
   const means = groups.map(mean);
-  const counts = solved.map((group) => group.filter(Boolean).length);
+  // Of each prompt that was judged at all: samples judged, and right ones among them.
+  const counts = asked.flatMap((group, p) => {
+    const known = judged(group).length;
+    return known > 0 ? [{ known, right: solved[p]!.filter(Boolean).length }] : [];
+  });
   const share = (shares: readonly boolean[]) => mean(shares.map(Number));
-  const pass = (k: number) => mean(counts.map((right) => passAtK(numGenerations, right, k)));
+  // Fewer than k samples say nothing of k.
+  const passes = passAtKSizes(numGenerations).flatMap((k): [number, number][] => {
+    const enough = counts.filter(({ known }) => known >= k);
+    if (enough.length === 0) return [];
+    return [[k, mean(enough.map(({ known, right }) => passAtK(known, right, k)))]];
+  });
+  const allJudged = rewards.length === samples.length;
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const [right, wrong] = [lengthsWhere(true), lengthsWhere(false)];
   return {
     prompts: asked.length,
     numGenerations,
-    meanAtN: mean(rewards),
-    ...(rewards.length < samples.length ? { unjudged: 1 - rewards.length / samples.length } : {}),
+    // As pass@1: every prompt counts alike, however many of its samples were judged.
+    meanAtN: allJudged ? mean(rewards) : mean(means),
+    ...(allJudged ? {} : { unjudged: 1 - rewards.length / samples.length }),
     meanAtNError: Math.sqrt(variance(means) / groups.length),
-    passAtN: share(counts.map((right) => right > 0)),
-    passAtK: Object.fromEntries(passAtKSizes(numGenerations).map((k) => [k, pass(k)])),
-    mixed: share(asked.map((group) => rewardsDiffer(judged(group)))),
-    allRight: share(counts.map((right) => right === numGenerations)),
-    allWrong: share(counts.map((right) => right === 0)),
+    passAtN: share(counts.map(({ right }) => right > 0)),
+    passAtK: Object.fromEntries(passes),
+    mixed: share(groups.map(rewardsDiffer)),
+    allRight: share(counts.map(({ right, known }) => right === known)),
+    allWrong: share(counts.map(({ right }) => right === 0)),
     byFunction: meansByFunction(rollouts),
     meanLength,
     stdLength: Math.sqrt(mean(lengths.map((length) => (length - meanLength) ** 2))),

@@ -78,18 +78,40 @@ Deno.test("monotonicityScore() is the rank correlation of step and accuracy", ()
 
 const lengthsOf = (lengths: readonly number[]) => lengths.map((n) => new Array<number>(n).fill(2));
 
-Deno.test("summariseSamples() by hand", () => {
-  const rollout = (rewards: number[], lengths: number[]): Rollout => ({
+/** A rollout of four samples per prompt. */
+function rollout(rewards: (number | null)[], lengths: number[]): Rollout {
+  return {
     problems: Array.from({ length: rewards.length / 4 }, () => ({ promptIds: [2], metadata: 0 })),
     numGenerations: 4,
     completions: lengthsOf(lengths),
     truncated: lengths.map((n) => n === 9),
     entropySums: Float32Array.from(lengths, (n) => n / 2),
     rewards,
-    solved: rewards.map((r) => r >= 1),
+    solved: rewards.map((r) => r !== null && r >= 1),
     rewardsByFunction: {},
     seconds: { generation: 1, reward: 1 },
-  });
+  };
+}
+
+Deno.test("summariseSamples() leaves out what could not be judged, in every figure of rewards", () => {
+  const summary = summariseSamples([
+    // The first prompt is right whenever it is judged, the second never is, the third one time in four.
+    rollout([1, 1, null, null, null, null, null, null], [1, 1, 1, 1, 2, 2, 2, 2]),
+    rollout([1, 0, 0, 0], [1, 2, 2, 2]),
+  ]);
+  // Counted as not right, they gave pass@1 of 0.25 beside a mean reward of 0.5.
+  assertEquals([summary.meanAtN, summary.passAtK[1]], [0.625, 0.625]);
+  assertEquals(summary.passAtK, { 1: 0.625, 2: 0.75, 4: 1 });
+  assertEquals([summary.passAtN, summary.allRight, summary.allWrong, summary.mixed], [
+    1,
+    0.5,
+    0,
+    0.5,
+  ]);
+  assertEquals([summary.unjudged, summary.prompts], [0.5, 3]);
+});
+
+Deno.test("summariseSamples() by hand", () => {
   const summary = summariseSamples([
     rollout([1, 0, 0, 0, 1, 1, 1, 1], [2, 3, 4, 9, 1, 1, 1, 1]),
     rollout([0, 0, 0.5, 0], [9, 3, 3, 3]),
