@@ -137,6 +137,7 @@ Deno.test("only charts, tokenizers and parquet files depend on packages", () => 
   );
   assertEquals(foreign, [
     "src/export/verl_prompts.ts imports hyparquet-writer",
+    "src/files/parquet_rows.ts imports hyparquet",
     "src/report/chart.ts imports vega",
     "src/report/chart.ts imports vega-lite",
     "src/text/hf_tokenizer.ts imports @huggingface/tokenizers",

@@ -6,6 +6,7 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
+import { explainMissing } from "../files/model_folder.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
@@ -93,6 +94,7 @@ export async function findCheckpoint(
   }
   const dir = await weightsIn(given);
   if (!await fileExists(join(dir, "config.json"))) {
+    if (!await fileExists(dir)) throw await explainMissing(dir, "config.json");
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
   const names = await recordedNames(given, asked);

@@ -77,8 +77,8 @@ export const HOW_FLAGS = {
 /** Flags of a task that is a file. */
 export const DATASET_FLAGS = {
   data: textFlag(
-    "file.jsonl",
-    "Prompts and answers, a JSON object on each line, judged by --reward; with --task countdown-text " +
+    "file.jsonl|.parquet",
+    "Prompts and answers, a JSON object on each line or rows of parquet, judged by --reward; with --task countdown-text " +
       'its problems, {"nums": […], "target": …}.',
   ),
   ...HOW_FLAGS,

@@ -5,6 +5,7 @@
  */
 
 import { basename, extname } from "node:path";
+import { fileExists } from "../files/json_file.ts";
 import { type JsonLine, readJsonLines } from "../task/dataset.ts";
 import type { Task } from "../task/task.ts";
 import type { Tokenizer } from "../task/tokenizer.ts";
@@ -42,7 +43,7 @@ export async function datasetTask(
       }; or --task countdown-text, whose problems it then holds`,
     );
   }
-  const lines = await readJsonLines(data);
+  const lines = await linesOf(data);
   const chats = how.chatTemplate === true || lines.some((line) => isConversation(line, settings));
   const found = await tokenizer(chats);
   if (chats && found === undefined) {
@@ -58,6 +59,17 @@ export async function datasetTask(
     where: (index) => lines[index]!.where,
     ...how,
   });
+}
+
+/** The rows of a file of JSON lines, or of parquet. */
+async function linesOf(data: string): Promise<JsonLine[]> {
+  if (!data.endsWith(".parquet") || !await fileExists(data)) return await readJsonLines(data);
+  // Not a literal, so that the package is fetched when such a file is read and not before.
+  const module = new URL("../files/parquet_rows.ts", import.meta.url).href;
+  const { parquetRows } = await import(module) as typeof import("../files/parquet_rows.ts");
+  const rows = await parquetRows(data);
+  if (rows.length === 0) throw new RangeError(`${data} has no rows`);
+  return rows.map((row, i) => ({ where: `${data}, row ${i}`, row }));
 }
 
 function isConversation({ row }: JsonLine, { promptColumn = "prompt" }: DatasetSettings): boolean {

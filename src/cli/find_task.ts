@@ -7,6 +7,7 @@
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { fileExists } from "../files/json_file.ts";
+import { explainMissing } from "../files/model_folder.ts";
 import { readJsonLines } from "../task/dataset.ts";
 import { checkTask } from "../task/check_task.ts";
 import type { Task } from "../task/task.ts";
@@ -167,7 +168,7 @@ async function tokenizerOf(
   { chatTemplate = false, chatTemplateKwargs = {} }: TokenizerRequest,
 ): Promise<Tokenizer | undefined> {
   if (dir === undefined) return undefined;
-  if (!await fileExists(dir)) throw new Deno.errors.NotFound(missingModel(dir));
+  if (!await fileExists(dir)) throw await explainMissing(dir, "tokenizer.json");
   if (!await fileExists(join(dir, "tokenizer.json"))) return undefined;
   const { loadTokenizer } = await loadText();
   if (chatTemplate !== "ifThere") {
@@ -180,14 +181,6 @@ async function tokenizerOf(
     if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
     return await loadTokenizer(dir);
   }
-}
-
-/** What to say of a model that is not there, which may be the name of one on the Hugging Face Hub. */
-function missingModel(dir: string): string {
-  const onHub = /^[\w-][\w.-]*\/[\w.-]+$/.test(dir)
-    ? `, which is fetched with: hf download ${dir} --local-dir models/${dir.split("/")[1]}`
-    : "";
-  return `${dir} does not exist: give the folder of a model${onHub}`;
 }
 
 /** What deals with text. Its name is not a literal, so that the tokenizer library is fetched only where text is. */

@@ -150,7 +150,10 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["eval --checkpoint=empty", "empty holds no checkpoint: it has no config.json"],
   ["eval --checkpoint=runs/run --task=countdown", "Task countdown has 70 token ids and the policy"],
   ["eval --checkpoint=runs/run --max-completion-length=99999", "need 100014 positions and the p"],
-  ["sample --checkpoint=nowhere", "nowhere holds no checkpoint: it has no config.json"],
+  [
+    "sample --checkpoint=nowhere",
+    "There is no folder nowhere: give that of a Hugging Face checkpoint",
+  ],
   [
     "sample --checkpoint=runs/run --prompt=xyz",
     '"xyz" begins with no symbol of parity: they are',

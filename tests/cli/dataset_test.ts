@@ -1,7 +1,15 @@
 /** Tasks that are nothing but a file of prompts and answers. */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { join } from "node:path";
+import { datasetTask } from "../../src/cli/dataset_task.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { TINY } from "../helpers/bad_input.ts";
 import type { CommandResult } from "../helpers/cli.ts";
@@ -117,6 +125,26 @@ Deno.test("a file of conversations for a model, fitted to demonstrations first",
     );
     assertMatch(fitted.stdout, /^fitting the policy of model to demonstrations of chats/);
     assert((await Deno.stat(join(dir, "runs/sft/tokenizer.json"))).isFile);
+  });
+});
+
+Deno.test("a parquet file is read as one of JSON lines", async () => {
+  await inTempDir(async (dir) => {
+    const path = join(dir, "sums.parquet");
+    const columnData = (["question", "answer"] as const).map((name) => ({
+      name,
+      data: SUMS.map((row) => String(row[name])),
+      type: "STRING" as const,
+    }));
+    await Deno.writeFile(path, new Uint8Array(parquetWriteBuffer({ columnData })));
+    const settings = { reward: { exactMatch: 1 }, promptColumn: "question" };
+    const task = await datasetTask(path, settings, () => Promise.resolve(undefined));
+    assertEquals([task.name, task.promptCounts], ["sums", { train: 14, eval: 2 }]);
+    await assertRejects(
+      () => datasetTask(path, { reward: { exactMatch: 1 } }, () => Promise.resolve(undefined)),
+      TypeError,
+      "sums.parquet, row 0: prompt must be a text",
+    );
   });
 });
 

@@ -139,8 +139,8 @@ Deno.test("a task that cannot be found or used is refused with what it needs", a
       [
         ["--task=countdown-text", "--policy=meta-llama/Llama-3.2-1B"],
         1,
-        "meta-llama/Llama-3.2-1B does not exist: give the folder of a model, which is fetched with: " +
-        "hf download meta-llama/Llama-3.2-1B --local-dir models/Llama-3.2-1B",
+        "There is no folder meta-llama/Llama-3.2-1B. If it is a model on the Hugging Face hub, download it " +
+        'with "hf download meta-llama/Llama-3.2-1B --local-dir models/Llama-3.2-1B"',
       ],
       [["--task=./needs.ts"], 2, "there is none: give the folder of a model with --policy"],
       [
