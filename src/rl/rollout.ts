@@ -5,6 +5,8 @@
  */
 
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
+import type { PromptGroup } from "../model/packing.ts";
+import type { IndexRange } from "../objective/groups.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
 import { isSolved } from "../task/solved.ts";
@@ -85,6 +87,31 @@ export async function rollOut(
     ),
     seconds: { generation: (generated - start) / 1000, reward: (end - generated) / 1000 },
   };
+}
+
+/**
+ * The prompts of a rollout, each with its completions, as a policy runs over them.
+ *
+ * @param rollout Prompts and completions.
+ * @param range Which completions. Default: all.
+ * @param counts Which of them to include; prompts without any are left out. Default: all.
+ */
+export function promptGroups(
+  rollout: Rollout,
+  { start, end }: IndexRange = { start: 0, end: rollout.completions.length },
+  counts: (b: number) => boolean = () => true,
+): PromptGroup[] {
+  const { numGenerations, problems, completions } = rollout;
+  const groups: PromptGroup[] = [];
+  for (let first = start; first < end; first += numGenerations) {
+    const responses = [];
+    for (let b = first; b < Math.min(first + numGenerations, end); b++) {
+      if (counts(b)) responses.push({ sequence: b, tokens: completions[b]! });
+    }
+    if (responses.length === 0) continue;
+    groups.push({ prompt: problems[Math.floor(first / numGenerations)]!.promptIds, responses });
+  }
+  return groups;
 }
 
 /** What a promise gives, unless the signal is aborted before. */

@@ -6,17 +6,15 @@
 
 import type { Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { PromptGroup } from "../model/packing.ts";
 import type { Policy } from "../model/policy.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
-import { softOverlongPunishment } from "../objective/overlong.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
 import { Coefficients } from "./coefficients.ts";
 import { Learner } from "./learner.ts";
 import type { Reference } from "./reference.ts";
-import type { Rollout } from "./rollout.ts";
-import { judged, teaching } from "./signal.ts";
-import { rewardsDiffer } from "../task/solved.ts";
+import { promptGroups, type Rollout } from "./rollout.ts";
+import { shapeRewards } from "./shaped_rewards.ts";
+import { teaching } from "./signal.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 import { advantageMetrics, UpdateTotals, weightMetrics } from "./update_metrics.ts";
 
@@ -116,7 +114,7 @@ export class Updater {
   ): Promise<UpdateReport> {
     const options = this.#options;
     await this.#checkSampled(rollout, at.step);
-    const { rewards, penalties, metrics } = await this.#shapeRewards(rollout);
+    const { rewards, penalties, metrics } = await shapeRewards(rollout, this.#reference, options);
     const lengths = rollout.completions.map((c) => c.length);
     const scoredLengths = lengths.map((length, b) =>
       options.maskTruncatedCompletions && rollout.truncated[b] ? 0 : length
@@ -146,7 +144,7 @@ export class Updater {
     for (let iteration = 0; iteration < options.numIterations; iteration++) {
       for (let start = 0; start < lengths.length; start += this.#miniBatch) {
         const end = Math.min(start + this.#miniBatch, lengths.length);
-        const groups = promptGroups(rollout, start, end, counts);
+        const groups = promptGroups(rollout, { start, end }, counts);
         coefficients.select({ start, end });
         this.#optimizer.options.learningRate = at.learningRate(taken++ / steps);
         const { stats, gradNorm, read } = await this.#learner.step(groups, {
@@ -173,50 +171,11 @@ export class Updater {
     };
   }
 
-  /**
-   * Rewards as the advantages are to see them: what the verifier gave, less the punishment of overlong responses and the
-   * divergence from the reference. The reference scores the rollout on the way, also where the divergence is in the loss.
-   */
-  async #shapeRewards(
-    rollout: Rollout,
-  ): Promise<{
-    rewards: (number | null)[];
-    penalties: number[] | undefined;
-    metrics: Record<string, number>;
-  }> {
-    const options = this.#options;
-    const reference = this.#reference;
-    const lengths = rollout.completions.map((c) => c.length);
-    const metrics: Record<string, number> = {};
-    let penalties: number[] | undefined;
-    let rewards = rollout.rewards.map((reward, b) =>
-      reward === null ? null : reward + softOverlongPunishment(lengths[b]!, options)
-    );
-    reference?.score(promptGroups(rollout, 0, lengths.length, () => true));
-    if (reference && options.klInReward) {
-      const divergence = await reference.divergence(lengths);
-      const weighted = Array.from(divergence, (kl) => options.beta * kl);
-      if (options.klAfterNormalization) {
-        penalties = lessGroupMean(weighted, rewards, options.numGenerations);
-      } else {
-        rewards = rewards.map((reward, b) => reward === null ? null : reward - weighted[b]!);
-      }
-      metrics["actor/kl"] = sum(divergence) / Math.max(1, sum(lengths));
-    }
-    if (options.klInReward || options.softOverlongBuffer > 0) {
-      const given = judged(rewards);
-      metrics["reward/shaped_mean"] = sum(given) / Math.max(1, given.length);
-      // The advantages compare what punishment and divergence left of the rewards.
-      metrics["frac_reward_zero_std"] = shareWithoutSignal(rewards, options.numGenerations);
-    }
-    return { rewards, penalties, metrics };
-  }
-
   /** A policy with a weight that is not finite samples all the same; its entropies tell. */
   async #checkSampled(rollout: Rollout, step: number): Promise<void> {
     const bad = rollout.entropySums.findIndex((entropy) => !Number.isFinite(entropy));
     if (bad < 0) return;
-    const groups = promptGroups(rollout, 0, rollout.completions.length, () => true);
+    const groups = promptGroups(rollout);
     throw new Error(
       `Step ${step}: completion ${bad} was sampled from probabilities that are not finite. ${await this
         .#learner
@@ -229,55 +188,4 @@ export class Updater {
     this.#learner.destroy();
     this.#coefficients.destroy();
   }
-}
-
-/** Prompts of the responses start … end - 1 with those that count. */
-function promptGroups(
-  rollout: Rollout,
-  start: number,
-  end: number,
-  counts: (b: number) => boolean,
-): PromptGroup[] {
-  const { numGenerations, problems, completions } = rollout;
-  const groups: PromptGroup[] = [];
-  for (let first = start; first < end; first += numGenerations) {
-    const responses = [];
-    for (let b = first; b < Math.min(first + numGenerations, end); b++) {
-      if (counts(b)) responses.push({ sequence: b, tokens: completions[b]! });
-    }
-    if (responses.length === 0) continue;
-    groups.push({ prompt: problems[Math.floor(first / numGenerations)]!.promptIds, responses });
-  }
-  return groups;
-}
-
-/** Values less their mean over the judged responses of each group. */
-function lessGroupMean(
-  values: readonly number[],
-  rewards: readonly (number | null)[],
-  numGenerations: number,
-): number[] {
-  return values.map((value, b) => {
-    const first = b - b % numGenerations;
-    const group = values.slice(first, first + numGenerations)
-      .filter((_, g) => rewards[first + g] !== null);
-    return value - sum(group) / Math.max(1, group.length);
-  });
-}
-
-/** Share of prompts whose rewards do not differ. */
-function shareWithoutSignal(rewards: readonly (number | null)[], numGenerations: number): number {
-  const prompts = rewards.length / numGenerations;
-  let without = 0;
-  for (let p = 0; p < prompts; p++) {
-    const group = rewards.slice(p * numGenerations, (p + 1) * numGenerations);
-    if (!rewardsDiffer(judged(group))) without++;
-  }
-  return prompts === 0 ? 1 : without / prompts;
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }

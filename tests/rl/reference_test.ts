@@ -194,14 +194,17 @@ Deno.test("klAfterNormalization takes beta times the divergence, less its group'
     for (const tensor of [policy.parameters.finalNorm]) {
       gpu.write(tensor, (await readTensor(gpu, tensor)).map((w) => 1.5 * w));
     }
-    const { completions, warnings } = await trainer.next();
+    const { completions, warnings, metrics } = await trainer.next();
     trainer.destroy();
     policy.destroy();
-    return { largest: Math.max(...completions.map((c) => Math.abs(c.advantage))), warnings };
+    const largest = Math.max(...completions.map((c) => Math.abs(c.advantage)));
+    return { largest, warnings, withoutSignal: metrics["frac_reward_zero_std"]! };
   };
   const before = await advantages(false);
   const after = await advantages(true);
   assert(before.largest > 0.1, `${before.largest}`);
+  // What is compared differs, though the verifier's rewards do not.
+  assertEquals([before.withoutSignal, after.withoutSignal], [0, 1]);
   assert(before.warnings[0]!.startsWith("klInReward comes before the division"));
   assert(after.largest > 0 && after.largest < 1e-4, `${after.largest}`);
   assertEquals(after.warnings.filter((text) => text.startsWith("kl")), []);
