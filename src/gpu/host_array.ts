@@ -44,16 +44,44 @@ export function fromBytes(
  * @param tensor Where they will be written.
  * @param values The values.
  * @param elementOffset Where in the tensor they begin.
- * @throws {RangeError} If `f16` would make one of them infinite, or they do not fill whole words.
+ * @throws {RangeError} If one is no number, no integer where the tensor holds integers, or infinite in `f16` alone, or
+ * halves do not fill whole words.
  */
 export function toBytes(
   tensor: Tensor,
   values: ArrayLike<number>,
   elementOffset: number,
 ): HostArray | Float16Array<ArrayBuffer> {
+  if (!ArrayBuffer.isView(values)) checkNumbers(tensor, values, elementOffset);
   if (tensor.dtype === "f16") return toHalves(tensor, values, elementOffset);
   const ArrayType = hostArrayType(tensor.dtype);
   return values instanceof ArrayType ? values as HostArray : ArrayType.from(values);
+}
+
+/** Integers that a type holds. */
+const INTEGERS: Readonly<Partial<Record<DType, readonly [least: number, most: number]>>> = {
+  u32: [0, 2 ** 32 - 1],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+};
+
+/** Refuses what a typed array would make a number of: 0 of `null`, NaN of `undefined`, 2^32 - 1 of -1. */
+function checkNumbers(
+  { name, dtype }: Tensor,
+  values: ArrayLike<unknown>,
+  elementOffset: number,
+): void {
+  const range = INTEGERS[dtype];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    const fits = typeof value === "number" &&
+      (!range || (Number.isInteger(value) && value >= range[0] && value <= range[1]));
+    if (fits) continue;
+    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+    const holds = range ? `integers from ${range[0]} to ${range[1]}` : "numbers";
+    throw new RangeError(
+      `Cannot write ${shown} at ${elementOffset + i} of ${name}: ${dtype} holds ${holds}`,
+    );
+  }
 }
 
 /** Values as halves, in whole words. */

@@ -1,5 +1,6 @@
 /** Policy losses by any surrogate: its settings, and its float64 values and derivatives. */
 
+import { checkNumbers } from "./check_numbers.ts";
 import { ruleOf } from "./rule.ts";
 import {
   type PolicyLossOptions,
@@ -84,7 +85,7 @@ export function tokenPolicyLoss(
  * @param logProbs ln π of each token under the policy being trained [L].
  * @param oldLogProbs ln π_old of each token under the policy that sampled it [L].
  * @param advantage A of the response.
- * @throws {RangeError} Where the lengths differ.
+ * @throws {RangeError} Where the lengths differ, or a number is not finite.
  */
 export function responsePolicyLoss(
   logProbs: ArrayLike<number>,
@@ -97,6 +98,9 @@ export function responsePolicyLoss(
       `${logProbs.length} logProbs for ${oldLogProbs.length} oldLogProbs: pass one each`,
     );
   }
+  checkNumbers(logProbs, "logProbs");
+  checkNumbers(oldLogProbs, "oldLogProbs");
+  checkNumbers([advantage], "advantage");
   const { compute } = ruleOf(SURROGATES, "policyLoss", settings.policyLoss);
   return compute(logProbs, oldLogProbs, advantage, settings);
 }

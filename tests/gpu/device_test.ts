@@ -3,6 +3,7 @@ import { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { DType } from "../../src/gpu/tensor.ts";
 
 Deno.test("openGpu() without an adapter names the remedy", async () => {
   const original = Object.getOwnPropertyDescriptor(globalThis, "navigator")!;
@@ -58,6 +59,27 @@ Deno.test("values of every type make the round trip", async () => {
   gpu.write(t, [9], 2);
   assertEquals(await readTensor(gpu, t), Float32Array.of(1, 2, 9, 4));
   assertThrows(() => gpu.write(t, [1, 2], 3), RangeError, "Cannot write 2 values at 3");
+  await gpu.close();
+});
+
+Deno.test("lists of numbers with anything else in them are refused, by place", async () => {
+  const gpu = await openGpu();
+  const refused = (dtype: DType, bad: unknown, message: string) => {
+    const tensor = gpu.tensor([4], { dtype, name: "x" });
+    assertThrows(() => gpu.write(tensor, [1, bad as number], 2), RangeError, message);
+    gpu.destroyTensor(tensor);
+  };
+  for (const dtype of ["f32", "f16", "u32", "i32"] as const) {
+    refused(dtype, null, "Cannot write null at 3 of x");
+    refused(dtype, undefined, "Cannot write undefined at 3 of x");
+    refused(dtype, "1", 'Cannot write "1" at 3 of x');
+  }
+  refused("u32", -1, "Cannot write -1 at 3 of x: u32 holds integers from 0 to 4294967295");
+  refused("u32", 0.5, "Cannot write 0.5 at 3 of x");
+  refused("i32", 2 ** 31, "i32 holds integers from -2147483648 to 2147483647");
+  refused("u32", NaN, "Cannot write NaN at 3 of x");
+  const floats = gpu.tensor([2], { data: [NaN, -Infinity] });
+  assertEquals(await readTensor(gpu, floats), Float32Array.of(NaN, -Infinity));
   await gpu.close();
 });
 

@@ -260,3 +260,18 @@ Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's i
   assertClose([error("k1", 1), error("k1", 0.6)], [1, 1], exact);
   assertClose([error("k3", 1), error("k3", 0.6)], [0.0685921, 0.4797310], { tolerance: 1e-6 });
 });
+
+Deno.test("responsePolicyLoss() refuses what is no log-probability, by place", () => {
+  const settings = policyLossSettings({ policyLoss: "ppo" });
+  for (const bad of [null, undefined, NaN, -Infinity, "-1"]) {
+    const row = [-1, bad as number];
+    const refused = (logProbs: number[], oldLogProbs: number[], message: string) =>
+      assertThrows(
+        () => responsePolicyLoss(logProbs, oldLogProbs, 1, settings),
+        RangeError,
+        message,
+      );
+    refused(row, [-1, -1], "logProbs[1] must be a finite number");
+    refused([-1, -1], row, "oldLogProbs[1] must be a finite number");
+  }
+});
