@@ -1,17 +1,18 @@
 // provides: lane_tile
-// The loop of all matrix products for devices with subgroups of at least eight lanes.
+// The loop of all matrix products for devices with narrow subgroups, of at least four lanes.
 //
-// A workgroup is eight lanes and computes a tile of ROWS rows. Each lane owns LANE_COLUMNS neighbouring columns and all rows
-// of the tile. The lanes load eight different packs of a and hand them round with subgroupShuffle, so that every loaded value
+// A workgroup is four or eight lanes and computes a tile of ROWS rows. Each lane owns LANE_COLUMNS neighbouring columns and
+// all rows of the tile. Each lane loads another pack of a, and they hand them round with subgroupShuffle, so that every loaded value
 // serves all lanes: software devices pay for each lane's load but shuffle for free. There is no workgroup memory and no
 // barrier. Sums run over the inner size in the same order whatever the tile.
 //
 // A product says what is loaded and how it is added, for INNER_STEP inner steps at a time:
-//   Held = load_a(start, step)   what a lane holds of a for eight rows, from a_start(at, block) of those rows on
+//   Held = load_a(start, step)   what a lane holds of a for a block of BLOCK_ROWS rows, from a_start(at, block) on
 //   Parts = load_b(source, step, at)   what it needs of b, from b_source(at) on
 //   Sums = add_step(sums, held, parts), beginning with first_sums(at) and stored by put_rows(at, row, sums)
 
-override ROWS: u32 = 8u;   // of a tile: 8, 16 or 32
+override LANES: u32 = 8u;   // 4 or 8
+override ROWS: u32 = 8u;    // of a tile: one, two or four blocks
 
 struct Params {
     rows: u32,          // M
@@ -23,7 +24,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-// Of eight rows: running sums of four columns, or the values of a at four inner steps.
+// Of the rows of a block, four or eight: running sums of four columns, or the values of a at four inner steps.
 struct Rows {
     r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f, r4: vec4f, r5: vec4f, r6: vec4f, r7: vec4f,
 }
@@ -34,11 +35,13 @@ fn all_rows(value: vec4f) -> Rows {
 
 // Makes every lane's numbers, of one row each, known to all lanes.
 fn spread(numbers: vec4f) -> Rows {
+    let r0 = subgroupShuffle(numbers, 0u);
+    let r1 = subgroupShuffle(numbers, 1u);
+    let r2 = subgroupShuffle(numbers, 2u);
+    let r3 = subgroupShuffle(numbers, 3u);
+    if (LANES == 4u) { return Rows(r0, r1, r2, r3, vec4f(), vec4f(), vec4f(), vec4f()); }
     return Rows(
-        subgroupShuffle(numbers, 0u),
-        subgroupShuffle(numbers, 1u),
-        subgroupShuffle(numbers, 2u),
-        subgroupShuffle(numbers, 3u),
+        r0, r1, r2, r3,
         subgroupShuffle(numbers, 4u),
         subgroupShuffle(numbers, 5u),
         subgroupShuffle(numbers, 6u),
@@ -46,13 +49,15 @@ fn spread(numbers: vec4f) -> Rows {
     );
 }
 
-// Adds four inner steps: rows holds a's values of eight rows, parts b's values of four columns at each step.
+// Adds four inner steps: rows holds a's values of a block, parts b's values of four columns at each step.
 fn add(sum: Rows, rows: Rows, parts: mat4x4f) -> Rows {
+    let r0 = sum.r0 + parts * rows.r0;
+    let r1 = sum.r1 + parts * rows.r1;
+    let r2 = sum.r2 + parts * rows.r2;
+    let r3 = sum.r3 + parts * rows.r3;
+    if (BLOCK_ROWS == 4u) { return Rows(r0, r1, r2, r3, vec4f(), vec4f(), vec4f(), vec4f()); }
     return Rows(
-        sum.r0 + parts * rows.r0,
-        sum.r1 + parts * rows.r1,
-        sum.r2 + parts * rows.r2,
-        sum.r3 + parts * rows.r3,
+        r0, r1, r2, r3,
         sum.r4 + parts * rows.r4,
         sum.r5 + parts * rows.r5,
         sum.r6 + parts * rows.r6,
@@ -74,18 +79,18 @@ struct Place {
 // what is loaded of a and b is used again soon.
 fn place(id: u32, lane: u32) -> Place {
     let stride = (params.columns + LANE_COLUMNS - 1u) / LANE_COLUMNS;
-    let across = (stride + 7u) / 8u;
+    let across = (stride + LANES - 1u) / LANES;
     let down = (params.rows + ROWS - 1u) / ROWS;
     let tile = id % (across * down);
     let group = 4u * (tile / (4u * across));
     let within = tile % (4u * across);
     let high = clamp(down, group + 1u, group + 4u) - group;
     let row = (group + within % high) * ROWS;
-    let column = (within / high) * 8u + lane;
+    let column = (within / high) * LANES + lane;
     return Place(lane, id / (across * down), row, column, min(column, stride - 1u), stride);
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn lane_tile(
     @builtin(workgroup_id) wid: vec3u,
     @builtin(num_workgroups) nwg: vec3u,
@@ -108,16 +113,16 @@ fn lane_tile(
     for (var step = first; step < last; step++) {
         let parts = load_b(source, step, at);
         s0 = add_step(s0, load_a(a0, step), parts);
-        if (ROWS > 8u) { s1 = add_step(s1, load_a(a1, step), parts); }
-        if (ROWS > 16u) {
+        if (ROWS > BLOCK_ROWS) { s1 = add_step(s1, load_a(a1, step), parts); }
+        if (ROWS > 2u * BLOCK_ROWS) {
             s2 = add_step(s2, load_a(a2, step), parts);
             s3 = add_step(s3, load_a(a3, step), parts);
         }
     }
     put_rows(at, at.row, s0);
-    if (ROWS > 8u) { put_rows(at, at.row + 8u, s1); }
-    if (ROWS > 16u) {
-        put_rows(at, at.row + 16u, s2);
-        put_rows(at, at.row + 24u, s3);
+    if (ROWS > BLOCK_ROWS) { put_rows(at, at.row + BLOCK_ROWS, s1); }
+    if (ROWS > 2u * BLOCK_ROWS) {
+        put_rows(at, at.row + 2u * BLOCK_ROWS, s2);
+        put_rows(at, at.row + 3u * BLOCK_ROWS, s3);
     }
 }

@@ -8,11 +8,13 @@
 const LANE_COLUMNS = 8u;
 const INNER_STEP = 4u;
 
+override BLOCK_ROWS: u32 = LANES;
+
 alias Held = vec4f;
 
 // Lanes beyond the last row repeat it.
 fn a_start(at: Place, block: u32) -> u32 {
-    return min(at.row + 8u * block + at.lane, params.rows - 1u) * (params.inner / 4u);
+    return min(at.row + LANES * block + at.lane, params.rows - 1u) * (params.inner / 4u);
 }
 
 fn load_a(start: u32, step: u32) -> Held { return a[start + step]; }

@@ -8,18 +8,20 @@
 
 const INNER_STEP = 8u;
 
+override BLOCK_ROWS: u32 = LANES;
+
 alias Held = Pack;
 
 // Lanes beyond the last row repeat it.
 fn a_start(at: Place, block: u32) -> u32 {
-    return min(at.row + 8u * block + at.lane, params.rows - 1u) * (params.inner / 8u);
+    return min(at.row + LANES * block + at.lane, params.rows - 1u) * (params.inner / 8u);
 }
 
 fn load_a(start: u32, step: u32) -> Held { return a[start + step]; }
 
 fn b_source(at: Place) -> u32 { return at.source * LANE_COLUMNS * (params.inner / 8u); }
 
-// Eight inner steps of eight rows of a, or of four rows of b that are columns of the product: the even and the odd steps.
+// Eight inner steps of a block of rows of a, or of four rows of b that are columns of the product: the even and the odd steps.
 struct Steps {
     even: Rows,
     odd: Rows,

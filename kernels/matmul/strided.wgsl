@@ -12,6 +12,8 @@ override BIAS: bool = false;         // sums begin with bias
 const LANE_COLUMNS = 4u;
 const INNER_STEP = 4u;
 
+override BLOCK_ROWS: u32 = LANES;
+
 // The lane's four columns; those beyond the last one repeat it.
 fn b_source(at: Place) -> vec4u {
     return min(4u * at.column + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
@@ -29,7 +31,7 @@ alias Held = vec4f;
 
 // Lanes beyond the last row repeat it.
 fn a_start(at: Place, block: u32) -> u32 {
-    return min(at.row + 8u * block + at.lane, params.rows - 1u) * a_row();
+    return min(at.row + LANES * block + at.lane, params.rows - 1u) * a_row();
 }
 
 // Four inner steps of a row; zeros beyond the last one.

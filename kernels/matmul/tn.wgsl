@@ -1,6 +1,6 @@
 // needs: lane_tile, two_sums, put, pack
 // out[M, N] = a[K, M]ᵀ · b[K, N]: the gradient of a linear layer's weight, summed over K tokens; eight columns to a lane, and
-// tiles of 32 rows. M and N are multiples of 8, K is arbitrary. What a range of tokens reads stays in the cache for all its
+// tiles of four rows to a lane. M and N are multiples of 8, K is arbitrary. What a range of tokens reads stays in the cache for all its
 // tiles; partial_sums adds the ranges up.
 
 @group(0) @binding(1) var<storage, read> a: array<Pack>;
@@ -8,6 +8,9 @@
 
 const LANE_COLUMNS = 8u;
 const INNER_STEP = 4u;
+const BLOCK_ROWS = 8u;
+
+override HALF: u32 = LANES / 2u;
 
 fn first_sums(at: Place) -> Sums { return Sums(); }
 
@@ -17,8 +20,8 @@ struct Eight {
     odd: vec4f,
 }
 
-// At four tokens, the lane's columns: the even and the odd ones. Lanes 0 to 3 hold 32 rows of a at one token, lanes 4 to 7 at
-// the next, in p; the two tokens after them in q.
+// At four tokens, the lane's columns: the even and the odd ones. The lanes of the first half hold all rows of the
+// tile at one token, those of the second half at the next, in p; the two tokens after them in q.
 struct Parts {
     even: mat4x4f,
     odd: mat4x4f,
@@ -27,7 +30,7 @@ struct Parts {
 }
 
 // The part of a that a lane loads is the same for all rows of the tile: its first eight of them.
-fn b_source(at: Place) -> u32 { return min(at.row / 8u + at.lane % 4u, params.rows / 8u - 1u); }
+fn b_source(at: Place) -> u32 { return min(at.row / 8u + at.lane % HALF, params.rows / 8u - 1u); }
 
 fn load_rows(token: u32, column: u32) -> Eight {
     let rows = a[min(token, params.inner - 1u) * (params.rows / 8u) + column];
@@ -49,12 +52,12 @@ fn load_b(source: u32, step: u32, at: Place) -> Parts {
     return Parts(
         mat4x4f(even(b0), even(b1), even(b2), even(b3)),
         mat4x4f(odd(b0), odd(b1), odd(b2), odd(b3)),
-        load_rows(token + at.lane / 4u, source),
-        load_rows(token + 2u + at.lane / 4u, source),
+        load_rows(token + at.lane / HALF, source),
+        load_rows(token + 2u + at.lane / HALF, source),
     );
 }
 
-// Which eight rows of the tile: those that lanes `block` and `block + 4` have loaded.
+// Which eight rows of the tile: those that lanes `block` and `block + HALF` have loaded.
 alias Held = u32;
 
 fn a_start(at: Place, block: u32) -> u32 { return block; }
@@ -64,9 +67,9 @@ fn load_a(start: u32, step: u32) -> Held { return start; }
 fn four_tokens(p: f32, q: f32, block: u32) -> vec4f {
     return vec4f(
         subgroupShuffle(p, block),
-        subgroupShuffle(p, block + 4u),
+        subgroupShuffle(p, block + HALF),
         subgroupShuffle(q, block),
-        subgroupShuffle(q, block + 4u),
+        subgroupShuffle(q, block + HALF),
     );
 }
 

@@ -65,7 +65,7 @@ export function traitsOf(adapter: AdapterSummary): DeviceTraits {
     loads: !int64 || !subgroups ? [4] : isFallback ? [8, 4] : [4, 8],
     shuffles: [4, 8, 16].includes(subgroupSize),
     // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
-    products: !isFallback ? "tiled" : subgroupSize >= 8 ? "lanes" : "plain",
+    products: !isFallback ? "tiled" : subgroupSize >= 4 ? "lanes" : "plain",
     attentionTile: subgroupSize || SHARED_TILE,
     turns: isFallback ? SOFTWARE_TURNS : Infinity,
     stepsPerSubmit: isFallback ? 4 : 16,

@@ -32,7 +32,6 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
   assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 4 }), {
     ...wide,
     lanes: 4,
-    products: "plain",
     attentionTile: 4,
   });
   assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 0 }), {

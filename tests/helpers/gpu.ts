@@ -1,5 +1,6 @@
 /** Running ops on a real device in tests. */
 
+import type { AdapterSummary } from "../../src/gpu/adapter.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
@@ -22,6 +23,14 @@ export async function onEveryDevice(
     });
     await gpu.finish();
   }
+}
+
+/** A device treated as another; `undefined` where that one has subgroups and this one has none. */
+export async function openAs(treatAs: Partial<AdapterSummary>): Promise<Gpu | undefined> {
+  const gpu = await openGpu({ treatAs });
+  if (!treatAs.subgroupSize || gpu.device.features.has("subgroups" as GPUFeatureName)) return gpu;
+  await gpu.close();
+  return undefined;
 }
 
 /** The same device, as one that binds no more than so many bytes, and holds as many in a buffer if not said otherwise. */

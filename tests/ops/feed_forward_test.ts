@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
@@ -9,6 +8,7 @@ import {
   checkOp,
   onEveryDevice as onBothDevices,
   type OpCase,
+  openAs,
   type OpInput,
 } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
@@ -21,10 +21,12 @@ async function onEveryDevice(t: Deno.TestContext, body: (gpu: Gpu) => Promise<vo
   for (
     const [name, treatAs] of [
       ["without 64-bit integers", { int64: false }],
+      ["as with subgroups of four lanes", { subgroupSize: 4 }],
       ["as on a graphics processor", { isFallback: false }],
     ] as const
   ) {
-    const gpu = await openGpu({ treatAs });
+    const gpu = await openAs(treatAs);
+    if (!gpu) continue;
     await t.step(name, () => body(gpu));
     gpu.check();
     await gpu.close();
