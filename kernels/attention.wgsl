@@ -2,7 +2,7 @@
 // needs: pack, each, block, passing
 // Causal grouped-query attention over packed segments that share prompt prefixes (FlashAttention-2, arXiv 2307.08691):
 //   out = softmax(q k^T / sqrt(D)) v, with scores never stored; the log-sum-exp of each row is.
-// qkv (T, (H + 2J) D); out, dout (T, H D); lse, row_dot (T, H). Segments and tiles: see src/ops/packed_layout.ts.
+// qkv (T, (H + 2J) D); out, dout (T, H D); stats (T, H, 2): lse and row_dot. Segments and tiles: see src/ops/packed_layout.ts.
 // This file is what the passes attention/forward, /backward_query and /backward_key have in common. In each a workgroup
 // is a tile of tokens and a head, and a lane is one token; the rows of the other side are walked through in blocks, and
 // reach all lanes through the *_rows functions of attention/shuffle or attention/direct.
@@ -25,8 +25,7 @@ override BLOCK: u32 = 4u;   // rows of the other side at a time: 4 or 8, see lib
 // What *_rows give the rows of.
 @group(0) @binding(3) var<storage, read> qkv: array<Pack>;
 @group(0) @binding(4) var<storage, read> dout: array<Pack>;
-@group(0) @binding(5) var<storage, read> saved_lse: array<f32>;
-@group(0) @binding(6) var<storage, read> saved_row_dot: array<f32>;
+@group(0) @binding(5) var<storage, read> saved_stats: array<f32>;
 
 struct Tile {
     first: u32,          // first token

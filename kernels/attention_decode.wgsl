@@ -19,6 +19,8 @@ struct Params {
     prompt_row: u32,   // packs in a row of prompts
     prompt_keys: u32,  // where in it the keys begin
     scale: f32,        // 1 / sqrt(D)
+    lengths_at: u32,   // where in progress they begin
+    finished_at: u32,
 }
 
 override SHARE: u32 = 1u;   // at most MAX_SHARE, divides H / J; SHARE heads have at most MAX_VECS vectors
@@ -31,8 +33,7 @@ const MAX_SHARE = 4u;
 @group(0) @binding(2) var<storage, read> slots: array<u32>;
 @group(0) @binding(3) var<storage, read> prompts: array<Stored>;
 @group(0) @binding(4) var<storage, read> prompt_ranges: array<u32>;
-@group(0) @binding(5) var<storage, read> lengths: array<u32>;
-@group(0) @binding(6) var<storage, read> finished: array<u32>;
+@group(0) @binding(5) var<storage, read> progress: array<u32>;   // lengths and finished
 @group(0) @binding(7) var<storage, read> frequencies: array<PackBits>;   // (D), see lib/turn
 @group(0) @binding(8) var<storage, read_write> cache: array<Stored>;
 @group(0) @binding(9) var<storage, read_write> out: array<Pack>;

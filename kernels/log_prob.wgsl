@@ -26,7 +26,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> log_probs: array<f32>;
 @group(0) @binding(6) var<storage, read_write> entropies: array<f32>;
 @group(0) @binding(7) var<storage, read_write> row_stats: array<f32>;      // (T, 3)
-@group(0) @binding(12) var<storage, read> logit_of: array<f32>;            // the logits one by one
 @group(0) @binding(13) var<storage, read_write> row_sums: array<f32>;      // (T, lanes of a row, 3), of the ranges so far
 
 const LOWEST = -0x1.fffffep+127f;
@@ -43,9 +42,13 @@ fn is_here(wanted: u32) -> bool {
     return pack >= params.first_column && pack - params.first_column < params.columns;
 }
 
-// Index of an item's logit, its row beginning with the pack `begin`.
-fn target_of(begin: u32, item: u32) -> u32 {
-    return (begin - params.first_column) * PACK_SIZE + item_targets[item];
+// The logit of a column, of a row that begins with the pack `begin`: sums of it and zeros.
+fn logit_of(begin: u32, column: u32) -> f32 {
+    let pack = logits[begin - params.first_column + column / PACK_SIZE];
+    let index = column % PACK_SIZE;
+    let a = select(Part(), even(pack), even_is(index));
+    let b = select(Part(), odd(pack), odd_is(index));
+    return sum_part(sum_parts(a, b));
 }
 
 @compute @workgroup_size(LANES)
@@ -96,7 +99,7 @@ fn forward(
         row_sums[kept + 2u] = weighted;
         for (var k = first + first_pack(lane); k < last; k += PACK_STEP) {
             let item = row_items[k];
-            if (is_here(item_targets[item])) { log_probs[item] = logit_of[target_of(begin, item)]; }
+            if (is_here(item_targets[item])) { log_probs[item] = logit_of(begin, item_targets[item]); }
         }
         return;
     }
@@ -110,7 +113,7 @@ fn forward(
         let item = row_items[k];
         var logit = 0.0;
         if (is_here(item_targets[item])) {
-            logit = logit_of[target_of(begin, item)];
+            logit = logit_of(begin, item_targets[item]);
         } else {
             logit = log_probs[item];
         }

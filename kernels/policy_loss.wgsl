@@ -1,8 +1,9 @@
 // needs: team, kl, numbers
 // Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
-//   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequences[i], t = item_positions[i]
+//   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequence(i), t = item_position(i)
 // log_probs, entropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t]; advantages, weights (B);
-// derivatives (2, entropy_offset): of log_probs, then of entropies, in one buffer because devices allow few;
+// derivatives (2, entropy_offset): of log_probs, then of entropies, then the chunks' statistics (chunks, 16), in one buffer
+// because devices allow few;
 // stats (16), added to (the maxima: raised).
 // main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks, in a fixed order.
 // response_ratio: one team per response, before main, for the surrogates that look at whole responses; the items of a
@@ -27,6 +28,8 @@ struct Params {
     chunk_items: u32,
     chunks: u32,
     entropy_offset: u32,            // N at its largest, rounded up to the alignment of views
+    sequences_at: u32,              // where in item_places they begin
+    positions_at: u32,
     epsilon: f32,
     epsilon_high: f32,
     dual_clip: f32,                 // 0: none
@@ -39,14 +42,12 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> log_probs: array<f32>;
 @group(0) @binding(2) var<storage, read> entropies: array<f32>;
-@group(0) @binding(3) var<storage, read> item_sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> item_positions: array<u32>;
-@group(0) @binding(5) var<storage, read> old_log_probs: array<f32>;
-@group(0) @binding(6) var<storage, read> ref_log_probs: array<f32>;
-@group(0) @binding(7) var<storage, read> advantages: array<f32>;
-@group(0) @binding(8) var<storage, read> weights: array<f32>;
-@group(0) @binding(9) var<storage, read_write> derivatives: array<f32>;
-@group(0) @binding(10) var<storage, read_write> partial: array<f32>;       // (chunks, 16)
+@group(0) @binding(3) var<storage, read> item_places: array<u32>;        // sequences and positions
+@group(0) @binding(4) var<storage, read> old_log_probs: array<f32>;
+@group(0) @binding(5) var<storage, read> ref_log_probs: array<f32>;
+@group(0) @binding(6) var<storage, read> advantages: array<f32>;
+@group(0) @binding(7) var<storage, read> weights: array<f32>;
+@group(0) @binding(8) var<storage, read_write> derivatives: array<f32>;
 
 const LOG_RATIO_LIMIT = 20.0;
 const LARGEST = 0x1.fffffep+127;
@@ -67,6 +68,10 @@ struct Response {
     mean_log_ratio: f32,
     length: f32,
 }
+
+fn item_sequence(i: u32) -> u32 { return item_places[params.sequences_at + i]; }
+
+fn item_position(i: u32) -> u32 { return item_places[params.positions_at + i]; }
 
 struct TokenLoss {
     loss: f32,
@@ -185,17 +190,17 @@ fn surrogate(t: Token, whole: Response) -> TokenLoss {
 
 // A team writes the totals of its lanes to one row of partial, in the order of the statistics.
 fn write_partial(chunk: u32, lane: u32, losses: vec4f, token_means: vec4f, clips: vec4f, maxima: vec4f) {
-    let begin = chunk * 16u;
+    let begin = 2u * params.entropy_offset + chunk * 16u;
     for (var k = 0u; k < 4u; k++) {
         let a = team_sum(losses[k], lane);
         let b = team_sum(token_means[k], lane);
         let c = team_sum(clips[k], lane);
         let d = team_max(maxima[k], lane);
         if (lane == 0u) {
-            partial[begin + k] = a;
-            partial[begin + 4u + k] = b;
-            partial[begin + 8u + k] = c;
-            partial[begin + 12u + k] = d;
+            derivatives[begin + k] = a;
+            derivatives[begin + 4u + k] = b;
+            derivatives[begin + 8u + k] = c;
+            derivatives[begin + 12u + k] = d;
         }
     }
 }
@@ -215,8 +220,8 @@ fn main(
     var clips = vec4f();           // clipped low, high, dual; ratio
     var maxima = vec4f();          // |old - new|, ratio
     for (var i = first + lane; i < last; i += LANES) {
-        let b = item_sequences[i];
-        let at = b * params.stride + item_positions[i];
+        let b = item_sequence(i);
+        let at = b * params.stride + item_position(i);
         let log_prob = log_probs[i];
         let old_log_prob = old_log_probs[at];
         let entropy = entropies[i];
@@ -251,8 +256,8 @@ fn main(
     write_partial(chunk, lane, losses, token_means, clips, maxima);
 }
 
-@group(0) @binding(11) var<storage, read_write> stats: array<f32>;         // (16)
-@group(0) @binding(12) var<storage, read> partials: array<f32>;            // (chunks, 16)
+@group(0) @binding(9) var<storage, read_write> stats: array<f32>;         // (16)
+@group(0) @binding(10) var<storage, read> partials: array<f32>;            // (chunks, 16)
 
 @compute @workgroup_size(LANES)
 fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
@@ -272,7 +277,7 @@ fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-@group(0) @binding(13) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
+@group(0) @binding(11) var<storage, read> item_ranges: array<u32>;         // (responses, 2): first, one past the last
 
 // Leaves at each item the mean log-ratio of its response (for gmpo that of the held ones) and its length, where main
 // reads them and then puts the derivatives.
@@ -287,11 +292,11 @@ fn response_ratio(
     let first = item_ranges[2u * response];
     let last = item_ranges[2u * response + 1u];
     if (first >= last) { return; }
-    let b = item_sequences[first];
+    let b = item_sequence(first);
     let advantage = advantages[b];
     var sum = 0.0;
     for (var i = first + lane; i < last; i += LANES) {
-        let log_ratio = log_probs[i] - old_log_probs[b * params.stride + item_positions[i]];
+        let log_ratio = log_probs[i] - old_log_probs[b * params.stride + item_position(i)];
         if (POLICY_LOSS == GMPO) {
             sum += held_log_ratio(log_ratio, advantage);
         } else {

@@ -23,6 +23,9 @@ struct Params {
     row_count: u32,
     range_columns: u32,    // columns of a range, but the last; V if there is one range
     range_stride: u32,     // numbers from one range to the next
+    lengths_at: u32,       // where in progress they begin
+    finished_at: u32,
+    last_tokens_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -33,9 +36,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> tokens: array<u32>;
 @group(0) @binding(6) var<storage, read_write> log_probs: array<f32>;
 @group(0) @binding(7) var<storage, read_write> entropy_sums: array<f32>;
-@group(0) @binding(8) var<storage, read_write> lengths: array<u32>;
-@group(0) @binding(9) var<storage, read_write> finished: array<u32>;
-@group(0) @binding(10) var<storage, read_write> last_tokens: array<u32>;
+@group(0) @binding(8) var<storage, read_write> progress: array<u32>;   // lengths, finished, last_tokens
 
 // Where the logits of a row begin in the range that begins with column `first`.
 fn row_begin(row: u32, first: u32) -> u32 {
@@ -57,10 +58,10 @@ fn main(
     let id = wid.x + wid.y * nwg.x;
     if (id >= params.count) { return; }
     let b = slots[id];
-    let position = lengths[b];
+    let position = progress[params.lengths_at + b];
     let row = rows[id] - params.first_row;
     // Not an early return: what is read from memory that is written must not decide over barriers.
-    let runs = finished[b] == 0u && position < params.limit && row < params.row_count;
+    let runs = progress[params.finished_at + b] == 0u && position < params.limit && row < params.row_count;
     let columns = select(0u, params.columns, runs);
     let greedy = params.temperature == 0.0;
     let inverse = select(1.0 / params.temperature, 1.0, greedy);
@@ -141,12 +142,12 @@ fn main(
         let logit = logits[row_begin(row, first) + token - first];
         log_probs[at] = (logit - largest) * inverse - log_sum;
         entropy_sums[b] = select(entropy_sums[b], 0.0, position == 0u) + entropy;
-        last_tokens[b] = token;
-        lengths[b] = position + 1u;
+        progress[params.last_tokens_at + b] = token;
+        progress[params.lengths_at + b] = position + 1u;
         var ends = position + 1u >= params.limit;
         for (var k = 0u; k < params.eos_count; k++) {
             ends = ends || token == eos[k];
         }
-        if (ends) { finished[b] = 1u; }
+        if (ends) { progress[params.finished_at + b] = 1u; }
     }
 }

@@ -107,8 +107,8 @@ fn backward_key(
             mine_dout = (held * params.heads + head) * HEAD_PACKS;
             low_dout = (low_queries * params.heads + head) * HEAD_PACKS;
             high_dout = (high_queries * params.heads + head) * HEAD_PACKS;
-            let held_lse = saved_lse[held * params.heads + head];
-            let held_row_dot = saved_row_dot[held * params.heads + head];
+            let held_lse = saved_stats[2u * (held * params.heads + head)];
+            let held_row_dot = saved_stats[2u * (held * params.heads + head) + 1u];
             p_low = -lse_rows(held_lse, 0u, low_queries * params.heads + head);
             ds_low = -row_dot_rows(held_row_dot, 0u, low_queries * params.heads + head);
             if (BLOCK > 4u) {

@@ -2,10 +2,10 @@
 // Attention, gradient of the queries, with p recomputed from the saved log-sum-exp:
 //   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
 // Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), see attention/slopes,
-// and row_dot (T, H).
+// and row_dot beside lse in stats (T, H, 2).
 
 @group(0) @binding(7) var<storage, read> saved_out: array<Pack>;
-@group(0) @binding(8) var<storage, read_write> row_dot: array<f32>;
+@group(0) @binding(8) var<storage, read_write> stats: array<f32>;
 
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> d: array<vec4f, MAX_VECS>;
@@ -94,7 +94,7 @@ fn backward_query(
     along = vec4f();
     each(START);
     let mean_slope = sum4(along);
-    let level = saved_lse[query];
+    let level = stats[2u * query];
     for (var n = 0u; n < keys; n += BLOCK) {
         let last = vec4u(keys - 1u);
         mine = tokens_at(tile, min(vec4u(n + lane), last)).x * row + key_column;
@@ -110,6 +110,6 @@ fn backward_query(
         each(SUM);
     }
     if (tile.first + lane >= tile.end) { return; }
-    row_dot[query] = mean_slope;
+    stats[2u * query + 1u] = mean_slope;
     each(FINISH);
 }

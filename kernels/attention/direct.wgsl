@@ -11,9 +11,14 @@ fn dout_rows(held: vec4f, lane: u32, at: vec4u) -> mat4x4f {
 }
 
 fn lse_rows(held: f32, lane: u32, at: vec4u) -> vec4f {
-    return vec4f(saved_lse[at.x], saved_lse[at.y], saved_lse[at.z], saved_lse[at.w]);
+    return vec4f(
+        saved_stats[2u * at.x], saved_stats[2u * at.y], saved_stats[2u * at.z], saved_stats[2u * at.w],
+    );
 }
 
 fn row_dot_rows(held: f32, lane: u32, at: vec4u) -> vec4f {
-    return vec4f(saved_row_dot[at.x], saved_row_dot[at.y], saved_row_dot[at.z], saved_row_dot[at.w]);
+    return vec4f(
+        saved_stats[2u * at.x + 1u], saved_stats[2u * at.y + 1u],
+        saved_stats[2u * at.z + 1u], saved_stats[2u * at.w + 1u],
+    );
 }

@@ -3,7 +3,7 @@
 // an online softmax. See attention.wgsl.
 
 @group(0) @binding(7) var<storage, read_write> out: array<Pack>;
-@group(0) @binding(8) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(8) var<storage, read_write> stats: array<f32>;
 
 var<private> q: array<vec4f, MAX_VECS>;
 var<private> total: array<vec4f, MAX_VECS>;
@@ -105,5 +105,5 @@ fn forward(
     own = (token * params.heads + head) * HEAD_PACKS;
     factor = 1.0 / weight;
     each(FINISH);
-    lse[token * params.heads + head] = largest + log2(weight);
+    stats[2u * (token * params.heads + head)] = largest + log2(weight);
 }

@@ -112,8 +112,8 @@ fn decode(
     let a = id / parts;
     if (a >= params.rows) { return; }
     let b = slots[a];
-    if (finished[b] != 0u) { return; }
-    let t = lengths[b] - 1u;
+    if (progress[params.finished_at + b] != 0u) { return; }
+    let t = progress[params.lengths_at + b] - 1u;
     let prompt_begin = prompt_ranges[2u * b];
     let prompt_end = prompt_ranges[2u * b + 1u];
 

@@ -120,8 +120,8 @@ fn decode(
     if (first >= params.rows) { return; }
     let a = min(first + lane, params.rows - 1u);
     let b = slots[a];
-    living = first + lane < params.rows && finished[b] == 0u;
-    let t = select(0u, lengths[b] - 1u, living);
+    living = first + lane < params.rows && progress[params.finished_at + b] == 0u;
+    let t = select(0u, progress[params.lengths_at + b] - 1u, living);
     let prompt_begin = prompt_ranges[2u * b];
     let prompt_end = prompt_ranges[2u * b + 1u];
 

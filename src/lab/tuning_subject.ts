@@ -13,6 +13,7 @@ import { attentionDecode } from "../ops/attention_decode.ts";
 import type { AttentionKey, OperationKey, ProductKey } from "../ops/choices.ts";
 import { product } from "../ops/matmul/product.ts";
 import type { HeadLayout } from "../ops/rope.ts";
+import { sideBySide } from "../ops/side_by_side.ts";
 
 /** The batches that attention is measured on. */
 export interface Workload {
@@ -157,7 +158,7 @@ function decodeSubject(gpu: Gpu, key: AttentionKey, workload: Workload): TuningS
   const rows = new Dim("rows", B);
   const prompts = Math.ceil(B / numGenerations);
   const width = (heads + 2 * keyValueHeads) * headDim;
-  const ids = (shape: number[], name: string) => plan.input(shape, name, "u32");
+  const ids = (shape: readonly Size[], name: string) => plan.input(shape, name, "u32");
   const inputs = {
     qkv: plan.input([rows, width], "qkv"),
     slots: plan.input([rows], "slots", "u32"),
@@ -168,8 +169,7 @@ function decodeSubject(gpu: Gpu, key: AttentionKey, workload: Workload): TuningS
     ),
     promptRanges: ids([B, 2], "prompt_ranges"),
     cache: plan.input([B, keyValueHeads, M, 2, headDim], "cache", dtype),
-    lengths: ids([B], "lengths"),
-    finished: ids([B], "finished"),
+    ...sideBySide(["lengths", "finished"], B, (shape) => ids(shape, "progress")),
   };
   const out = plan.keep(attentionDecode(plan, inputs, { ...layout, rotation: { theta: THETA } }));
   const sequences = Array.from({ length: B }, (_, b) => b);

@@ -17,7 +17,8 @@ import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
 import { embedding } from "../ops/embedding.ts";
 import { headSample } from "../ops/head_sample.ts";
-import type { SampleState } from "../ops/sample.ts";
+import { PROGRESS, type SampleState } from "../ops/sample.ts";
+import { sideBySide } from "../ops/side_by_side.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import { excludedTokenIn } from "./config.ts";
@@ -134,14 +135,12 @@ export class Generator {
 
     this.sequences = new Dim("sequences", B);
     this.#active = new Dim("active", B);
-    const ids = (shape: Size[], name: string) => this.#own(shape, name, "u32");
+    const ids = (shape: readonly Size[], name: string) => this.#own(shape, name, "u32");
     this.#state = {
       tokens: ids([this.sequences, M], "state.tokens"),
       logProbs: this.#own([this.sequences, M], "state.log_probs", "f32"),
       entropySums: this.#own([this.sequences], "state.entropy_sums", "f32"),
-      lengths: ids([this.sequences], "state.lengths"),
-      finished: ids([this.sequences], "state.finished"),
-      lastTokens: ids([this.sequences], "state.last_tokens"),
+      ...sideBySide(PROGRESS, this.sequences, (shape) => ids(shape, "state.progress")),
     };
     this.logProbs = this.#state.logProbs;
     this.#slots = ids([this.#active], "slots");
@@ -182,7 +181,7 @@ export class Generator {
   }
 
   /** A tensor that both plans use. */
-  #own(shape: Size[], name: string, dtype: "u32" | "f32"): Tensor {
+  #own(shape: readonly Size[], name: string, dtype: "u32" | "f32"): Tensor {
     const tensor = this.#gpu.tensor(shape, { name, dtype });
     this.#shared.push(tensor);
     return tensor;

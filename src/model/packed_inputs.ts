@@ -8,6 +8,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { type EmbeddingIndex, embeddingIndex } from "../ops/embedding.ts";
 import type { PackedLayout } from "../ops/packed_layout.ts";
+import { sideBySide } from "../ops/side_by_side.ts";
 import { type PackedBatch, packGroups, type PromptGroup } from "./packing.ts";
 
 /** Inputs of a plan that runs over packed tokens. */
@@ -86,8 +87,13 @@ export class PackedInputs {
     this.rowOffsets = ids([maxTokens + 1], "row_offsets");
     this.rowItems = ids([this.items], "row_items");
     this.itemTargets = ids([this.items], "item_targets");
-    this.itemSequences = ids([this.items], "item_sequences");
-    this.itemPositions = ids([this.items], "item_positions");
+    const { itemSequences, itemPositions } = sideBySide(
+      ["itemSequences", "itemPositions"],
+      this.items,
+      (shape) => ids(shape, "item_places"),
+    );
+    this.itemSequences = itemSequences;
+    this.itemPositions = itemPositions;
     this.itemRanges = ids([this.responses, 2], "item_ranges");
     this.lastPromptRows = ids([this.prompts], "last_prompt_rows");
   }

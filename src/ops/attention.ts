@@ -168,11 +168,11 @@ export function attention(
     bytes: () => sizeNow(tokens) * rowBytes,
   });
   const out = plan.empty([tokens, width], name);
-  const lse = plan.empty([tokens, heads], `${name}.lse`);
+  const stats = plan.empty([tokens, heads, 2], `${name}.stats`);
   plan.dispatch({
     kernel: kernel("forward"),
     label: `${name}.forward`,
-    bindings: { ...table, qkv, out, lse },
+    bindings: { ...table, qkv, out, stats },
     params,
     turns: blocks,
     workgroups: () => tileCount.value * heads,
@@ -182,17 +182,16 @@ export function attention(
   plan.onBackward([qkv], [out], () => {
     const dout = plan.gradientOf(out);
     if (!dout) throw new TypeError(`${plan.path(name)}: the output is not used`);
-    const rowDot = plan.empty([tokens, heads], `${name}.row_dot`);
     plan.intoGradient(qkv, (dqkv, accumulate) => {
       const backwardParams = { ...params, accumulate: accumulate ? 1 : 0 };
       const rotated = { ROTATED: rotation !== undefined };
       // Without a rotation there are no frequencies to read; any other input may stand there.
       const frequencies = rotation ? ropeFrequencies(gpu, headDim, rotation) : qkv;
-      const inputs = { ...table, frequencies, qkv, saved_lse: lse, dout };
+      const inputs = { ...table, frequencies, qkv, dout };
       plan.dispatch({
         kernel: kernel("backward_query", rotated),
         label: `${name}.backward_query`,
-        bindings: { ...inputs, saved_out: out, row_dot: rowDot, dqkv },
+        bindings: { ...inputs, saved_out: out, stats, dqkv },
         params: backwardParams,
         turns: blocks,
         workgroups: () => tileCount.value * heads,
@@ -201,7 +200,7 @@ export function attention(
       plan.dispatch({
         kernel: kernel("backward_key", rotated),
         label: `${name}.backward_key`,
-        bindings: { ...inputs, saved_row_dot: rowDot, dqkv },
+        bindings: { ...inputs, saved_stats: stats, dqkv },
         params: backwardParams,
         turns: blocks * heads / keyValueHeads,
         workgroups: () => tileCount.value * keyValueHeads,

@@ -14,6 +14,7 @@ import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/
 import { headReads } from "./attention.ts";
 import { choose } from "./choices.ts";
 import { teamKernel } from "./readers.ts";
+import { boundTogether } from "./side_by_side.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies } from "./rope.ts";
 import type { Rotation } from "./rotation.ts";
 
@@ -39,7 +40,7 @@ export interface AttentionDecodeInputs {
   promptRanges: Tensor;
   /** (B, J, M, 2, D): each key of the responses before its value, grown in place; f32 or f16, as the prompts are. */
   cache: Tensor;
-  /** (B) u32: tokens of each response, the new one included. */
+  /** (B) u32: tokens of each response, the new one included. A view of one tensor with `finished`. */
   lengths: Tensor;
   /** (B) u32: rows of sequences that are not 0 here are left alone. */
   finished: Tensor;
@@ -127,6 +128,7 @@ export function attentionDecode(
     ways.map((way) => ({ name: `${way.name}_${read.pack}`, way, read }))
   );
   const { way, read } = choose(gpu, key, kernels);
+  const progress = boundTogether("attentionDecode", { lengths, finished });
   const workgroupRows = way === BY_ROWS ? lanes : 1;
   const out = plan.empty([rows, heads * headDim], name);
   plan.dispatch({
@@ -147,8 +149,7 @@ export function attentionDecode(
       slots,
       prompts,
       prompt_ranges: promptRanges,
-      lengths,
-      finished,
+      progress: progress.whole,
       frequencies: ropeFrequencies(plan.gpu, headDim, rotation),
       cache,
       out,
@@ -161,6 +162,8 @@ export function attentionDecode(
       prompt_row: keys.row / headDim * read.count,
       prompt_keys: keys.first / headDim * read.count,
       scale: 1 / Math.sqrt(headDim),
+      lengths_at: progress.at.lengths,
+      finished_at: progress.at.finished,
     },
     turns: way === BY_ROWS ? rowTurns : keyTurns,
     workgroups: () => Math.ceil(sizeNow(rows) / workgroupRows) * heads / share,

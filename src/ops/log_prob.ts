@@ -170,7 +170,6 @@ export class RangeScoring implements Scores {
     }
     this.#dispatch("forward", range, {
       logits,
-      logit_of: logits,
       row_sums: this.#rowSums ?? this.#plan.empty([8], `${this.#name}.unused`),
       log_probs: this.logProbs,
       entropies: this.entropies,

@@ -21,6 +21,7 @@ import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
 import { ruleOf } from "../objective/rule.ts";
 import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
 import { teamKernel } from "./readers.ts";
+import { boundTogether } from "./side_by_side.ts";
 
 /**
  * Where each statistic stands in the tensor of {@linkcode policyLoss}.
@@ -166,6 +167,7 @@ export function policyLoss(
   const division = { terms: items, step: CHUNK_ITEMS, most: MAX_CHUNKS };
   const chunks = () => partCount(division);
   const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+  const places = boundTogether("policyLoss", { itemSequences, itemPositions });
   const responses: Size = itemRanges?.shape[0] ?? 0;
   const params = {
     items,
@@ -174,6 +176,8 @@ export function policyLoss(
     chunk_items: () => partTerms(division),
     chunks,
     entropy_offset: entropyOffset,
+    sequences_at: places.at.itemSequences,
+    positions_at: places.at.itemPositions,
     epsilon: options.epsilon,
     epsilon_high: options.epsilonHigh,
     dual_clip: options.dualClip,
@@ -184,14 +188,18 @@ export function policyLoss(
   };
   const policy = {
     log_probs: logProbs,
-    item_sequences: itemSequences,
-    item_positions: itemPositions,
+    item_places: places.whole,
     old_log_probs: oldLogProbs,
     advantages,
   };
 
   const { lanes } = plan.gpu.traits;
-  const derivatives = plan.empty([2, entropyOffset], `${name}.derivatives`);
+  const mostChunks = Math.min(MAX_CHUNKS, Math.ceil(items.capacity / CHUNK_ITEMS));
+  const derivatives = plan.empty(
+    [2 * entropyOffset + mostChunks * STATS],
+    `${name}.derivatives`,
+  );
+  const partials = derivatives.view([mostChunks, STATS], { elementOffset: 2 * entropyOffset });
   if (wholeResponses) {
     plan.dispatch({
       kernel: kernel("response_ratio"),
@@ -202,10 +210,6 @@ export function policyLoss(
       workgroups: responses,
     });
   }
-  const partial = plan.empty(
-    [Math.min(MAX_CHUNKS, Math.ceil(items.capacity / CHUNK_ITEMS)), STATS],
-    `${name}.partial`,
-  );
   plan.dispatch({
     kernel: kernel("main"),
     label: `${name}.forward`,
@@ -215,7 +219,6 @@ export function policyLoss(
       ref_log_probs: refLogProbs ?? oldLogProbs,
       weights,
       derivatives,
-      partial,
     },
     params,
     turns: 4 + Math.ceil(Math.max(CHUNK_ITEMS, items.capacity / MAX_CHUNKS) / lanes),
@@ -226,7 +229,7 @@ export function policyLoss(
   plan.dispatch({
     kernel: kernel("sum_chunks"),
     label: `${name}.sum_chunks`,
-    bindings: { partials: partial, stats },
+    bindings: { partials, stats },
     params,
     turns: 16 * (1 + Math.ceil(MAX_CHUNKS / lanes)),
     workgroups: () => chunks() > 0 ? 1 : 0,

@@ -10,6 +10,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { threefry2x32 } from "../random/random.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { teamKernel } from "./readers.ts";
+import { boundTogether } from "./side_by_side.ts";
 import { teamFor } from "./team.ts";
 
 /** What generation knows of B sequences of at most M tokens; {@linkcode sample} brings it forward. */
@@ -20,13 +21,16 @@ export interface SampleState {
   logProbs: Tensor;
   /** Sum of the entropies of those distributions over a sequence's tokens so far, nats, shape (B). */
   entropySums: Tensor;
-  /** Tokens so far, shape (B), u32. */
+  /** Tokens so far, shape (B), u32. This and the two below are views of one tensor, see {@linkcode sideBySide}. */
   lengths: Tensor;
   /** 1 where the sequence has ended, else 0, shape (B), u32. */
   finished: Tensor;
   /** The latest token, shape (B), u32. */
   lastTokens: Tensor;
 }
+
+/** What is side by side in a {@linkcode SampleState}. */
+export const PROGRESS = ["lengths", "finished", "lastTokens"] as const;
 
 /** Options of {@linkcode sample}. */
 export interface SampleOptions {
@@ -128,6 +132,7 @@ export function sample(
   const count: Size = active.slots.shape[0]!;
   const { first, rangeColumns } = options.part ?? { first: 0, rangeColumns: columns };
   const team = teamFor(plan.gpu, columns);
+  const progress = boundTogether("sample", { lengths, finished, lastTokens });
   plan.dispatch({
     kernel: teamKernel(plan.gpu, { name: "sample", code, entryPoint: "main" }, {}, { team }),
     label: name,
@@ -139,9 +144,7 @@ export function sample(
       tokens,
       log_probs: logProbs,
       entropy_sums: entropySums,
-      lengths,
-      finished,
-      last_tokens: lastTokens,
+      progress: progress.whole,
     },
     params: {
       count,
@@ -157,6 +160,9 @@ export function sample(
       row_count: sizeLimit(logits.shape[0]!),
       range_columns: rangeColumns,
       range_stride: sizeLimit(logits.shape[0]!) * rangeColumns,
+      lengths_at: progress.at.lengths,
+      finished_at: progress.at.finished,
+      last_tokens_at: progress.at.lastTokens,
     },
     turns: 2 * Math.ceil(columns / team.lanes) + eosTokenIds.capacity,
     workgroups: count,

@@ -10,6 +10,7 @@ import { operationName } from "../../src/ops/choices.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
+import { idsSideBySide, progress } from "../helpers/side_by_side.ts";
 import { attention as attentionReference } from "../reference/attention.ts";
 import { rope as ropeReference } from "../reference/rope.ts";
 import {
@@ -136,8 +137,7 @@ async function checkDecoding(
   const plan = new Plan(gpu, "decode");
   const qkv = plan.input([active, width], "qkv");
   const slots = plan.input([active], "slots", "u32");
-  const lengths = plan.input([B], "lengths", "u32");
-  const finished = plan.input([B], "finished", "u32");
+  const { lengths, finished } = progress(gpu, B);
   const cache = gpu.tensor([B, heads.keyValueHeads, M, 2, heads.headDim], {
     data: new Float32Array(B * M * 2 * keyWidth).fill(UNTOUCHED),
     dtype,
@@ -291,8 +291,7 @@ Deno.test("attentionDecode() gives a sequence the same bytes in any batch", asyn
         // Three prompts of 10, 20 and 30 tokens in turn.
         promptRanges: u32([B, 2], sequences.flatMap((b) => [[0, 10], [10, 30], [30, 60]][b % 3]!)),
         cache: gpu.tensor([B, 2, M, 2, 16], { data: randomArray(2, cached) }),
-        lengths: u32([B], sequences.map((b) => 1 + b % M)),
-        finished: u32([B], sequences.map(() => 0)),
+        ...idsSideBySide(gpu, B, { lengths: sequences.map((b) => 1 + b % M), finished: [] }),
       }, { ...heads, rotation: { theta: THETA } }));
       await plan.compile();
       const rows = randomArray(3, B * width);
@@ -338,8 +337,7 @@ Deno.test("attentionDecode() in f16 holds keys and values back that are too larg
         prompts: gpu.tensor([1, 16], { dtype: "f16" }),
         promptRanges: u32([1, 2], [0, 1]),
         cache,
-        lengths: u32([1], [2]),
-        finished: u32([1], [0]),
+        ...idsSideBySide(gpu, 1, { lengths: [2], finished: [0] }),
       }, { ...heads, rotation: { theta: THETA } });
       await plan.compile();
       submit(gpu, [plan]);
@@ -362,8 +360,7 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
       prompts: gpu.tensor([5, 32]),
       promptRanges: u32(3, 2),
       cache: gpu.tensor([3, 1, 4, 2, 8]),
-      lengths: u32(3),
-      finished: u32(3),
+      ...idsSideBySide(gpu, 3, { lengths: [], finished: [] }),
     };
     const options = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: THETA } };
     const refuses = (changed: Partial<Record<keyof typeof inputs, Tensor>>, message: string) =>
@@ -383,6 +380,7 @@ Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
     refuses({ cache: gpu.tensor([3, 1, 4, 2, 16]) }, "cache (B, J, M, 2, D)");
     refuses({ lengths: u32(2) }, "lengths (B)");
     refuses({ finished: gpu.tensor([3]) }, "finished (B)");
+    refuses({ finished: u32(3) }, "lengths, finished as views of one tensor");
     return Promise.resolve();
   });
 });

@@ -9,6 +9,7 @@ import { sample, type SampleState } from "../../src/ops/sample.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
 import { onEveryDevice, withLimits } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
+import { progress } from "../helpers/side_by_side.ts";
 
 const [ROWS, INNER, VOCABULARY, LENGTH] = [21, 16, 700, 3];
 
@@ -23,9 +24,7 @@ async function draw(
     tokens: u32([ROWS, LENGTH]),
     logProbs: gpu.tensor([ROWS, LENGTH]),
     entropySums: gpu.tensor([ROWS]),
-    lengths: u32([ROWS]),
-    finished: u32([ROWS]),
-    lastTokens: u32([ROWS]),
+    ...progress(gpu, ROWS),
   };
   const rows = new Dim("rows", ROWS);
   const hidden = gpu.tensor([ROWS, INNER], { data: randomArray(1, ROWS * INNER) })
@@ -98,9 +97,7 @@ Deno.test("headSample() says so where not even the logits of some rows can be bo
     tokens: plan.input([4, 1], "tokens", "u32"),
     logProbs: plan.input([4, 1], "log_probs"),
     entropySums: plan.input([4], "entropies"),
-    lengths: u32(4),
-    finished: u32(4),
-    lastTokens: u32(4),
+    ...progress(gpu, 4),
   };
   const weight = new Plan(gpu, "w").input([8192, 4], "lm_head.weight");
   assertThrows(

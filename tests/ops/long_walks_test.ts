@@ -17,9 +17,11 @@ import { reduceMax, reduceSum } from "../../src/ops/general/reduce.ts";
 import { rmsNorm } from "../../src/ops/rms_norm.ts";
 import { sample } from "../../src/ops/sample.ts";
 import { softmax } from "../../src/ops/general/softmax.ts";
+import { sideBySide } from "../../src/ops/side_by_side.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
+import { progress } from "../helpers/side_by_side.ts";
 
 /** Two walks of a lane of its own by eights; of eight lanes by ones; the vocabularies of Qwen2.5 and Gemma. */
 const WIDTHS = [151_936, 262_144, 524_296];
@@ -96,9 +98,7 @@ Deno.test("samples from very long rows have the log-probability of their token",
           tokens: tensor("u32", [1, 2]),
           logProbs: tensor("f32", [1, 2]),
           entropySums: tensor("f32", [1]),
-          lengths: tensor("u32", [1]),
-          finished: tensor("u32", [1]),
-          lastTokens: tensor("u32", [1]),
+          ...progress(gpu, 1),
         };
         const plan = new Plan(gpu, "sample");
         const logits = tensor("f32", [1, width], row);
@@ -222,8 +222,7 @@ Deno.test("what would take more turns than the driver lets loops take is refused
         prompts: plan.input([600_000, 48], "prompts"),
         promptRanges: ids([1, 2]),
         cache: plan.input([1, 1, 600_000, 2, 16], "cache"),
-        lengths: ids([1]),
-        finished: ids([1]),
+        ...sideBySide(["lengths", "finished"], 1, (shape) => plan.input(shape, "ids", "u32")),
       }, { heads: 1, keyValueHeads: 1, headDim: 16 });
     }, "attention.decode");
   }

@@ -21,6 +21,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomUniform, uniformStream } from "../helpers/random.ts";
 import { atScoredTokens, loadTinyQwen2, scoredTokens } from "../helpers/tiny_qwen2.ts";
+import { idsSideBySide } from "../helpers/side_by_side.ts";
 
 const M = 150;
 
@@ -80,8 +81,10 @@ async function record(gpu: Gpu, batch: Batch, options: PolicyLossNumbers, spareI
   const inputs = {
     logProbs: perItem("logProbs"),
     entropies: perItem("entropies"),
-    itemSequences: u32(batch.sequences),
-    itemPositions: u32(batch.positions),
+    ...idsSideBySide(gpu, n + spareItems, {
+      itemSequences: batch.sequences,
+      itemPositions: batch.positions,
+    }),
     items,
     oldLogProbs: gpu.tensor([b, M], { data: batch.oldLogProbs }),
     refLogProbs: gpu.tensor([b, M], { data: batch.refLogProbs }),
@@ -416,8 +419,7 @@ Deno.test("policyLoss() refuses shapes that do not fit and inputs that are missi
     const inputs = {
       logProbs: item(),
       entropies: item(),
-      itemSequences: gpu.tensor([4], { dtype: "u32" }),
-      itemPositions: gpu.tensor([4], { dtype: "u32" }),
+      ...idsSideBySide(gpu, 4, { itemSequences: [], itemPositions: [] }),
       items,
       oldLogProbs: gpu.tensor([2, 8]),
       advantages: gpu.tensor([2]),

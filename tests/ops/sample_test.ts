@@ -9,6 +9,7 @@ import { link } from "../../src/ops/wgsl.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
+import { progress } from "../helpers/side_by_side.ts";
 import { logSoftmax } from "../reference/softmax.ts";
 import { gumbelMax } from "../reference/sample.ts";
 
@@ -42,9 +43,7 @@ async function record(gpu: Gpu, setup: Setup, options: Partial<SampleOptions> = 
     tokens: u32([sequences, length]),
     logProbs: gpu.tensor([sequences, length]),
     entropySums: gpu.tensor([sequences]),
-    lengths: u32([sequences]),
-    finished: u32([sequences], setup.finished ?? []),
-    lastTokens: u32([sequences]),
+    ...progress(gpu, sequences, setup.finished),
   };
   const plan = new Plan(gpu, "test");
   const active = { rows: u32([rows.length], rows), slots: u32([rows.length], slots) };
@@ -361,9 +360,7 @@ Deno.test("sample() follows the number of active sequences", async (t) => {
       tokens: gpu.tensor([4, 1], { dtype: "u32" }),
       logProbs: gpu.tensor([4, 1]),
       entropySums: gpu.tensor([4]),
-      lengths: u32(4),
-      finished: u32(4),
-      lastTokens: u32(4),
+      ...progress(gpu, 4),
     };
     sample(plan, gpu.tensor([1, 3], { data: [1, 2, 3] }), { rows, slots }, state, {
       temperature: 1,
@@ -388,9 +385,7 @@ Deno.test("sample() refuses shapes that do not fit", async (t) => {
       tokens: u32(2, 3),
       logProbs: gpu.tensor([2, 3]),
       entropySums: gpu.tensor([2]),
-      lengths: u32(2),
-      finished: u32(2),
-      lastTokens: u32(2),
+      ...progress(gpu, 2),
     };
     const options = { temperature: 1, seed: 0, step: 0, limit: 3, eosTokenIds: u32(1) };
     const active = { rows: u32(2), slots: u32(2) };

@@ -1,0 +1,127 @@
+/** Every kernel that training and generating ask of every class of device, without a device. */
+
+import type { AdapterSummary } from "../../src/gpu/adapter.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { dryDevice } from "../../src/gpu/dry_device.ts";
+import type { KernelDescriptor } from "../../src/gpu/kernel.ts";
+import { Plan } from "../../src/gpu/plan.ts";
+import type { StoredDType } from "../../src/model/parameters.ts";
+import { Policy } from "../../src/model/policy.ts";
+import { ADVANTAGES } from "../../src/objective/advantage.ts";
+import { AGGREGATIONS } from "../../src/objective/aggregation.ts";
+import { SURROGATES } from "../../src/objective/surrogate.ts";
+import { add } from "../../src/ops/general/add.ts";
+import { reduceMax, reduceSum } from "../../src/ops/general/reduce.ts";
+import { softmax } from "../../src/ops/general/softmax.ts";
+import { linear } from "../../src/ops/matmul/linear.ts";
+import { Trainer } from "../../src/rl/trainer.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
+import { tinyTask } from "./tiny_task.ts";
+
+/** What devices there are, as far as kernels are concerned. */
+export const DEVICE_CLASSES: Readonly<Record<string, Partial<AdapterSummary>>> = {
+  "software, 8 lanes, wide loads": { isFallback: true, subgroupSize: 8, int64: true },
+  "software, 8 lanes": { isFallback: true, subgroupSize: 8 },
+  "software, 16 lanes": { isFallback: true, subgroupSize: 16 },
+  "software, 4 lanes": { isFallback: true, subgroupSize: 4 },
+  "software, no subgroups": { isFallback: true },
+  "graphics processor, 32 lanes": { subgroupSize: 32 },
+  "graphics processor, 64 lanes": { subgroupSize: 64 },
+  "graphics processor, no subgroups of one size": {},
+};
+
+/** Sizes that suit wide loads, and such that suit no more than four numbers at a time. */
+const SIZES = [
+  { hiddenSize: 64, numAttentionHeads: 4, numKeyValueHeads: 2, intermediateSize: 128 },
+  { hiddenSize: 12, numAttentionHeads: 3, numKeyValueHeads: 1, intermediateSize: 20 },
+];
+
+/** A kernel and the class of device that asks for it. */
+export interface UsedKernel extends KernelDescriptor {
+  readonly device: string;
+}
+
+/** A device that exists on paper only, and takes down the kernels it is asked for. */
+async function paperDevice(
+  treatAs: Partial<AdapterSummary>,
+  note: (descriptor: KernelDescriptor) => void,
+): Promise<Gpu> {
+  const device = {
+    limits: { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 },
+    features: new Set(),
+  };
+  const gpu = await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice), { treatAs });
+  const compile = gpu.kernel.bind(gpu);
+  gpu.kernel = (descriptor) => {
+    note(descriptor);
+    return compile(descriptor);
+  };
+  return gpu;
+}
+
+async function recordAll(gpu: Gpu): Promise<void> {
+  const task = tinyTask();
+  const options = (more: Partial<TrainOptions>): TrainOptions => ({
+    maxSteps: 1,
+    learningRate: 1e-3,
+    promptsPerStep: 2,
+    numGenerations: 4,
+    ...more,
+  });
+  const build = async (
+    sizes: typeof SIZES[number],
+    dtype: StoredDType,
+    more: Partial<TrainOptions>,
+  ) => {
+    const policy = Policy.create(gpu, {
+      ...sizes,
+      numHiddenLayers: 1,
+      vocabSize: task.vocabulary.length,
+      maxPositionEmbeddings: 64,
+    }, { dtype });
+    const trainer = await Trainer.create(policy, task, options(more));
+    trainer.destroy();
+    policy.destroy();
+  };
+  for (const sizes of SIZES) {
+    for (const dtype of ["f32", "f16"] as const) {
+      await build(sizes, dtype, { beta: 0.1, activationDtype: dtype, entropyCoef: 0.01 });
+    }
+  }
+  const [small] = SIZES;
+  const all = <T extends string>(table: Readonly<Record<T, unknown>>) => Object.keys(table) as T[];
+  for (const policyLoss of all(SURROGATES)) await build(small!, "f32", { policyLoss });
+  for (const lossAggregation of all(AGGREGATIONS)) await build(small!, "f32", { lossAggregation });
+  for (const advantageEstimator of all(ADVANTAGES)) {
+    await build(small!, "f32", { advantageEstimator });
+  }
+  const plan = new Plan(gpu, "general", { gradients: true });
+  for (const width of [65, 4_000_000]) {
+    const x = plan.input([2, width], "x");
+    plan.requireGradient(x);
+    add(plan, softmax(plan, x), x);
+    for (const axis of ["all", "rows", "columns"] as const) {
+      reduceSum(plan, x, axis);
+      if (width < 100) reduceMax(plan, x, axis);
+    }
+  }
+  const x = plan.input([33, 64], "x");
+  const bias = plan.input([96], "bias");
+  linear(plan, x, plan.input([96, 64], "weight"), { bias });
+  plan.destroy();
+}
+
+/** Collects them; no kernel is compiled. */
+export async function everyKernel(): Promise<UsedKernel[]> {
+  const kernels = new Map<string, UsedKernel>();
+  for (const [device, treatAs] of Object.entries(DEVICE_CLASSES)) {
+    const gpu = await paperDevice(treatAs, (descriptor) => {
+      const { code, entryPoint, constants } = descriptor;
+      const key = JSON.stringify([code, entryPoint, constants]);
+      if (!kernels.has(key)) kernels.set(key, { ...descriptor, device });
+    });
+    await recordAll(gpu);
+    await gpu.close();
+  }
+  return [...kernels.values()];
+}
