@@ -19,7 +19,7 @@ export interface TrainRequest extends TrainOptions {
   /** The task. */
   readonly task: Task;
   /** Ends training, at the latest before the next step; its reason is thrown. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A trainer to go on with; it is not destroyed at the end. */
@@ -27,7 +27,7 @@ export interface ContinueRequest {
   /** The trainer, new or restored from a checkpoint. */
   readonly trainer: Trainer;
   /** Ends training, at the latest before the next step; its reason is thrown. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What one step did, and what an evaluation after it found. */
@@ -94,11 +94,10 @@ async function* steps(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<TrainReport, void, undefined> {
   const { maxSteps, evalSteps } = trainer.options;
-  const options = signal ? { signal } : {};
   while (trainer.completedSteps < maxSteps) {
-    const report = await trainer.next(options);
+    const report = await trainer.next({ signal });
     const due = evalSteps > 0 && (report.step % evalSteps === 0 || report.step === maxSteps);
-    yield due ? withEvaluation(report, trainer, await trainer.evaluate(options)) : report;
+    yield due ? withEvaluation(report, trainer, await trainer.evaluate({ signal })) : report;
   }
 }
 

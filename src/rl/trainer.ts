@@ -153,7 +153,7 @@ export class Trainer {
    * optimizer step left it. Calling it again repeats the step.
    * @param request `signal` ends the rollout early; its reason is thrown, and the step has not taken place.
    */
-  async next(request: { signal?: AbortSignal } = {}): Promise<StepReport> {
+  async next(request: { signal?: AbortSignal | undefined } = {}): Promise<StepReport> {
     const { options, policy } = this;
     const step = this.completedSteps;
     const start = performance.now();
@@ -205,7 +205,7 @@ export class Trainer {
    *
    * @param request `signal` ends it early; its reason is thrown.
    */
-  async evaluate(request: { signal?: AbortSignal } = {}): Promise<Evaluation> {
+  async evaluate(request: { signal?: AbortSignal | undefined } = {}): Promise<Evaluation> {
     const { options } = this;
     return await evaluate(this.#generator, this.task, {
       prompts: options.evalPrompts,
