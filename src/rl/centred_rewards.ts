@@ -32,12 +32,21 @@ export interface CentringOptions {
  *
  * @param rewards Rewards of consecutive groups; `null` for responses that could not be judged, which get the origin.
  * @param options Groups and estimator.
+ * @throws {RangeError} If a reward is less than the estimator accepts.
  */
 export function centredRewards(
   rewards: readonly (number | null)[],
   { numGenerations: G, advantageEstimator, scaleRewards }: CentringOptions,
 ): CentredRewards {
-  const { whitens } = ADVANTAGES[advantageEstimator];
+  const { whitens, leastReward = -Infinity } = ADVANTAGES[advantageEstimator];
+  const bad = rewards.findIndex((reward) => reward !== null && reward < leastReward);
+  if (bad >= 0) {
+    throw new RangeError(
+      `${advantageEstimator} needs rewards >= ${leastReward}: that of response ${bad} is ${
+        rewards[bad]
+      }`,
+    );
+  }
   const acrossGroups = whitens === true || scaleRewards === "batch";
   const ofBatch = judged(rewards)[0] ?? 0;
   const differences = new Float64Array(rewards.length);

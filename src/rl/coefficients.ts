@@ -9,7 +9,6 @@ import { Plan } from "../gpu/plan.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { responseAdvantages } from "../ops/response_advantages.ts";
 import { responseWeights } from "../ops/response_weights.ts";
-import { ADVANTAGES } from "../objective/advantage.ts";
 import type { IndexRange } from "../objective/groups.ts";
 import { ownAdvantages, ownWeights } from "../objective/own_objective.ts";
 import { centredRewards } from "./centred_rewards.ts";
@@ -155,7 +154,6 @@ export class Coefficients {
   upload(inputs: CoefficientInputs): Float64Array | undefined {
     const { rewards, lengths, scoredLengths = lengths, penalties, withheld } = inputs;
     const columns = this.#columns;
-    this.#checkRewards(rewards);
     const { differences, origins } = centredRewards(rewards, this.#options);
     this.#responses.value = rewards.length;
     this.#scoredLengths = scoredLengths.map((length, b) => rewards[b] === null ? 0 : length);
@@ -180,18 +178,6 @@ export class Coefficients {
       .map((advantage, b) => withheld?.[b] ? 0 : advantage - (penalties?.[b] ?? 0));
     this.#gpu.write(this.#own.advantages!, Float32Array.from(own));
     return own;
-  }
-
-  #checkRewards(rewards: CoefficientInputs["rewards"]): void {
-    const { advantageEstimator } = this.#options;
-    const { leastReward = -Infinity } = ADVANTAGES[advantageEstimator];
-    const bad = rewards.findIndex((reward) => reward !== null && reward < leastReward);
-    if (bad < 0) return;
-    throw new RangeError(
-      `${advantageEstimator} needs rewards >= ${leastReward}: that of response ${bad} is ${
-        rewards[bad]
-      }`,
-    );
   }
 
   /** Chooses the responses of the optimizer step that {@linkcode weightPlan} runs for next. */
