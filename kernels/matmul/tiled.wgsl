@@ -2,6 +2,7 @@
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) for graphics processors: tiles of a and b go through workgroup memory.
 // op(a) is a[M, K] or the transpose of a[K, M], op(b) is b[K, N] or the transpose of b[N, K]; the last size of a, of b and
 // of out is a multiple of 4.
+//   tile16   16 x 32 outputs per workgroup of 64 invocations, 2 x 4 to each: for few rows, as decoding has them
 //   tile64   64 x 64 outputs per workgroup of 128 invocations, 8 x 4 to each: enough workgroups for small products
 //   tile128  128 x 128 outputs per workgroup of 256 invocations, 8 x 8 to each: fewer loads per product
 // The inner size is cut into `splits` ranges of `split_inner` (a multiple of 16) steps. With more than one, out holds
@@ -89,10 +90,10 @@ fn load_b(column4: u32, step: u32, end: u32) -> mat4x4f {
     );
 }
 
-// Which four rows (or columns) and which of four groups of steps an invocation loads, for tiles of 4 * width rows:
-// neighbours load along the axis that is contiguous in memory.
-fn share(id: u32, width: u32, inner_is_contiguous: bool) -> vec2u {
-    if (inner_is_contiguous) { return vec2u(id / 4u, id % 4u); }
+// Which four rows (or columns) and which of some groups of steps an invocation loads, for tiles of 4 * width rows: neighbours
+// load along the axis that is contiguous in memory.
+fn share(id: u32, width: u32, groups: u32, inner_is_contiguous: bool) -> vec2u {
+    if (inner_is_contiguous) { return vec2u(id / groups, id % groups); }
     return vec2u(id % width, id / width);
 }
 
@@ -147,6 +148,67 @@ fn bank(steps: u32, column: u32) -> u32 {
     return column ^ (2u * steps);
 }
 
+const FEW_STEPS = 32u;               // inner steps per tile of tile16
+
+var<workgroup> a16: array<vec4f, 128>;   // (FEW_STEPS, 16 / 4)
+var<workgroup> b16: array<vec4f, 256>;   // (FEW_STEPS, 32 / 4)
+
+@compute @workgroup_size(64)
+fn tile16(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) id: u32,
+) {
+    let across = (params.columns + 31u) / 32u;
+    let tiles = across * ((params.rows + 15u) / 16u);
+    let tile = (wid.x + wid.y * nwg.x) % tiles;
+    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let row4 = (tile / across) * 4u;
+    let column4 = (tile % across) * 8u;
+    let first = split * params.split_inner;
+    let end = min(first + params.split_inner, params.inner);
+    let y = id / 8u;
+    let x = id % 8u;
+    // All invocations load b, half of them a too.
+    let of_b = share(id, 8u, 8u, TRANSPOSE_B);
+    let of_a = share(id % 32u, 4u, 8u, !TRANSPOSE_A);
+    let loads_a = id < 32u;
+
+    let begin = start(split, column4 + x);
+    var r0 = begin.r0;
+    var r1 = begin.r0;
+    var next_a: mat4x4f;
+    if (loads_a) { next_a = load_a(row4 + of_a.x, first + 4u * of_a.y, end); }
+    var next_b = load_b(column4 + of_b.x, first + 4u * of_b.y, end);
+    for (var step = first; step < end; step += FEW_STEPS) {
+        workgroupBarrier();
+        if (loads_a) {
+            let to = 16u * of_a.y + of_a.x;
+            a16[to] = next_a[0];
+            a16[to + 4u] = next_a[1];
+            a16[to + 8u] = next_a[2];
+            a16[to + 12u] = next_a[3];
+            next_a = load_a(row4 + of_a.x, step + FEW_STEPS + 4u * of_a.y, end);
+        }
+        let to = 32u * of_b.y + of_b.x;
+        b16[to] = next_b[0];
+        b16[to + 8u] = next_b[1];
+        b16[to + 16u] = next_b[2];
+        b16[to + 24u] = next_b[3];
+        next_b = load_b(column4 + of_b.x, step + FEW_STEPS + 4u * of_b.y, end);
+        workgroupBarrier();
+        for (var k = 0u; k < FEW_STEPS; k++) {
+            let four = a16[4u * k + y / 2u];
+            let two = select(four.xy, four.zw, y % 2u == 1u);
+            let columns = b16[8u * k + x];
+            r0 += two.x * columns;
+            r1 += two.y * columns;
+        }
+    }
+    put(split, 4u * row4 + 2u * y, column4 + x, r0);
+    put(split, 4u * row4 + 2u * y + 1u, column4 + x, r1);
+}
+
 var<workgroup> a64: array<vec4f, 256>;
 var<workgroup> b64: array<vec4f, 256>;
 
@@ -168,7 +230,7 @@ fn tile64(
     let x = id % 16u;
     // Half of the invocations load a, the others b.
     let loads_a = id < 64u;
-    let mine = share(id % 64u, 16u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
+    let mine = share(id % 64u, 16u, 4u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
     let to = mine.y * 64u + bank(mine.y, mine.x);
 
     var sum = start(split, column4 + x);
@@ -227,7 +289,7 @@ fn tile128(
     let x = id % 16u;
     // Half of the invocations load a, the others b.
     let loads_a = id < 128u;
-    let mine = share(id % 128u, 32u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
+    let mine = share(id % 128u, 32u, 4u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
     let to = mine.y * 128u + bank(mine.y, mine.x);
 
     var left = start(split, column4 + x);

@@ -20,30 +20,45 @@ import {
   withBias,
 } from "./kernel.ts";
 import { LANE_KERNELS, STRIDED_KERNELS } from "./lane_kernels.ts";
+import type { ProductShape } from "./operands.ts";
 
 /** Workgroups that keep a graphics processor busy. */
 const WANTED_WORKGROUPS = 256;
 
-const TILED_KERNELS = [64, 128].map((edge): ProductKernel => ({
-  name: `tiled.tile${edge}`,
+/** Rows up to which a tile of 16 rows is built in: one of 64 would be empty for the most part, and there would be few. */
+const FEW_ROWS = 32;
+
+/** The graphics processors' kernels: rows and columns of a tile, and turns of its loops over so many steps of K. */
+const TILES = [
+  { rows: 64, columns: 64, turns: (inner: number) => 21 * Math.ceil(inner / 16) },
+  { rows: 128, columns: 128, turns: (inner: number) => 21 * Math.ceil(inner / 16) },
+  { rows: 16, columns: 32, turns: (inner: number) => 33 * Math.ceil(inner / 32) },
+];
+
+/** Rows of the tile that is built in for a product. */
+function builtInTile(shape: ProductShape): number {
+  if (shape.layout !== "tn" && shape.rows <= FEW_ROWS) return 16;
+  return tilesOf(shape, { rows: 128, columns: 128 }) >= WANTED_WORKGROUPS ? 128 : 64;
+}
+
+const TILED_KERNELS = TILES.map(({ turns, ...tile }): ProductKernel => ({
+  name: `tiled.tile${tile.rows}`,
   family: "tiled",
   fits: (shape, { products }) =>
     products === "tiled" && shape.epilogue === undefined &&
     (shape.layout[0] === "t" ? shape.rowsAlignment : shape.innerAlignment) >= 4 &&
     (shape.layout[1] === "t" ? shape.innerAlignment : shape.columnsAlignment) >= 4 &&
     shape.columnsAlignment >= 4,
-  tile: { rows: edge, columns: edge },
-  time: (shape) =>
-    (tilesOf(shape, { rows: 128, columns: 128 }) >= WANTED_WORKGROUPS) === (edge === 128) ? 1 : 2,
-  // Sixteen steps at a time, in four loops of four.
-  turns: (inner) => 21 * Math.ceil(inner / 16),
+  tile,
+  time: (shape) => builtInTile(shape) === tile.rows ? 1 : 2,
+  turns,
   cuts: true,
   source: (product) =>
     link(
       {
         name: "matmul/tiled",
         code: tiled,
-        entryPoint: `tile${edge}`,
+        entryPoint: `tile${tile.rows}`,
         constants: { ...accumulates(product), ...transposes(product) },
       },
       { pack: 4, stored: storedDType(product) },
