@@ -146,11 +146,20 @@ Deno.test("only charts, tokenizers and parquet files depend on packages", () => 
 });
 
 Deno.test("neither the library nor the command line loads a package before it is asked for", () => {
-  for (const path of ["mod.ts", "src/cli/main.ts"]) {
+  for (const path of ["mod.ts", "src/cli/main.ts", "src/lab/mod.ts"]) {
     const loaded = [...loadedWith(path)];
     assert(loaded.length > 10, `${path} loads ${loaded.length} files`);
     assertEquals(loaded.filter((file) => /^src\/(report|text|export)\//.test(file)), []);
   }
+});
+
+Deno.test("every entry point of the package is linted as documentation, and says what it is", () => {
+  const { exports, tasks } = JSON.parse(read("deno.json"));
+  const paths = Object.values<string>(exports).map((path) => path.replace("./", ""));
+  assert(paths.length > 3, `${paths}`);
+  const linted = /deno doc --lint ([^&]+) &&/.exec(tasks.check.command)![1]!.split(" ");
+  assertEquals(linted.toSorted(), paths.toSorted());
+  for (const path of paths) assert(/^\/\*\*[\s\S]+?@module/.test(read(path)), path);
 });
 
 Deno.test("every kernel is imported by the operation of its stem and by nothing else", () => {

@@ -4,22 +4,31 @@
  * @module
  */
 
+import { join } from "node:path";
 import type { WrittenReport } from "../report/report.ts";
 import { latestRun } from "../run/run_directory.ts";
 import { callableHere } from "./command_name.ts";
-import { UsageError } from "./args.ts";
+import { parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import { checkFolder } from "./folders.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 import { byteSize } from "./style.ts";
 import { RUNS } from "./runs.ts";
 
+const FLAGS = {
+  out: textFlag("dir", "With several folders: where their report goes.", "runs/report"),
+  verbose: switchFlag("Print where in the code an error arose."),
+};
+
 /** What `--help` says. */
 export const HELP: CommandHelp = {
-  usage: "deno task report [folder]",
+  usage: "deno task report [folder …] [flags]",
   about:
     "Writes report.html into the folder of a training run, a comparison or a variance study: " +
-    "figures, tables, settings, first and last completions. It is one file that needs no network. " +
-    "Without a folder: the latest training run.",
-  sections: [],
+    "figures, tables, what was run, first and last completions. It is one file that needs no network. " +
+    "Of several training runs: their curves and results side by side. Without a folder: the latest " +
+    "training run.",
+  sections: [{ title: "Flags", flags: FLAGS }],
+  examples: [["deno task report runs/parity-*", "all runs of parity in one page"]],
 };
 
 /**
@@ -28,27 +37,46 @@ export const HELP: CommandHelp = {
  * @returns Its exit code.
  */
 export async function report(args: readonly string[]): Promise<number> {
-  const folders = args.filter((arg) => !arg.startsWith("-"));
-  const flags = args.filter((arg) => arg.startsWith("-"));
-  if (flags.some((flag) => flag === "--help" || flag === "-h")) return printHelp(HELP);
-  const unknown = flags.find((flag) => flag !== "--verbose");
-  if (unknown) throw new UsageError(`there is no flag ${unknown}: give a folder, see --help`);
-  if (folders.length > 1) {
-    throw new UsageError(`one folder at a time: got ${folders.join(", ")}`);
-  }
-  const dir = folders[0] ?? await latestRun(RUNS);
-  if (dir === undefined) throw new UsageError(`there is no run below ${RUNS}: give a folder`);
-  const { path, bytes } = await writeReport(dir);
+  const { words, flags } = separate(args);
+  const { values, help } = parseFlags(FLAGS, flags);
+  if (help) return printHelp(HELP);
+  const folders = [...new Set(words)];
+  for (const folder of folders) await checkFolder(folder);
+  const { path, bytes } = folders.length > 1
+    ? await (await reports()).writeRunsReport(folders, values.out ?? join(RUNS, "report"))
+    : await writeReport(await oneFolder(folders[0], values.out));
   console.log(`${path} (${byteSize(bytes)})`);
   return 0;
 }
 
-/** Writes the report of a folder. */
-async function writeReport(dir: string): Promise<WrittenReport> {
+async function oneFolder(folder: string | undefined, out: string | undefined): Promise<string> {
+  if (out !== undefined) {
+    throw new UsageError("--out goes with several folders: one folder holds its own report");
+  }
+  const dir = folder ?? await latestRun(RUNS);
+  if (dir === undefined) throw new UsageError(`there is no run below ${RUNS}: give a folder`);
+  return dir;
+}
+
+/** Folders, and flags with their values. */
+function separate(args: readonly string[]): { words: string[]; flags: string[] } {
+  const isValue = args.map((_, i) => args[i - 1] === "--out");
+  return {
+    words: args.filter((arg, i) => !arg.startsWith("-") && !isValue[i]),
+    flags: args.filter((arg, i) => arg.startsWith("-") || isValue[i]),
+  };
+}
+
+/** What writes reports. */
+async function reports(): Promise<typeof import("../report/report.ts")> {
   // Not a literal, so that the plotting library is fetched when a report is made and not before training begins.
   const module = new URL("../report/report.ts", import.meta.url).href;
-  const { writeReport } = await import(module) as typeof import("../report/report.ts");
-  return await writeReport(dir);
+  return await import(module) as typeof import("../report/report.ts");
+}
+
+/** Writes the report of a folder. */
+async function writeReport(dir: string): Promise<WrittenReport> {
+  return await (await reports()).writeReport(dir);
 }
 
 /**

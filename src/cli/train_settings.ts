@@ -31,6 +31,7 @@ import { asUsageError, type FlagValues, refuseBeside, UsageError } from "./args.
 import { weightsIn } from "./checkpoint.ts";
 import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
 import { HOW_FLAGS, namesOf } from "./dataset_flags.ts";
+import { checkFolder } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { type PolicySource, policySource } from "./policy_source.ts";
 import { RUNS } from "./runs.ts";
@@ -179,6 +180,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     const what = values.task === undefined ? "" : ` of ${values.task}`;
     throw new Error(`there is no run${what} with a checkpoint below ${RUNS}: begin one first`);
   }
+  await checkFolder(dir);
   const config = await readRunConfig(dir);
   const kernels = checkedKernels(config.kernels ?? {}, join(dir, "config.json"));
   using held = new DisposableStack();

@@ -12,6 +12,7 @@ import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { comparisonPage } from "./comparison_report.ts";
 import { type Page, renderPage } from "./page.ts";
+import { runsPage } from "./runs_report.ts";
 import { trainingPage } from "./training_report.ts";
 import { variancePage } from "./variance_report.ts";
 
@@ -38,6 +39,26 @@ export async function writeReport(dir: string): Promise<WrittenReport> {
       { cause: error },
     );
   });
+  return await writePage(dir, page);
+}
+
+/**
+ * Writes the report of several training runs side by side.
+ *
+ * @param dirs Their folders.
+ * @param out The folder that gets it; made if it is not there.
+ * @throws {Deno.errors.NotFound} If one of them is not the folder of a training run.
+ */
+export async function writeRunsReport(
+  dirs: readonly string[],
+  out: string,
+): Promise<WrittenReport> {
+  const page = await runsPage(dirs);
+  await Deno.mkdir(out, { recursive: true });
+  return await writePage(out, page);
+}
+
+async function writePage(dir: string, page: Page): Promise<WrittenReport> {
   await writeFigures(join(dir, "figures"), page);
   const html = renderPage(page);
   const path = join(dir, "report.html");

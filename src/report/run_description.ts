@@ -26,7 +26,7 @@ export function describeRun(config: RunConfig): Section[] {
     { title: "What was run", body: objectiveOf(config) + commandsOf(config) },
     {
       title: "Settings",
-      body: settings([...entriesOf(resolved(options)), ...runSettings(config)]),
+      body: settings([...entriesOf(resolvedOptions(options)), ...runSettings(config)]),
     },
     { title: "Policy", body: settings([...entriesOf(policy), ...stored]) },
     {
@@ -46,7 +46,7 @@ function isComplete(options: unknown): options is ResolvedTrainOptions {
 }
 
 /** The settings with what the surrogate and the estimator take where nothing was given. */
-function resolved(options: unknown): unknown {
+export function resolvedOptions(options: unknown): unknown {
   if (!isComplete(options)) return options;
   const { advantageEstimator, scaleRewards } = options;
   return {

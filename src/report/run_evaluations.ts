@@ -32,6 +32,12 @@ export function evaluationsOf(metrics: readonly MetricsRecord[], task: string): 
 /** Suffix of the standard error of a figure. */
 export const ERROR = "_error";
 
+/** The standard error of a figure; `undefined` where there is none, as of a single prompt. */
+export function errorOf({ figures }: EvaluationAt, name: string): number | undefined {
+  const error = figures[name + ERROR];
+  return Number.isFinite(error) ? error : undefined;
+}
+
 /** The figures that sum an evaluation up: mean@N, pass@N and greedy. */
 export function headlines({ figures }: EvaluationAt): string[] {
   const names = Object.keys(figures).filter((name) => !name.endsWith(ERROR));

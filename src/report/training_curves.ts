@@ -9,7 +9,7 @@ import type { RunConfig } from "../run/run_directory.ts";
 import { chart, type LinePoint, lines } from "./chart.ts";
 import type { Figure } from "./page.ts";
 import { entriesOf } from "./run_description.ts";
-import { ERROR, type EvaluationAt, headlines, isAccuracy } from "./run_evaluations.ts";
+import { errorOf, type EvaluationAt, headlines, isAccuracy } from "./run_evaluations.ts";
 
 const STEP = "training/global_step";
 /** Steps of the moving mean. */
@@ -81,7 +81,7 @@ export async function trainingCurves(
     evaluations.flatMap((at) =>
       headlines(at).map((name) => {
         const y = at.figures[name]!;
-        const error = at.figures[name + ERROR];
+        const error = errorOf(at, name);
         const ends = error === undefined ? {} : { low: y - Z * error, high: y + Z * error };
         return { x: at.step, y, ...ends, series: name };
       })

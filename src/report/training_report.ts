@@ -20,6 +20,7 @@ import {
 import { describeRun, entriesOf } from "./run_description.ts";
 import {
   ERROR,
+  errorOf,
   type EvaluationAt,
   evaluationsOf,
   headlines,
@@ -76,7 +77,7 @@ function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsR
     if (name.startsWith("rewards/")) return value.toFixed(3);
     if (!/@|greedy|clip_ratio/.test(name)) return value.toFixed(name === "entropy" ? 2 : 1);
     if (/^mean@|greedy/.test(name) && !isAccuracy(at!)) return value.toFixed(3);
-    const error = at!.figures[name + ERROR];
+    const error = errorOf(at!, name);
     return `${(100 * value).toFixed(1)} %` +
       (error === undefined ? "" : ` ± ${(100 * Z * error).toFixed(1)}`);
   };

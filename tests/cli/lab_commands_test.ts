@@ -76,7 +76,7 @@ Deno.test("what cannot be done is refused before anything is made", async () => 
         ["variance", "--prompts=30"],
         "--prompts is 30: give at least four times --batch-prompts, 64",
       ],
-      [["report", "a", "b"], "one folder at a time"],
+      [["report", "--out=runs/x"], "--out goes with several folders"],
       [["report", "--folder"], "there is no flag --folder"],
       [["report"], "there is no run below runs"],
     ];
@@ -85,7 +85,22 @@ Deno.test("what cannot be done is refused before anything is made", async () => 
       assertEquals(code, 2, `${args.join(" ")}: ${stderr}`);
       assertStringIncludes(stderr, message);
     }
+    for (
+      const [args, message] of [
+        [["report", "runs"], "there is no folder runs"],
+        [["report", "emtpy", "other"], "there is no folder emtpy"],
+      ] as const
+    ) {
+      const { code, stderr } = await runCommand(dir, ...args);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, message);
+    }
     await Deno.mkdir(join(dir, "empty"));
+    for (const args of [["report", "emtpy"], ["eval", "emtpy"], ["train", "--resume=emtpy"]]) {
+      const { code, stderr } = await runCommand(dir, ...args);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, "there is no folder emtpy, did you mean empty?");
+    }
     const { code, stderr } = await runCommand(dir, "report", "empty");
     assertEquals(code, 1);
     assertStringIncludes(stderr, "holds no results");

@@ -15,7 +15,7 @@ import type { Provenance } from "../../src/lab/provenance.ts";
 import { type VarianceReport, writeVariance } from "../../src/lab/variance_text.ts";
 import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
 import { samplePairs } from "../../src/report/page.ts";
-import { writeReport } from "../../src/report/report.ts";
+import { writeReport, writeRunsReport } from "../../src/report/report.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
@@ -344,6 +344,53 @@ Deno.test("the report of a variance study survives what JSON cannot say", async 
     for (const name of names) {
       assertStringIncludes(await Deno.readTextFile(join(dir, "figures", name)), "<svg ");
     }
+  });
+});
+
+Deno.test("several runs stand side by side, with what differs between them", async () => {
+  await inTempDir(async (dir) => {
+    const options = { promptsPerStep: 4, numGenerations: 4, maxSteps: 3, learningRate: 1e-3 };
+    for (const [name, lossAlpha, end] of [["one", 1, 0.75], ["half", 0.5, 0.5]] as const) {
+      const run = join(dir, name);
+      await Deno.mkdir(run);
+      const config = {
+        task: "parity",
+        seed: 7,
+        options: resolveTrainOptions({ ...options, lossAlpha }, 17),
+      };
+      await Deno.writeTextFile(join(run, "config.json"), JSON.stringify(config));
+      const metrics = [0, 1, 2, 3].map((step) => ({
+        "training/global_step": step,
+        ...(step > 0 ? { "reward/mean": step * end / 3, "actor/entropy": 1 } : {}),
+        ...(step % 3 === 0
+          ? { "eval/parity/mean@8": step === 0 ? 0.25 : end, "eval/parity/mean@8_error": 0.01 }
+          : {}),
+      }));
+      const text = metrics.map((line) => JSON.stringify(line) + "\n").join("");
+      await Deno.writeTextFile(join(run, "metrics.jsonl"), text);
+    }
+    const { path } = await writeRunsReport(
+      [join(dir, "one"), join(dir, "half")],
+      join(dir, "both"),
+    );
+    const html = await Deno.readTextFile(path);
+    assertSelfContained(html);
+    for (
+      const text of [
+        "2 runs of parity",
+        "<td>one</td><td>ΔL α = 1</td><td>7</td><td>3</td><td>0.750 ± 0.020 (0.250 ± 0.020)</td>",
+        "<td>lossAlpha</td><td>1</td><td>0.5</td>",
+        ">Training reward<",
+        ">Held-out problems<",
+      ]
+    ) assertStringIncludes(html, text);
+    // What they share is not listed, and what no run has is not drawn.
+    for (const text of ["<td>learningRate</td>", ">Gradient norm"]) assert(!html.includes(text));
+    await assertRejects(
+      () => writeRunsReport([join(dir, "one"), join(dir, "both")], join(dir, "x")),
+      Deno.errors.NotFound,
+      "both is not the folder of a run",
+    );
   });
 });
 

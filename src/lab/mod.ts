@@ -1,0 +1,82 @@
+/**
+ * Experiments about methods: comparing them from the same weights and on the same prompts, and
+ * measuring how biased and noisy the gradient of each aggregation rule is.
+ *
+ * @example Two methods on a task, one seed each, and their table
+ * ```ts ignore
+ * import { openGpu, Policy } from "@deltal/deltal";
+ * import { comparisonMarkdown, comparisonTables, provenance, runComparison, runSpecs } from "@deltal/deltal/lab";
+ *
+ * const gpu = await openGpu();
+ * const made = await provenance(gpu);
+ * const runs = [];
+ * for (const spec of runSpecs([{ cell, arms: ["delta-l-1", "grpo"], seeds: 1, learningRates: [1] }])) {
+ *   const policy = await Policy.load(gpu, "models/start");
+ *   runs.push((await runComparison(spec, { task, policy, warmStart: "start", provenance: made }))!);
+ *   policy.destroy();
+ * }
+ * console.log(comparisonMarkdown(comparisonTables(runs)));
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type Arm,
+  armById,
+  ARMS,
+  type Block,
+  type Cell,
+  cellName,
+  REFERENCE_ARM,
+  type RunSpec,
+  runSpecs,
+  shardOf,
+} from "./comparison_plan.ts";
+export {
+  type ComparisonPlan,
+  finishedRuns,
+  mergeComparisons,
+  readPlan,
+  writePlan,
+} from "./comparison_folder.ts";
+export { type PresetName, PRESETS } from "./comparison_presets.ts";
+export {
+  loadRun,
+  runComparison,
+  type RunContext,
+  type RunRecord,
+  type Sample,
+  saveRun,
+} from "./comparison_run.ts";
+export {
+  type ArmRow,
+  type CellTable,
+  comparisonTables,
+  type Measure,
+  MEASURES,
+} from "./comparison_table.ts";
+export { type Comparison, comparisonMarkdown, writeComparison } from "./comparison_text.ts";
+export { type Provenance, provenance } from "./provenance.ts";
+export {
+  type GradientPool,
+  type GradientPoolOptions,
+  type Gram,
+  gram,
+  sampleGradients,
+} from "./gradient_pool.ts";
+export {
+  type ParameterProfile,
+  type VarianceStudy,
+  varianceStudy,
+  type VarianceStudyOptions,
+} from "./variance_study.ts";
+export { varianceMarkdown, type VarianceReport, writeVariance } from "./variance_text.ts";
+export {
+  type AggregationNoise,
+  aggregationNoise,
+  type AggregationNoiseOptions,
+  type RuleNoise,
+} from "./aggregation_noise.ts";
+export { type BinProfile, type LengthBin, type LengthProfile } from "./length_profile.ts";
+export { type Interval, type OriginFit, studentInterval } from "./statistics.ts";
