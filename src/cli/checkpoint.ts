@@ -14,7 +14,7 @@ import { readTrainerState, TRAINER_STATE, type TrainerState } from "../run/train
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
-import { checkFolder } from "./folders.ts";
+import { refuseMisspelt } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./runs.ts";
 import type { TaskNames } from "./dataset_flags.ts";
@@ -93,7 +93,7 @@ export async function findCheckpoint(
       `there is no run with a checkpoint below ${RUNS}: give --checkpoint <dir>`,
     );
   }
-  await checkFolder(given);
+  await refuseMisspelt(given);
   const dir = await weightsIn(given);
   if (!await fileExists(join(dir, "config.json"))) {
     if (!await fileExists(dir)) throw await explainMissing(dir, "config.json");

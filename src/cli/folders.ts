@@ -20,10 +20,21 @@ export async function checkFolder(dir: string): Promise<void> {
     if ((await Deno.stat(dir)).isDirectory) return;
     throw new Deno.errors.NotFound(`${dir} is a file: give the folder of a run`);
   }
+  await refuseMisspelt(dir);
+  throw new Deno.errors.NotFound(`there is no folder ${dir}`);
+}
+
+/**
+ * Refuses a folder that is not there where one has a similar name.
+ *
+ * @param dir What was given.
+ * @throws {Deno.errors.NotFound} Naming the other one.
+ */
+export async function refuseMisspelt(dir: string): Promise<void> {
+  if (await fileExists(dir)) return;
   const near = await similar(dir);
-  throw new Deno.errors.NotFound(
-    `there is no folder ${dir}${near === undefined ? "" : `, did you mean ${near}?`}`,
-  );
+  if (near === undefined) return;
+  throw new Deno.errors.NotFound(`there is no folder ${dir}, did you mean ${near}?`);
 }
 
 /** A folder beside the one that was meant, or below `runs`, with a similar name. */

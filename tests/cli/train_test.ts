@@ -229,7 +229,7 @@ Deno.test("an error ends with code 1 and one line, with --verbose with its stack
       [["train", "--resume=runs/full"], "runs/full is not the folder of a run"],
       [["train", "--policy=runs/full"], "runs/full has no config.json"],
       [["train", "--out=elsewhere"], "the tasks may write below runs/ only"],
-      [["eval", "--checkpoint=elsewhere"], "there is no folder elsewhere"],
+      [["eval", "--checkpoint=elsewhere"], "There is no folder elsewhere"],
     ];
     for (const [args, message] of failing) {
       const { code, stderr } = await runCommand(dir, ...args);
