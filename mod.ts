@@ -257,6 +257,7 @@ export { type IndexRange } from "./src/objective/groups.ts";
 export type {
   OwnAdvantageBatch,
   OwnObjective,
+  OwnSurrogate,
   OwnWeightBatch,
 } from "./src/objective/own_objective.ts";
 export { type KlEstimate, klEstimate, type KlEstimator } from "./src/objective/kl.ts";

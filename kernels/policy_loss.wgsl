@@ -7,7 +7,7 @@
 // stats (16), added to (the maxima: raised).
 // main: one team per chunk of items, a lane per item; sum_chunks: one team over the chunks, in a fixed order.
 // response_ratio: one team per response, before main, for the surrogates that look at whole responses; the items of a
-// response are contiguous.
+// response are contiguous. A function own(Token) -> TokenLoss is appended.
 
 const REINFORCE = 0u;
 const PPO = 1u;
@@ -18,6 +18,8 @@ const GSPO = 5u;
 const GMPO = 6u;
 const LUSPO = 7u;
 const VESPO = 8u;
+
+const OWN = 1000u;      // what `own` of the host gives
 
 override POLICY_LOSS: u32 = PPO;
 
@@ -176,6 +178,7 @@ fn vespo(t: Token, whole: Response) -> TokenLoss {
 // whole is left by response_ratio, for the surrogates that look at whole responses.
 fn surrogate(t: Token, whole: Response) -> TokenLoss {
     switch (POLICY_LOSS) {
+        case OWN: { return own(t); }
         case REINFORCE: { return reinforce(t); }
         case CISPO: { return cispo(t); }
         case SAPO: { return sapo(t); }

@@ -11,7 +11,7 @@ import { isOwnObjective, type OwnObjective } from "../objective/own_objective.ts
 import { digestFile } from "../run/fingerprint.ts";
 
 /**
- * The rules that a module exports: functions `advantages`, `weights` or both, by name or as its default's properties.
+ * The rules that a module exports: functions `advantages` and `weights` and a `surrogate`, some of them, by name or as its default's properties.
  *
  * @param file The module.
  * @returns They, by the name of the file, with path and SHA-256 for the records of a run.
@@ -22,16 +22,17 @@ export async function loadObjective(file: string): Promise<OwnObjective> {
   if (!await fileExists(path)) throw new Deno.errors.NotFound(`${file} does not exist`);
   const exported = await import(pathToFileURL(path).href) as Record<string, unknown>;
   const rules = (exported.default ?? exported) as Partial<OwnObjective>;
-  const { advantages, weights } = rules;
+  const { advantages, weights, surrogate } = rules;
   const objective = {
     name: typeof rules.name === "string" ? rules.name : basename(file).replace(/\.[^.]*$/, ""),
     source: { path: file, sha256: await digestFile(path) },
     ...(advantages === undefined ? {} : { advantages }),
     ...(weights === undefined ? {} : { weights }),
+    ...(surrogate === undefined ? {} : { surrogate }),
   };
   if (!isOwnObjective(objective)) {
     throw new TypeError(
-      `${file} cannot be used: it must export a function advantages, a function weights, or both`,
+      `${file} cannot be used: it must export a function advantages, a function weights, or a surrogate of loss and dLogProb`,
     );
   }
   return objective;

@@ -25,7 +25,20 @@ export interface OwnWeightBatch {
 }
 
 /**
- * Rules of one's own, in place of `advantageEstimator`, `lossAggregation` or both. They run on the host, once per rollout
+ * A surrogate of one's own, token by token: WGSL expressions of f32 in `log_prob`, `old_log_prob`, `log_ratio`, `ratio`
+ * (e^log_ratio, bounded at e^±20) and `advantage`.
+ */
+export interface OwnSurrogate {
+  /** ℓ, such as `"-advantage * ratio"`. */
+  readonly loss: string;
+  /** dℓ / d log_prob; compared with differences of `loss` before anything is trained. */
+  readonly dLogProb: string;
+  /** Whether something in `loss` is held constant in its derivative, which is then not compared. */
+  readonly stopGradient?: boolean;
+}
+
+/**
+ * Rules of one's own, in place of `advantageEstimator`, `lossAggregation`, `policyLoss` or several. Functions run on the host, once per rollout
  * and once per optimizer step, on numbers that are there already; B float32 numbers go to the GPU each time.
  *
  * They must be functions of what they are given: a run that is resumed computes them again.
@@ -37,6 +50,8 @@ export interface OwnObjective {
   readonly source?: { readonly path: string; readonly sha256: string };
   /** The advantage of every response [B]. */
   readonly advantages?: (batch: OwnAdvantageBatch) => ArrayLike<number>;
+  /** The surrogate. */
+  readonly surrogate?: OwnSurrogate;
   /** The weight x_i of every response of the mini-batch, in order, for loss = Σ_i x_i Σ_t ℓ_it. */
   readonly weights?: (batch: OwnWeightBatch) => ArrayLike<number>;
 }
@@ -44,10 +59,19 @@ export interface OwnObjective {
 /** Whether something is an {@linkcode OwnObjective} that can be computed. */
 export function isOwnObjective(value: unknown): value is OwnObjective {
   if (typeof value !== "object" || value === null) return false;
-  const { name, advantages, weights } = value as Record<string, unknown>;
+  const { name, advantages, weights, surrogate } = value as Record<string, unknown>;
   const functions = [advantages, weights].filter((part) => part !== undefined);
-  return typeof name === "string" && name !== "" && functions.length > 0 &&
-    functions.every((part) => typeof part === "function");
+  return typeof name === "string" && name !== "" &&
+    (functions.length > 0 || surrogate !== undefined) &&
+    functions.every((part) => typeof part === "function") &&
+    (surrogate === undefined || isOwnSurrogate(surrogate));
+}
+
+function isOwnSurrogate(value: unknown): boolean {
+  const { loss, dLogProb } = (value ?? {}) as Record<string, unknown>;
+  return [loss, dLogProb].every((text) =>
+    typeof text === "string" && text.trim() !== "" && !/[;{}]/.test(text)
+  );
 }
 
 /**

@@ -18,6 +18,7 @@ import {
 } from "../gpu/tensor.ts";
 import { partCount, partTerms } from "./partial_sums.ts";
 import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
+import type { OwnSurrogate } from "../objective/own_objective.ts";
 import { ruleOf } from "../objective/rule.ts";
 import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
 import { teamKernel } from "./readers.ts";
@@ -108,6 +109,8 @@ export interface PolicyLossNumbers {
   sapoTemperaturePos: Param;
   /** Temperature of `"sapo"` where A <= 0. */
   sapoTemperatureNeg: Param;
+  /** A surrogate of one's own in place of `policyLoss`. */
+  own?: OwnSurrogate | undefined;
   /** Estimator of KL(π ‖ π_ref); none by default. */
   klEstimator?: KlEstimator | undefined;
   /** Coefficient of the divergence. Default 0, which still reports it. */
@@ -139,12 +142,10 @@ export function policyLoss(
 ): { stats: Tensor } {
   const { logProbs, entropies, itemSequences, itemPositions, items, oldLogProbs } = inputs;
   const { advantages, weights, refLogProbs, itemRanges } = inputs;
-  const { klEstimator, beta = 0, entropyCoef = 0, name = "policy_loss" } = options;
-  const { code: surrogate, wholeResponses = false } = ruleOf(
-    SURROGATES,
-    "policyLoss",
-    options.policyLoss,
-  );
+  const { klEstimator, beta = 0, entropyCoef = 0, own, name = "policy_loss" } = options;
+  const { code: surrogate, wholeResponses = false } = own
+    ? { code: OWN }
+    : ruleOf(SURROGATES, "policyLoss", options.policyLoss);
   checkShapes(inputs);
   if (klEstimator !== undefined && !refLogProbs) {
     throw new RangeError(`policyLoss with klEstimator ${klEstimator} needs refLogProbs`);
@@ -154,8 +155,8 @@ export function policyLoss(
   }
   const kernel = (entryPoint: string) =>
     teamKernel(plan.gpu, {
-      name: "policy_loss",
-      code,
+      name: own ? `policy_loss/${own.loss}/${own.dLogProb}` : "policy_loss",
+      code: `${code}\n${ownCode(own)}`,
       entryPoint,
       constants: {
         POLICY_LOSS: surrogate,
@@ -239,6 +240,22 @@ export function policyLoss(
   plan.shareGradient(logProbs, part(0, "dlog_probs"));
   if (entropyCoef !== 0) plan.shareGradient(entropies, part(entropyOffset, "dentropies"));
   return { stats };
+}
+
+/** The number by which the kernel calls {@linkcode ownCode}. */
+const OWN = 1000;
+
+/** WGSL of the surrogate of one's own, or of none. */
+function ownCode(own: OwnSurrogate | undefined): string {
+  const { loss, dLogProb } = own ?? { loss: "0.0", dLogProb: "0.0" };
+  return `fn own(t: Token) -> TokenLoss {
+    let log_prob = t.log_prob;
+    let old_log_prob = t.old_log_prob;
+    let log_ratio = t.log_ratio;
+    let advantage = t.advantage;
+    let ratio = bounded_ratio(log_ratio);
+    return TokenLoss(${loss}, ${dLogProb}, CLIP_NONE);
+}`;
 }
 
 function checkShapes(inputs: PolicyLossInputs): void {

@@ -25,7 +25,12 @@ export function describeObjective(options: ResolvedTrainOptions): [label: string
     ["sampling", sampling(options)],
     ["reward", reward(options)],
     ["advantage", advantage(options)],
-    ["surrogate", SURROGATES[options.policyLoss].formula(policyLossSettings(options))],
+    [
+      "surrogate",
+      options.objective?.surrogate
+        ? `ℓ = ${options.objective.surrogate.loss} (${options.objective.name})`
+        : SURROGATES[options.policyLoss].formula(policyLossSettings(options)),
+    ],
     ["weights", weights(options)],
     ["loss", loss(options)],
   ];

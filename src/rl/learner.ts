@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { OwnSurrogate } from "../objective/own_objective.ts";
+import { checkOwnSurrogate } from "./own_surrogate.ts";
 import { Plan } from "../gpu/plan.ts";
 import type { HostArray } from "../gpu/host_array.ts";
 import { locateNonFinite } from "../gpu/locate_non_finite.ts";
@@ -29,6 +31,8 @@ import type { PolicyLossSettings } from "../objective/surrogate.ts";
 
 /** What a {@linkcode Learner} minimises, besides advantages and weights. */
 export interface LearnerObjective extends PolicyLossSettings {
+  /** A surrogate of one's own in place of `policyLoss`. */
+  readonly own?: OwnSurrogate | undefined;
   /** Divides the logits. */
   readonly temperature: number;
   /** Coefficient of the divergence from the reference policy. */
@@ -146,6 +150,7 @@ export class Learner {
     objective: LearnerObjective,
     memory: LearnerMemory,
   ): Promise<Learner> {
+    if (objective.own) await checkOwnSurrogate(policy.gpu, objective.own);
     const learner = new Learner(policy, batch, objective, memory);
     await learner.#plan.compile();
     return learner;

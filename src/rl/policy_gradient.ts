@@ -85,6 +85,7 @@ export async function policyGradient(
     { advantages, weights, oldLogProbs, refLogProbs },
     {
       ...policyLossSettings(objective),
+      own: objective.objective?.surrogate,
       temperature: objective.temperature,
       beta: objective.beta,
       entropyCoef: objective.entropyCoef,

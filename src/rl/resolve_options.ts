@@ -106,7 +106,10 @@ export function resolveTrainOptions(
     scaleRewards: rewardScale(merged.advantageEstimator, merged.scaleRewards),
     ...policyLossSettings(merged),
   };
-  const neutral: Record<string, unknown> = { ...defaults, ...policyLossSettings(resolved) };
+  const neutral: Record<string, unknown> = {
+    ...defaults,
+    ...policyLossSettings({ policyLoss: resolved.policyLoss }),
+  };
   for (const name of Object.keys(SETTINGS)) {
     const reason = withoutEffect(name as keyof TrainOptions, resolved);
     if (reason === undefined) continue;
@@ -135,6 +138,7 @@ function withoutEffect(
 ): string | undefined {
   const { objective } = options;
   const replaced = objective?.weights && name === "lossAggregation" ||
+    objective?.surrogate && (name === "policyLoss" || isSurrogateNumber(name)) ||
     objective?.advantages && (name === "advantageEstimator" || name === "scaleRewards");
   if (replaced) return `objective ${objective!.name}, which takes its place: leave one out`;
   for (const [family, rules] of Object.entries(FAMILIES)) {
@@ -213,6 +217,11 @@ function checkTogether(options: ResolvedTrainOptions): void {
         `current value is ${options.softOverlongBuffer}`,
     );
   }
+}
+
+/** Whether a setting is a number of surrogates. */
+function isSurrogateNumber(name: string): boolean {
+  return Object.values(SURROGATES).some(({ defaults }) => name in defaults);
 }
 
 function pick<T extends object, K extends keyof T>(values: T, names: readonly K[]): Pick<T, K> {

@@ -139,7 +139,7 @@ export function allowed(setting: Setting, value: unknown): [valid: boolean, what
     case "own":
       return [
         isOwnObjective(value),
-        "an object with a name and a function advantages, weights or both",
+        "an object with a name and advantages, weights or a surrogate",
       ];
     case "miniBatch":
       return [

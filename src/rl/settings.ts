@@ -102,7 +102,7 @@ export const SETTINGS = {
     kind: "own",
     section: "objective",
     default: { by: "none" },
-    help: "A module that exports advantages, weights or both, in place of the rules above.",
+    help: "A module that exports advantages, weights or a surrogate, in place of these rules.",
     aliases: ["customPgLossReducerFunctionPath", "customLoss"],
   } as OwnSetting,
   policyLoss: objective.choice(SURROGATES, "ppo", "The surrogate.", {

@@ -84,6 +84,7 @@ export class Updater {
       },
       {
         ...policyLossSettings(options),
+        own: options.objective?.surrogate,
         temperature: options.temperature,
         beta: options.klInReward ? 0 : options.beta,
         entropyCoef: options.entropyCoef,

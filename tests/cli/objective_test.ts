@@ -52,7 +52,10 @@ Deno.test("rules of a module train, are recorded by name and SHA-256, and found 
     for (
       const [flags, message] of [
         [["--objective=none.ts"], "none.ts does not exist"],
-        [["--objective=./empty.ts"], "it must export a function advantages, a function weights"],
+        [
+          ["--objective=./empty.ts"],
+          "it must export a function advantages, a function weights, or a surrogate",
+        ],
         [[objective, "--loss-alpha=1"], "--loss-alpha has no effect with objective root_rule"],
       ] as const
     ) {

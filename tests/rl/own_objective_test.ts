@@ -64,7 +64,7 @@ Deno.test("own rules are named in formula and record, and refused beside what th
   refuse({ lossAggregation: "grpo" }, "lossAggregation has no effect with objective same");
   refuse({ advantageEstimator: "rloo" }, "advantageEstimator has no effect with objective same");
   refuse({ lossAlpha: 0.5 }, "lossAlpha has no effect with objective same, which has weights");
-  refuse({ objective: { name: "none" } }, "objective must be an object with a name and a function");
+  refuse({ objective: { name: "none" } }, "objective must be an object with a name and advantages");
 });
 
 Deno.test("own rules that give too few numbers, or none, stop before anything is changed", async () => {
@@ -85,5 +85,46 @@ Deno.test("own rules that give too few numbers, or none, stop before anything is
     trainer.destroy();
   }
   policy.destroy();
+  await gpu.close();
+});
+
+Deno.test("an own surrogate trains as the built-in one it says, and its derivative is compared first", async () => {
+  const gpu = await openGpu();
+  const task = tinyTask();
+  const run = async (options: object) => {
+    const policy = tinyPolicy(gpu, task);
+    const trainer = await Trainer.create(policy, task, { ...SMALL, miniBatchSize: 16, ...options });
+    await trainer.next();
+    await trainer.next();
+    const weights = await policy.parameters.read();
+    trainer.destroy();
+    policy.destroy();
+    return [...weights.values()].flatMap((values) => [...values]);
+  };
+  const own = (loss: string, dLogProb: string, rest = {}) => ({
+    objective: { name: "own", surrogate: { loss, dLogProb, ...rest } },
+  });
+  assertClose(
+    await run(own("-advantage * log_prob", "-advantage")),
+    await run({ policyLoss: "reinforce" }),
+    { tolerance: 1e-4 },
+  );
+  const slope = "-advantage * ratio";
+  const clipped = "max(-advantage * ratio, -advantage * clamp(ratio, 0.8, 1.28))";
+  const free =
+    "select(0.0, -advantage * ratio, -advantage * ratio >= -advantage * clamp(ratio, 0.8, 1.28))";
+  assertClose(await run(own(clipped, free)), await run({ dualClip: 0 }), { tolerance: 1e-4 });
+  const refuse = (options: object, message: string) =>
+    assertRejects(() => run(options), Error, message);
+  await refuse(own(slope, "advantage * ratio"), "and differences of loss give");
+  await refuse(
+    own(slope, "-advantage * log_ratio"),
+    "give the derivative with respect to log_prob",
+  );
+  await refuse(own(slope, "1.0 / (advantage - advantage)"), "surrogate: dLogProb is");
+  await refuse(own(slope, "-advantage * rate"), "does not compile");
+  await refuse(own(slope, slope + "; "), "objective must be an object");
+  await refuse({ ...own(slope, slope), epsilon: 0.1 }, "epsilon has no effect with objective own");
+  await run(own("-advantage * log_prob * ratio", slope, { stopGradient: true }));
   await gpu.close();
 });
