@@ -9,7 +9,7 @@ import { fileExists } from "../files/json_file.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
-import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag } from "./args.ts";
+import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
@@ -73,6 +73,11 @@ export async function exportVerlCommand(args: readonly string[]): Promise<number
   const state = await fileExists(join(dir, TRAINER_STATE))
     ? await readTrainerState(dir)
     : undefined;
+  if (state?.options.objective) {
+    throw new UsageError(
+      `the run has rules of its own, ${state.options.objective.name}, which verl does not know: register them there`,
+    );
+  }
   const given = Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(OPTION_FLAGS, name)),
   );

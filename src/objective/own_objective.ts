@@ -48,12 +48,20 @@ export interface OwnObjective {
   readonly name: string;
   /** Where it came from, for the records of a run. */
   readonly source?: { readonly path: string; readonly sha256: string };
+  /** Which of the following there are: functions leave nothing in the records. Filled in when settings are resolved. */
+  readonly replaces?: readonly ("advantages" | "surrogate" | "weights")[];
   /** The advantage of every response [B]. */
   readonly advantages?: (batch: OwnAdvantageBatch) => ArrayLike<number>;
   /** The surrogate. */
   readonly surrogate?: OwnSurrogate;
   /** The weight x_i of every response of the mini-batch, in order, for loss = Σ_i x_i Σ_t ℓ_it. */
   readonly weights?: (batch: OwnWeightBatch) => ArrayLike<number>;
+}
+
+/** With {@linkcode OwnObjective.replaces} filled in. */
+export function recordable(objective: OwnObjective): OwnObjective {
+  const parts = ["advantages", "surrogate", "weights"] as const;
+  return { ...objective, replaces: parts.filter((part) => objective[part] !== undefined) };
 }
 
 /** Whether something is an {@linkcode OwnObjective} that can be computed. */

@@ -62,7 +62,9 @@ export async function trainingPage(dir: string): Promise<Page> {
 
 /** The rule of a run, with its exponent where it has one. */
 export function describeMethod({ options }: RunConfig): string {
-  const { lossAggregation, lossAlpha } = Object.fromEntries(entriesOf(options));
+  const { lossAggregation, lossAlpha, objective } = Object.fromEntries(entriesOf(options));
+  const own = Object.fromEntries(entriesOf(objective)).name;
+  if (own !== undefined) return String(own);
   return lossAggregation === "deltaL"
     ? `ΔL α = ${lossAlpha}`
     : String(lossAggregation ?? "training");

@@ -72,7 +72,7 @@ function advantage(options: ResolvedTrainOptions): string {
       KL_ESTIMATORS[options.klEstimator].formula()
     } less its mean over the group)`
     : "";
-  const formula = options.objective?.advantages
+  const formula = options.objective?.replaces?.includes("advantages")
     ? `advantages of ${options.objective.name}`
     : ADVANTAGES[advantageEstimator].formula({ scaleRewards });
   return `A = ${formula}${penalty}${filtered}`;
@@ -81,7 +81,9 @@ function advantage(options: ResolvedTrainOptions): string {
 function weights(options: ResolvedTrainOptions): string {
   const { lossAggregation, maskTruncatedCompletions } = options;
   const left = maskTruncatedCompletions ? ", without responses cut off by the limit" : "";
-  if (options.objective?.weights) return `x = weights of ${options.objective.name}${left}`;
+  if (options.objective?.replaces?.includes("weights")) {
+    return `x = weights of ${options.objective.name}${left}`;
+  }
   return `x = ${
     AGGREGATIONS[lossAggregation].formula(options)
   } over the N responses of an optimizer step (${lossAggregation})${left}`;

@@ -6,6 +6,7 @@
 
 import { ADVANTAGES, rewardScale } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
+import { recordable } from "../objective/own_objective.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { presetOptions } from "./presets.ts";
@@ -105,6 +106,7 @@ export function resolveTrainOptions(
     ...merged,
     scaleRewards: rewardScale(merged.advantageEstimator, merged.scaleRewards),
     ...policyLossSettings(merged),
+    ...(merged.objective ? { objective: recordable(merged.objective) } : {}),
   };
   const neutral: Record<string, unknown> = {
     ...defaults,
