@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { TINY } from "../helpers/bad_input.ts";
+import { tinyWith } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
@@ -258,7 +258,7 @@ Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => 
         const module = `./own${i}.ts`;
         await Deno.writeTextFile(join(dir, module), TASK + exported);
         const warm = exported.includes("demonstration") ? ["--warm-start-steps=2"] : [];
-        const args = ["train", ...TINY, ...warm, "--task", module, `--out=runs/${i}`];
+        const args = ["train", ...tinyWith(...warm), "--task", module, `--out=runs/${i}`];
         const { code, stderr } = await runInProcess(dir, ...args);
         assertStringIncludes(stderr.replace(/own\d+\.ts/, "own.ts"), message);
         // Of code that cannot be read, the place is shown below.
@@ -275,9 +275,8 @@ Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => 
       const failed = await runInProcess(
         dir,
         "train",
-        ...TINY,
+        ...tinyWith(...steps),
         ...task,
-        ...steps,
         "--out=runs/late",
       );
       assertEquals(failed.code, 1);

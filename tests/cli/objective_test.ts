@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { TINY } from "../helpers/bad_input.ts";
+import { TINY, tinyWith } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
@@ -19,7 +19,6 @@ Deno.test("rules of a module train, are recorded by name and SHA-256, and found 
     const objective = "--objective=./root_rule.ts";
     // Weighs whatever the rewards are.
     const bonus = "--entropy-coef=0.1";
-    const once = TINY.filter((flag) => flag !== "--max-steps=2");
     const bytes = async (run: string) =>
       await Deno.readFile(join(dir, "runs", run, "checkpoint", "model.safetensors"));
 
@@ -36,7 +35,7 @@ Deno.test("rules of a module train, are recorded by name and SHA-256, and found 
     assertMatch(config.options.objective.source.sha256, /^[0-9a-f]{64}$/);
 
     assertEquals(
-      (await train(...once, objective, bonus, "--out=runs/half", "--max-steps=1")).code,
+      (await train(...tinyWith("--max-steps=1"), objective, bonus, "--out=runs/half")).code,
       0,
     );
     assertEquals((await train("--resume=runs/half", "--max-steps=2", "--quiet")).code, 0);

@@ -17,6 +17,13 @@ export const TINY: readonly string[] = [
   "--quiet",
 ];
 
+/** {@linkcode TINY} with other flags, which take the place of those of the same name. */
+export function tinyWith(...flags: string[]): string[] {
+  const nameOf = (flag: string) => flag.split("=")[0];
+  const names = flags.map(nameOf);
+  return [...TINY.filter((flag) => !names.includes(nameOf(flag))), ...flags];
+}
+
 /** Digests of everything in a folder, by path. */
 export async function contentsOf(dir: string, prefix = ""): Promise<Record<string, string>> {
   const contents: Record<string, string> = {};
