@@ -209,7 +209,10 @@ Deno.test("checkpoints of a trainer", async (t) => {
       [{ task: chainSum(), shape: { vocabSize: 32 } }, "of the task parity, not of chain-sum"],
       [{ task: parity({ maxBits: 12 }) }, "of the task parity with other options"],
       [{ options: { lossAlpha: 0.75 } }, "other settings: lossAlpha is 0.75 and was 1"],
-      [{ options: { epsilon: 0.1 } }, "epsilon is 0.1 and was undefined"],
+      [
+        { options: { epsilon: 0.1 } },
+        "epsilon is 0.1 and was 0.2; epsilonHigh is 0.1 and was 0.28",
+      ],
       [
         { options: { seed: 1, lossAggregation: "grpo" } },
         "seed is 1 and was 42; lossAggregation is grpo and was deltaL",
