@@ -7,9 +7,10 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
 import { readTensor, submit } from "../gpu/submit.ts";
-import { Dim } from "../gpu/tensor.ts";
+import { Dim, type Tensor } from "../gpu/tensor.ts";
 import type { OwnSurrogate } from "../objective/own_objective.ts";
 import { policyLoss } from "../ops/policy_loss.ts";
+import { sideBySide } from "../ops/side_by_side.ts";
 
 /** Distance of the differences: large against the rounding of float32, small against the bends of losses. */
 const STEP = 1e-2;
@@ -67,21 +68,26 @@ async function evaluate(gpu: Gpu, own: OwnSurrogate, move: number): Promise<Floa
   const n = POINTS.length;
   const plan = new Plan(gpu, "surrogate", { gradients: true });
   const tensor = (data: number[], shape = [n]) => gpu.tensor(shape, { data });
-  const indices = (data: number[]) => gpu.tensor([n], { data, dtype: "u32" });
+  let places!: Tensor;
+  const { itemSequences, itemPositions } = sideBySide(
+    ["itemSequences", "itemPositions"],
+    n,
+    (shape) => places = gpu.tensor(shape, { dtype: "u32", name: "places" }),
+  );
+  gpu.write(itemSequences, POINTS.map((_, i) => i));
+  gpu.write(itemPositions, POINTS.map(() => 0));
   const logProbs = tensor(POINTS.map(({ logProb }) => logProb + move));
   plan.requireGradient(logProbs);
   const inputs = {
     logProbs,
     entropies: tensor(POINTS.map(() => 0)),
-    itemSequences: indices(POINTS.map((_, i) => i)),
-    itemPositions: indices(POINTS.map(() => 0)),
     oldLogProbs: tensor(POINTS.map(({ logProb, logRatio }) => logProb - logRatio), [n, 1]),
     advantages: tensor(POINTS.map(({ advantage }) => advantage)),
     weights: tensor(POINTS.map(() => 1)),
   };
   const numbers = { epsilon: 0, epsilonHigh: 0, dualClip: 0 };
   const items = new Dim("items", n);
-  policyLoss(plan, { ...inputs, items }, {
+  policyLoss(plan, { ...inputs, itemSequences, itemPositions, items }, {
     ...numbers,
     policyLoss: "reinforce",
     sapoTemperaturePos: 1,
@@ -97,6 +103,6 @@ async function evaluate(gpu: Gpu, own: OwnSurrogate, move: number): Promise<Floa
     return await readTensor(gpu, gradient) as Float32Array;
   } finally {
     plan.destroy();
-    for (const input of Object.values(inputs)) gpu.destroyTensor(input);
+    for (const input of [...Object.values(inputs), places]) gpu.destroyTensor(input);
   }
 }
