@@ -1,6 +1,7 @@
 // provides: team when team=shared
 // A team is the lanes of one workgroup working on one row. Here they reduce through shared memory in a fixed tree, for
-// devices without subgroups of a fixed size. LANES is a power of two. Call only in uniform control flow.
+// devices without subgroups of a fixed size. LANES is a power of two. Call only in uniform control flow; what they
+// return is uniform.
 
 override LANES: u32 = 64u;
 
@@ -15,9 +16,7 @@ fn team_sum(value: f32, lane: u32) -> f32 {
         }
         workgroupBarrier();
     }
-    let total = team_scratch[0];
-    workgroupBarrier();
-    return total;
+    return workgroupUniformLoad(&team_scratch[0]);
 }
 
 fn team_max(value: f32, lane: u32) -> f32 {
@@ -29,7 +28,5 @@ fn team_max(value: f32, lane: u32) -> f32 {
         }
         workgroupBarrier();
     }
-    let largest = team_scratch[0];
-    workgroupBarrier();
-    return largest;
+    return workgroupUniformLoad(&team_scratch[0]);
 }

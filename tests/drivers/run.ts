@@ -3,6 +3,8 @@
  *
  *     deno task test:dawn [files]          Dawn, on SwiftShader
  *     deno task test:swiftshader [files]   Deno's own WebGPU, on SwiftShader
+ *     deno task test:lanes [files]         the installed llvmpipe, with subgroups of 4 and of 16 lanes
+ *     deno task test:tint                  no test: every kernel is handed to Chrome's compiler
  *
  * Each file runs in a process of its own, so that a crash costs one file. The last line sums up; the exit status is 1 if
  * anything failed.
@@ -15,8 +17,8 @@ import { swiftshader } from "./swiftshader.ts";
 /** Test files by default, as folders and files below tests/. */
 const TESTS = ["gpu", "ops", "model/policy_test.ts", "model/hf_checkpoint_test.ts"];
 
-/** Where the preload is. */
 const DAWN = new URL("dawn.ts", import.meta.url).pathname;
+const TINT = new URL("tint.ts", import.meta.url).pathname;
 const ROOT = new URL("../", import.meta.url).pathname;
 
 function testsBelow(path: string): string[] {
@@ -51,24 +53,66 @@ async function runFile(path: string, args: string[], env: Record<string, string>
   return counts;
 }
 
-const [stack, ...files] = Deno.args;
-if (stack !== "dawn" && stack !== "swiftshader") {
-  console.error(`Give the stack, "dawn" or "swiftshader", and files if not all: got ${stack}`);
-  Deno.exit(2);
+/** How a stack is put together: arguments of `deno test` and what is set in the environment. */
+interface Stack {
+  readonly name: string;
+  readonly args: string[];
+  readonly env: Record<string, string>;
 }
-const folder = await Deno.makeTempDir();
-const total = { passed: 0, failed: 0 };
-try {
-  const env = await swiftshader(folder);
-  const args = stack === "dawn" ? [`--preload=${DAWN}`] : [];
-  for (const path of files.length > 0 ? files : TESTS.flatMap((name) => testsBelow(ROOT + name))) {
+
+/** Subgroups of llvmpipe are as wide as its vectors: 128 bits are four lanes. */
+function lanes(count: number): Stack {
+  return { name: `${count} lanes`, args: [], env: { LP_NATIVE_VECTOR_WIDTH: `${32 * count}` } };
+}
+
+const STACKS: Readonly<Record<string, (folder: string) => Promise<Stack[]>>> = {
+  dawn: async (folder) => [{
+    name: "Dawn on SwiftShader",
+    args: [`--preload=${DAWN}`],
+    env: await swiftshader(folder),
+  }],
+  swiftshader: async (
+    folder,
+  ) => [{ name: "SwiftShader", args: [], env: await swiftshader(folder) }],
+  lanes: () => Promise.resolve([lanes(4), lanes(16)]),
+};
+
+/** Runs the files on a stack and returns how many tests failed. */
+async function runStack({ name, args, env }: Stack, files: readonly string[]): Promise<number> {
+  const total = { passed: 0, failed: 0 };
+  for (const path of files) {
     const { passed, failed } = await runFile(path, args, env);
     console.log(`${path.replace(ROOT, "")}: ${passed} passed, ${failed} failed`);
     total.passed += passed;
     total.failed += failed;
   }
+  console.log(`${name}: ${total.passed} passed, ${total.failed} failed`);
+  return total.failed;
+}
+
+/** Hands every kernel to Tint, which needs Dawn and any driver. */
+async function runTint(folder: string): Promise<number> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--no-check", TINT],
+    env: await swiftshader(folder),
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  return success ? 0 : 1;
+}
+
+const [stack = "", ...given] = Deno.args;
+if (stack !== "tint" && !Object.hasOwn(STACKS, stack)) {
+  console.error(`Give a stack (${[...Object.keys(STACKS), "tint"].join(", ")}): got "${stack}"`);
+  Deno.exit(2);
+}
+const files = given.length > 0 ? given : TESTS.flatMap((name) => testsBelow(ROOT + name));
+const folder = await Deno.makeTempDir();
+let failed = 0;
+try {
+  if (stack === "tint") failed = await runTint(folder);
+  else for (const each of await STACKS[stack]!(folder)) failed += await runStack(each, files);
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-console.log(`${stack}: ${total.passed} passed, ${total.failed} failed`);
-if (total.failed > 0) Deno.exitCode = 1;
+if (failed > 0) Deno.exitCode = 1;

@@ -59,7 +59,8 @@ async function paperDevice(
   return gpu;
 }
 
-async function recordAll(gpu: Gpu): Promise<void> {
+/** Rules differ in constants alone: one device shows them all. */
+async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
   const task = tinyTask();
   const options = (more: Partial<TrainOptions>): TrainOptions => ({
     maxSteps: 1,
@@ -90,9 +91,13 @@ async function recordAll(gpu: Gpu): Promise<void> {
   }
   const [small] = SIZES;
   const all = <T extends string>(table: Readonly<Record<T, unknown>>) => Object.keys(table) as T[];
-  for (const policyLoss of all(SURROGATES)) await build(small!, "f32", { policyLoss });
-  for (const lossAggregation of all(AGGREGATIONS)) await build(small!, "f32", { lossAggregation });
-  for (const advantageEstimator of all(ADVANTAGES)) {
+  for (const policyLoss of withRules ? all(SURROGATES) : []) {
+    await build(small!, "f32", { policyLoss });
+  }
+  for (const lossAggregation of withRules ? all(AGGREGATIONS) : []) {
+    await build(small!, "f32", { lossAggregation });
+  }
+  for (const advantageEstimator of withRules ? all(ADVANTAGES) : []) {
     await build(small!, "f32", { advantageEstimator });
   }
   const plan = new Plan(gpu, "general", { gradients: true });
@@ -120,7 +125,7 @@ export async function everyKernel(): Promise<UsedKernel[]> {
       const key = JSON.stringify([code, entryPoint, constants]);
       if (!kernels.has(key)) kernels.set(key, { ...descriptor, device });
     });
-    await recordAll(gpu);
+    await recordAll(gpu, kernels.size === 0);
     await gpu.close();
   }
   return [...kernels.values()];
