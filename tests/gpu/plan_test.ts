@@ -217,7 +217,7 @@ Deno.test("a plan refuses what WebGPU would fail on later, by name", () =>
     await assertRejects(() => unaligned.compile(), RangeError, "not a multiple of 256");
 
     const large = new Plan(gpu, "large");
-    const limit = gpu.device.limits.maxStorageBufferBindingSize;
+    const { maxStorageBufferBindingSize: limit, maxBufferSize } = gpu.device.limits;
     affine(large, new Plan(gpu, "o").empty([4], "x"), 1);
     await assertRejects(() => large.compile(), TypeError, "belongs to another");
     const huge = new Plan(gpu, "huge");
@@ -225,7 +225,9 @@ Deno.test("a plan refuses what WebGPU would fail on later, by name", () =>
     await assertRejects(
       () => huge.compile(),
       RangeError,
-      `maxStorageBufferBindingSize of ${limit}`,
+      maxBufferSize > limit
+        ? `maxStorageBufferBindingSize of ${limit}`
+        : `maxBufferSize of ${maxBufferSize}`,
     );
 
     const fraction = new Plan(gpu, "fraction");
