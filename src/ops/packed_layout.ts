@@ -28,20 +28,3 @@ export interface PackedLayout {
   /** (T) u32: distance of each token from the start of its prompt. */
   positions: Tensor;
 }
-
-/**
- * Cuts segments into attention tiles.
- *
- * @param segments Flat segment table, {@linkcode SEGMENT_STRIDE} numbers each.
- * @param tile Tokens per tile, see {@linkcode DeviceTraits.attentionTile}.
- * @returns Flat tile table, two numbers each; empty segments have none.
- */
-export function packTiles(segments: ArrayLike<number>, tile: number): Uint32Array<ArrayBuffer> {
-  const tiles: number[] = [];
-  for (let i = 0; i * SEGMENT_STRIDE < segments.length; i++) {
-    const start = segments[i * SEGMENT_STRIDE]!;
-    const end = segments[i * SEGMENT_STRIDE + 1]!;
-    for (let first = start; first < end; first += tile) tiles.push(i, first);
-  }
-  return Uint32Array.from(tiles);
-}

@@ -3,13 +3,17 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
-import { packTiles, SEGMENT_STRIDE } from "../../src/ops/packed_layout.ts";
 import { checkOp, onEveryDevice, type OpCase, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { attention as reference } from "../reference/attention.ts";
 import { rope as rotatedRows } from "../reference/rope.ts";
-import { packSegments, type PromptGroup, segmentPositions } from "../reference/segments.ts";
+import {
+  packSegments,
+  packTiles,
+  type PromptGroup,
+  segmentPositions,
+} from "../reference/segments.ts";
 
 interface Heads {
   heads: number;
@@ -213,20 +217,6 @@ Deno.test("attention() gives the same bytes every time, and follows the tiles in
     });
     assertEquals(none.outputs.out!.every((x) => x === 0), true);
   });
-});
-
-Deno.test("packTiles() covers every token of every segment once, in tiles that stay inside one", () => {
-  const segments = packSegments([group(1, 3, 64), group(65, 1, 8)]);
-  for (const tile of [1, 8, 32, 64]) {
-    const tiles = packTiles(segments, tile);
-    const seen: number[] = [];
-    for (let n = 0; n < tiles.length; n += 2) {
-      const at = tiles[n]! * SEGMENT_STRIDE;
-      const last = Math.min(tiles[n + 1]! + tile, segments[at + 1]!);
-      for (let i = tiles[n + 1]!; i < last; i++) seen.push(i);
-    }
-    assertEquals(seen, Array.from({ length: 142 }, (_, i) => i));
-  }
 });
 
 Deno.test("attention() refuses shapes that do not fit", async (t) => {

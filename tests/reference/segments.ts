@@ -67,3 +67,20 @@ export function segmentPositions(table: ArrayLike<number>): Uint32Array<ArrayBuf
   }
   return positions;
 }
+
+/**
+ * Cuts segments into attention tiles.
+ *
+ * @param segments Flat segment table, {@linkcode SEGMENT_STRIDE} numbers each.
+ * @param tile Tokens per tile, see {@linkcode DeviceTraits.attentionTile}.
+ * @returns Flat tile table, two numbers each; empty segments have none.
+ */
+export function packTiles(segments: ArrayLike<number>, tile: number): Uint32Array<ArrayBuffer> {
+  const tiles: number[] = [];
+  for (let i = 0; i * SEGMENT_STRIDE < segments.length; i++) {
+    const start = segments[i * SEGMENT_STRIDE]!;
+    const end = segments[i * SEGMENT_STRIDE + 1]!;
+    for (let first = start; first < end; first += tile) tiles.push(i, first);
+  }
+  return Uint32Array.from(tiles);
+}
