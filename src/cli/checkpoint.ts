@@ -10,14 +10,19 @@ import { explainMissing } from "../files/model_folder.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
-import { readTrainerState, TRAINER_STATE, type TrainerState } from "../run/trainer_state.ts";
+import {
+  glanceAtState,
+  readTrainerState,
+  TRAINER_STATE,
+  type TrainerState,
+} from "../run/trainer_state.ts";
 import { taskOfWarmStart } from "../run/warm_start_cache.ts";
 import { taskNames } from "../tasks/mod.ts";
 import { type Flag, textFlag, UsageError } from "./args.ts";
 import { refuseMisspelt } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { RUNS } from "./runs.ts";
-import type { TaskNames } from "./dataset_flags.ts";
+import { isFile, type TaskNames } from "./dataset_flags.ts";
 import { taskNamesOf } from "./task_files.ts";
 
 /** The flag that names a checkpoint. */
@@ -100,12 +105,14 @@ export async function findCheckpoint(
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
   const names = await recordedNames(given, asked);
-  const state = await fileExists(join(dir, TRAINER_STATE))
-    ? await readTrainerState(dir)
-    : undefined;
-  const isFile = names.task === undefined && names.data !== undefined;
-  const name = isFile ? undefined : names.task ?? state?.task.name ?? await taskOfWarmStart(dir);
-  if (!isFile && name === undefined) {
+  // What was asked for by name needs the state for its settings alone, whatever became of the other files.
+  const state = names.task !== undefined || !await fileExists(join(dir, TRAINER_STATE))
+    ? await glanceAtState(dir)
+    : await readTrainerState(dir);
+  const name = isFile(names)
+    ? undefined
+    : names.task ?? state?.task.name ?? await taskOfWarmStart(dir);
+  if (name === undefined && names.data === undefined) {
     throw new UsageError(
       `${dir} does not say what it was trained on: give --task ${taskNames.join("|")}, or a file ` +
         "with --data and --reward",

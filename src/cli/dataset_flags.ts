@@ -100,6 +100,12 @@ export interface TaskNames {
   readonly dataset?: DatasetSettings;
 }
 
+/** Whether a task is nothing but a file: one that a run recorded so, or that comes with a reward. */
+export function isFile({ task, data, dataset }: TaskNames): boolean {
+  return task === undefined && data !== undefined &&
+    (dataset?.name !== undefined || dataset?.reward !== undefined);
+}
+
 /** What names the task among the values of flags. */
 export function namesOf(
   values: FlagValues<typeof DATASET_FLAGS> & { readonly task?: string },

@@ -69,19 +69,10 @@ export async function taskNamesOf(
   const recorded = isJsonObject(taskFiles.dataset) ? taskFiles.dataset as DatasetSettings : {};
   const dataset = given.task === undefined ? { ...recorded, ...given.dataset } : given.dataset;
   return {
-    task: given.task ?? await unchanged(taskFiles.task, "--task", run) ??
-      nameOfRun(config, recorded),
+    task: given.task ?? await unchanged(taskFiles.task, "--task", run),
     data,
     ...(dataset && Object.keys(dataset).length > 0 ? { dataset } : {}),
   };
-}
-
-/** The task that a run names, unless its name is only that of a file. */
-function nameOfRun(
-  { task }: Readonly<Record<string, unknown>>,
-  { name }: DatasetSettings,
-): string | undefined {
-  return typeof task === "string" && name === undefined ? task : undefined;
 }
 
 async function unchanged(file: unknown, flag: string, run: string): Promise<string | undefined> {

@@ -30,7 +30,7 @@ import { checkedKernels } from "../run/tuned_kernels.ts";
 import { asUsageError, type FlagValues, refuseBeside, UsageError } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
-import { HOW_FLAGS, namesOf } from "./dataset_flags.ts";
+import { HOW_FLAGS, isFile, namesOf } from "./dataset_flags.ts";
 import { checkFolder } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { type PolicySource, policySource } from "./policy_source.ts";
@@ -198,11 +198,9 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
       options: { ...saved.options, objective: { ...objective, ...saved.options.objective } },
     }
     : saved;
-  const names = await taskNamesOf(namesOf(values), config, dir);
-  const task = await findTask(
-    { task: names.data === undefined ? state.task.name : undefined, ...names },
-    checkpoint,
-  );
+  const known = await taskNamesOf(namesOf(values), config, dir);
+  const names = { ...known, task: known.task ?? (isFile(known) ? undefined : state.task.name) };
+  const task = await findTask(names, checkpoint);
   try {
     resolveTrainOptions(state.options, task.maxCompletionLength);
   } catch (error) {

@@ -105,14 +105,23 @@ export async function readTrainerState(dir: string): Promise<TrainerState> {
 }
 
 /**
+ * What the state of the checkpoint in a folder says; no other file is looked at.
+ *
+ * @returns `undefined` if the folder is none.
+ */
+export async function glanceAtState(dir: string): Promise<TrainerState | undefined> {
+  const path = join(dir, TRAINER_STATE);
+  if (!await fileExists(path)) return undefined;
+  return checkedState(path, await readJsonObject(path));
+}
+
+/**
  * Steps that the checkpoint in a folder has done, as its state says; nothing else is read.
  *
  * @returns `undefined` if the folder is none.
  */
 export async function completedStepsOf(dir: string): Promise<number | undefined> {
-  const path = join(dir, TRAINER_STATE);
-  if (!await fileExists(path)) return undefined;
-  return checkedState(path, await readJsonObject(path)).completedSteps;
+  return (await glanceAtState(dir))?.completedSteps;
 }
 
 function checkedState(path: string, json: Record<string, unknown>): TrainerState {
