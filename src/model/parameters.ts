@@ -14,6 +14,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { Adapters } from "./adapters.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
 
 /** Weights of one decoder layer; matrices are [out, in]. */
@@ -67,8 +68,26 @@ const FUSED: readonly (readonly string[])[] = [
   ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
 ];
 
+/** What a forward pass reads of a policy. */
+export interface PolicyWeights {
+  /** What they belong to. */
+  readonly config: PolicyConfig;
+  /** How the matrices are stored. */
+  readonly dtype: StoredDType;
+  /** (V, C). */
+  readonly embedding: Tensor;
+  /** Per layer. */
+  readonly layers: readonly LayerParameters[];
+  /** (C). */
+  readonly finalNorm: Tensor;
+  /** (V, C); the embedding itself when tied. */
+  readonly head: Tensor;
+  /** Low-rank adapters, if there are any. */
+  readonly adapters?: Adapters | undefined;
+}
+
 /** The parameters of a policy on a device. */
-export class Parameters {
+export class Parameters implements PolicyWeights {
   /** What they belong to. */
   readonly config: PolicyConfig;
   /** How the matrices are stored. */
@@ -87,6 +106,8 @@ export class Parameters {
   readonly finalNorm: Tensor;
   /** (V, C); the embedding itself when tied. */
   readonly head: Tensor;
+  /** Low-rank adapters, which are trained in place of these parameters. */
+  adapters: Adapters | undefined;
 
   readonly #gpu: Gpu;
   readonly #ranges = new Map<string, ParameterRange>();
@@ -297,8 +318,26 @@ export class Parameters {
     return range;
   }
 
+  /** The weights without their adapters. */
+  get base(): PolicyWeights {
+    const { config, dtype, embedding, layers, finalNorm, head } = this;
+    return { config, dtype, embedding, layers, finalNorm, head };
+  }
+
+  /**
+   * The values as they are stored, rounded where they are in f16, by Hugging Face name.
+   */
+  async readStored(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { shape, offset: elementOffset } = this.range(name);
+    const stored = this.halves && shape.length === 2 ? this.halves : this.values;
+    return await readTensor(this.#gpu, stored.view(shape, { elementOffset, name })) as Float32Array<
+      ArrayBuffer
+    >;
+  }
+
   /** Releases the memory. */
   destroy(): void {
+    this.adapters?.destroy();
     this.#gpu.destroyTensor(this.values);
     if (this.halves) this.#gpu.destroyTensor(this.halves);
     if (this.#gradients) this.#gpu.destroyTensor(this.#gradients);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { resolve as resolvePath } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
@@ -22,6 +23,8 @@ import {
 } from "./generate_request.ts";
 import { GeneratorCache } from "./generator_cache.ts";
 import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
+import { Adapters, type LoraOptions } from "./adapters.ts";
+import { loadLoraWeights, mergedWeight, readLoraFolder, saveLoraFolder } from "./lora_folder.ts";
 import { checkDeviceLimits } from "./limits.ts";
 import { Parameters, type StoredDType } from "./parameters.ts";
 import { completionScores, sequenceLogits } from "./score.ts";
@@ -56,6 +59,8 @@ export class Policy {
   readonly parameters: Parameters;
   /** Its tokenizer's files, which {@linkcode Policy.save} writes beside the weights; none for a policy from nothing. */
   readonly tokenizerFiles: TokenizerFiles;
+  /** The folder it was loaded from; adapters name it as their base. */
+  readonly folder: string | undefined;
   readonly #generators: GeneratorCache;
 
   private constructor(
@@ -63,10 +68,12 @@ export class Policy {
     config: PolicyConfig,
     { dtype, trainable }: PolicyStorageOptions,
     tokenizerFiles: TokenizerFiles = new Map(),
+    folder?: string,
   ) {
     checkDeviceLimits(gpu, config, dtype === "f16" && trainable === false ? "f16" : "f32");
     this.gpu = gpu;
     this.tokenizerFiles = tokenizerFiles;
+    this.folder = folder;
     this.config = config;
     this.parameters = new Parameters(gpu, config, dtype, trainable);
     this.#generators = new GeneratorCache(gpu, this.parameters);
@@ -112,7 +119,8 @@ export class Policy {
   }
 
   /**
-   * Loads a Hugging Face checkpoint folder: `config.json`, safetensors, and the tokenizer's files unread.
+   * Loads a Hugging Face checkpoint folder: `config.json`, safetensors, and the tokenizer's files unread; or a folder of
+   * PEFT's with LoRA adapters, and the model that its `base_model_name_or_path` names.
    *
    * @param gpu The device.
    * @param dir The folder.
@@ -122,8 +130,21 @@ export class Policy {
    * beyond what f16 holds.
    */
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
+    const lora = await readLoraFolder(dir);
+    if (lora) {
+      const policy = await Policy.load(gpu, lora.base, options);
+      try {
+        await loadLoraWeights(dir, policy.addAdapters(lora.options));
+      } catch (error) {
+        policy.destroy();
+        throw error;
+      }
+      return policy;
+    }
     using checkpoint = await loadCheckpoint(dir);
-    const policy = new Policy(gpu, checkpoint.config, options, await readTokenizerFiles(dir));
+    const tokenizerFiles = await readTokenizerFiles(dir);
+    const folder = resolvePath(dir);
+    const policy = new Policy(gpu, checkpoint.config, options, tokenizerFiles, folder);
     try {
       let pending = 0;
       for (const name of checkpoint.names) {
@@ -144,13 +165,47 @@ export class Policy {
   }
 
   /**
-   * Saves a Hugging Face checkpoint folder.
+   * Adapts the policy's linear layers (LoRA): from now on training changes the adapters alone. They change nothing yet.
+   *
+   * Call it before anything is generated or trained: what was recorded before does not know of them.
+   *
+   * @param options Rank, alpha, targets and seed.
+   * @throws {RangeError} If one is out of range.
+   * @throws {Error} If there are adapters already.
+   */
+  addAdapters(options: LoraOptions): Adapters {
+    if (this.parameters.adapters) throw new Error("This policy has adapters already");
+    this.#generators.destroy();
+    return this.parameters.adapters = new Adapters(this.gpu, this.config, options);
+  }
+
+  /** What training changes: the adapters where there are some, else the parameters. */
+  get trained(): Parameters | Adapters {
+    return this.parameters.adapters ?? this.parameters;
+  }
+
+  /**
+   * Saves a Hugging Face checkpoint folder, or PEFT's folder of the adapters if there are some.
    *
    * @param dir The folder; files of the same names are replaced, each at once.
-   * @param options `dtype` of the stored weights. Default `"f32"`.
+   * @param options `dtype` of the stored weights, by default `"f32"`; `merge` writes a whole model with the adapters added
+   * to its weights, by default `false`.
    */
-  async save(dir: string, options: SaveCheckpointOptions = {}): Promise<void> {
-    await saveCheckpoint(dir, this.config, await this.parameters.read(), options);
+  async save(
+    dir: string,
+    options: SaveCheckpointOptions & { readonly merge?: boolean } = {},
+  ): Promise<void> {
+    const { adapters } = this.parameters;
+    const { merge = false, ...rest } = options;
+    if (adapters && !merge) {
+      await saveLoraFolder(dir, adapters, this.folder ?? "");
+    } else if (adapters) {
+      const values = await adapters.read();
+      await saveCheckpoint(dir, this.config, async (name) => {
+        const weight = await this.parameters.readStored(name);
+        return mergedWeight(name, weight, adapters, values);
+      }, rest);
+    } else await saveCheckpoint(dir, this.config, await this.parameters.read(), rest);
     await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
 

@@ -10,7 +10,7 @@ import { headLogProb } from "../ops/head_log_prob.ts";
 import type { Scores } from "../ops/log_prob.ts";
 import { excludedTokenIn } from "./config.ts";
 import { PackedInputs } from "./packed_inputs.ts";
-import type { Parameters } from "./parameters.ts";
+import type { PolicyWeights } from "./parameters.ts";
 import { encode } from "./transformer.ts";
 
 /** A forward pass with the log-probabilities of the responses' tokens. */
@@ -31,7 +31,7 @@ export interface Scoring {
  */
 export function recordScoring(
   plan: Plan,
-  parameters: Parameters,
+  parameters: PolicyWeights,
   maxTokens: number,
   { temperature }: { readonly temperature: number },
 ): Scoring {

@@ -13,13 +13,14 @@ import { attention } from "../ops/attention.ts";
 import { embedding } from "../ops/embedding.ts";
 import { feedForward } from "../ops/feed_forward.ts";
 import { headNorm } from "../ops/head_norm.ts";
+import { addLora } from "../ops/lora.ts";
 import { linear } from "../ops/matmul/linear.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import type { HeadLayout } from "../ops/rope.ts";
 import type { Rotation } from "../ops/rotation.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { PackedInputs } from "./packed_inputs.ts";
-import type { Parameters } from "./parameters.ts";
+import type { PolicyWeights } from "./parameters.ts";
 
 /** Turns a layer's q, k and v, stacked as (T, (H + 2J) D) and not yet rotated, into attention outputs (T, H D). */
 export type Attend = (qkv: Tensor, layer: number) => Tensor;
@@ -35,15 +36,16 @@ export type Attend = (qkv: Tensor, layer: number) => Tensor;
  */
 export function decoder(
   plan: Plan,
-  parameters: Parameters,
+  parameters: PolicyWeights,
   embedded: Tensor,
   attend: Attend,
 ): Tensor {
-  const { config } = parameters;
+  const { config, adapters } = parameters;
   const eps = config.rmsNormEps;
   let stream = embedded;
   let delta: Tensor | undefined;
   for (const [index, layer] of parameters.layers.entries()) {
+    const adapted = adapters?.layers[index];
     plan.scope(`layers.${index}`, () => {
       const attentionIn = rmsNorm(plan, stream, layer.inputNorm, {
         eps,
@@ -55,10 +57,14 @@ export function decoder(
           name: "qkv_proj",
           ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
         });
+        if (adapted?.qkv) addLora(plan, attentionIn.normed, qkv, adapted.qkv, "qkv_proj");
         const normed = layer.headNorms
           ? headNorm(plan, qkv, layer.headNorms, { ...headsOf(config, index), eps })
           : qkv;
-        return linear(plan, attend(normed, index), layer.outputWeight, { name: "o_proj" });
+        const attended = attend(normed, index);
+        const out = linear(plan, attended, layer.outputWeight, { name: "o_proj" });
+        if (adapted?.output) addLora(plan, attended, out, adapted.output, "o_proj");
+        return out;
       });
       const feedForwardIn = rmsNorm(plan, attentionIn.sum, layer.postAttentionNorm, {
         eps,
@@ -68,7 +74,7 @@ export function decoder(
       const { gateUpWeight, downWeight } = layer;
       delta = plan.scope(
         "mlp",
-        () => feedForward(plan, feedForwardIn.normed, gateUpWeight, downWeight),
+        () => feedForward(plan, feedForwardIn.normed, gateUpWeight, downWeight, adapted),
       );
       stream = feedForwardIn.sum;
     });
@@ -109,7 +115,7 @@ export function headsOf(config: PolicyConfig, layer: number): AttentionHeads {
  */
 export function encode(
   plan: Plan,
-  parameters: Parameters,
+  parameters: PolicyWeights,
   inputs: PackedInputs,
   keep?: (qkv: Tensor, layer: number) => void,
 ): Tensor {

@@ -6,11 +6,20 @@
 
 import type { Plan } from "../gpu/plan.ts";
 import { sizeLimit, type Tensor } from "../gpu/tensor.ts";
+import { addLora, type LoraWeights } from "./lora.ts";
 import { hasKernel } from "./matmul/choose.ts";
 import { linear } from "./matmul/linear.ts";
 import { requestOf } from "./matmul/operands.ts";
 import { product } from "./matmul/product.ts";
 import { swiglu } from "./swiglu.ts";
+
+/** Low-rank adapters of a feed-forward's matrices. */
+export interface FeedForwardAdapters {
+  /** Of the gates and ups. */
+  readonly gateUp?: LoraWeights | undefined;
+  /** Of the second matrix. */
+  readonly down?: LoraWeights | undefined;
+}
 
 /**
  * Computes `down(silu(gate(x)) * up(x))`.
@@ -22,6 +31,7 @@ import { swiglu } from "./swiglu.ts";
  * @param x (T, C).
  * @param gateUpWeight (2F, C): the F rows of the gates, then those of the ups; f32 or f16. F is a multiple of 4.
  * @param downWeight (C, F).
+ * @param adapters Low-rank adapters of either matrix; nothing is fused then.
  * @returns (T, C).
  * @throws {RangeError} If the shapes do not fit.
  */
@@ -30,6 +40,7 @@ export function feedForward(
   x: Tensor,
   gateUpWeight: Tensor,
   downWeight: Tensor,
+  adapters: FeedForwardAdapters = {},
 ): Tensor<"f32"> {
   const rows = x.shape[0]!;
   const inner = sizeLimit(x.shape[1] ?? 0);
@@ -52,9 +63,13 @@ export function feedForward(
         epilogue: { kind: "swiglu_gradient", pairs },
       }),
     ].every((request) => hasKernel(plan.gpu.traits, request));
-  if (!fits) {
+  if (!fits || adapters.gateUp || adapters.down) {
     const gateUp = linear(plan, x, gateUpWeight, { name: "gate_up_proj" });
-    return linear(plan, swiglu(plan, gateUp), downWeight, { name: "down_proj" });
+    if (adapters.gateUp) addLora(plan, x, gateUp, adapters.gateUp, "gate_up_proj");
+    const gated = swiglu(plan, gateUp);
+    const down = linear(plan, gated, downWeight, { name: "down_proj" });
+    if (adapters.down) addLora(plan, gated, down, adapters.down, "down_proj");
+    return down;
   }
 
   plan.onBackward([x, gateUpWeight, downWeight], [out], () => {

@@ -19,6 +19,8 @@ export interface OptimizedParameters {
   readonly gradients: Tensor;
   /** A copy of the values in f16 (n), if there is one; every step brings it up to date. */
   readonly halves?: Tensor | undefined;
+  /** Records what else has to follow a step. */
+  refresh?(plan: Plan): void;
 }
 
 /** Hyper-parameters of {@linkcode AdamW}; may be changed between steps. */
@@ -91,6 +93,7 @@ export class AdamW {
       step: next,
     });
     if (halves) toHalf(this.plan, values, halves);
+    parameters.refresh?.(this.plan);
   }
 
   /**

@@ -112,7 +112,7 @@ export class Learner {
   ) {
     const { maxTokens, activationDtype = "f32", activationCheckpointing = false } = memory;
     const { parameters } = policy;
-    parameters.requireGradients();
+    policy.trained.requireGradients();
     const plan = new Plan(policy.gpu, "learner", { gradients: true });
     const { inputs, scored } = recordScoring(plan, parameters, maxTokens, objective);
     const { items, itemSequences, itemPositions, itemRanges } = inputs;
@@ -192,7 +192,7 @@ export class Learner {
   /** What computes the norm where there is no optimizer to do so. */
   async #recordNorm(): Promise<{ plan: Plan; gradNorm: Tensor }> {
     const plan = new Plan(this.#policy.gpu, "norm");
-    const norm = plan.keep(gradNorm(plan, this.#policy.parameters.gradients));
+    const norm = plan.keep(gradNorm(plan, this.#policy.trained.gradients));
     await plan.compile();
     return { plan, gradNorm: norm };
   }
@@ -204,8 +204,8 @@ export class Learner {
     after: Plan,
     readback: Readback,
   ): void {
-    const { gpu, parameters } = this.#policy;
-    let work: Work[] = [...before, { clear: this.#stats }, { clear: parameters.gradients }];
+    const { gpu, trained } = this.#policy;
+    let work: Work[] = [...before, { clear: this.#stats }, { clear: trained.gradients }];
     const microBatches = splitGroups(groups, this.#maxTokens);
     for (const [i, microBatch] of microBatches.entries()) {
       this.#inputs.upload(microBatch);
@@ -244,8 +244,8 @@ export class Learner {
   }
 
   async #locateNonFinite(groups: readonly PromptGroup[]): Promise<string | undefined> {
-    const { gpu, parameters } = this.#policy;
-    submit(gpu, [{ clear: parameters.gradients }, { clear: this.#stats }]);
+    const { gpu, trained } = this.#policy;
+    submit(gpu, [{ clear: trained.gradients }, { clear: this.#stats }]);
     for (const microBatch of splitGroups(groups, this.#maxTokens)) {
       this.#inputs.upload(microBatch);
       const found = await locateNonFinite(gpu, this.#plan);

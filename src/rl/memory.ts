@@ -59,8 +59,8 @@ export async function planMemory(
   const dry = gpu.rehearsal();
   const policy = Policy.zeros(dry, config, storage);
   const parameters = dry.counters.bytesAllocated;
-  const optimizer = 3 * policy.parameters.values.byteLength;
   await Trainer.create(policy, task, options);
+  const optimizer = 3 * policy.trained.values.byteLength;
   const { peakBytesAllocated: total } = dry.counters;
   const { buffers } = dry;
   await dry.close();
