@@ -190,6 +190,13 @@ export {
   type SafetensorsSpec,
 } from "./src/files/safetensors_header.ts";
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
+export {
+  Adapters,
+  LORA_TARGETS,
+  type LoraOptions,
+  type LoraTarget,
+  type ResolvedLoraOptions,
+} from "./src/model/adapters.ts";
 export { type Attend, decoder, encode, headsOf } from "./src/model/transformer.ts";
 export type { AttentionHeads } from "./src/model/transformer.ts";
 

@@ -46,7 +46,9 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
   const json = await readJsonObject(path);
   const refuse = (name: string, allowed: string) =>
     new RangeError(
-      `${path}: ${name} is ${JSON.stringify(json[name])}: ${allowed}; merge the adapter with PEFT and give that folder`,
+      `${path}: ${name} is ${
+        JSON.stringify(json[name])
+      }: ${allowed}; merge the adapter with PEFT and give that folder`,
     );
   if (json.peft_type !== "LORA") throw refuse("peft_type", `only "LORA" is supported`);
   for (const [name, value] of Object.entries(PLAIN)) {
@@ -62,7 +64,9 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
   const { r, lora_alpha: alpha, target_modules: modules, base_model_name_or_path: base } = json;
   if (typeof r !== "number") throw refuse("r", "give a number");
   if (typeof alpha !== "number") throw refuse("lora_alpha", "give a number");
-  if (typeof base !== "string" || base === "") throw refuse("base_model_name_or_path", "name a folder");
+  if (typeof base !== "string" || base === "") {
+    throw refuse("base_model_name_or_path", "name a folder");
+  }
   if (
     !Array.isArray(modules) || modules.some((name) => !LORA_TARGETS.includes(name as LoraTarget))
   ) throw refuse("target_modules", `use some of ${LORA_TARGETS.join(", ")}`);

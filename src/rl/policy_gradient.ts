@@ -69,7 +69,7 @@ export async function policyGradient(
     (n, g) => n + g.responses.reduce((m, r) => m + r.tokens.length, g.prompt.length),
     0,
   );
-  const { gpu, parameters } = policy;
+  const { gpu, trained } = policy;
   const B = completions.length;
   const matrix = (rows: readonly ArrayLike<number>[], name: string) => {
     const data = new Float32Array(B * longest);
@@ -102,7 +102,7 @@ export async function policyGradient(
       before: [coefficients.advantagePlan, coefficients.weightPlan],
       label: "policyGradient",
     });
-    const gradients = await parameters.read(parameters.gradients);
+    const gradients = await trained.read(trained.gradients);
     return { loss, gradNorm, gradients, entropy: stats[AT.entropySum]! / stats[AT.items]! };
   } finally {
     learner.destroy();

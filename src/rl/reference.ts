@@ -27,10 +27,10 @@ export interface ReferenceOptions {
   readonly klEstimator: KlEstimator;
 }
 
-/** A frozen copy of a policy, and what it says about a rollout. */
+/** A frozen policy, and what it says about a rollout: a copy, or the policy without its adapters. */
 export class Reference {
-  /** The frozen weights; write here what a checkpoint has. */
-  readonly parameters: Parameters;
+  /** The frozen weights; write here what a checkpoint has. None where they are the policy's own, without its adapters. */
+  readonly parameters: Parameters | undefined;
   /** Log-probabilities of the tokens last scored (B, M). */
   readonly logProbs: Tensor;
 
@@ -47,14 +47,16 @@ export class Reference {
     const { gpu, config } = policy;
     this.#policy = policy;
     this.#maxTokens = options.maxTokens;
-    this.parameters = new Parameters(gpu, config, policy.dtype);
+    this.parameters = policy.parameters.adapters
+      ? undefined
+      : new Parameters(gpu, config, policy.dtype);
     const [B, M] = oldLogProbs.shape.map(sizeLimit) as [number, number];
     this.logProbs = gpu.tensor([B, M], { name: "ref_log_probs" });
 
     this.#plan = new Plan(gpu, "reference");
     const { inputs, scored } = recordScoring(
       this.#plan,
-      this.parameters,
+      this.parameters ?? policy.parameters.base,
       options.maxTokens,
       options,
     );
@@ -94,7 +96,7 @@ export class Reference {
   /** Takes over the policy's weights as they are now. */
   synchronise(): void {
     const { gpu, parameters } = this.#policy;
-    submit(gpu, this.parameters.copyFrom(parameters));
+    if (this.parameters) submit(gpu, this.parameters.copyFrom(parameters));
   }
 
   /**
@@ -132,7 +134,7 @@ export class Reference {
     this.#divergences.destroy();
     this.#divergencePlan.destroy();
     this.#plan.destroy();
-    this.parameters.destroy();
+    this.parameters?.destroy();
     for (const tensor of [this.logProbs, this.#lengths]) gpu.destroyTensor(tensor);
   }
 }

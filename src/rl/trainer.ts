@@ -8,6 +8,7 @@
  */
 
 import { Generator } from "../model/generate.ts";
+import type { LoraTarget } from "../model/adapters.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
@@ -94,12 +95,13 @@ export class Trainer {
       ),
     };
     const { promptsPerStep, numGenerations, numGenerationsEval } = resolved;
+    adapt(policy, resolved);
     const generator = await Generator.create(policy.gpu, policy.parameters, {
       promptTokens: promptsPerStep * task.maxPromptLength,
       sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
       completionLength: resolved.maxCompletionLength,
     });
-    const optimizer = await AdamW.create(policy.gpu, policy.parameters, {
+    const optimizer = await AdamW.create(policy.gpu, policy.trained, {
       learningRate: resolved.learningRate,
       beta1: resolved.adamBeta1,
       beta2: resolved.adamBeta2,
@@ -224,5 +226,27 @@ export class Trainer {
     this.#sampler.destroy();
     this.#generator.destroy();
     this.optimizer.destroy();
+  }
+}
+
+/** Gives a policy the adapters that the settings ask for, unless it came with them. */
+function adapt(policy: Policy, options: ResolvedTrainOptions): void {
+  const { loraRank: rank, loraAlpha, loraTargetModules: targets, seed } = options;
+  const { adapters } = policy.parameters;
+  if (rank > 0 && !adapters) {
+    const targetModules = targets === "all-linear"
+      ? undefined
+      : targets.split(",").map((name) => name.trim() as LoraTarget);
+    policy.addAdapters({ rank, alpha: loraAlpha || undefined, targetModules, seed });
+  } else if (adapters && rank > 0 && adapters.options.rank !== rank) {
+    throw new RangeError(
+      `loraRank is ${rank}, and the policy has adapters of rank ${adapters.options.rank}: leave it out, or give the same`,
+    );
+  }
+  if (policy.parameters.adapters && options.refSyncSteps > 0) {
+    throw new RangeError(
+      `refSyncSteps is ${options.refSyncSteps}: with LoRA the reference is the policy without its adapters, which does ` +
+        "not change; give 0",
+    );
   }
 }

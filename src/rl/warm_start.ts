@@ -103,7 +103,7 @@ export class WarmStart {
         `Task ${task.name} has no demonstrations: begin with a policy that can already do something`,
       );
     }
-    const { gpu, parameters } = policy;
+    const { gpu } = policy;
     const maxTokens = microBatchTokens(
       gpu,
       policy.config,
@@ -112,7 +112,7 @@ export class WarmStart {
     );
     const B = resolved.batchSize;
     const { learningRate, weightDecay } = resolved;
-    const optimizer = await AdamW.create(gpu, parameters, {
+    const optimizer = await AdamW.create(gpu, policy.trained, {
       learningRate,
       beta2: 0.99,
       weightDecay,

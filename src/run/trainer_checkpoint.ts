@@ -10,10 +10,11 @@
 
 import { join } from "node:path";
 import type { Tensor } from "../gpu/tensor.ts";
-import { parameterShapes, type PolicyConfig } from "../model/config.ts";
+import type { PolicyConfig } from "../model/config.ts";
 import { show } from "../model/config_checks.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { listSome } from "../model/hf_weights.ts";
+import { loadLoraWeights } from "../model/lora_folder.ts";
 import type { Parameters } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
 import { SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
@@ -45,7 +46,7 @@ export interface Checkpointable {
   /** AdamW and its moments. */
   readonly optimizer: AdamW;
   /** The frozen policy of the divergence term, if there is one. */
-  readonly reference?: { readonly parameters: Parameters } | undefined;
+  readonly reference?: { readonly parameters: Parameters | undefined } | undefined;
   /** Steps done. */
   completedSteps: number;
   /** The first training problem not asked yet. */
@@ -97,14 +98,16 @@ function extraTensors({ optimizer, reference }: Checkpointable): Map<string, Fla
     // PyTorch's names.
     new Map([["exp_avg.", optimizer.firstMoment], ["exp_avg_sq.", optimizer.secondMoment]]),
   );
-  if (reference) files.set(REFERENCE, new Map([["", reference.parameters.values]]));
+  if (reference?.parameters) {
+    files.set(REFERENCE, new Map([["", reference.parameters.values]]));
+  }
   return files;
 }
 
 async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Promise<void> {
   const values = new Map<string, Float32Array<ArrayBuffer>>();
   for (const [prefix, tensor] of tensors) {
-    for (const [name, array] of await policy.parameters.read(tensor)) {
+    for (const [name, array] of await policy.trained.read(tensor)) {
       values.set(prefix + name, array);
     }
   }
@@ -113,10 +116,10 @@ async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Pro
   await writeSafetensors(path, specs, (name) => values.get(name)!);
 }
 
-function flatShapes({ config }: Policy, tensors: FlatTensors): Map<string, readonly number[]> {
+function flatShapes({ trained }: Policy, tensors: FlatTensors): Map<string, readonly number[]> {
   return new Map(
     [...tensors.keys()].flatMap((prefix) =>
-      parameterShapes(config).map(({ name, shape }) => [prefix + name, shape] as const)
+      trained.names.map((name) => [prefix + name, trained.range(name).shape] as const)
     ),
   );
 }
@@ -135,23 +138,25 @@ export async function restoreTrainer(dir: string, trainer: Checkpointable): Prom
   checkResumable(dir, state, trainer.task, trainer.options);
   const { policy, optimizer } = trainer;
   checkDType(dir, state, policy.dtype);
-  using checkpoint = await loadCheckpoint(dir);
-  checkShape(dir, checkpoint.config, policy.config);
   using open = new DisposableStack();
+  const { adapters } = policy.parameters;
+  const checkpoint = adapters ? undefined : open.use(await loadCheckpoint(dir));
+  if (checkpoint) checkShape(dir, checkpoint.config, policy.config);
+  if (adapters) await loadLoraWeights(dir, adapters);
   const extra = [];
   for (const [name, tensors] of extraTensors(trainer)) {
     const file = open.use(await SafetensorsFile.open(join(dir, name)));
     checkTensors(file, flatShapes(policy, tensors));
     extra.push({ file, tensors });
   }
-  for (const name of checkpoint.names) {
-    policy.parameters.write(name, await checkpoint.readFloat32(name));
+  for (const name of policy.trained.names) {
+    if (checkpoint) policy.parameters.write(name, await checkpoint.readFloat32(name));
     for (const { file, tensors } of extra) {
       for (const [prefix, tensor] of tensors) {
         const values = await file.readFloat32(prefix + name);
         const reference = trainer.reference?.parameters;
-        if (tensor === reference?.values) reference.write(name, values);
-        else policy.parameters.writeInto(tensor, name, values);
+        if (reference && tensor === reference.values) reference.write(name, values);
+        else policy.trained.writeInto(tensor, name, values);
       }
     }
   }
