@@ -192,9 +192,11 @@ export {
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 export {
   Adapters,
+  LORA_TARGET_SETS,
   LORA_TARGETS,
   type LoraOptions,
   type LoraTarget,
+  type LoraTargetSet,
   type ResolvedLoraOptions,
 } from "./src/model/adapters.ts";
 export { type Attend, decoder, encode, headsOf } from "./src/model/transformer.ts";

@@ -25,6 +25,17 @@ export const LORA_TARGETS = [
   "down_proj",
 ] as const;
 
+/** Sets of them by name; `all-linear` is PEFT's own word. */
+export const LORA_TARGET_SETS = {
+  "all-linear": LORA_TARGETS,
+  attention: ["q_proj", "k_proj", "v_proj", "o_proj"],
+  mlp: ["gate_proj", "up_proj", "down_proj"],
+  "query-value": ["q_proj", "v_proj"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** Name of a set of linear layers. */
+export type LoraTargetSet = keyof typeof LORA_TARGET_SETS;
+
 /** A linear layer that can be adapted. */
 export type LoraTarget = typeof LORA_TARGETS[number];
 

@@ -198,7 +198,13 @@ export class Policy {
     const { adapters } = this.parameters;
     const { merge = false, ...rest } = options;
     if (adapters && !merge) {
-      await saveLoraFolder(dir, adapters, this.folder ?? "");
+      if (this.folder === undefined) {
+        throw new Error(
+          "These adapters belong to a policy that was not loaded from a folder, so none could be named as their base: " +
+            "save it first and load it from there, or save with merge: true",
+        );
+      }
+      await saveLoraFolder(dir, adapters, this.folder);
     } else if (adapters) {
       const values = await adapters.read();
       await saveCheckpoint(dir, this.config, async (name) => {

@@ -57,7 +57,11 @@ export async function planMemory(
   storage: PolicyStorageOptions = {},
 ): Promise<MemoryPlan> {
   const dry = gpu.rehearsal();
-  const policy = Policy.zeros(dry, config, storage);
+  const { loraRank = 0 } = options;
+  const policy = Policy.zeros(dry, config, {
+    ...storage,
+    ...(loraRank > 0 ? { trainable: false } : {}),
+  });
   const parameters = dry.counters.bytesAllocated;
   await Trainer.create(policy, task, options);
   const optimizer = 3 * policy.trained.values.byteLength;

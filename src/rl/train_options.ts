@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { LoraTargetSet } from "../model/adapters.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
 import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
@@ -109,6 +110,15 @@ export interface TrainOptions extends ObjectiveOptions {
    * memory that hardly depends on the number of layers. Does not change the result. Default false.
    */
   activationCheckpointing?: boolean;
+  /**
+   * Rank of low-rank adapters (LoRA), which are trained in place of the policy's weights; 0 trains the weights. A policy
+   * made with `trainable: false` will do, and the reference is the policy without them. Default 0.
+   */
+  loraRank?: number;
+  /** The adapters' product counts `loraAlpha / loraRank` times; 0 for twice the rank. Default 0. */
+  loraAlpha?: number;
+  /** Which linear layers have adapters; `Policy.addAdapters` takes any list. Default `"all-linear"`. */
+  loraTargetModules?: LoraTargetSet;
   /**
    * Take the divergence from the reference off the rewards, `beta` times its sum over a response, instead of adding it
    * to the loss. Default false.

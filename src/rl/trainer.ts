@@ -8,7 +8,7 @@
  */
 
 import { Generator } from "../model/generate.ts";
-import type { LoraTarget } from "../model/adapters.ts";
+import { LORA_TARGET_SETS } from "../model/adapters.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
@@ -234,9 +234,7 @@ function adapt(policy: Policy, options: ResolvedTrainOptions): void {
   const { loraRank: rank, loraAlpha, loraTargetModules: targets, seed } = options;
   const { adapters } = policy.parameters;
   if (rank > 0 && !adapters) {
-    const targetModules = targets === "all-linear"
-      ? undefined
-      : targets.split(",").map((name) => name.trim() as LoraTarget);
+    const targetModules = LORA_TARGET_SETS[targets];
     policy.addAdapters({ rank, alpha: loraAlpha || undefined, targetModules, seed });
   } else if (adapters && rank > 0 && adapters.options.rank !== rank) {
     throw new RangeError(
