@@ -96,7 +96,7 @@ export {
   type AttentionDecodeOptions,
 } from "./src/ops/attention_decode.ts";
 export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedding.ts";
-export { feedForward } from "./src/ops/feed_forward.ts";
+export { feedForward, type FeedForwardAdapters } from "./src/ops/feed_forward.ts";
 export { type FlatOptions } from "./src/ops/flat_ranges.ts";
 export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
 export { headLogProb, type HeadLogProbOptions } from "./src/ops/head_log_prob.ts";
@@ -108,6 +108,7 @@ export {
 } from "./src/ops/response_advantages.ts";
 export { type ResponseWeightOptions, responseWeights } from "./src/ops/response_weights.ts";
 export { logProb, type LogProbOptions, type ScoredItems, type Scores } from "./src/ops/log_prob.ts";
+export { addLora, type LoraWeights, widenLora } from "./src/ops/lora.ts";
 export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul/linear.ts";
 export type { PackedLayout } from "./src/ops/packed_layout.ts";
 export {
@@ -172,6 +173,7 @@ export {
   type LayerParameters,
   type ParameterRange,
   Parameters,
+  type PolicyWeights,
   type StoredDType,
 } from "./src/model/parameters.ts";
 export { Policy, type PolicyStorageOptions } from "./src/model/policy.ts";
@@ -192,6 +194,7 @@ export {
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 export {
   Adapters,
+  type LayerAdapters,
   LORA_TARGET_SETS,
   LORA_TARGETS,
   type LoraOptions,
