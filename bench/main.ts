@@ -11,6 +11,7 @@ import { type Effort, FULL, QUICK } from "./harness/measure.ts";
 import { machine, resultsPath, writeResults } from "./harness/report.ts";
 import { dtypeSuite } from "./suites/dtypes.ts";
 import { kernelSuite } from "./suites/kernels.ts";
+import { memorySuite } from "./suites/memory.ts";
 import { engines, peerItems, peerSuite, quickPeerItems } from "./suites/peers.ts";
 import { rlvrSuite } from "./suites/rlvr.ts";
 import { profileSuite } from "./suites/profile.ts";
@@ -41,6 +42,7 @@ Suites (without any: --kernels --steps)
   --steps     training steps and rollouts: tokens/s, dispatches, submits, bytes, memory
   --peers     the same work by jax-js, tfjs, onnxruntime-web and PyTorch, in turns (npm packages are fetched)
   --dtypes    training steps and rollouts stored in f32 and in f16, in turns
+  --memory    memory planned at the shapes of published models, and what saving it costs in time
   --sweep     cost as length, batch, width, depth and unequal lengths grow, with fitted exponents
   --profile   time per kernel path of one training step and one rollout
   --rlvr      a whole RLVR step beside eager and compiled PyTorch, where Python has it
@@ -54,7 +56,16 @@ Options
 On a software adapter figures are per second of CPU time, on a GPU per second.`;
 
 /** In the order they run. */
-const SUITES = ["kernels", "steps", "dtypes", "profile", "sweep", "rlvr", "peers"] as const;
+const SUITES = [
+  "kernels",
+  "steps",
+  "dtypes",
+  "memory",
+  "profile",
+  "sweep",
+  "rlvr",
+  "peers",
+] as const;
 type Suite = typeof SUITES[number];
 
 /** Runs the suites that the arguments name. */
@@ -66,6 +77,7 @@ export async function main(args: readonly string[]): Promise<number> {
       kernels: flag,
       steps: flag,
       dtypes: flag,
+      memory: flag,
       peers: flag,
       sweep: flag,
       profile: flag,
@@ -125,6 +137,9 @@ async function ownSuite(
     results[suite] = await steps(gpu, quick, effort);
   } else if (suite === "dtypes") {
     results[suite] = await dtypeSuite(gpu, dtypeWork(quick, software), quick ? 1 : 5);
+  } else if (suite === "memory") {
+    const work = quick ? quickWorkload().step : TINY_GPT_STEP;
+    results[suite] = await memorySuite(gpu, work, quick ? 1 : 5);
   } else if (suite === "profile") {
     const work = software ? { step: PARITY_STEP, rollout: PARITY_ROLLOUT } : LARGE.at(-1)!;
     results[suite] = await profileSuite(gpu, quick ? quickWorkload() : work);

@@ -64,9 +64,20 @@ export class TrainingStep {
    * @param gpu The device.
    * @param shape The policy; its weights are random.
    * @param batch The batch; its tokens are random.
+   * @param how Ways to save memory.
    */
-  static async create(gpu: Gpu, shape: BenchPolicy, batch: StepBatch): Promise<TrainingStep> {
-    const policy = Policy.create(gpu, shape.config, { dtype: shape.dtype ?? "f32" });
+  static async create(
+    gpu: Gpu,
+    shape: BenchPolicy,
+    batch: StepBatch,
+    how: { readonly activationCheckpointing?: boolean; readonly loraRank?: number } = {},
+  ): Promise<TrainingStep> {
+    const { activationCheckpointing = false, loraRank = 0 } = how;
+    const policy = Policy.create(gpu, shape.config, {
+      dtype: shape.dtype ?? "f32",
+      trainable: loraRank === 0,
+    });
+    if (loraRank > 0) policy.addAdapters({ rank: loraRank });
     const random = new Random(1);
     const V = policy.config.vocabSize;
     const B = batch.lengths.length;
@@ -100,8 +111,8 @@ export class TrainingStep {
       temperature: 1,
       beta: 0,
       entropyCoef: 0,
-    }, { maxTokens: batch.maxTokensPerMicroBatch ?? total });
-    const optimizer = await AdamW.create(gpu, policy.parameters, { learningRate: 1e-4 });
+    }, { maxTokens: batch.maxTokensPerMicroBatch ?? total, activationCheckpointing });
+    const optimizer = await AdamW.create(gpu, policy.trained, { learningRate: 1e-4 });
     return new TrainingStep(policy, groups, {
       learner,
       optimizer,

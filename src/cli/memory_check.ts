@@ -8,6 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import type { PolicyStorageOptions } from "../model/policy.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
+import { readLoraFolder } from "../model/lora_folder.ts";
 import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
@@ -30,7 +31,8 @@ export async function checkMemory(
   options: TrainOptions,
   storage: PolicyStorageOptions,
 ): Promise<string> {
-  using checkpoint = await loadCheckpoint(dir);
+  const adapted = await readLoraFolder(dir);
+  using checkpoint = await loadCheckpoint(adapted?.base ?? dir);
   return await checkMemoryOf(gpu, checkpoint.config, task, options, storage);
 }
 

@@ -13,7 +13,7 @@ import { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
-import { asUsageError, parseFlags } from "./args.ts";
+import { asUsageError, parseFlags, UsageError } from "./args.ts";
 import { commandLine } from "./command_name.ts";
 import { overlongLines } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
@@ -129,7 +129,9 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   const { settings, output, totals } = session;
   const say = (text: string) => output.quiet || console.log(text);
   const { dtype } = settings;
-  const storage = { dtype };
+  const adapts = (settings.options.loraRank ?? 0) > 0;
+  // What adapters are added to is not trained.
+  const storage = { dtype, trainable: !adapts };
   const where = `${dtype === "f32" ? "" : `stored in ${dtype}, `}on ${gpu.adapter.description}`;
   if (settings.kind === "resumed") {
     const { dir, state } = settings;
@@ -152,6 +154,11 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   // Before the warm start, which takes its time.
   await checkRoom(gpu, source.kind === "random" ? source.config : source.recipe.policy, settings);
   if (source.kind === "random") {
+    if (adapts) {
+      throw new UsageError(
+        "--lora-rank adapts a model that can already do something: give --policy, or a warm start",
+      );
+    }
     say(`training a policy with random weights on ${task.name}, ${where}`);
     return Policy.create(gpu, source.config, { seed: source.seed, dtype });
   }
@@ -164,8 +171,8 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   if (warm === undefined) return undefined;
   totals.spend("warm start", warm.seconds);
   say(dim(`warm start ${warm.cached ? "found" : "made"}: ${warm.dir}`));
-  if (dtype === "f32") return warm.policy;
-  // Warm starts are made in f32, so that runs in either begin with the same weights.
+  if (dtype === "f32" && !adapts) return warm.policy;
+  // Warm starts are made in f32, so that runs in either begin with the same weights; adapters name the folder as their base.
   warm.policy.destroy();
   return await Policy.load(gpu, warm.dir, storage);
 }
