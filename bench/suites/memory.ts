@@ -93,23 +93,27 @@ export async function memorySuite(
   console.log(
     "\nGiB of GPU memory planned, 8 prompts x 8 responses x 512 tokens, prompts of 128\n",
   );
-  console.log(table(
-    ["", ...Object.keys(SHAPES)],
-    WAYS.map(({ name }) => [name, ...Object.keys(SHAPES).map((s) => gib(planned[s]![name]!))]),
-  ));
+  console.log(
+    table("GiB of GPU memory planned, 8 prompts x 8 responses x 512 tokens, prompts of 128", [
+      "",
+      ...Object.keys(SHAPES),
+    ], WAYS.map(({ name }) => [name, ...Object.keys(SHAPES).map((s) => gib(planned[s]![name]!))])),
+  );
   const steps = await timeSteps(gpu, work, rounds);
   const plain = steps["all parameters"]!;
-  console.log(`\nA training step, ${work.policy.name}, in turns on ${gpu.adapter.description}\n`);
-  console.log(table(
-    ["", "CPU ms", "time", "MiB", "memory"],
-    Object.entries(steps).map(([name, { cpuMs, bytes }]) => [
-      name,
-      cpuMs.toFixed(1),
-      `${(cpuMs / plain.cpuMs).toFixed(2)} x`,
-      (bytes / 2 ** 20).toFixed(1),
-      `${(bytes / plain.bytes).toFixed(2)} x`,
-    ]),
-  ));
+  console.log(
+    table(
+      `A training step, ${work.policy.name}, in turns on ${gpu.adapter.description}`,
+      ["", "CPU ms", "time", "MiB", "memory"],
+      Object.entries(steps).map(([name, { cpuMs, bytes }]) => [
+        name,
+        cpuMs.toFixed(1),
+        `${(cpuMs / plain.cpuMs).toFixed(2)} x`,
+        (bytes / 2 ** 20).toFixed(1),
+        `${(bytes / plain.bytes).toFixed(2)} x`,
+      ]),
+    ),
+  );
   return { planned, steps };
 }
 
