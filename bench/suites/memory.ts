@@ -91,9 +91,6 @@ export async function memorySuite(
   const planned = await planAll();
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
   console.log(
-    "\nGiB of GPU memory planned, 8 prompts x 8 responses x 512 tokens, prompts of 128\n",
-  );
-  console.log(
     table("GiB of GPU memory planned, 8 prompts x 8 responses x 512 tokens, prompts of 128", [
       "",
       ...Object.keys(SHAPES),
