@@ -7,6 +7,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
+import { readLoraFolder } from "../model/lora_folder.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
@@ -100,7 +101,7 @@ export async function findCheckpoint(
   }
   await refuseMisspelt(given);
   const dir = await weightsIn(given);
-  if (!await fileExists(join(dir, "config.json"))) {
+  if (!await fileExists(join(dir, "config.json")) && !await readLoraFolder(dir)) {
     if (!await fileExists(dir)) throw await explainMissing(dir, "config.json");
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }

@@ -152,7 +152,10 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
   need(hasTexts(json.task, "name", "fingerprint"), "task", "a name and a fingerprint");
   need(isJsonObject(json.options), "options", "settings");
   need(
-    hasTexts(json.files, "config.json", "model.safetensors", "optimizer.safetensors") &&
+    hasTexts(json.files, "optimizer.safetensors") &&
+      // A whole model, or adapters of one that lies elsewhere.
+      (hasTexts(json.files, "config.json", "model.safetensors") ||
+        hasTexts(json.files, "adapter_config.json", "adapter_model.safetensors")) &&
       Object.keys(json.files as object).every((name) => /^[\w.-]+$/.test(name)),
     "files",
     "a digest of each file",
