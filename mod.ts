@@ -171,12 +171,12 @@ export { PackedInputs } from "./src/model/packed_inputs.ts";
 export { type PackedBatch, type PromptGroup } from "./src/model/packing.ts";
 export {
   type LayerParameters,
-  type ParameterRange,
   Parameters,
   type PolicyWeights,
   type StoredDType,
 } from "./src/model/parameters.ts";
-export { Policy, type PolicyStorageOptions } from "./src/model/policy.ts";
+export { Policy } from "./src/model/policy.ts";
+export type { PolicyStorageOptions } from "./src/model/policy_storage.ts";
 export type { GenerateOptions, Generation } from "./src/model/generate_request.ts";
 export {
   decodeSafetensors,
@@ -192,16 +192,17 @@ export {
   type SafetensorsSpec,
 } from "./src/files/safetensors_header.ts";
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
+export type { SavePolicyOptions } from "./src/model/save_weights.ts";
+export { Adapters, type LayerAdapters } from "./src/model/adapters.ts";
+export type { ParameterRange } from "./src/model/parameter_range.ts";
 export {
-  Adapters,
-  type LayerAdapters,
   LORA_TARGET_SETS,
   LORA_TARGETS,
   type LoraOptions,
   type LoraTarget,
   type LoraTargetSet,
   type ResolvedLoraOptions,
-} from "./src/model/adapters.ts";
+} from "./src/model/lora_options.ts";
 export { type Attend, decoder, encode, headsOf } from "./src/model/transformer.ts";
 export type { AttentionHeads } from "./src/model/transformer.ts";
 

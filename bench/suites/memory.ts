@@ -7,7 +7,7 @@
 import { Gpu } from "../../src/gpu/device.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
-import type { PolicyStorageOptions } from "../../src/model/policy.ts";
+import type { PolicyStorageOptions } from "../../src/model/policy_storage.ts";
 import { planMemory } from "../../src/rl/memory.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { parity } from "../../src/tasks/parity.ts";

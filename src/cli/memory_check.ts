@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import type { PolicyStorageOptions } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
 import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";

@@ -10,7 +10,7 @@ import { type TunedOperation, tuneOperation } from "../lab/kernel_tuning.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { operationName } from "../ops/choices.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
-import type { PolicyStorageOptions } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import type { Task } from "../task/task.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";

@@ -7,7 +7,8 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
 import { choicesOf, type KernelChoice } from "../ops/choices.ts";
-import { Policy, type PolicyStorageOptions } from "../model/policy.ts";
+import { Policy } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import type { Task } from "../task/task.ts";
 import { Trainer } from "../rl/trainer.ts";
 import type { TrainOptions } from "../rl/train_options.ts";

@@ -8,7 +8,8 @@ import { dirname, isAbsolute, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic_file.ts";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
-import { type Adapters, LORA_TARGETS, type LoraOptions, type LoraTarget } from "./adapters.ts";
+import type { Adapters } from "./adapters.ts";
+import { LORA_TARGETS, type LoraOptions, type LoraTarget } from "./lora_options.ts";
 import { listSome } from "./hf_weights.ts";
 
 const CONFIG = "adapter_config.json";

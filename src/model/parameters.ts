@@ -15,6 +15,7 @@ import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Adapters } from "./adapters.ts";
+import type { ParameterRange } from "./parameter_range.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
 
 /** Weights of one decoder layer; matrices are [out, in]. */
@@ -35,16 +36,6 @@ export interface LayerParameters {
   readonly gateUpWeight: Tensor;
   /** (C, F). */
   readonly downWeight: Tensor;
-}
-
-/** Where a Hugging Face tensor lies in the flat buffers. */
-export interface ParameterRange {
-  /** Its shape. */
-  readonly shape: readonly number[];
-  /** Its first element. */
-  readonly offset: number;
-  /** Its number of elements. */
-  readonly length: number;
 }
 
 /** How a policy's matrices and its cache of keys and values are stored; everything is computed in float32. */

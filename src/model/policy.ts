@@ -6,8 +6,6 @@
 
 import { resolve as resolvePath } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
-import { Readback } from "../gpu/readback.ts";
-import { submit } from "../gpu/submit.ts";
 import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
 import type {
   FinishedSequence,
@@ -21,33 +19,20 @@ import {
   type Generation,
   generationRequest,
 } from "./generate_request.ts";
+import { generation } from "./generation.ts";
 import { GeneratorCache } from "./generator_cache.ts";
-import { loadCheckpoint, saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
-import { Adapters, type LoraOptions } from "./adapters.ts";
-import { loadLoraWeights, mergedWeight, readLoraFolder, saveLoraFolder } from "./lora_folder.ts";
+import { loadCheckpoint } from "./hf_checkpoint.ts";
+import { Adapters } from "./adapters.ts";
+import type { LoraOptions } from "./lora_options.ts";
+import { loadLoraWeights, readLoraFolder } from "./lora_folder.ts";
+import { loadWeights } from "./load_weights.ts";
+import type { PolicyStorageOptions } from "./policy_storage.ts";
+import { type SavePolicyOptions, saveWeights } from "./save_weights.ts";
 import { checkDeviceLimits } from "./limits.ts";
 import { Parameters, type StoredDType } from "./parameters.ts";
 import { completionScores, sequenceLogits } from "./score.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
-
-/** Bytes written to the device before their copies are flushed. */
-const FLUSH_BYTES = 2 ** 26;
-
-/** How a policy is kept on the device. */
-export interface PolicyStorageOptions {
-  /**
-   * How matrices and the cache of keys and values are stored. `"f16"` halves what products and decoding read, and needs
-   * no feature of the device; everything is computed in float32, and training keeps float32 weights beside them, which
-   * are what is saved. Default `"f32"`.
-   */
-  dtype?: StoredDType;
-  /**
-   * Whether it may be trained and saved. Without, a policy in f16 has no float32 weights and takes 2 bytes per weight
-   * instead of 6. Default `true`.
-   */
-  trainable?: boolean;
-}
 
 /** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
 export class Policy {
@@ -131,32 +116,13 @@ export class Policy {
    */
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
     const lora = await readLoraFolder(dir);
-    if (lora) {
-      const policy = await Policy.load(gpu, lora.base, options);
-      try {
-        await loadLoraWeights(dir, policy.addAdapters(lora.options));
-      } catch (error) {
-        policy.destroy();
-        throw error;
-      }
-      return policy;
-    }
-    using checkpoint = await loadCheckpoint(dir);
-    const tokenizerFiles = await readTokenizerFiles(dir);
-    const folder = resolvePath(dir);
-    const policy = new Policy(gpu, checkpoint.config, options, tokenizerFiles, folder);
+    const base = lora?.base ?? dir;
+    using checkpoint = await loadCheckpoint(base);
+    const tokenizerFiles = await readTokenizerFiles(base);
+    const policy = new Policy(gpu, checkpoint.config, options, tokenizerFiles, resolvePath(base));
     try {
-      let pending = 0;
-      for (const name of checkpoint.names) {
-        const values = await checkpoint.readFloat32(name);
-        policy.parameters.write(name, values);
-        // Writes keep a copy each until the next submit.
-        pending += values.byteLength;
-        if (pending < FLUSH_BYTES) continue;
-        submit(gpu, []);
-        await gpu.finish();
-        pending = 0;
-      }
+      await loadWeights(gpu, policy.parameters, checkpoint);
+      if (lora) await loadLoraWeights(dir, policy.addAdapters(lora.options));
     } catch (error) {
       policy.destroy();
       throw error;
@@ -191,27 +157,8 @@ export class Policy {
    * @param options `dtype` of the stored weights, by default `"f32"`; `merge` writes a whole model with the adapters added
    * to its weights, by default `false`.
    */
-  async save(
-    dir: string,
-    options: SaveCheckpointOptions & { readonly merge?: boolean } = {},
-  ): Promise<void> {
-    const { adapters } = this.parameters;
-    const { merge = false, ...rest } = options;
-    if (adapters && !merge) {
-      if (this.folder === undefined) {
-        throw new Error(
-          "These adapters belong to a policy that was not loaded from a folder, so none could be named as their base: " +
-            "save it first and load it from there, or save with merge: true",
-        );
-      }
-      await saveLoraFolder(dir, adapters, this.folder);
-    } else if (adapters) {
-      const values = await adapters.read();
-      await saveCheckpoint(dir, this.config, async (name) => {
-        const weight = await this.parameters.readStored(name);
-        return mergedWeight(name, weight, adapters, values);
-      }, rest);
-    } else await saveCheckpoint(dir, this.config, await this.parameters.read(), rest);
+  async save(dir: string, options: SavePolicyOptions = {}): Promise<void> {
+    await saveWeights(dir, this.parameters, { ...options, base: this.folder });
     await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
 
@@ -268,16 +215,7 @@ export class Policy {
     if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
     const request = this.request(prompts, options);
     const generator = await this.#generatorFor(request);
-    const { completions, truncated } = await generator.run(request);
-    const readback = new Readback(this.gpu, [generator.logProbs]);
-    submit(this.gpu, [], readback);
-    const [all] = await readback.take();
-    readback.destroy();
-    const stride = generator.capacity.completionLength;
-    const logProbs = completions.map(({ length }, b) =>
-      (all as Float32Array<ArrayBuffer>).slice(b * stride, b * stride + length)
-    );
-    return { completions, logProbs, truncated };
+    return await generation(this.gpu, generator, request);
   }
 
   /**

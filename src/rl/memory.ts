@@ -6,7 +6,8 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
-import { Policy, type PolicyStorageOptions } from "../model/policy.ts";
+import { Policy } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import { Trainer } from "./trainer.ts";

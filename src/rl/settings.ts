@@ -6,7 +6,6 @@
  */
 
 import { nearest } from "../task/names.ts";
-import { LORA_TARGET_SETS } from "../model/adapters.ts";
 import { STORED_DTYPES } from "../model/parameters.ts";
 import { ADVANTAGES, REWARD_SCALES } from "../objective/advantage.ts";
 import { AGGREGATIONS, LOSS_SCOPES } from "../objective/aggregation.ts";
@@ -14,6 +13,7 @@ import { KL_ESTIMATORS } from "../objective/kl.ts";
 import { AGGREGATION_DEFAULTS } from "../objective/loss_weights.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { LR_SCHEDULERS } from "../optim/schedule.ts";
+import { LORA_SETTINGS } from "./lora_settings.ts";
 import { PRESETS } from "./presets.ts";
 import {
   allowed,
@@ -248,26 +248,7 @@ export const SETTINGS = {
     "Compute activations again instead of keeping them.",
     { aliases: ["gradientCheckpointing", "enableGradientCheckpointing"] },
   ),
-  loraRank: optimizer.count(
-    0,
-    4096,
-    0,
-    "Rank of low-rank adapters, which are trained in place of the weights; 0 trains the weights.",
-    { aliases: ["loraR", "peftRank"] },
-  ),
-  loraAlpha: optimizer.real(
-    0,
-    1e6,
-    0,
-    "The adapters' product counts alpha / rank times; 0 for twice the rank.",
-    { needs: ["loraRank > 0", ({ loraRank }) => loraRank > 0] },
-  ),
-  loraTargetModules: optimizer.choice(
-    LORA_TARGET_SETS,
-    "all-linear",
-    "Which linear layers have adapters.",
-    { aliases: ["targetModules"], needs: ["loraRank > 0", ({ loraRank }) => loraRank > 0] },
-  ),
+  ...LORA_SETTINGS,
   evalSteps: evaluation.count(
     0,
     1e7,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { LoraTargetSet } from "../model/adapters.ts";
+import type { LoraTargetSet } from "../model/lora_options.ts";
 import type { StoredDType } from "../model/parameters.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
 import type { LossAggregation, LossScope } from "../objective/aggregation.ts";

@@ -8,7 +8,7 @@
  */
 
 import { Generator } from "../model/generate.ts";
-import { LORA_TARGET_SETS } from "../model/adapters.ts";
+import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";

@@ -322,3 +322,41 @@ Deno.test("checkpoints of a trainer", async (t) => {
   gpu.check();
   await gpu.close();
 });
+
+Deno.test("a run with adapters that was stopped goes on with the same bytes; its checkpoint is PEFT's folder", async () => {
+  const gpu = await openGpu();
+  await inTempDir(async (dir) => {
+    const model = join(dir, "model");
+    const source = Policy.create(gpu, SHAPE, { seed: 3 });
+    await source.save(model);
+    source.destroy();
+    const storage = { dtype: "f16", trainable: false } as const;
+    const begin = async (from: string) => {
+      const policy = await Policy.load(gpu, from, storage);
+      return await Trainer.create(policy, TASK, { ...OPTIONS, loraRank: 2, beta: 0.1 });
+    };
+    const undisturbed = await begin(model);
+    await train(undisturbed, 4);
+    const expected = await undisturbed.policy.parameters.adapters!.read();
+
+    const stopped = await begin(model);
+    await train(stopped, 2);
+    const checkpoint = join(dir, "checkpoint");
+    await saveTrainerCheckpoint(checkpoint, stopped);
+    assertEquals(Object.keys(await bytesOf(checkpoint)).sort(), [
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "optimizer.safetensors",
+      "trainer_state.json",
+    ]);
+    const resumed = await begin(checkpoint);
+    await restoreTrainer(checkpoint, resumed);
+    await train(resumed, 2);
+    assertEquals(await resumed.policy.parameters.adapters!.read(), expected);
+    for (const trainer of [undisturbed, stopped, resumed]) {
+      trainer.destroy();
+      trainer.policy.destroy();
+    }
+  });
+  await gpu.close();
+});
