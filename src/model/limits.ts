@@ -74,6 +74,26 @@ export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
   return Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4 / widest);
 }
 
+/**
+ * How many sequences a policy may decode at once, so that the device can bind a layer's cache.
+ *
+ * @param gpu The device.
+ * @param config The policy's.
+ * @param dtype How the cache is stored.
+ * @param completionLength The most tokens of a sequence.
+ */
+export function bindableSequences(
+  gpu: Gpu,
+  { numKeyValueHeads, headDim }: PolicyConfig,
+  dtype: "f32" | "f16",
+  completionLength: number,
+): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const perToken = 2 * numKeyValueHeads * headDim * bytesPerElement(dtype);
+  const bytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  return Math.floor(bytes / perToken / completionLength);
+}
+
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Generator } from "../model/generate.ts";
+import { bindableSequences, bindableTokens } from "../model/limits.ts";
 import { Policy } from "../model/policy.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
@@ -140,7 +141,13 @@ async function generatorOf(
   { prompts, numGenerations, maxCompletionLength }: SampleRequest,
 ): Promise<Generator> {
   checkFit(policy.config, task, maxCompletionLength);
-  const atOnce = Math.min(prompts, Math.max(1, Math.floor(WAVE / numGenerations)));
+  const { gpu, config, dtype } = policy;
+  const sequences = Math.min(WAVE, bindableSequences(gpu, config, dtype, maxCompletionLength));
+  const atOnce = Math.min(
+    prompts,
+    Math.max(1, Math.floor(sequences / numGenerations)),
+    Math.max(1, Math.floor(bindableTokens(gpu, config) / task.maxPromptLength)),
+  );
   return await policy.sharedGenerator({
     promptTokens: atOnce * task.maxPromptLength,
     sequences: atOnce * numGenerations,

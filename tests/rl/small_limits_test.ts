@@ -23,7 +23,8 @@ async function run(gpu: Gpu, dtype: "f32" | "f16") {
   const prompts = [[3, 4, 1000], [5, 700]];
   const scores = await policy.score(prompts, [[600, 7, 8], [1023, 2]]);
   const logits = await policy.logits(prompts.map((prompt) => prompt.slice(0, 2)));
-  const measured = await evaluate(policy, task, { prompts: 4, numGenerations: 2 });
+  // More sequences than a binding has room for the cache of.
+  const measured = await evaluate(policy, task, { prompts: 16, numGenerations: 4 });
   const trainer = await Trainer.create(policy, task, {
     maxSteps: 1,
     learningRate: 1e-2,
