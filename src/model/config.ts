@@ -61,7 +61,7 @@ export interface PolicyConfig {
   readonly padTokenId?: number;
   /** Token id that begins a text for other tools; the engine never adds it. */
   readonly bosTokenId?: number;
-  /** Everything but the token ids of a generation_config.json, kept for other tools: `temperature`, `top_p`, … */
+  /** What a generation_config.json says beyond config.json, kept for other tools: `temperature`, `top_p`, … */
   readonly generationDefaults?: Readonly<Record<string, unknown>>;
 }
 

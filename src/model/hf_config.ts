@@ -136,7 +136,7 @@ function readRotatedLayers(json: HuggingFaceConfig, layers: number): boolean[] {
 }
 
 /** A token id that only other tools need; left out where it names no row of the embedding. */
-export function readIdForOthers(
+function readIdForOthers(
   json: HuggingFaceConfig,
   field: string,
   vocabSize: number,

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
 import { type PolicyConfig, resolveConfig } from "./config.ts";
-import { configFromHuggingFace, readIdForOthers } from "./hf_config.ts";
+import { configFromHuggingFace } from "./hf_config.ts";
 import type { HuggingFaceConfig } from "./hf_fields.ts";
 
 /** What a generation_config.json without settings of its own says beside token ids. */
@@ -27,17 +27,24 @@ export async function readConfig(dir: string): Promise<PolicyConfig> {
   const generationPath = join(dir, "generation_config.json");
   if (!await fileExists(generationPath)) return config;
   const json = await readJsonObject(generationPath);
-  const { bos_token_id: _bos, eos_token_id, pad_token_id: _pad, ...settings } = json;
-  const bosTokenId = config.bosTokenId ?? readIdForOthers(json, "bos_token_id", config.vocabSize);
+  const { eos_token_id, ...settings } = json;
+  // Only what config.json does not say.
+  for (const [name, id] of Object.entries(idsForOthers(config))) {
+    if ((settings[name] ?? id) === id) delete settings[name];
+  }
   const followsConfig = JSON.stringify(settings) === JSON.stringify(FOLLOWS_CONFIG);
   return await named(generationPath, () =>
     Promise.resolve(resolveConfig({
       ...config,
       // Checked by resolveConfig.
       eosTokenId: (eos_token_id ?? config.eosTokenId) as number | number[] | undefined,
-      bosTokenId,
       generationDefaults: followsConfig ? undefined : settings,
     })));
+}
+
+/** The token ids that both files have and the engine has no use for. */
+function idsForOthers({ bosTokenId, padTokenId }: PolicyConfig) {
+  return { bos_token_id: bosTokenId ?? null, pad_token_id: padTokenId ?? null };
 }
 
 /** Names the file in errors. */
@@ -55,9 +62,8 @@ async function named<T>(path: string, read: () => Promise<T>): Promise<T> {
 /** The generation_config.json that goes with a configuration. */
 export function generationConfigOf(config: PolicyConfig): HuggingFaceConfig {
   return {
-    ...(config.generationDefaults ?? FOLLOWS_CONFIG),
-    bos_token_id: config.bosTokenId ?? null,
     eos_token_id: config.eosTokenId ?? null,
-    pad_token_id: config.padTokenId ?? null,
+    ...idsForOthers(config),
+    ...(config.generationDefaults ?? FOLLOWS_CONFIG),
   };
 }

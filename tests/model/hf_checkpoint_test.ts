@@ -190,11 +190,18 @@ Deno.test("saving keeps the bos token and the generation defaults that were read
       eos_token_id: 3,
       pad_token_id: 0,
     });
-    // A bos token that only generation_config.json has.
+    // As Qwen2.5-Instruct has it: ids that only generation_config.json has, or other ones.
     const unsaid = tinyConfig({ eosTokenId: 3 });
     await writeCheckpoint(from, unsaid, makeTensors(unsaid));
-    await write({ bos_token_id: 2 });
-    assertEquals((await resave()).config.bos_token_id, 2);
+    await write({ bos_token_id: 2, eos_token_id: 3, pad_token_id: 5, top_k: 9 });
+    const instruct = await resave();
+    assertEquals(instruct.config.pad_token_id, null);
+    assertEquals(instruct.generation, {
+      bos_token_id: 2,
+      eos_token_id: 3,
+      pad_token_id: 5,
+      top_k: 9,
+    });
   });
 });
 
