@@ -54,11 +54,13 @@ export interface PolicyConfig {
   readonly maxPositionEmbeddings: number;
   /** Token id, or ids, that end a response. */
   readonly eosTokenId?: number | readonly number[];
-  /**
-   * Token id used for padding outside the engine, which itself packs and never pads. Policies do not write it, in
-   * samples and scores alike, unless it ends a response too.
-   */
+  /** Token id used for padding outside the engine, which itself packs and never pads. */
   readonly padTokenId?: number;
+  /**
+   * Token id that is never written, in samples and scores alike: its probability is 0. Policies from nothing have their
+   * padding here, unless it ends a response too; generation_config.json says it as `suppress_tokens`.
+   */
+  readonly suppressedTokenId?: number;
   /** Token id that begins a text for other tools; the engine never adds it. */
   readonly bosTokenId?: number;
   /** What a generation_config.json says beyond config.json, kept for other tools: `temperature`, `top_p`, … */
@@ -98,6 +100,7 @@ const FIELDS: ReadonlySet<string> = new Set<keyof PolicyConfig>([
   "maxPositionEmbeddings",
   "eosTokenId",
   "padTokenId",
+  "suppressedTokenId",
   "bosTokenId",
   "generationDefaults",
 ]);
@@ -183,7 +186,9 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
         `modelType ${familiesWith((family) => family.unrotatedLayers)}`,
     );
   }
-  const { ropeScaling, eosTokenId, padTokenId, bosTokenId, generationDefaults } = options;
+  const { ropeScaling, eosTokenId, generationDefaults } = options;
+  const tokenId = (field: "padTokenId" | "suppressedTokenId" | "bosTokenId") =>
+    options[field] === undefined ? {} : { [field]: checkTokenId(field, options[field], vocabSize) };
   return {
     modelType,
     vocabSize,
@@ -206,10 +211,9 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
       options.maxPositionEmbeddings ?? 2048,
     ),
     ...(eosTokenId !== undefined && { eosTokenId: checkEosTokenId(eosTokenId, vocabSize) }),
-    ...(padTokenId !== undefined &&
-      { padTokenId: checkTokenId("padTokenId", padTokenId, vocabSize) }),
-    ...(bosTokenId !== undefined &&
-      { bosTokenId: checkTokenId("bosTokenId", bosTokenId, vocabSize) }),
+    ...tokenId("padTokenId"),
+    ...tokenId("suppressedTokenId"),
+    ...tokenId("bosTokenId"),
     ...(generationDefaults !== undefined && { generationDefaults }),
   };
 }
@@ -265,8 +269,12 @@ export function countParameters(config: PolicyConfig): number {
     .reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
 }
 
-/** The token that a policy never writes: padding, unless it ends a response too. */
-export function excludedTokenIn({ padTokenId, eosTokenId }: PolicyConfig): number | undefined {
-  const ends = typeof eosTokenId === "number" ? [eosTokenId] : eosTokenId ?? [];
-  return padTokenId !== undefined && ends.includes(padTokenId) ? undefined : padTokenId;
+/** The configuration of a policy from nothing, which never writes padding unless it ends a response too. */
+export function freshConfig(options: PolicyConfigOptions): PolicyConfig {
+  const config = resolveConfig(options);
+  const { padTokenId, eosTokenId, suppressedTokenId = padTokenId } = config;
+  if (suppressedTokenId === undefined || [eosTokenId].flat().includes(suppressedTokenId)) {
+    return config;
+  }
+  return { ...config, suppressedTokenId };
 }

@@ -21,7 +21,6 @@ import { PROGRESS, type SampleState } from "../ops/sample.ts";
 import { sideBySide } from "../ops/side_by_side.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
-import { excludedTokenIn } from "./config.ts";
 import type { Parameters } from "./parameters.ts";
 import { decoder, encode, headsOf } from "./transformer.ts";
 
@@ -240,7 +239,7 @@ export class Generator {
       limit: () => request().maxCompletionLength,
       eosTokenIds: this.#eos,
       eosCount: () => request().eosTokenIds.length,
-      excludedToken: excludedTokenIn(config),
+      excludedToken: config.suppressedTokenId,
     });
   }
 

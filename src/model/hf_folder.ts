@@ -28,6 +28,9 @@ export async function readConfig(dir: string): Promise<PolicyConfig> {
   if (!await fileExists(generationPath)) return config;
   const json = await readJsonObject(generationPath);
   const { eos_token_id, ...settings } = json;
+  const suppressed = settings.suppress_tokens;
+  const single = Array.isArray(suppressed) && suppressed.length === 1;
+  if (single || suppressed === null) delete settings.suppress_tokens;
   // Only what config.json does not say.
   for (const [name, id] of Object.entries(idsForOthers(config))) {
     if ((settings[name] ?? id) === id) delete settings[name];
@@ -38,6 +41,7 @@ export async function readConfig(dir: string): Promise<PolicyConfig> {
       ...config,
       // Checked by resolveConfig.
       eosTokenId: (eos_token_id ?? config.eosTokenId) as number | number[] | undefined,
+      suppressedTokenId: single ? suppressed[0] : undefined,
       generationDefaults: followsConfig ? undefined : settings,
     })));
 }
@@ -64,6 +68,7 @@ export function generationConfigOf(config: PolicyConfig): HuggingFaceConfig {
   return {
     eos_token_id: config.eosTokenId ?? null,
     ...idsForOthers(config),
+    ...(config.suppressedTokenId !== undefined && { suppress_tokens: [config.suppressedTokenId] }),
     ...(config.generationDefaults ?? FOLLOWS_CONFIG),
   };
 }

@@ -6,7 +6,8 @@
 
 import { resolve as resolvePath } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
-import { type PolicyConfig, type PolicyConfigOptions, resolveConfig } from "./config.ts";
+import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
+import { freshConfig, resolveConfig } from "./config.ts";
 import type {
   FinishedSequence,
   GenerationRequest,
@@ -82,7 +83,7 @@ export class Policy {
     if (embeddingStd !== undefined && !(embeddingStd > 0 && embeddingStd < Infinity)) {
       throw new RangeError(`embeddingStd is ${embeddingStd}: give a number > 0`);
     }
-    const policy = new Policy(gpu, resolveConfig(config), options);
+    const policy = new Policy(gpu, freshConfig(config), options);
     policy.parameters.initialise(seed, embeddingStd);
     return policy;
   }

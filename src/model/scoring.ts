@@ -8,7 +8,6 @@
 import type { Plan } from "../gpu/plan.ts";
 import { headLogProb } from "../ops/head_log_prob.ts";
 import type { Scores } from "../ops/log_prob.ts";
-import { excludedTokenIn } from "./config.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { PolicyWeights } from "./parameters.ts";
 import { encode } from "./transformer.ts";
@@ -39,7 +38,7 @@ export function recordScoring(
   const hidden = encode(plan, parameters, inputs);
   const scored = headLogProb(plan, hidden, parameters.head, inputs, {
     temperature,
-    excludedToken: excludedTokenIn(parameters.config),
+    excludedToken: parameters.config.suppressedTokenId,
   });
   return { inputs, scored };
 }

@@ -165,13 +165,13 @@ const MODELS: readonly (readonly [file: string, what: string, damage: Damage, me
       "config.json",
       "an architecture",
       edited((json) => json.model_type = "gpt2"),
-      'model_type is "gpt2", which is not supported: one of qwen2, llama is',
+      'model_type is "gpt2", which is not supported: one of qwen2, qwen3, llama, mistral, smollm3 is',
     ],
     [
       "config.json",
       "rope",
       edited((json) => json.rope_scaling = { type: "yarn", factor: 4 }),
-      'rope_scaling is {"type":"yarn","factor":4}, which is not supported',
+      'rope_scaling.rope_type is "yarn", which is not supported',
     ],
     [
       "config.json",

@@ -205,6 +205,22 @@ Deno.test("saving keeps the bos token and the generation defaults that were read
   });
 });
 
+Deno.test("a token that is never written travels as suppress_tokens; padding alone suppresses nothing", async () => {
+  await inTempDir(async (dir) => {
+    const config = tinyConfig({ eosTokenId: 3, padTokenId: 2, suppressedTokenId: 2 });
+    await saveCheckpoint(dir, config, makeTensors(config));
+    const path = join(dir, "generation_config.json");
+    assertEquals(JSON.parse(await Deno.readTextFile(path)).suppress_tokens, [2]);
+    assertEquals((await readAll(dir)).config, config);
+    await Deno.remove(path);
+    assertEquals((await readAll(dir)).config.suppressedTokenId, undefined);
+    await Deno.writeTextFile(path, JSON.stringify({ suppress_tokens: [2, 4] }));
+    const several = (await readAll(dir)).config;
+    assertEquals(several.suppressedTokenId, undefined);
+    assertEquals(several.generationDefaults, { suppress_tokens: [2, 4] });
+  });
+});
+
 Deno.test("what is no folder of a model is refused with what to do", async () => {
   await inTempDir(async (dir) => {
     const refused = async (path: string) =>
