@@ -191,6 +191,12 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${dir} has no checkpoint yet: begin the run anew with another --out`);
   }
   const saved = await readTrainerState(checkpoint);
+  if (saved.task.name !== config.task) {
+    throw new Error(
+      `${dir} is damaged: its config.json is of the task ${config.task}, its checkpoint of ` +
+        saved.task.name,
+    );
+  }
   const objective = await objectiveOf(values.objective, saved.options.objective, dir);
   const state = objective && saved.options.objective
     ? {

@@ -171,7 +171,7 @@ const MODELS: readonly (readonly [file: string, what: string, damage: Damage, me
       "config.json",
       "rope",
       edited((json) => json.rope_scaling = { type: "yarn", factor: 4 }),
-      'rope_scaling.rope_type is "yarn", which is not supported',
+      'rope_scaling.rope_type is "yarn", which is not supported: only "default", "linear" and',
     ],
     [
       "config.json",

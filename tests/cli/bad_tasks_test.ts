@@ -80,7 +80,7 @@ const TASKS: readonly (readonly [what: string, exported: string, message: string
   [
     "null",
     "export default { ...good, verify: () => null };",
-    "The verifier returned null on eval pr",
+    "The verifier judged none of the 4 completions: it returned null for each",
   ],
   [
     "later",

@@ -64,7 +64,7 @@ const RESUMED:
     [
       "checkpoint/trainer_state.json",
       { task: replaced('"name": "parity"', '"name": "squares"') },
-      "squares",
+      "runs/run is damaged: its config.json is of the task parity, its checkpoint of squares",
     ],
     ...["config.json", "generation_config.json", "model.safetensors", "optimizer.safetensors"]
       .flatMap((name) =>

@@ -1,6 +1,7 @@
 /** The command line run inside the test's own process, which is much quicker than a process for each case. */
 
 import { main } from "../../src/cli/main.ts";
+import "./one_device.ts";
 import type { CommandResult } from "./cli.ts";
 
 /** Milliseconds after which a command that should end at once counts as hanging. */
