@@ -1,0 +1,50 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { join } from "node:path";
+import { type CommandResult, runCommand } from "../helpers/cli.ts";
+import { inTempDir } from "../helpers/temp_dir.ts";
+import { TINY_RUN } from "../helpers/tiny_run.ts";
+
+function succeeded(result: CommandResult): CommandResult {
+  assertEquals(result.code, 0, `${result.stdout}\n${result.stderr}`);
+  return result;
+}
+
+Deno.test("a run with adapters resumes to the same bytes, is scored, and is merged", async () => {
+  await inTempDir(async (dir) => {
+    const train = (...flags: string[]) =>
+      runCommand(
+        dir,
+        "train",
+        "--task=parity",
+        ...TINY_RUN,
+        "--lora-rank=2",
+        "--dtype=f16",
+        ...flags,
+      );
+    const weights = (run: string) =>
+      Deno.readFile(join(dir, "runs", run, "checkpoint", "adapter_model.safetensors"));
+    succeeded(await train("--max-steps=2", "--out=runs/whole", "--merge"));
+    succeeded(await train("--max-steps=1", "--out=runs/stopped"));
+    succeeded(await runCommand(dir, "train", "--resume", "runs/stopped", "--max-steps=2"));
+    assertEquals(await weights("stopped"), await weights("whole"));
+    const scored = ["eval", "--task=parity", "--eval-prompts=4", "--checkpoint"] as const;
+    const adapted = succeeded(await runCommand(dir, ...scored, "runs/whole"));
+    assertMatch(adapted.stdout, /mean@/);
+    succeeded(await runCommand(dir, ...scored, "runs/whole/merged"));
+  });
+});
+
+Deno.test("--merge without adapters is refused", async () => {
+  await inTempDir(async (dir) => {
+    const { code, stderr } = await runCommand(
+      dir,
+      "train",
+      "--task=parity",
+      ...TINY_RUN,
+      "--max-steps=1",
+      "--merge",
+    );
+    assertEquals(code, 2, stderr);
+    assertMatch(stderr, /--merge adds adapters to a model, and there are none: give --lora-rank/);
+  });
+});
