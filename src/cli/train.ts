@@ -72,10 +72,20 @@ export async function train(args: readonly string[]): Promise<number> {
   using interrupt = new Interrupt(() =>
     output.write("\nstopping after this step; Ctrl-C again stops at once\n")
   );
-  const { profile = false, report = true } = values;
+  const { profile = false, report = true, merge = false } = values;
   const totals = new Totals();
   const command = commandLine(["train", ...args]);
-  const session: Session = { command, settings, output, interrupt, totals, live, profile, report };
+  const session: Session = {
+    command,
+    settings,
+    output,
+    interrupt,
+    totals,
+    live,
+    profile,
+    report,
+    merge,
+  };
   try {
     const code = await withGpu((gpu) => trainOn(gpu, session), {
       ...values,
@@ -117,6 +127,12 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
   if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));
   totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
   try {
+    const { adapters } = policy.parameters;
+    if (session.merge && !adapters) {
+      throw new UsageError(
+        "--merge adds adapters to a model, and there are none: give --lora-rank",
+      );
+    }
     return await runSession(trainer, session, profile);
   } finally {
     trainer.destroy();

@@ -110,6 +110,7 @@ export const RUN_FLAGS = {
     alone: 8000,
   },
   reportTo: REPORT_TO_FLAG,
+  merge: switchFlag("With adapters: write the model with them added to it, too, at the end."),
   profile: PROFILE_FLAG,
   tuned: TUNED_FLAG,
   report: {

@@ -40,6 +40,8 @@ export interface Session {
   readonly live: LiveServer | undefined;
   /** Whether the GPU is timed. */
   readonly profile: boolean;
+  /** Whether to write a whole model with the adapters added at the end. */
+  readonly merge: boolean;
   /** Whether a report is written at the end. */
   readonly report: boolean;
 }
@@ -157,6 +159,11 @@ export async function runSession(
   if (profile) {
     await profile.collect();
     console.log(profile.format());
+  }
+  if (session.merge && !interrupted) {
+    const merged = `${folder.path}/merged`;
+    await trainer.policy.save(merged, { merge: true });
+    console.log(`${"merged".padEnd(12)}${merged}`);
   }
   if (session.report && !interrupted) {
     console.log(`${"report".padEnd(12)}${await reportAtEnd(folder.path)}`);
