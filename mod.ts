@@ -3,8 +3,6 @@
  *
  * The library has layers, each usable without those above it:
  *
- * - **The engine**: {@linkcode openGpu}, {@linkcode Tensor}, {@linkcode Plan} and operations with gradients, enough to
- *   write and train another model.
  * - **The policy**: {@linkcode Policy}, a transformer of the Llama/Qwen2 family that loads and saves Hugging Face folders,
  *   scores and generates.
  * - **Reinforcement learning**: {@linkcode train} for a whole run, {@linkcode Trainer} for one step at a time,
@@ -13,7 +11,9 @@
  * - **Tasks**: {@linkcode defineTask} for one's own, and {@linkcode parity}, {@linkcode chainSum},
  *   {@linkcode countdown} and {@linkcode maze}.
  *
- * Models with a tokenizer are the entry point `@deltal/deltal/text`; the command line is `@deltal/deltal/cli`.
+ * {@linkcode openGpu} gives the device all of them compute on. Other entry points: `@deltal/deltal/engine` has tensors, plans
+ * and operations with gradients, enough to write and train another model; `@deltal/deltal/text` models with a tokenizer;
+ * `@deltal/deltal/lab` experiments about methods, and the objective's numbers in float64; `@deltal/deltal/cli` the command line.
  *
  * @example A task, a policy, training, evaluation
  * ```ts
@@ -26,7 +26,7 @@
  *   tokenizer,
  *   prompts: ["a", "b", "c"],
  *   evalPrompts: ["a", "b", "c"],
- *   verify: ({ prompt, completion }) => completion === prompt,
+ *   verify: ({ prompt, completion }) => completion.startsWith(prompt),
  *   maxCompletionLength: 3,
  * });
  *
@@ -58,125 +58,30 @@
  * @module
  */
 
-// The engine: devices, tensors, plans.
-export type { AdapterSummary } from "./src/gpu/adapter.ts";
-export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
-export type { GpuCounters } from "./src/gpu/counters.ts";
-export { Gpu, type GpuOptions } from "./src/gpu/device.ts";
-export type { KernelChoices } from "./src/gpu/kernel.ts";
+// What everything runs on, and random numbers of one's own.
 export { openGpu, type OpenGpuOptions } from "./src/gpu/open.ts";
-export { Arena, type Lifetime } from "./src/gpu/arena.ts";
-export type { Kernel, KernelDescriptor, ParamField, StorageBinding } from "./src/gpu/kernel.ts";
-export type { Command, DispatchDescriptor, DispatchTimer, Param } from "./src/gpu/command.ts";
-export { Plan, type PlanOptions } from "./src/gpu/plan.ts";
-export type { Recorder } from "./src/gpu/recorder.ts";
-export type { Tape } from "./src/gpu/tape.ts";
-export { type ProfileEntry, Profiler } from "./src/gpu/profile.ts";
 export { Random } from "./src/random/random.ts";
-export type { HostArray } from "./src/gpu/host_array.ts";
-export { locateNonFinite, type NonFinite } from "./src/gpu/locate_non_finite.ts";
-export { type HostArraysOf, Readback } from "./src/gpu/readback.ts";
-export { readTensor, submit, type Work } from "./src/gpu/submit.ts";
-export {
-  Dim,
-  type DType,
-  type Size,
-  sizeLimit,
-  sizeNow,
-  type Storage,
-  Tensor,
-} from "./src/gpu/tensor.ts";
-
-// Operations; those of models record their gradients.
-export { adamw, type AdamwOptions, type AdamwTensors } from "./src/ops/adamw.ts";
-export { attention, type AttentionOptions } from "./src/ops/attention.ts";
-export {
-  attentionDecode,
-  type AttentionDecodeInputs,
-  type AttentionDecodeOptions,
-} from "./src/ops/attention_decode.ts";
-export { embedding, type EmbeddingIndex, embeddingIndex } from "./src/ops/embedding.ts";
-export { feedForward, type FeedForwardAdapters } from "./src/ops/feed_forward.ts";
-export { type FlatOptions } from "./src/ops/flat_ranges.ts";
-export { gradNorm, type GradNormOptions } from "./src/ops/grad_norm.ts";
-export { headLogProb, type HeadLogProbOptions } from "./src/ops/head_log_prob.ts";
-export { headNorm, type HeadNormOptions } from "./src/ops/head_norm.ts";
-export { headSample, type HeadSampleOptions } from "./src/ops/head_sample.ts";
-export {
-  type ResponseAdvantageOptions,
-  responseAdvantages,
-} from "./src/ops/response_advantages.ts";
-export { type ResponseWeightOptions, responseWeights } from "./src/ops/response_weights.ts";
-export { logProb, type LogProbOptions, type ScoredItems, type Scores } from "./src/ops/log_prob.ts";
-export { addLora, type LoraWeights, widenLora } from "./src/ops/lora.ts";
-export { linear, type LinearOptions, matmul, type MatmulOptions } from "./src/ops/matmul/linear.ts";
-export type { PackedLayout } from "./src/ops/packed_layout.ts";
-export {
-  POLICY_LOSS_STATS,
-  policyLoss,
-  type PolicyLossInputs,
-  type PolicyLossNumbers,
-} from "./src/ops/policy_loss.ts";
-export { responseKl, type ResponseKlInputs } from "./src/ops/response_kl.ts";
-export { rmsNorm, type RmsNormOptions } from "./src/ops/rms_norm.ts";
-export type { HeadLayout, RopeOptions } from "./src/ops/rope.ts";
-export {
-  type LinearRopeScaling,
-  type Llama3RopeScaling,
-  type RopeScaling,
-  type Rotation,
-  rotationAngles,
-} from "./src/ops/rotation.ts";
-export { type ItemPlaces, scatterItems } from "./src/ops/scatter_items.ts";
-export { type LogitRows, sample, type SampleOptions, type SampleState } from "./src/ops/sample.ts";
-export { swiglu } from "./src/ops/swiglu.ts";
-
-// Operations that the policies here have no use for, for other models.
-export { add } from "./src/ops/general/add.ts";
-export {
-  columnSum,
-  type ReduceAxis,
-  reduceMax,
-  type ReduceOptions,
-  reduceSum,
-} from "./src/ops/general/reduce.ts";
-export { rope } from "./src/ops/general/rope.ts";
-export { softmax } from "./src/ops/general/softmax.ts";
 
 // The policy and its files.
 export {
   countParameters,
-  type ParameterShape,
-  parameterShapes,
   type PolicyConfig,
   type PolicyConfigOptions,
   resolveConfig,
 } from "./src/model/config.ts";
 export { type ModelType } from "./src/model/families.ts";
-export {
-  type FinishedSequence,
-  type Generated,
-  type GenerationRequest,
-  Generator,
-  type GeneratorCapacity,
-} from "./src/model/generate.ts";
-export {
-  type Checkpoint,
-  loadCheckpoint,
-  type ParameterSource,
-  saveCheckpoint,
-  type SaveCheckpointOptions,
-} from "./src/model/hf_checkpoint.ts";
-export { PackedInputs } from "./src/model/packed_inputs.ts";
-export { type PackedBatch, type PromptGroup } from "./src/model/packing.ts";
-export {
-  type LayerParameters,
-  Parameters,
-  type PolicyWeights,
-  type StoredDType,
-} from "./src/model/parameters.ts";
+export { type StoredDType } from "./src/model/parameters.ts";
 export { Policy } from "./src/model/policy.ts";
 export type { PolicyStorageOptions } from "./src/model/policy_storage.ts";
+export type { SavePolicyOptions } from "./src/model/save_weights.ts";
+export {
+  LORA_TARGET_SETS,
+  LORA_TARGETS,
+  type LoraOptions,
+  type LoraTarget,
+  type LoraTargetSet,
+  type ResolvedLoraOptions,
+} from "./src/model/lora_options.ts";
 export type { GenerateOptions, Generation } from "./src/model/generate_request.ts";
 export {
   decodeSafetensors,
@@ -192,22 +97,9 @@ export {
   type SafetensorsSpec,
 } from "./src/files/safetensors_header.ts";
 export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
-export type { SavePolicyOptions } from "./src/model/save_weights.ts";
-export { Adapters, type LayerAdapters } from "./src/model/adapters.ts";
-export type { ParameterRange } from "./src/model/parameter_range.ts";
-export {
-  LORA_TARGET_SETS,
-  LORA_TARGETS,
-  type LoraOptions,
-  type LoraTarget,
-  type LoraTargetSet,
-  type ResolvedLoraOptions,
-} from "./src/model/lora_options.ts";
-export { type Attend, decoder, encode, headsOf } from "./src/model/transformer.ts";
-export type { AttentionHeads } from "./src/model/transformer.ts";
 
 // The optimizer.
-export { AdamW, type AdamWOptions, type OptimizedParameters } from "./src/optim/adamw_optimizer.ts";
+export { AdamW, type AdamWOptions } from "./src/optim/adamw_optimizer.ts";
 export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // Reinforcement learning: a run, a step, and the parts of a step.
@@ -232,7 +124,6 @@ export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl
 export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
 export { type SampleSummary } from "./src/rl/sample_summary.ts";
 export { passAtK } from "./src/objective/pass_at_k.ts";
-export { monotonicityScore } from "./src/lab/monotonicity.ts";
 export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
 export {
   type PolicyGradient,
@@ -261,32 +152,19 @@ export {
   type LossScope,
 } from "./src/objective/aggregation.ts";
 export { type LossWeightOptions, lossWeights } from "./src/objective/loss_weights.ts";
-export {
-  effectiveSampleSize,
-  type EstimatorStatistics,
-  estimatorStatistics,
-} from "./src/objective/estimator_statistics.ts";
-export { type IndexRange } from "./src/objective/groups.ts";
 export type {
   OwnAdvantageBatch,
   OwnObjective,
   OwnSurrogate,
   OwnWeightBatch,
 } from "./src/objective/own_objective.ts";
-export { type KlEstimate, klEstimate, type KlEstimator } from "./src/objective/kl.ts";
-export {
-  policyLossSettings,
-  responsePolicyLoss,
-  tokenPolicyLoss,
-} from "./src/objective/policy_loss.ts";
+export { type KlEstimator } from "./src/objective/kl.ts";
+export { policyLossSettings } from "./src/objective/policy_loss.ts";
 export {
   type ClipKind,
   type PolicyLoss,
   type PolicyLossOptions,
   type PolicyLossSettings,
-  type ResponseLoss,
-  type SurrogateNumbers,
-  type TokenLoss,
 } from "./src/objective/surrogate.ts";
 
 // Tasks.
@@ -366,3 +244,39 @@ export {
   saveTrainerCheckpoint,
   type TrainerState,
 } from "./src/run/trainer_checkpoint.ts";
+
+// Types of other entry points that signatures here name, for annotations.
+export type { AdapterSummary } from "./src/gpu/adapter.ts";
+export type { Command, DispatchDescriptor, DispatchTimer, Param } from "./src/gpu/command.ts";
+export type { GpuCounters } from "./src/gpu/counters.ts";
+export type { Gpu, GpuOptions } from "./src/gpu/device.ts";
+export type { HostArray } from "./src/gpu/host_array.ts";
+export type {
+  Kernel,
+  KernelChoices,
+  KernelDescriptor,
+  ParamField,
+  StorageBinding,
+} from "./src/gpu/kernel.ts";
+export type { Plan } from "./src/gpu/plan.ts";
+export type { Recorder } from "./src/gpu/recorder.ts";
+export type { Work } from "./src/gpu/submit.ts";
+export type { Tape } from "./src/gpu/tape.ts";
+export type { Dim, DType, Size, Storage, Tensor } from "./src/gpu/tensor.ts";
+export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
+export type { Adapters, LayerAdapters } from "./src/model/adapters.ts";
+export type {
+  FinishedSequence,
+  Generated,
+  GenerationRequest,
+  Generator,
+  GeneratorCapacity,
+} from "./src/model/generate.ts";
+export type { SaveCheckpointOptions } from "./src/model/hf_checkpoint.ts";
+export type { PromptGroup } from "./src/model/packing.ts";
+export type { ParameterRange } from "./src/model/parameter_range.ts";
+export type { LayerParameters, Parameters, PolicyWeights } from "./src/model/parameters.ts";
+export type { IndexRange } from "./src/objective/groups.ts";
+export type { SurrogateNumbers } from "./src/objective/surrogate.ts";
+export type { LoraWeights } from "./src/ops/lora.ts";
+export type { LinearRopeScaling, Llama3RopeScaling, RopeScaling } from "./src/ops/rotation.ts";

@@ -57,6 +57,21 @@ async function deno(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** What is loaded to run a module of a folder; nothing of it may be missing. */
+async function graph(
+  dir: string,
+  registry: string,
+  module: string,
+): Promise<{ specifiers: string[]; npmPackages: unknown }> {
+  const info = await deno(dir, registry, ["info", "--json", module]);
+  const { modules, npmPackages } = JSON.parse(info.stdout);
+  assertEquals(modules.filter(({ error }: { error?: string }) => error), []);
+  return {
+    specifiers: modules.map(({ specifier }: { specifier: string }) => specifier),
+    npmPackages,
+  };
+}
+
 async function withRegistry(body: (dir: string, registry: string) => Promise<void>): Promise<void> {
   await using server = new Deno.Command("deno", {
     args: [
@@ -90,11 +105,8 @@ Deno.test("the published package: a stranger's program type-checks and runs with
     assertEquals(run.stdout, `step 1 ${step}\nstep 2 ${step}\nmean true\nsample true\n`);
 
     // The graph of the library: kernels, no command line, and not a single package from npm.
-    const info = await deno(dir, registry, ["info", "--json", "main.ts"]);
-    const { modules, npmPackages } = JSON.parse(info.stdout);
-    assertEquals(modules.filter(({ error }: { error?: string }) => error), []);
+    const { specifiers, npmPackages } = await graph(dir, registry, "main.ts");
     assertEquals(npmPackages, {});
-    const specifiers: string[] = modules.map(({ specifier }: { specifier: string }) => specifier);
     assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl")));
     assertEquals(specifiers.filter((name) => name.includes("/src/cli/")), []);
   });
@@ -118,6 +130,32 @@ Deno.test("the published entry point for text reads a tokenizer, with packages f
       {},
     );
     assertEquals([run.code, run.stdout], [0, "<answer>44-19+35</answer> 1\n"], run.stderr);
+    const loaded = (await graph(dir, registry, "text.ts")).specifiers;
+    assert(loaded.some((name) => name.endsWith("/src/text/mod.ts")));
+    const engine = /\/(kernels|src\/(gpu|ops|model|optim|rl))\//;
+    assertEquals(loaded.filter((name) => engine.test(name)), []);
+  });
+});
+
+Deno.test("the published entry points for the engine and for experiments share the library's classes", async () => {
+  await withRegistry(async (dir, registry) => {
+    await Deno.writeTextFile(
+      `${dir}/model.ts`,
+      `import { openGpu } from "jsr:@deltal/deltal";
+       import { Gpu, linear, Plan, readTensor, submit } from "jsr:@deltal/deltal/engine";
+       import { estimatorStatistics } from "jsr:@deltal/deltal/lab";
+       const gpu: Gpu = await openGpu();
+       const plan = new Plan(gpu, "model");
+       const tensor = (data: number[]) => gpu.tensor([1, 2], { data });
+       const y = plan.keep(linear(plan, tensor([1, 2]), tensor([3, 4])));
+       await plan.compile();
+       submit(gpu, [plan]);
+       console.log(gpu instanceof Gpu, [...await readTensor(gpu, y)]);
+       console.log(estimatorStatistics([2, 2], [0.25, 0.25]).meanFactor);
+       await gpu.close();`,
+    );
+    const run = await deno(dir, registry, ["run", "--check", "--no-prompt", "model.ts"]);
+    assertEquals([run.code, run.stdout], [0, "true [ 11 ]\n0.5\n"], run.stderr);
   });
 });
 

@@ -21,6 +21,7 @@ const HEIGHT: Readonly<Record<string, number>> = {
   text: 2,
   model: 3,
   optim: 3,
+  "engine.ts": 4, // an entry point: what lies below reinforcement learning
   rl: 4,
   run: 5,
   lab: 6,

@@ -5,6 +5,14 @@
  * In a checkout run `deno task train` and the like; without one,
  * `deno run -A jsr:@deltal/deltal/cli train`. Every command has `--help`.
  *
+ * @example A command as a function
+ * ```ts
+ * import { main } from "@deltal/deltal/cli";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await main(["eval", "--help"]), 0); // what the process would exit with
+ * ```
+ *
  * @module
  */
 

@@ -4,6 +4,16 @@
  * Unlike the rest of the library this entry point depends on packages: `@huggingface/tokenizers`, and
  * `@huggingface/jinja` when a chat template is asked for.
  *
+ * @example What an answer to the paper's task is worth
+ * ```ts
+ * import { countdownReward } from "@deltal/deltal/text";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const row = { nums: [44, 19, 35], target: 60 };
+ * assertEquals(countdownReward("<answer>44-19+35</answer>", row), 1);
+ * assertEquals(countdownReward("<answer>44+19</answer>", row), 0); // not all of the numbers
+ * ```
+ *
  * @example A model of one's own choice on the paper's task
  * ```ts ignore
  * import { openGpu, Policy, train } from "@deltal/deltal";
