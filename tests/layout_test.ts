@@ -11,6 +11,7 @@ const ROOT = new URL("../", import.meta.url);
 
 /** Height of each room of src/: a file imports its own room and lower ones, never beside or above. */
 const HEIGHT: Readonly<Record<string, number>> = {
+  host: -1,
   random: 0,
   files: 0,
   objective: 0,
@@ -84,7 +85,7 @@ function stem(path: string): string {
   return /^kernels\/((?:general\/)?[^/.]+)/.exec(path)![1]!;
 }
 
-Deno.test("imports point downwards: random, files and objective, gpu and task, ops, model, rl, run, lab, report, cli", () => {
+Deno.test("imports point downwards: host, random, files and objective, gpu and task, ops, model, rl, run, lab, report, cli", () => {
   assert(sources.length > 0, "no source found");
   const wrong: string[] = [];
   for (const path of sources) {
@@ -120,7 +121,7 @@ function loadedWith(path: string): Set<string> {
 
 Deno.test("whoever writes a task loads no engine", () => {
   const rooms = ["task", "tasks", "text"];
-  const allowed = new Set([...rooms, "random", "files"]);
+  const allowed = new Set([...rooms, "host", "random", "files"]);
   for (const room of rooms) {
     const files = filesBelow(`src/${room}/`).filter((path) => path.endsWith(".ts"));
     assert(files.length > 0, `src/${room} is empty`);
@@ -152,6 +153,25 @@ Deno.test("neither the library nor the command line loads a package before it is
     assert(loaded.length > 10, `${path} loads ${loaded.length} files`);
     assertEquals(loaded.filter((file) => /^src\/(report|text|export)\//.test(file)), []);
   }
+});
+
+Deno.test("what the library loads runs in Node and in pages: only src/host names Deno, nothing imports node:", () => {
+  const entries = Object.entries<string>(JSON.parse(read("deno.json")).exports)
+    .filter(([name]) => name !== "./cli" && name !== "./lab")
+    .map(([, path]) => path.replace("./", ""));
+  const files = [...new Set(entries.flatMap((path) => [...loadedWith(path)]))]
+    .filter((path) => path.endsWith(".ts"));
+  assert(files.includes("src/host/host.ts") && files.length > 100, `${files.length} files`);
+  // Syntax and functions that Node 20 has not, or 22.
+  const newer = /^\s*(?:await )?using \w|\bnew (?:Async)?DisposableStack\b|\.withResolvers\b/m;
+  const wrong = files.flatMap((path) =>
+    [
+      ...specifiers(path).filter((name) => name.startsWith("node:")),
+      ...path !== "src/host/host.ts" && /\bDeno\./.exec(code(path)) || [],
+      ...newer.exec(code(path)) ?? [],
+    ].map((what) => `${path}: ${what.trim()}`)
+  );
+  assertEquals(wrong, []);
 });
 
 Deno.test("every entry point of the package is linted as documentation, and says what it is", () => {

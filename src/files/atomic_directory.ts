@@ -11,7 +11,8 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { fs } from "../host/host.ts";
+import { dirname, join } from "../host/paths.ts";
 import { syncDirectory } from "./atomic_file.ts";
 import { fileExists } from "./json_file.ts";
 
@@ -33,13 +34,17 @@ export interface DirectoryOperations {
 
 /** The real thing. */
 export const fileSystem: DirectoryOperations = {
-  mkdir: (path) => Deno.mkdir(path),
-  rename: (from, to) => Deno.rename(from, to),
-  remove: (path) => Deno.remove(path, { recursive: true }),
+  mkdir: (path) => fs.mkdir(path),
+  rename: (from, to) => fs.rename(from, to),
+  remove: (path) => fs.remove(path, { recursive: true }),
   async sync(path: string, isDirectory: boolean): Promise<void> {
     if (isDirectory) return await syncDirectory(path);
-    using file = await Deno.open(path, { read: true, write: true });
-    await file.sync();
+    const file = await fs.open(path, { read: true, write: true });
+    try {
+      await file.sync();
+    } finally {
+      file.close();
+    }
   },
 };
 
@@ -53,7 +58,7 @@ function trimSlash(path: string): string {
 }
 
 async function syncTree(path: string, operations: DirectoryOperations): Promise<void> {
-  for await (const entry of Deno.readDir(path)) {
+  for await (const entry of fs.readDir(path)) {
     const child = join(path, entry.name);
     if (entry.isDirectory) await syncTree(child, operations);
     else if (entry.isFile) await operations.sync(child, false);

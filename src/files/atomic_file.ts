@@ -8,19 +8,24 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { fs, host, type HostFile } from "../host/host.ts";
+import { dirname } from "../host/paths.ts";
 
 /** Writes all of `bytes` at the file's position. */
-export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+export async function writeAll(file: HostFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
 /** Brings a folder's list of names to disk, so that a rename in it survives a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
-  // Windows does not open folders; its renames are journaled.
-  if (Deno.build.os === "windows") return;
-  using directory = await Deno.open(path);
-  await directory.sync();
+  // Windows journals renames.
+  if (!host.syncsFolders) return;
+  const directory = await fs.open(path);
+  try {
+    await directory.sync();
+  } finally {
+    directory.close();
+  }
 }
 
 /**
@@ -30,19 +35,21 @@ export async function syncDirectory(path: string): Promise<void> {
  */
 export async function createFileAtomic(
   path: string,
-  write: (file: Deno.FsFile) => Promise<void>,
+  write: (file: HostFile) => Promise<void>,
 ): Promise<void> {
   const partial = `${path}.partial`;
   try {
-    {
-      using file = await Deno.open(partial, { write: true, create: true, truncate: true });
+    const file = await fs.open(partial, { write: true, create: true, truncate: true });
+    try {
       await write(file);
       await file.sync();
+    } finally {
+      file.close();
     }
-    await Deno.rename(partial, path);
+    await fs.rename(partial, path);
   } catch (error) {
     // The error that matters is the first one.
-    await Deno.remove(partial).catch(() => {});
+    await fs.remove(partial).catch(() => {});
     throw error;
   }
   await syncDirectory(dirname(path));

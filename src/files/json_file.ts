@@ -4,6 +4,8 @@
  * @module
  */
 
+import { errors, fs } from "../host/host.ts";
+
 /** Whether a parsed JSON value is an object, neither null nor a list. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -16,7 +18,7 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
  * @throws {SyntaxError} If it holds anything else.
  */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const text = await Deno.readTextFile(path);
+  const text = await fs.readTextFile(path);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -31,11 +33,11 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
 /** Whether there is something at `path`; below a file there is nothing. */
 export async function fileExists(path: string): Promise<boolean> {
   try {
-    await Deno.stat(path);
+    await fs.stat(path);
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    if (error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof errors.NotFound) return false;
+    if (error instanceof errors.NotADirectory) return false;
     throw error;
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { basename, dirname, join } from "node:path";
+import { errors, fs } from "../host/host.ts";
+import { basename, dirname, join } from "../host/paths.ts";
 import { fileExists, readJsonObject } from "./json_file.ts";
 
 /** A name on the Hugging Face hub, such as `Qwen/Qwen3-0.6B`. */
@@ -19,28 +20,28 @@ const OLDER_TOKENIZERS = ["tokenizer.model", "vocab.json"] as const;
  * @param dir The path.
  * @param missing The file that was looked for.
  */
-export async function explainMissing(dir: string, missing: string): Promise<Deno.errors.NotFound> {
+export async function explainMissing(dir: string, missing: string): Promise<Error> {
   if (await isFolder(dir)) {
     const adapter = join(dir, "adapter_config.json");
-    if (await fileExists(adapter)) return new Deno.errors.NotFound(await explainAdapter(adapter));
+    if (await fileExists(adapter)) return new errors.NotFound(await explainAdapter(adapter));
     const older = missing === "tokenizer.json" && await firstOf(dir, OLDER_TOKENIZERS);
     if (older) {
-      return new Deno.errors.NotFound(
+      return new errors.NotFound(
         `${dir} has ${older} but no tokenizer.json: make one with python -c "from transformers ` +
           `import AutoTokenizer as T; T.from_pretrained('${dir}').save_pretrained('${dir}')"`,
       );
     }
-    return new Deno.errors.NotFound(
+    return new errors.NotFound(
       `${dir} has no ${missing}: give the folder of a Hugging Face checkpoint`,
     );
   }
   if (!HUB_NAME.test(dir)) {
-    return new Deno.errors.NotFound(
+    return new errors.NotFound(
       `There is no folder ${dir}: give that of a Hugging Face checkpoint`,
     );
   }
   const local = `models/${basename(dir)}`;
-  return new Deno.errors.NotFound(
+  return new errors.NotFound(
     `There is no folder ${dir}. If it is a model on the Hugging Face hub, download it with ` +
       `"hf download ${dir} --local-dir ${local}" (from pip install huggingface_hub) and give ${local}`,
   );
@@ -53,9 +54,9 @@ async function firstOf(dir: string, names: readonly string[]): Promise<string | 
 
 async function isFolder(path: string): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isDirectory;
+    return (await fs.stat(path)).isDirectory;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+    if (error instanceof errors.NotFound || error instanceof errors.NotADirectory) {
       return false;
     }
     throw error;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { fs } from "../host/host.ts";
 import { parquetReadObjects } from "hyparquet";
 
 /**
@@ -15,7 +16,7 @@ import { parquetReadObjects } from "hyparquet";
  * @throws {TypeError} Naming the file if it cannot be read.
  */
 export async function parquetRows(path: string): Promise<Record<string, unknown>[]> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await fs.readFile(path);
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   try {
     return (await parquetReadObjects({ file })).map((row) => plain(row) as Record<string, unknown>);

@@ -14,6 +14,7 @@
  * @module
  */
 
+import { fs, type HostFile } from "../host/host.ts";
 import { createFileAtomic, writeAll } from "./atomic_file.ts";
 import { decodeFloats, FLOAT_BYTES, isFloatFormat } from "./float_formats.ts";
 import {
@@ -152,14 +153,14 @@ export async function writeSafetensors(
 export class SafetensorsFile implements Disposable {
   /** Where the file lies. */
   readonly path: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: HostFile;
   readonly #header: SafetensorsHeader;
   readonly #dataStart: number;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(
     path: string,
-    file: Deno.FsFile,
+    file: HostFile,
     header: SafetensorsHeader,
     dataStart: number,
   ) {
@@ -176,7 +177,7 @@ export class SafetensorsFile implements Disposable {
    * @throws {SyntaxError | TypeError | RangeError} Naming the file, the tensor and the damage.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const file = await Deno.open(path);
+    const file = await fs.open(path);
     try {
       const { size } = await file.stat();
       const first = new Uint8Array(Math.min(8, size));
@@ -295,12 +296,12 @@ export class SafetensorsFile implements Disposable {
 }
 
 async function readAt(
-  file: Deno.FsFile,
+  file: HostFile,
   position: number,
   bytes: Uint8Array,
   path: string,
 ): Promise<void> {
-  await file.seek(position, Deno.SeekMode.Start);
+  await file.seek(position, 0);
   for (let at = 0; at < bytes.length;) {
     const n = await file.read(bytes.subarray(at));
     if (n === null) {

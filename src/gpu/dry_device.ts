@@ -4,6 +4,8 @@
  * @module
  */
 
+import { deferred } from "../host/deferred.ts";
+
 /** What {@linkcode dryDevice} fakes of a buffer. */
 class DryBuffer {
   readonly size: number;
@@ -34,7 +36,7 @@ class DryBuffer {
  * @param device Whose limits and features to have.
  */
 export function dryDevice(device: GPUDevice): GPUDevice {
-  const { promise: lost, resolve: lose } = Promise.withResolvers<{ reason: string }>();
+  const { promise: lost, resolve: lose } = deferred<{ reason: string }>();
   const nothing = () => ({});
   const pass = {
     setPipeline() {},

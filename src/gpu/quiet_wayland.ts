@@ -4,6 +4,8 @@
  * @module
  */
 
+import { host } from "../host/host.ts";
+
 /** What libwayland, which Mesa's drivers load, complains about twice per process where it is unset. */
 const RUNTIME_DIR = "XDG_RUNTIME_DIR";
 
@@ -15,16 +17,14 @@ const RUNTIME_DIR = "XDG_RUNTIME_DIR";
  * @param use What asks for the device.
  */
 export async function withQuietWayland<T>(use: () => Promise<T>): Promise<T> {
-  const { Deno: deno } = globalThis as { Deno?: typeof Deno };
-  if (deno?.build.os !== "linux") return await use();
-  const { state } = deno.permissions.querySync({ name: "env", variable: RUNTIME_DIR });
-  const before = state === "granted" ? deno.env.get(RUNTIME_DIR) : undefined;
-  if (state !== "granted" || before) return await use();
-  deno.env.set(RUNTIME_DIR, "/");
+  const variables = host.linuxVariables(RUNTIME_DIR);
+  const before = variables?.get(RUNTIME_DIR);
+  if (!variables || before) return await use();
+  variables.set(RUNTIME_DIR, "/");
   try {
     return await use();
   } finally {
-    if (before === undefined) deno.env.delete(RUNTIME_DIR);
-    else deno.env.set(RUNTIME_DIR, before);
+    if (before === undefined) variables.delete(RUNTIME_DIR);
+    else variables.set(RUNTIME_DIR, before);
   }
 }

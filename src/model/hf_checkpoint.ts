@@ -7,7 +7,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { fs } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import { writeFileAtomic } from "../files/atomic_file.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
 import {
@@ -188,6 +189,19 @@ export async function loadCheckpoint(dir: string): Promise<Checkpoint> {
   }
 }
 
+/** {@linkcode loadCheckpoint} for as long as `use` takes. */
+export async function withCheckpoint<T>(
+  dir: string,
+  use: (checkpoint: Checkpoint) => Promise<T>,
+): Promise<T> {
+  const checkpoint = await loadCheckpoint(dir);
+  try {
+    return await use(checkpoint);
+  } finally {
+    checkpoint.close();
+  }
+}
+
 /**
  * Saves a policy as a Hugging Face checkpoint folder that other tools load.
  *
@@ -245,7 +259,7 @@ export async function saveCheckpoint(
     return encodeFloats(values, stored);
   };
 
-  await Deno.mkdir(dir, { recursive: true });
+  await fs.mkdir(dir, { recursive: true });
   await writeSafetensors(
     join(dir, WEIGHTS),
     [...shapes].map(([name, shape]) => ({ name, dtype: stored, shape })),

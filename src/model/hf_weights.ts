@@ -4,7 +4,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { errors } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import { SafetensorsFile } from "../files/safetensors.ts";
 
@@ -58,7 +59,7 @@ async function openShards(
     const placed = [...index].filter(([, file]) => file === shard).map(([name]) => name);
     const path = join(dir, shard);
     if (!await fileExists(path)) {
-      throw new Deno.errors.NotFound(
+      throw new errors.NotFound(
         `${dir} has no ${shard}, where ${INDEX} places ${listSome(placed, "of the policy")}`,
       );
     }
@@ -103,5 +104,5 @@ export async function openWeights(dir: string): Promise<OpenWeights> {
   const hint = await fileExists(join(dir, "pytorch_model.bin"))
     ? "convert its pytorch_model.bin to safetensors"
     : "give the folder of a Hugging Face checkpoint";
-  throw new Deno.errors.NotFound(`${dir} has neither ${WEIGHTS} nor ${INDEX}: ${hint}`);
+  throw new errors.NotFound(`${dir} has neither ${WEIGHTS} nor ${INDEX}: ${hint}`);
 }

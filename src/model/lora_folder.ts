@@ -4,7 +4,8 @@
  * @module
  */
 
-import { dirname, isAbsolute, join } from "node:path";
+import { fs } from "../host/host.ts";
+import { dirname, isAbsolute, join } from "../host/paths.ts";
 import { writeFileAtomic } from "../files/atomic_file.ts";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
@@ -85,7 +86,16 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
  * @throws {RangeError} If the file has others than the adapters.
  */
 export async function loadLoraWeights(dir: string, adapters: Adapters): Promise<void> {
-  using file = await SafetensorsFile.open(join(dir, WEIGHTS));
+  const file = await SafetensorsFile.open(join(dir, WEIGHTS));
+  try {
+    await fillAdapters(adapters, file);
+  } finally {
+    file.close();
+  }
+  await adapters.synchronise();
+}
+
+async function fillAdapters(adapters: Adapters, file: SafetensorsFile): Promise<void> {
   const missing = adapters.names.filter((name) => !file.has(PREFIX + name));
   if (missing.length > 0) throw new RangeError(`${file.path}: ${listSome(missing, "missing")}`);
   for (const name of adapters.names) {
@@ -96,7 +106,6 @@ export async function loadLoraWeights(dir: string, adapters: Adapters): Promise<
     }
     adapters.write(name, await file.readFloat32(PREFIX + name));
   }
-  await adapters.synchronise();
 }
 
 /**
@@ -114,7 +123,7 @@ export async function saveLoraFolder(dir: string, adapters: Adapters, base: stri
     dtype: "F32" as const,
     shape: adapters.range(name).shape,
   }));
-  await Deno.mkdir(dir, { recursive: true });
+  await fs.mkdir(dir, { recursive: true });
   await writeSafetensors(
     join(dir, WEIGHTS),
     specs,

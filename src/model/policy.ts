@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resolve as resolvePath } from "node:path";
+import { resolve as resolvePath } from "../host/paths.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
 import { freshConfig, resolveConfig } from "./config.ts";
@@ -22,7 +22,7 @@ import {
 } from "./generate_request.ts";
 import { generation } from "./generation.ts";
 import { GeneratorCache } from "./generator_cache.ts";
-import { loadCheckpoint } from "./hf_checkpoint.ts";
+import { withCheckpoint } from "./hf_checkpoint.ts";
 import { Adapters } from "./adapters.ts";
 import type { LoraOptions } from "./lora_options.ts";
 import { loadLoraWeights, readLoraFolder } from "./lora_folder.ts";
@@ -118,17 +118,18 @@ export class Policy {
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
     const lora = await readLoraFolder(dir);
     const base = lora?.base ?? dir;
-    using checkpoint = await loadCheckpoint(base);
     const tokenizerFiles = await readTokenizerFiles(base);
-    const policy = new Policy(gpu, checkpoint.config, options, tokenizerFiles, resolvePath(base));
-    try {
-      await loadWeights(gpu, policy.parameters, checkpoint);
-      if (lora) await loadLoraWeights(dir, policy.addAdapters(lora.options));
-    } catch (error) {
-      policy.destroy();
-      throw error;
-    }
-    return policy;
+    return await withCheckpoint(base, async (checkpoint) => {
+      const policy = new Policy(gpu, checkpoint.config, options, tokenizerFiles, resolvePath(base));
+      try {
+        await loadWeights(gpu, policy.parameters, checkpoint);
+        if (lora) await loadLoraWeights(dir, policy.addAdapters(lora.options));
+      } catch (error) {
+        policy.destroy();
+        throw error;
+      }
+      return policy;
+    });
   }
 
   /**

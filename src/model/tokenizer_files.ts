@@ -4,7 +4,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { fs } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import { writeFileAtomic } from "../files/atomic_file.ts";
 import { fileExists } from "../files/json_file.ts";
 
@@ -28,7 +29,7 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const name of NAMES) {
     const path = join(dir, name);
-    if (await fileExists(path)) files.set(name, await Deno.readFile(path));
+    if (await fileExists(path)) files.set(name, await fs.readFile(path));
   }
   return files;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { host } from "../host/host.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfigOptions } from "../model/config.ts";
 import { Policy } from "../model/policy.ts";
@@ -105,7 +106,7 @@ export function describeMemory(plan: MemoryPlan): string {
 export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
   const advice =
     "lower maxTokensPerMicroBatch, promptsPerStep or maxCompletionLength, or take a smaller model";
-  const free = gpu.adapter.isFallback ? systemMemory() : undefined;
+  const free = gpu.adapter.isFallback ? host.freeMemory() : undefined;
   if (free !== undefined && free < plan.total) {
     throw new RangeError(
       `The run needs ${describeMemory(plan)}. The machine has ${
@@ -127,11 +128,4 @@ export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
       }. ${gpu.adapter.description} has no room for it: ${advice}`,
     );
   }
-}
-
-/** Bytes free on the machine, if the program may know. */
-function systemMemory(): number | undefined {
-  const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
-  if (Deno.permissions.querySync(permission).state !== "granted") return undefined;
-  return Deno.systemMemoryInfo().available;
 }

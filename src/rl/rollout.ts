@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deferred } from "../host/deferred.ts";
 import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
 import type { PromptGroup } from "../model/packing.ts";
 import type { IndexRange } from "../objective/groups.ts";
@@ -117,7 +118,7 @@ export function promptGroups(
 /** What a promise gives, unless the signal is aborted before. */
 async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
   if (signal === undefined) return await promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const { promise: aborted, reject } = deferred<never>();
   const abort = () => reject(signal.reason);
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });

@@ -2,7 +2,7 @@
  * Short texts that tell whether two things are the same: a task with its options, a file, settings.
  */
 
-import { createHash } from "node:crypto";
+import { fs, host } from "../host/host.ts";
 import { drawDemonstration, drawProblem } from "../task/problems.ts";
 import type { Task } from "../task/task.ts";
 
@@ -12,15 +12,19 @@ const SAMPLES = 16;
 /** The SHA-256 of a value's JSON, or of a text, in hexadecimal. */
 export function digest(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return createHash("sha256").update(text).digest("hex");
+  return host.sha256().update(text).digest("hex");
 }
 
 /** The SHA-256 of a file, in hexadecimal, read a piece at a time. */
 export async function digestFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const piece = new Uint8Array(1 << 20);
-  for (let n; (n = await file.read(piece)) !== null;) hash.update(piece.subarray(0, n));
+  const hash = host.sha256();
+  const file = await fs.open(path);
+  try {
+    const piece = new Uint8Array(1 << 20);
+    for (let n; (n = await file.read(piece)) !== null;) hash.update(piece.subarray(0, n));
+  } finally {
+    file.close();
+  }
   return hash.digest("hex");
 }
 
@@ -44,7 +48,7 @@ export function taskFingerprint(task: Task): string {
  * @throws {TypeError} If what its problems hold cannot be written as JSON.
  */
 export function computeFingerprint(task: Task): string {
-  const hash = createHash("sha256");
+  const hash = host.sha256();
   const add = (value: unknown) => {
     try {
       // A line each, as JSON has no line breaks of its own.

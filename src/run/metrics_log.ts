@@ -8,6 +8,8 @@
  * @module
  */
 
+import { fs, type HostFile } from "../host/host.ts";
+
 /** What a metric may be. */
 export type MetricValue =
   | number
@@ -90,7 +92,7 @@ function parseLines(bytes: Uint8Array, path: string): Line[] {
  * @throws {SyntaxError} Naming the line that is damaged, if it is not the unfinished last one.
  */
 export async function readMetrics(path: string): Promise<MetricsRecord[]> {
-  return parseLines(await Deno.readFile(path), path).map(({ record }) => record);
+  return parseLines(await fs.readFile(path), path).map(({ record }) => record);
 }
 
 /**
@@ -108,12 +110,12 @@ export async function readMetrics(path: string): Promise<MetricsRecord[]> {
 export class MetricsLog implements Disposable {
   /** Where the log lies. */
   readonly path: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: HostFile;
   /** The last line, and where it begins. */
   #last: { readonly record: MetricsRecord; readonly begin: number } | undefined;
   #size: number;
 
-  private constructor(path: string, file: Deno.FsFile, lines: readonly Line[]) {
+  private constructor(path: string, file: HostFile, lines: readonly Line[]) {
     this.path = path;
     this.#file = file;
     const last = lines.at(-1);
@@ -135,13 +137,13 @@ export class MetricsLog implements Disposable {
     if (!Number.isSafeInteger(resumeStep) || resumeStep < 0) {
       throw new RangeError(`resumeStep is ${resumeStep}: give a whole number of 0 or more`);
     }
-    const file = Deno.openSync(path, { read: true, write: true, create: true });
+    const file = fs.openSync(path, { read: true, write: true, create: true });
     try {
-      const lines = parseLines(Deno.readFileSync(path), path);
+      const lines = parseLines(fs.readFileSync(path), path);
       // Steps never decrease, so what is kept is one piece.
       const kept = lines.filter(({ record }) => record[STEP] <= resumeStep);
       file.truncateSync(kept.at(-1)?.end ?? 0);
-      file.seekSync(0, Deno.SeekMode.End);
+      file.seekSync(0, 2);
       if (kept.length > 0) writeAllSync(file, Uint8Array.of(NEWLINE));
       return new MetricsLog(path, file, kept);
     } catch (error) {
@@ -187,7 +189,7 @@ export class MetricsLog implements Disposable {
       (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
     );
     const bytes = new TextEncoder().encode(line + "\n");
-    this.#file.seekSync(begin, Deno.SeekMode.Start);
+    this.#file.seekSync(begin, 0);
     writeAllSync(this.#file, bytes);
     this.#last = { record, begin };
     this.#size = begin + bytes.length;
@@ -210,6 +212,6 @@ function endOf(line: Line | undefined): number {
   return line === undefined ? 0 : line.end + 1;
 }
 
-function writeAllSync(file: Deno.FsFile, bytes: Uint8Array): void {
+function writeAllSync(file: HostFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
+import { host } from "../host/host.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -46,7 +46,7 @@ async function measure(gpu: Gpu): Promise<string> {
     const arrays = await readback.take();
     gpu.check();
     // Subgroups of another size run other kernels.
-    const hash = createHash("sha256").update(String(gpu.adapter.subgroupSize));
+    const hash = host.sha256().update(String(gpu.adapter.subgroupSize));
     for (const { buffer, byteOffset, byteLength } of arrays) {
       hash.update(new Uint8Array(buffer, byteOffset, byteLength));
     }

@@ -9,7 +9,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { errors, fs, type HostFile } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import type { MetricsRecord } from "./metrics_log.ts";
 
 /** Settings of {@linkcode TensorBoardLog.open}. */
@@ -37,10 +38,10 @@ const STEP = "training/global_step";
 export class TensorBoardLog implements Disposable {
   /** Where the file lies. */
   readonly path: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: HostFile;
   readonly #now: () => number;
 
-  private constructor(path: string, file: Deno.FsFile, now: () => number) {
+  private constructor(path: string, file: HostFile, now: () => number) {
     this.path = path;
     this.#file = file;
     this.#now = now;
@@ -57,11 +58,11 @@ export class TensorBoardLog implements Disposable {
     for (let number = 0;; number++) {
       // Files are read in the order of their names.
       const path = join(dir, `events.out.tfevents.${begin}.deltal.${number}`);
-      let file: Deno.FsFile;
+      let file: HostFile;
       try {
-        file = Deno.openSync(path, { write: true, createNew: true });
+        file = fs.openSync(path, { write: true, createNew: true });
       } catch (error) {
-        if (error instanceof Deno.errors.AlreadyExists) continue;
+        if (error instanceof errors.AlreadyExists) continue;
         throw error;
       }
       const log = new TensorBoardLog(path, file, now);

@@ -8,7 +8,7 @@
  * stands for the old or the new checkpoint, whenever the process stops.
  */
 
-import { join } from "node:path";
+import { join } from "../host/paths.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { show } from "../model/config_checks.ts";
@@ -136,16 +136,35 @@ function flatShapes({ trained }: Policy, tensors: FlatTensors): Map<string, read
 export async function restoreTrainer(dir: string, trainer: Checkpointable): Promise<TrainerState> {
   const state = await readTrainerState(dir);
   checkResumable(dir, state, trainer.task, trainer.options);
-  const { policy, optimizer } = trainer;
-  checkDType(dir, state, policy.dtype);
-  using open = new DisposableStack();
+  checkDType(dir, state, trainer.policy.dtype);
+  const open: { close(): void }[] = [];
+  try {
+    await restoreWeights(dir, trainer, open);
+  } finally {
+    for (const file of open) file.close();
+  }
+  trainer.optimizer.stepCount = state.optimizerSteps;
+  trainer.completedSteps = state.completedSteps;
+  trainer.nextProblem = nextProblemOf(state);
+  return state;
+}
+
+/** Puts back every weight and moment; what it opens is pushed to `open`. */
+async function restoreWeights(
+  dir: string,
+  trainer: Checkpointable,
+  open: { close(): void }[],
+): Promise<void> {
+  const { policy } = trainer;
   const { adapters } = policy.parameters;
-  const checkpoint = adapters ? undefined : open.use(await loadCheckpoint(dir));
+  const checkpoint = adapters ? undefined : await loadCheckpoint(dir);
+  if (checkpoint) open.push(checkpoint);
   if (checkpoint) checkShape(dir, checkpoint.config, policy.config);
   if (adapters) await loadLoraWeights(dir, adapters);
   const extra = [];
   for (const [name, tensors] of extraTensors(trainer)) {
-    const file = open.use(await SafetensorsFile.open(join(dir, name)));
+    const file = await SafetensorsFile.open(join(dir, name));
+    open.push(file);
     checkTensors(file, flatShapes(policy, tensors));
     extra.push({ file, tensors });
   }
@@ -160,10 +179,6 @@ export async function restoreTrainer(dir: string, trainer: Checkpointable): Prom
       }
     }
   }
-  optimizer.stepCount = state.optimizerSteps;
-  trainer.completedSteps = state.completedSteps;
-  trainer.nextProblem = nextProblemOf(state);
-  return state;
 }
 
 function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void {

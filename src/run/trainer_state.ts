@@ -2,7 +2,8 @@
  * The state of a training run as its checkpoint records it, and whether a run may go on from it.
  */
 
-import { join } from "node:path";
+import { errors, fs } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
 import type { Task } from "../task/task.ts";
@@ -64,7 +65,7 @@ export async function writeTrainerState(
   state: Omit<TrainerState, "files" | "version">,
 ): Promise<void> {
   const files: Record<string, string> = {};
-  const names = [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
+  const names = [...fs.readDirSync(dir)].map(({ name }) => name).sort();
   for (const name of names) files[name] = await digestFile(join(dir, name));
   const json = {
     format: FORMAT,
@@ -86,14 +87,14 @@ export async function writeTrainerState(
 export async function readTrainerState(dir: string): Promise<TrainerState> {
   const path = join(dir, TRAINER_STATE);
   if (!await fileExists(path)) {
-    throw new Deno.errors.NotFound(
+    throw new errors.NotFound(
       `${dir} has no ${TRAINER_STATE}: give the checkpoint folder of a training run`,
     );
   }
   const state = checkedState(path, await readJsonObject(path));
   for (const [name, expected] of Object.entries(state.files)) {
     if (!await fileExists(join(dir, name))) {
-      throw new Deno.errors.NotFound(`${dir} is damaged: its ${name} is gone`);
+      throw new errors.NotFound(`${dir} is damaged: its ${name} is gone`);
     }
     if (await digestFile(join(dir, name)) !== expected) {
       throw new RangeError(

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { fs, host } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
@@ -34,7 +35,7 @@ function identityOf(gpu: Gpu): Record<string, unknown> {
   const { limits } = gpu.device;
   return {
     deltal: VERSION,
-    deno: Deno.version.deno,
+    [host.name]: host.version,
     ...gpu.adapter,
     ...Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
   };
@@ -119,7 +120,7 @@ export async function writeTuned(
     [...all].filter((entry): entry is [string, string] => entry[1] !== undefined)
       .sort(([a], [b]) => a < b ? -1 : 1),
   );
-  await Deno.mkdir(dir, { recursive: true });
+  await fs.mkdir(dir, { recursive: true });
   const json = { format: FORMAT, measuredOn: identityOf(gpu), kernels };
   await writeFileAtomic(path, JSON.stringify(json, null, 2) + "\n");
   return { path, kernels };

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { errors, fs } from "../host/host.ts";
 import { Random } from "../random/random.ts";
 import type { Split } from "./task.ts";
 import type { ChatMessage } from "./tokenizer.ts";
@@ -173,14 +174,14 @@ export async function readJsonLines(path: string | URL): Promise<JsonLine[]> {
 
 async function readText(path: string | URL): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return await fs.readTextFile(path);
   } catch (error) {
     // The system's own messages begin with a number of an error.
-    if (error instanceof Deno.errors.NotFound) {
-      throw new Deno.errors.NotFound(`${path} does not exist: give a file of JSON lines`);
+    if (error instanceof errors.NotFound) {
+      throw new errors.NotFound(`${path} does not exist: give a file of JSON lines`);
     }
-    if (error instanceof Deno.errors.IsADirectory) {
-      throw new Deno.errors.IsADirectory(`${path} is a folder: give a file of JSON lines`);
+    if (error instanceof errors.IsADirectory) {
+      throw new errors.IsADirectory(`${path} is a folder: give a file of JSON lines`);
     }
     throw error;
   }

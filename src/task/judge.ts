@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deferred } from "../host/deferred.ts";
 import { shownWithType } from "./names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import type { Judgement, Problem, Task, Verdict } from "./task.ts";
@@ -41,10 +42,11 @@ export async function judge(
   samples: readonly Judged[],
   options: JudgeOptions = {},
 ): Promise<Judgement[]> {
-  using wait = new Wait(options.patience ?? 600, options.signal);
+  const wait = new Wait(options.patience ?? 600, options.signal);
   const settled = await Promise.allSettled(
     samples.map((sample) => judgeOne(task, sample, wait).finally(() => wait.begin())),
   );
+  wait.end();
   const failed = settled.filter((result) => result.status === "rejected");
   if (failed.length > 0) {
     const [{ reason }] = failed as [PromiseRejectedResult];
@@ -58,22 +60,22 @@ export async function judge(
 }
 
 /** Waits for answers, but not for ever. */
-class Wait implements Disposable {
+class Wait {
   /** Fails when there was no answer for too long. */
   readonly over: Promise<never>;
   readonly #seconds: number;
   readonly #fail: (error: Error) => void;
   readonly #signal: AbortSignal | undefined;
-  readonly #end = () => this[Symbol.dispose]();
+  readonly #onAbort = () => this.end();
   #ended = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(seconds: number, signal: AbortSignal | undefined) {
-    const { promise, reject } = Promise.withResolvers<never>();
+    const { promise, reject } = deferred<never>();
     // Where nobody waits any more, it is no failure.
     promise.catch(() => {});
     [this.over, this.#seconds, this.#fail, this.#signal] = [promise, seconds, reject, signal];
-    signal?.addEventListener("abort", this.#end);
+    signal?.addEventListener("abort", this.#onAbort);
     if (signal?.aborted) this.#ended = true;
     this.begin();
   }
@@ -91,10 +93,11 @@ class Wait implements Disposable {
     }, this.#seconds * 1000);
   }
 
-  [Symbol.dispose](): void {
+  /** Waits no more. */
+  end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#signal?.removeEventListener("abort", this.#end);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 }
 

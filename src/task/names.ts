@@ -4,6 +4,8 @@
  * @module
  */
 
+import { host } from "../host/host.ts";
+
 /** The word closest to `word`, `undefined` where none is close. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const ranked = words
@@ -53,7 +55,7 @@ export function checkNames(what: string, given: object, names: readonly string[]
 export function shownValue(value: unknown): string {
   const text = typeof value === "string"
     ? JSON.stringify(value)
-    : Deno.inspect(value, { depth: 1 }).replaceAll(/\s+/g, " ");
+    : host.inspect(value).replaceAll(/\s+/g, " ");
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 

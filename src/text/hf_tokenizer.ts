@@ -4,7 +4,8 @@
  * @module
  */
 
-import { join } from "node:path";
+import { errors, fs } from "../host/host.ts";
+import { join } from "../host/paths.ts";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
@@ -161,9 +162,9 @@ async function chatTemplate(
   const named = Array.isArray(config.chat_template)
     ? config.chat_template.find((entry) => entry?.name === "default")?.template
     : config.chat_template;
-  const source: unknown = await fileExists(path) ? await Deno.readTextFile(path) : named;
+  const source: unknown = await fileExists(path) ? await fs.readTextFile(path) : named;
   if (typeof source !== "string") {
-    throw new Deno.errors.NotFound(
+    throw new errors.NotFound(
       `${dir} has no chat template: it is in chat_template.jinja or tokenizer_config.json`,
     );
   }
