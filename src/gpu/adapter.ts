@@ -46,11 +46,13 @@ const INT64 = "wgpu-shader-int64";
 /**
  * Asks for a device with every feature and limit that the engine makes use of.
  *
+ * @param gpu Whom to ask. Default: `navigator.gpu`.
  * @returns The device and what its adapter says of itself.
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
-export async function requestDevice(): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
-  const gpu = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
+export async function requestDevice(
+  gpu: GPU | undefined = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu,
+): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
   const adapter = await withQuietWayland(async () => await gpu?.requestAdapter());
   if (!adapter) throw new Error(NO_ADAPTER);
   const requiredLimits: Record<string, number> = {};

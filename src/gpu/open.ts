@@ -9,9 +9,17 @@ import { Gpu, type GpuOptions } from "./device.ts";
 
 /** Options of {@linkcode openGpu}. */
 export interface OpenGpuOptions extends GpuOptions {
-  /** A device to use instead of asking `navigator.gpu`, for example one of another WebGPU implementation. */
+  /** A device to use instead of asking for one. {@linkcode Gpu.close} leaves it to whoever made it. */
   device?: GPUDevice;
+  /**
+   * Another WebGPU implementation to ask, for example `create([])` of npm's `webgpu` (Dawn); with `device`, the one that it
+   * is of. It is kept for as long as the {@linkcode Gpu}: Dawn's devices do not outlive it. Default: `navigator.gpu`.
+   */
+  webgpu?: GPU;
 }
+
+/** The implementations in use, kept from being collected. */
+const kept = new WeakMap<Gpu, GPU>();
 
 /**
  * Opens a GPU for compute.
@@ -21,7 +29,11 @@ export interface OpenGpuOptions extends GpuOptions {
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  if (options.device) return await Gpu.fromDevice(options.device, options);
-  const { device, info } = await requestDevice();
-  return await Gpu.fromDevice(device, options, { info, owned: true });
+  const { device: given, webgpu } = options;
+  const { device, ...origin } = given
+    ? { device: given }
+    : { ...await requestDevice(webgpu), owned: true };
+  const gpu = await Gpu.fromDevice(device, options, origin);
+  if (webgpu) kept.set(gpu, webgpu);
+  return gpu;
 }
