@@ -28,7 +28,8 @@ export interface AdapterSummary {
 
 const NO_ADAPTER =
   "No WebGPU adapter was found: a Vulkan, Metal or DirectX 12 driver is needed. On Debian or Ubuntu run `sh setup.sh` " +
-  "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again";
+  "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again. Node has no WebGPU " +
+  "of its own: give openGpu({ webgpu: create([]) }) with create from npm's webgpu";
 
 /** Limits that the engine asks for at the adapter's own maximum, because the WebGPU defaults are too small. */
 const WANTED_LIMITS = [
