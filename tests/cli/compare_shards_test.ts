@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCommand, spawnAnnounced } from "../helpers/cli.ts";
+import { spawnAnnounced } from "../helpers/cli.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
@@ -46,7 +46,7 @@ async function resultsOf(dir: string): Promise<Record<string, string>> {
 Deno.test("shards of a comparison, one of them killed, merge to the tables of one machine", async () => {
   await inTempDir(async (dir) => {
     await Deno.writeTextFile(join(dir, "ones.ts"), TASK);
-    const whole = await runCommand(dir, ...FLAGS, "--out=runs/whole", "--json");
+    const whole = await runInProcess(dir, ...FLAGS, "--out=runs/whole", "--json");
     assertEquals(whole.code, 0, whole.stderr);
     const expected = await resultsOf(join(dir, "runs/whole"));
     assertEquals(
@@ -64,7 +64,7 @@ Deno.test("shards of a comparison, one of them killed, merge to the tables of on
     assertEquals(killed.killed, true);
     const kept = [...Deno.readDirSync(join(dir, "runs/first/runs"))].map(({ name }) => name);
     assert(kept.length >= 1, "killed before the first run was kept");
-    const again = await runCommand(dir, ...first);
+    const again = await runInProcess(dir, ...first);
     assertEquals(again.code, 0, again.stderr);
     assertMatch(again.stdout, /^3 of 5 runs are finished$/m);
     assert(!again.stderr.includes("1/3 "), "a finished run was made again");

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { runCommand } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 Deno.test("compare makes the runs of its shard once, and a table and a report of what is finished", async () => {
   await inTempDir(async (dir) => {
     const flags = ["compare", "--preset=smoke", "--seeds=1", "--shard=1/7"];
-    const { code, stdout, stderr } = await runCommand(dir, ...flags);
+    const { code, stdout, stderr } = await runInProcess(dir, ...flags);
     assertEquals(code, 0, stderr);
     const out = join(dir, "runs", "compare-smoke");
     const files = () => [...Deno.readDirSync(join(out, "runs"))].map(({ name }) => name).sort();
@@ -21,7 +21,7 @@ Deno.test("compare makes the runs of its shard once, and a table and a report of
     assertMatch(runs[0].provenance.adapter.description, /./);
     const times = made.map((name) => Deno.statSync(join(out, "runs", name)).mtime!.getTime());
 
-    const again = await runCommand(dir, ...flags, "--quiet");
+    const again = await runInProcess(dir, ...flags, "--quiet");
     assertEquals(again.code, 0, again.stderr);
     assertEquals(files(), made);
     assertEquals(
@@ -29,17 +29,17 @@ Deno.test("compare makes the runs of its shard once, and a table and a report of
       times,
     );
 
-    const list = await runCommand(dir, ...flags, "--list");
+    const list = await runInProcess(dir, ...flags, "--list");
     assertEquals(list.stdout.trimEnd().split("\n").length, made.length);
     assert(list.stdout.trimEnd().split("\n").every((line) => line.startsWith("done")), list.stdout);
-    const rest = await runCommand(dir, "compare", "--preset=smoke", "--seeds=1", "--list");
+    const rest = await runInProcess(dir, "compare", "--preset=smoke", "--seeds=1", "--list");
     assertMatch(rest.stdout, /^-\s+parity-32x1-\d+-/m);
   });
 });
 
 Deno.test("variance measures a policy and leaves tables, figures and a report", async () => {
   await inTempDir(async (dir) => {
-    const { code, stdout, stderr } = await runCommand(
+    const { code, stdout, stderr } = await runInProcess(
       dir,
       "variance",
       "--task=parity",
@@ -81,7 +81,7 @@ Deno.test("what cannot be done is refused before anything is made", async () => 
       [["report"], "there is no run below runs"],
     ];
     for (const [args, message] of refusals) {
-      const { code, stderr } = await runCommand(dir, ...args);
+      const { code, stderr } = await runInProcess(dir, ...args);
       assertEquals(code, 2, `${args.join(" ")}: ${stderr}`);
       assertStringIncludes(stderr, message);
     }
@@ -91,17 +91,17 @@ Deno.test("what cannot be done is refused before anything is made", async () => 
         [["report", "emtpy", "other"], "there is no folder emtpy"],
       ] as const
     ) {
-      const { code, stderr } = await runCommand(dir, ...args);
+      const { code, stderr } = await runInProcess(dir, ...args);
       assertEquals(code, 1);
       assertStringIncludes(stderr, message);
     }
     await Deno.mkdir(join(dir, "empty"));
     for (const args of [["report", "emtpy"], ["eval", "emtpy"], ["train", "--resume=emtpy"]]) {
-      const { code, stderr } = await runCommand(dir, ...args);
+      const { code, stderr } = await runInProcess(dir, ...args);
       assertEquals(code, 1);
       assertStringIncludes(stderr, "there is no folder emtpy, did you mean empty?");
     }
-    const { code, stderr } = await runCommand(dir, "report", "empty");
+    const { code, stderr } = await runInProcess(dir, "report", "empty");
     assertEquals(code, 1);
     assertStringIncludes(stderr, "holds no results");
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["empty"]);

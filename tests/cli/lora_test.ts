@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { type CommandResult, runCommand } from "../helpers/cli.ts";
+import type { CommandResult } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { TINY_RUN } from "../helpers/tiny_run.ts";
 
@@ -12,7 +13,7 @@ function succeeded(result: CommandResult): CommandResult {
 Deno.test("a run with adapters resumes to the same bytes, is scored, and is merged", async () => {
   await inTempDir(async (dir) => {
     const train = (...flags: string[]) =>
-      runCommand(
+      runInProcess(
         dir,
         "train",
         "--task=parity",
@@ -25,18 +26,18 @@ Deno.test("a run with adapters resumes to the same bytes, is scored, and is merg
       Deno.readFile(join(dir, "runs", run, "checkpoint", "adapter_model.safetensors"));
     succeeded(await train("--max-steps=2", "--out=runs/whole", "--merge"));
     succeeded(await train("--max-steps=1", "--out=runs/stopped"));
-    succeeded(await runCommand(dir, "train", "--resume", "runs/stopped", "--max-steps=2"));
+    succeeded(await runInProcess(dir, "train", "--resume", "runs/stopped", "--max-steps=2"));
     assertEquals(await weights("stopped"), await weights("whole"));
     const scored = ["eval", "--task=parity", "--eval-prompts=4", "--checkpoint"] as const;
-    const adapted = succeeded(await runCommand(dir, ...scored, "runs/whole"));
+    const adapted = succeeded(await runInProcess(dir, ...scored, "runs/whole"));
     assertMatch(adapted.stdout, /mean@/);
-    succeeded(await runCommand(dir, ...scored, "runs/whole/merged"));
+    succeeded(await runInProcess(dir, ...scored, "runs/whole/merged"));
   });
 });
 
 Deno.test("--merge without adapters is refused", async () => {
   await inTempDir(async (dir) => {
-    const { code, stderr } = await runCommand(
+    const { code, stderr } = await runInProcess(
       dir,
       "train",
       "--task=parity",

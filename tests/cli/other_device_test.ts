@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { openGpu } from "../../src/gpu/open.ts";
 import { readRunConfig } from "../../src/run/run_directory.ts";
 import { readTrainerState } from "../../src/run/trainer_checkpoint.ts";
-import { runCommand, runCommandWith } from "../helpers/cli.ts";
+import { runCommandWith } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { TINY_RUN } from "../helpers/tiny_run.ts";
 
@@ -24,7 +25,7 @@ Deno.test({
   async fn() {
     await inTempDir(async (dir) => {
       const train = ["train", ...TINY_RUN, "--no-report", "--max-steps=1"];
-      const first = await runCommand(dir, ...train, "--out=runs/first");
+      const first = await runInProcess(dir, ...train, "--out=runs/first");
       assertMatch(first.stdout, /^warm start made/m);
       const other = await runCommandWith(NARROW, dir, ...train, "--out=runs/other");
       assertMatch(
@@ -32,7 +33,7 @@ Deno.test({
         /^warm start made/m,
         "the other device's warm start is not its own",
       );
-      const again = await runCommand(dir, ...train, "--out=runs/again");
+      const again = await runInProcess(dir, ...train, "--out=runs/again");
       assertMatch(again.stdout, /^warm start found/m);
       const numbersOf = async (run: string) => {
         const state = await readTrainerState(join(dir, run, "checkpoint"));
@@ -45,7 +46,7 @@ Deno.test({
       assertNotEquals(await numbersOf("runs/other"), await numbersOf("runs/first"));
 
       const resume = ["train", "--resume=runs/first", "--no-report"];
-      const here = await runCommand(dir, ...resume, "--max-steps=2");
+      const here = await runInProcess(dir, ...resume, "--max-steps=2");
       assert(!here.stderr.includes("other bits"), here.stderr);
       const there = await runCommandWith(NARROW, dir, ...resume, "--max-steps=3");
       assertEquals(there.code, 0, there.stderr);

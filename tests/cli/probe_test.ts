@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { runCommand } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const SMALL = [
@@ -16,7 +16,7 @@ const SMALL = [
 
 Deno.test("probe says what training would have to work with, for people and for scripts", async () => {
   await inTempDir(async (dir) => {
-    const { code, stdout, stderr } = await runCommand(dir, "probe", ...SMALL);
+    const { code, stdout, stderr } = await runInProcess(dir, "probe", ...SMALL);
     assertEquals(code, 0, stderr);
     const [title, ...lines] = stdout.trimEnd().split("\n");
     const checkpoint = title!.replace("parity: ", "");
@@ -30,7 +30,7 @@ Deno.test("probe says what training would have to work with, for people and for 
     // Advice names flags, not the library's options.
     assertEquals(/\b(numGenerations|maxCompletionLength|dynamicSampling)\b/.test(stdout), false);
 
-    const again = await runCommand(
+    const again = await runInProcess(
       dir,
       "probe",
       "--json",
@@ -49,7 +49,7 @@ Deno.test("probe says what training would have to work with, for people and for 
 
 Deno.test("probe refuses flags that do not exist, with a hint", async () => {
   await inTempDir(async (dir) => {
-    const { code, stderr } = await runCommand(dir, "probe", "--promts=3");
+    const { code, stderr } = await runInProcess(dir, "probe", "--promts=3");
     assertEquals(code, 2);
     assertStringIncludes(stderr, "did you mean --prompts?");
   });

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { runCommand, spawnCommand } from "../helpers/cli.ts";
+import { spawnCommand } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 const TINY = [
@@ -41,7 +42,7 @@ Deno.test("train --serve tells a page everything, and pages that come and go cha
     assertEquals(told.at(-1), "end");
     assert(events.endsWith('data: "done"\n\n'), events.slice(-80));
 
-    await runCommand(dir, "train", ...TINY, "--out=runs/alone", "--quiet");
+    await runInProcess(dir, "train", ...TINY, "--out=runs/alone", "--quiet");
     for (const name of ["model.safetensors", "optimizer.safetensors", "trainer_state.json"]) {
       const [a, b] = ["watched", "alone"]
         .map((run) => Deno.readFileSync(join(dir, "runs", run, "checkpoint", name)));
@@ -54,7 +55,7 @@ Deno.test("train --serve at a port in use is refused before anything is computed
   await inTempDir(async (dir) => {
     using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = other.addr as Deno.NetAddr;
-    const { code, stdout, stderr } = await runCommand(dir, "train", ...TINY, `--serve=${port}`);
+    const { code, stdout, stderr } = await runInProcess(dir, "train", ...TINY, `--serve=${port}`);
     assertEquals([code, stdout], [1, ""]);
     assertEquals(
       stderr,
@@ -66,7 +67,7 @@ Deno.test("train --serve at a port in use is refused before anything is computed
 
 Deno.test("train --profile tells where the GPU's time went", async () => {
   await inTempDir(async (dir) => {
-    const { code, stdout, stderr } = await runCommand(
+    const { code, stdout, stderr } = await runInProcess(
       dir,
       "train",
       ...TINY,

@@ -8,6 +8,7 @@ import {
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import { type CommandResult, interruptAt, pipeCommand, runCommand } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { TINY_RUN as TINY } from "../helpers/tiny_run.ts";
 
@@ -72,7 +73,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
     await t.step("3 steps and 3 more after --resume are 6 steps", async () => {
       const half = join("runs", "half");
       const { stdout } = succeeded(
-        await runCommand(dir, "train", ...TINY, "--max-steps=3", "--out", half, "--quiet"),
+        await runInProcess(dir, "train", ...TINY, "--max-steps=3", "--out", half, "--quiet"),
       );
       assert(stdout.startsWith("\nDone: 3 steps") && !stdout.includes("minimises"), stdout);
       assert((await checkpointOf(join(dir, half))).size > 0);
@@ -105,10 +106,10 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         assertMatch(stdout, /go on with +deno task train --resume runs.stopped/);
         const steps = Number(/Stopped after (\d+) of 1000 steps/.exec(stdout)![1]);
         const max = `--max-steps=${steps + 1}`;
-        succeeded(await runCommand(dir, "train", "--resume", stopped, max));
+        succeeded(await runInProcess(dir, "train", "--resume", stopped, max));
         const straight = join("runs", "straight");
         const flags = [...TINY, max, "--eval-steps=1", "--out", straight];
-        const unstopped = await runCommand(dir, "train", ...flags);
+        const unstopped = await runInProcess(dir, "train", ...flags);
         assertMatch(succeeded(unstopped).stdout, /^warm start found: runs.warm-start/m);
         assertEquals(
           await checkpointOf(join(dir, stopped)),
@@ -121,7 +122,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
     await t.step("a run in f16 resumes in f16, bit by bit, and in nothing else", async () => {
       const [straight, resumed] = [join("runs", "straight-f16"), join("runs", "resumed-f16")];
       const begin = (out: string, steps: number) =>
-        runCommand(dir, "train", ...TINY, "--dtype=f16", `--max-steps=${steps}`, "--out", out);
+        runInProcess(dir, "train", ...TINY, "--dtype=f16", `--max-steps=${steps}`, "--out", out);
       const { stdout } = succeeded(await begin(straight, 3));
       assertMatch(stdout, /^training .+ on parity, stored in f16, on .+\nwarm start found/);
       assertMatch(
@@ -129,16 +130,16 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
         /dtype<\/[^>]+>\s*<[^>]+>f16</,
       );
       succeeded(await begin(resumed, 1));
-      const other = await runCommand(dir, "train", "--resume", resumed, "--dtype=f32");
+      const other = await runInProcess(dir, "train", "--resume", resumed, "--dtype=f32");
       assertEquals(other.code, 2);
       assertMatch(other.stderr, /dtype is f32 and was f16/);
-      succeeded(await runCommand(dir, "train", "--resume", resumed, "--max-steps=3"));
+      succeeded(await runInProcess(dir, "train", "--resume", resumed, "--max-steps=3"));
       const expected = await checkpointOf(join(dir, straight));
       assertEquals(await checkpointOf(join(dir, resumed)), expected);
       const weights = expected.get("model.safetensors");
       assertNotEquals((await checkpointOf(whole)).get("model.safetensors"), weights);
       const scored = succeeded(
-        await runCommand(dir, "eval", "--checkpoint", straight, "--max-completion-length=9"),
+        await runInProcess(dir, "eval", "--checkpoint", straight, "--max-completion-length=9"),
       );
       assertMatch(
         scored.stdout.replaceAll("\n", " "),
@@ -147,7 +148,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
     });
 
     await t.step("eval gives what train reported", async () => {
-      const { stdout } = succeeded(await runCommand(dir, "eval", whole, "--json"));
+      const { stdout } = succeeded(await runInProcess(dir, "eval", whole, "--json"));
       const scored = JSON.parse(stdout);
       assertEquals([scored.temperature, scored.maxCompletionLength], [0.8, 17]);
       const last = (await readMetrics(join(whole, "metrics.jsonl"))).at(-1)!;
@@ -162,10 +163,10 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
 
     await t.step("sample prints prompts, rewards and answers", async () => {
       const { stdout } = succeeded(
-        await runCommand(dir, "sample", whole, "--count=2", "--num-generations=3"),
+        await runInProcess(dir, "sample", whole, "--count=2", "--num-generations=3"),
       );
       assertMatch(stdout, /^([01]+_*:\n( {2}[01]\.00 .+\n){3}){2}$/);
-      const own = succeeded(await runCommand(dir, "sample", "--prompt", "0110 __________ :"));
+      const own = succeeded(await runInProcess(dir, "sample", "--prompt", "0110 __________ :"));
       assertMatch(own.stdout, /^0110__________:\n( {8}.+\n){2}$/);
       const lines = "0110__________:\n\n011___________:\n0110__________:";
       const piped = succeeded(await pipeCommand(dir, lines, "sample", "--prompt", "-"));
@@ -179,12 +180,12 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
 Deno.test("warm-start keeps what train begins from, byte for byte the same each time", async () => {
   await inTempDir(async (dir) => {
     const sizes = TINY.filter((flag) => /size|layers|heads|warm-start/.test(flag));
-    const first = succeeded(await runCommand(dir, "warm-start", ...sizes));
+    const first = succeeded(await runInProcess(dir, "warm-start", ...sizes));
     assertMatch(first.stdout, /^fitting a policy of \d+ parameters[^]+accuracy \(mean@8\) +\d/);
     const kept = /^(runs.warm-start\S+) made in/m.exec(first.stdout)![1]!;
     const copy = join("runs", "copy");
     const quiet = succeeded(
-      await runCommand(dir, "warm-start", ...sizes, "--quiet", "--out", copy),
+      await runInProcess(dir, "warm-start", ...sizes, "--quiet", "--out", copy),
     );
     assert(quiet.stdout.startsWith(`${copy} made in`), quiet.stdout);
     assertEquals(quiet.stderr, "");
@@ -192,7 +193,7 @@ Deno.test("warm-start keeps what train begins from, byte for byte the same each 
       const [a, b] = [kept, copy].map((path) => Deno.readFileSync(join(dir, path, name)));
       assertEquals(a, b, name);
     }
-    const other = await runCommand(dir, "warm-start", ...sizes, "--seed=1", "--out", copy);
+    const other = await runInProcess(dir, "warm-start", ...sizes, "--seed=1", "--out", copy);
     assertEquals(other.code, 1);
     assertStringIncludes(other.stderr, `${copy} holds a warm start with other settings`);
   });
@@ -211,7 +212,8 @@ Deno.test("a command that cannot be followed ends with code 2 and one line", asy
       [["eval"], "there is no run with a checkpoint below runs"],
     ];
     for (const [args, message] of refused) {
-      const { code, stdout, stderr } = await runCommand(dir, ...args);
+      const run = args[0] === "trian" ? runCommand : runInProcess;
+      const { code, stdout, stderr } = await run(dir, ...args);
       assertEquals([code, stdout], [2, ""], stderr);
       assertMatch(stderr, /^error: .+\n$/);
       assertStringIncludes(stderr, message);
@@ -232,12 +234,13 @@ Deno.test("an error ends with code 1 and one line, with --verbose with its stack
       [["eval", "--checkpoint=elsewhere"], "There is no folder elsewhere"],
     ];
     for (const [args, message] of failing) {
-      const { code, stderr } = await runCommand(dir, ...args);
+      const run = args.includes("--out=elsewhere") ? runCommand : runInProcess;
+      const { code, stderr } = await run(dir, ...args);
       assertEquals(code, 1, stderr);
       assertMatch(stderr, /^error: .+\n$/);
       assertStringIncludes(stderr, message);
     }
-    const { stderr } = await runCommand(dir, "train", "--out=runs/full", "--verbose");
+    const { stderr } = await runInProcess(dir, "train", "--out=runs/full", "--verbose");
     assertMatch(stderr, /^error: runs.full is not empty.+\n[^]*\n +at .+run_directory\.ts/);
   });
 });

@@ -14,7 +14,7 @@ import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { countdownPrompt, textCountdown } from "../../src/text/countdown.ts";
 import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { runCommand } from "../helpers/cli.ts";
+import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";
 
@@ -325,14 +325,14 @@ Deno.test("export-verl hands a run over by command line", async () => {
       "--train-prompts=5",
       "--held-prompts=2",
     ];
-    const written = await runCommand(dir, "export-verl", ...common, "--loss-alpha=0.75");
+    const written = await runInProcess(dir, "export-verl", ...common, "--loss-alpha=0.75");
     assertEquals(written.code, 0, written.stderr);
     assert(written.stdout.includes("run.sh starts verl"));
     const json = await Deno.readTextFile(join(dir, "runs", "verl", "deltal_verl.json"));
     assertEquals(JSON.parse(json).alpha, 0.75);
-    const again = await runCommand(dir, "export-verl", ...common);
+    const again = await runInProcess(dir, "export-verl", ...common);
     assertEquals([again.code, again.stderr.includes("is not empty")], [1, true], again.stderr);
-    const refused = await runCommand(
+    const refused = await runInProcess(
       dir,
       "export-verl",
       ...common,

@@ -1,14 +1,20 @@
-/** The command line run inside the test's own process, which is much quicker than a process for each case. */
+/**
+ * The command line run inside the test's own process, on its one device, which is much quicker than a process for each
+ * case.
+ *
+ * @module
+ */
 
+import { stripVTControlCharacters } from "node:util";
 import { main } from "../../src/cli/main.ts";
-import "./one_device.ts";
 import type { CommandResult } from "./cli.ts";
+import "./one_device.ts";
 
 /** Milliseconds after which a command that should end at once counts as hanging. */
 const LIMIT = 60_000;
 
 /**
- * Runs a command.
+ * Runs a command as where nothing is a terminal.
  *
  * @param cwd Where; the process is back where it was afterwards.
  * @throws {Error} If it does not come to an end.
@@ -16,19 +22,35 @@ const LIMIT = 60_000;
 export async function runInProcess(cwd: string, ...args: string[]): Promise<CommandResult> {
   const before = Deno.cwd();
   const { log, error } = console;
-  const lines: Record<"stdout" | "stderr", string> = { stdout: "", stderr: "" };
-  console.log = (...texts: unknown[]) => lines.stdout += `${texts.join(" ")}\n`;
-  console.error = (...texts: unknown[]) => lines.stderr += `${texts.join(" ")}\n`;
+  const told = { stdout: "", stderr: "" };
+  const line = (values: unknown[]) =>
+    values.map((value) => typeof value === "string" ? value : Deno.inspect(value)).join(" ") +
+    "\n";
+  console.log = (...values: unknown[]) => told.stdout += line(values);
+  console.error = (...values: unknown[]) => told.stderr += line(values);
+  const streams = [Deno.stdout, Deno.stderr] as Partial<typeof Deno.stderr>[];
+  for (const stream of streams) stream.isTerminal = () => false;
+  Deno.stderr.writeSync = (bytes) => {
+    told.stderr += new TextDecoder().decode(bytes);
+    return bytes.length;
+  };
   Deno.chdir(cwd);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`${args.join(" ")} hangs`)), LIMIT);
     });
-    return { code: await Promise.race([main(args), late]), ...lines };
+    const code = await Promise.race([main(args), late]);
+    const plain = stripVTControlCharacters;
+    return { code, stdout: plain(told.stdout), stderr: plain(told.stderr) };
   } finally {
     clearTimeout(timer);
     Deno.chdir(before);
     [console.log, console.error] = [log, error];
+    // What the streams do themselves is their class's.
+    for (const stream of streams) {
+      delete stream.isTerminal;
+      delete stream.writeSync;
+    }
   }
 }
