@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkNumbers } from "../objective/check_numbers.ts";
+
 /**
  * Monotonicity of a learning curve: Spearman's rank correlation of step and accuracy, 1 where every value is above the
  * one before.
@@ -12,8 +14,10 @@
  *
  * @param accuracies Accuracy of the evaluations or steps of a run, in their order.
  * @returns From -1 to 1; 0 where the curve is flat, and for fewer than two values.
+ * @throws {RangeError} Naming the place of a value that is not a finite number.
  */
 export function monotonicityScore(accuracies: ArrayLike<number>): number {
+  checkNumbers(accuracies, "accuracies");
   return rankCorrelation(Array.from(accuracies, (_, i) => i), accuracies);
 }
 
@@ -22,12 +26,14 @@ export function monotonicityScore(accuracies: ArrayLike<number>): number {
  *
  * @param x One side.
  * @param y The other, as many values.
- * @throws {RangeError} If the lists differ in length.
+ * @throws {RangeError} If the lists differ in length, or a value is not a finite number.
  */
 export function rankCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
   if (x.length !== y.length) {
     throw new RangeError(`${x.length} values cannot be ranked against ${y.length}: pass as many`);
   }
+  checkNumbers(x, "x");
+  checkNumbers(y, "y");
   const [a, b] = [ranks(x), ranks(y)];
   // The mean of the ranks 0 … n - 1, whatever the ties.
   const middle = (a.length - 1) / 2;

@@ -19,8 +19,22 @@ export function checkNumbers(values: ArrayLike<unknown>, name: string): void {
   }
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    if (typeof value === "number" && Number.isFinite(value)) continue;
-    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-    throw new RangeError(`${name}[${i}] must be a finite number: current value is ${shown}`);
+    if (!(typeof value === "number" && Number.isFinite(value))) refuse(value, `${name}[${i}]`);
   }
+}
+
+/**
+ * Checks that a value is a finite number.
+ *
+ * @param value The value.
+ * @param name What to call it in the message.
+ * @throws {RangeError} If it is not.
+ */
+export function checkNumber(value: unknown, name: string): void {
+  if (!(typeof value === "number" && Number.isFinite(value))) refuse(value, name);
+}
+
+function refuse(value: unknown, name: string): never {
+  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+  throw new RangeError(`${name} must be a finite number: current value is ${shown}`);
 }

@@ -1,5 +1,6 @@
 /** Estimators of the divergence from a reference policy, one token at a time. */
 
+import { checkNumber } from "./check_numbers.ts";
 import { type Rule, ruleOf } from "./rule.ts";
 
 /**
@@ -79,12 +80,14 @@ export const KL_ESTIMATORS: Readonly<Record<KlEstimator, KlRule>> = {
  *
  * @param logProb ln π(token) under the policy being trained.
  * @param refLogProb ln π_ref(token) under the reference policy.
- * @throws {RangeError} For an unknown estimator.
+ * @throws {RangeError} For an unknown estimator, or a log-probability that is not a finite number.
  */
 export function klEstimate(
   logProb: number,
   refLogProb: number,
   klEstimator: KlEstimator,
 ): KlEstimate {
+  checkNumber(logProb, "logProb");
+  checkNumber(refLogProb, "refLogProb");
   return ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).compute(logProb - refLogProb);
 }

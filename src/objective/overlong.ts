@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkNumber } from "./check_numbers.ts";
+
 /** Settings of {@linkcode softOverlongPunishment}. */
 export interface SoftOverlongOptions {
   /** The most tokens of a response. */
@@ -21,9 +23,12 @@ export interface SoftOverlongOptions {
  * @param length Tokens of the response.
  * @param options Limit, buffer and penalty.
  * @returns What to add to the reward, at most 0.
+ * @throws {RangeError} If one of them is not a finite number.
  */
 export function softOverlongPunishment(length: number, options: SoftOverlongOptions): number {
   const { maxCompletionLength, softOverlongBuffer, softOverlongPenalty } = options;
+  const numbers = { length, maxCompletionLength, softOverlongBuffer, softOverlongPenalty };
+  for (const [name, value] of Object.entries(numbers)) checkNumber(value, name);
   const excess = length - (maxCompletionLength - softOverlongBuffer);
   if (softOverlongBuffer === 0 || excess <= 0) return 0;
   return -excess / softOverlongBuffer * softOverlongPenalty;

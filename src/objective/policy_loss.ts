@@ -1,6 +1,6 @@
 /** Policy losses by any surrogate: its settings, and its float64 values and derivatives. */
 
-import { checkNumbers } from "./check_numbers.ts";
+import { checkNumber, checkNumbers } from "./check_numbers.ts";
 import { ruleOf } from "./rule.ts";
 import {
   type PolicyLossOptions,
@@ -100,7 +100,7 @@ export function responsePolicyLoss(
   }
   checkNumbers(logProbs, "logProbs");
   checkNumbers(oldLogProbs, "oldLogProbs");
-  checkNumbers([advantage], "advantage");
+  checkNumber(advantage, "advantage");
   const { compute } = ruleOf(SURROGATES, "policyLoss", settings.policyLoss);
   return compute(logProbs, oldLogProbs, advantage, settings);
 }

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { checkNumber } from "../objective/check_numbers.ts";
+import { ruleOf } from "../objective/rule.ts";
+
 /**
  * Shape of the learning rate after warm-up: the same throughout, half a cosine's period down to zero (Loshchilov & Hutter
  * 2017, eq. 5), or a straight line down to zero.
@@ -39,10 +42,15 @@ export interface ScheduleOptions {
  * @param step Optimizer step from 0. Where an update had fewer steps than planned, each stands for more than one, and
  * `step` may be a fraction: the schedule follows the progress of training.
  * @param options Peak, warm-up and shape.
+ * @throws {RangeError} If one of them is not a finite number, or there is no such shape.
  */
 export function learningRateAt(step: number, options: ScheduleOptions): number {
   const { learningRate, warmupSteps = 0, lrScheduler = "constant", totalSteps } = options;
+  for (const [name, value] of Object.entries({ step, learningRate, warmupSteps, totalSteps })) {
+    checkNumber(value, name);
+  }
+  const { factor } = ruleOf(LR_SCHEDULERS, "lrScheduler", lrScheduler);
   if (step < warmupSteps) return learningRate * Math.min(1, (step + 1) / warmupSteps);
   const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  return learningRate * LR_SCHEDULERS[lrScheduler].factor(Math.min(1, progress));
+  return learningRate * factor(Math.min(1, progress));
 }

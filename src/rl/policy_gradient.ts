@@ -48,9 +48,9 @@ export async function policyGradient(
   batch: PolicyGradientBatch,
   options: PolicyGradientOptions,
 ): Promise<PolicyGradient> {
+  const prompts = checkBatch(policy, batch, options?.numGenerations);
   const { completions } = batch;
   const { numGenerations } = options;
-  const prompts = checkBatch(policy, batch, numGenerations);
   const longest = completions.reduce((n, c) => Math.max(n, c.length), 1);
   const objective = resolveObjective(options, longest);
   if (objective.beta !== 0 && batch.refLogProbs === undefined) {

@@ -36,7 +36,8 @@ export function checkBatch(
   batch: PolicyGradientBatch,
   numGenerations: number,
 ): readonly (readonly number[])[] {
-  const { prompts, completions, rewards, oldLogProbs, refLogProbs } = batch;
+  // Programs in JavaScript may leave any of it out.
+  const { prompts, completions, rewards, oldLogProbs, refLogProbs } = batch ?? {};
   for (const [name, part] of Object.entries({ prompts, completions, rewards, oldLogProbs })) {
     if (part === undefined || part === null) {
       throw new TypeError(

@@ -167,6 +167,7 @@ export const SETTINGS = {
   temperature: rollouts.real(1e-3, 1e3, 1, "Softmax temperature."),
   dynamicSampling: rollouts.toggle("Train on prompts only whose rewards differ, sampling more.", {
     aliases: ["filterGroups", "dynamicSample", "dynamicFiltering", "useDynamicSampling"],
+    needs: ["numGenerations > 1", ({ numGenerations }) => numGenerations > 1],
   }),
   maxGenBatches: rollouts.count(
     1,

@@ -18,7 +18,10 @@ export interface TrainRequest extends TrainOptions {
   readonly policy: Policy;
   /** The task. */
   readonly task: Task;
-  /** Ends training, at the latest before the next step; its reason is thrown. */
+  /**
+   * Ends training, at the latest before the next step; its reason is thrown. An evaluation that it cuts short is missing
+   * from the step's report, which comes first.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,7 +29,10 @@ export interface TrainRequest extends TrainOptions {
 export interface ContinueRequest {
   /** The trainer, new or restored from a checkpoint. */
   readonly trainer: Trainer;
-  /** Ends training, at the latest before the next step; its reason is thrown. */
+  /**
+   * Ends training, at the latest before the next step; its reason is thrown. An evaluation that it cuts short is missing
+   * from the step's report, which comes first.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -97,7 +103,19 @@ async function* steps(
   while (trainer.completedSteps < maxSteps) {
     const report = await trainer.next({ signal });
     const due = evalSteps > 0 && (report.step % evalSteps === 0 || report.step === maxSteps);
-    yield due ? withEvaluation(report, trainer, await trainer.evaluate({ signal })) : report;
+    if (!due) {
+      yield report;
+      continue;
+    }
+    let evaluation: Evaluation;
+    try {
+      evaluation = await trainer.evaluate({ signal });
+    } catch (error) {
+      // The step has taken place all the same.
+      yield report;
+      throw error;
+    }
+    yield withEvaluation(report, trainer, evaluation);
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ADVANTAGES } from "../objective/advantage.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /** Steps in a row with hardly any signal before it is worth a warning. */
@@ -28,6 +29,7 @@ interface Check {
 /** What is to be said of the settings themselves, once. */
 function cautions(options: ResolvedTrainOptions): string[] {
   const { beta, klEstimator, klInReward, klAfterNormalization, scaleRewards } = options;
+  const { whitens } = ADVANTAGES[options.advantageEstimator];
   if (beta === 0) return [];
   const found: string[] = [];
   if (!klInReward && klEstimator === "k1") {
@@ -41,10 +43,12 @@ function cautions(options: ResolvedTrainOptions): string[] {
         "k3Plus has, with the same value",
     );
   }
-  if (klInReward && !klAfterNormalization && scaleRewards !== "none") {
+  const divides = !options.objective?.advantages && (scaleRewards !== "none" || whitens);
+  if (klInReward && !klAfterNormalization && divides) {
+    const among = scaleRewards === "none" ? "batch's tokens" : scaleRewards;
     found.push(
-      `klInReward comes before the division by the deviation of the ${scaleRewards}: where rewards are equal, however small ` +
-        "beta is, differences in divergence become advantages of order 1. klAfterNormalization keeps its weight at beta",
+      `klInReward comes before the division by the deviation of the ${among}: where rewards are equal, differences in ` +
+        "divergence become advantages of order 1, small as beta may be. klAfterNormalization keeps its weight at beta",
     );
   }
   return found;

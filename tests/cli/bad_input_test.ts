@@ -44,6 +44,10 @@ const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
     "--kl-estimator has no effect with the other settings: it needs beta",
   ],
   ["train --max-gen-batches=2", "--max-gen-batches has no effect with the other settings: it need"],
+  [
+    "train --dynamic-sampling --num-generations=1 --advantage-estimator=reinforce-plus-plus",
+    "--dynamic-sampling has no effect with the other settings: it needs --num-generations > 1",
+  ],
   ["train --advantage-estimator=pass-k --num-generations=1", "--num-generations is 1: --advantage"],
   [
     "train --advantage-estimator=max-rl --beta=1 --kl-in-reward",

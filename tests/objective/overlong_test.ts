@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { softOverlongPunishment } from "../../src/objective/overlong.ts";
@@ -34,6 +34,7 @@ Deno.test("soft overlong punishment scales with its penalty and is off without a
   assertClose(punished({}), [0, 0, -0.125, -0.25, -0.5], near);
   assertEquals(punished({ softOverlongBuffer: 0 }), [0, 0, 0, 0, 0]);
   assertClose(punished({ softOverlongPenalty: 0 }), [0, 0, 0, 0, 0], near);
+  assertThrows(() => softOverlongPunishment(NaN, options), RangeError, "length must be a finite");
 });
 
 /** The first step of a training run on the tiny task, where half the responses are cut off. */

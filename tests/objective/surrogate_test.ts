@@ -208,6 +208,10 @@ Deno.test("klEstimate() equals the reference, and its derivative a finite differ
     assertEquals([value + 0, dLogProb + 0], [0, estimator === "k1" ? 1 : 0]);
   }
   assertThrows(() => klEstimate(-1, -1, "k4" as KlEstimator), RangeError, "choose one of k1");
+  for (const bad of [NaN, null, undefined, -Infinity] as number[]) {
+    assertThrows(() => klEstimate(bad, -1, "k2"), RangeError, "logProb must be a finite number");
+    assertThrows(() => klEstimate(-1, bad, "k2"), RangeError, "refLogProb must be a finite number");
+  }
 });
 
 Deno.test("KL estimators average to the divergence, and k2 and k3 to its gradient or value", () => {

@@ -1,5 +1,9 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { learningRateAt, type ScheduleOptions } from "../../src/optim/schedule.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  learningRateAt,
+  type LrScheduler,
+  type ScheduleOptions,
+} from "../../src/optim/schedule.ts";
 
 const rates = (options: Omit<ScheduleOptions, "learningRate">, steps = options.totalSteps) =>
   Array.from({ length: steps }, (_, step) => learningRateAt(step, { learningRate: 8, ...options }));
@@ -40,4 +44,17 @@ Deno.test("a line falls from the peak to zero, and steps may stand for more than
   const options = { learningRate: 8, totalSteps: 4, lrScheduler: "linear" } as const;
   assertEquals(learningRateAt(2.5, options), 3);
   assertEquals(learningRateAt(1.5, { ...options, warmupSteps: 2 }), 8); // not beyond the peak
+});
+
+Deno.test("learningRateAt() refuses what is no number, and shapes that do not exist", () => {
+  const options = { learningRate: 8, totalSteps: 4, warmupSteps: 1 };
+  for (const bad of [NaN, undefined, null, "1"] as unknown[] as number[]) {
+    assertThrows(() => learningRateAt(bad, options), RangeError, "step must be a finite number");
+    for (const name of ["learningRate", "totalSteps"] as const) {
+      const changed = { ...options, [name]: bad };
+      assertThrows(() => learningRateAt(2, changed), RangeError, `${name} must be a finite number`);
+    }
+  }
+  const step = { ...options, lrScheduler: "step" as LrScheduler };
+  assertThrows(() => learningRateAt(2, step), RangeError, "lrScheduler is step: choose one of");
 });

@@ -74,6 +74,12 @@ Deno.test("monotonicityScore() is the rank correlation of step and accuracy", ()
   assert(scores[0]! > scores[1]! && scores[1]! > scores[2]!);
   assertEquals(curves.map((c) => monotonicityScore(c.map((x) => Math.exp(3 * x)))), scores);
   assertThrows(() => rankCorrelation([1, 2], [1]), RangeError, "pass as many");
+  for (const bad of [NaN, undefined, null, Infinity]) {
+    const curve = [0.1, bad as number, 0.3];
+    assertThrows(() => monotonicityScore(curve), RangeError, "accuracies[1] must be a finite");
+    assertThrows(() => rankCorrelation([1, 2, 3], curve), RangeError, "y[1] must be a finite");
+    assertThrows(() => rankCorrelation(curve, [1, 2, 3]), RangeError, "x[1] must be a finite");
+  }
 });
 
 const lengthsOf = (lengths: readonly number[]) => lengths.map((n) => new Array<number>(n).fill(2));

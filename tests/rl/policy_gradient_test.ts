@@ -202,6 +202,10 @@ Deno.test("policyGradient() refuses a batch that does not fit together", async (
         message,
       );
     await refused({}, "numGenerations must be", { numGenerations: 5 });
+    // From JavaScript, whole arguments may be missing.
+    const untyped = policyGradient as (...args: unknown[]) => Promise<unknown>;
+    await assertRejects(() => untyped(policy), TypeError, "policyGradient needs prompts");
+    await assertRejects(() => untyped(policy, batch), RangeError, "current value is undefined");
     await refused({ rewards: [1] }, "rewards must have one entry per completion, 12");
     await refused(
       { rewards: batch.rewards.map(() => NaN) },

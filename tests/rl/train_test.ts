@@ -131,6 +131,36 @@ Deno.test("train() heeds an AbortSignal: before, between and during steps", asyn
   });
 });
 
+Deno.test("train() reports a step whose evaluation is cut short or fails, then throws", async () => {
+  await withPolicy(async (policy) => {
+    const { verify } = tinyTask();
+    for (const cut of [true, false]) {
+      const stop = new AbortController();
+      let calls = 0;
+      const task = tinyTask({
+        verify: (problem, ids) => {
+          if (++calls > 2 * 4) { // the samples of the first step
+            if (!cut) throw new Error("enough");
+            stop.abort(new Error("enough"));
+          }
+          return verify(problem, ids);
+        },
+      });
+      const reports: TrainReport[] = [];
+      await assertRejects(
+        async () => {
+          const request = { ...SMALL, policy, task, evalSteps: 1, signal: stop.signal };
+          for await (const report of train(request)) reports.push(report);
+        },
+        Error,
+        "enough",
+      );
+      assertEquals(reports.map(({ step, evaluation }) => [step, evaluation]), [[1, undefined]]);
+      assertEquals("eval/capitals/mean@2" in reports[0]!.metrics, false);
+    }
+  });
+});
+
 Deno.test("a verifier that fails once costs nothing: the step is repeated with the same samples", async () => {
   await withPolicy(async (policy, gpu) => {
     let calls = 0;

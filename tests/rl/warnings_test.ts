@@ -73,3 +73,24 @@ Deno.test("a batch that dynamic sampling could not fill is reported", () => {
   assertEquals(at, [2]);
   assert(warnings[0]!.startsWith("Dynamic sampling found 20 of 32 prompts"));
 });
+
+Deno.test("klInReward is warned of wherever rewards are divided by their deviation, by estimators too", () => {
+  const said = (options: Partial<TrainOptions>) =>
+    observe([{}], { beta: 1e-3, klInReward: true, ...options }).warnings
+      .filter((warning) => warning.startsWith("klInReward"));
+  for (
+    const options of [
+      {},
+      { advantageEstimator: "passK" },
+      { scaleRewards: "batch" },
+      { advantageEstimator: "reinforcePlusPlus" },
+      { advantageEstimator: "reinforcePlusPlusBaseline" },
+    ] as const
+  ) {
+    assertEquals(said(options).length, 1, JSON.stringify(options));
+    assertEquals(said({ ...options, klAfterNormalization: true }), []);
+  }
+  for (const advantageEstimator of ["drGrpo", "rloo", "opo"] as const) {
+    assertEquals(said({ advantageEstimator }), []);
+  }
+});
