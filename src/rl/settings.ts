@@ -149,13 +149,9 @@ export const SETTINGS = {
     "Take it off the advantages, after rewards were divided by their deviation.",
     { needs: ["klInReward", ({ klInReward }) => klInReward] },
   ),
-  refSyncSteps: reference.count(
-    0,
-    1e7,
-    0,
-    "Steps between renewals of the reference; 0 for never.",
-    { aliases: ["refModelSyncSteps", "refUpdateInterval"] },
-  ),
+  refSyncSteps: reference.count(0, 1e7, 0, "Steps between renewals of the reference; 0 for none.", {
+    aliases: ["refModelSyncSteps", "refUpdateInterval"],
+  }),
   promptsPerStep: rollouts.count(1, 65536, 32, "Different prompts per step.", {
     ...ofTask,
     aliases: ["batchSize", "trainBatchSize", "perDeviceTrainBatchSize", "generationBatchSize"],
