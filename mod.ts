@@ -70,7 +70,7 @@ export {
   resolveConfig,
 } from "./src/model/config.ts";
 export { type ModelType } from "./src/model/families.ts";
-export { type StoredDType } from "./src/model/parameters.ts";
+export type { StoredDType } from "./src/model/policy_weights.ts";
 export { Policy } from "./src/model/policy.ts";
 export type { PolicyStorageOptions } from "./src/model/policy_storage.ts";
 export type { SavePolicyOptions } from "./src/model/save_weights.ts";
@@ -87,10 +87,10 @@ export {
   decodeSafetensors,
   encodeSafetensors,
   type SafetensorsContents,
-  SafetensorsFile,
   type SafetensorsTensor,
   writeSafetensors,
 } from "./src/files/safetensors.ts";
+export { SafetensorsFile } from "./src/files/safetensors_file.ts";
 export {
   type SafetensorsDtype,
   type SafetensorsInfo,
@@ -265,17 +265,13 @@ export type { Tape } from "./src/gpu/tape.ts";
 export type { Dim, DType, Size, Storage, Tensor } from "./src/gpu/tensor.ts";
 export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
 export type { Adapters, LayerAdapters } from "./src/model/adapters.ts";
-export type {
-  FinishedSequence,
-  Generated,
-  GenerationRequest,
-  Generator,
-  GeneratorCapacity,
-} from "./src/model/generate.ts";
+export type { FinishedSequence, Generated, Generator } from "./src/model/generate.ts";
+export type { GenerationRequest, GeneratorCapacity } from "./src/model/generation_plans.ts";
 export type { SaveCheckpointOptions } from "./src/model/hf_checkpoint.ts";
 export type { PromptGroup } from "./src/model/packing.ts";
 export type { ParameterRange } from "./src/model/parameter_range.ts";
-export type { LayerParameters, Parameters, PolicyWeights } from "./src/model/parameters.ts";
+export type { Parameters } from "./src/model/parameters.ts";
+export type { LayerParameters, PolicyWeights } from "./src/model/policy_weights.ts";
 export type { IndexRange } from "./src/objective/groups.ts";
 export type { SurrogateNumbers } from "./src/objective/surrogate.ts";
 export type { LoraWeights } from "./src/ops/lora.ts";

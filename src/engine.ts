@@ -119,13 +119,8 @@ export { PackedInputs } from "./model/packed_inputs.ts";
 export { type Attend, decoder, encode, headsOf } from "./model/transformer.ts";
 export type { AttentionHeads } from "./model/transformer.ts";
 export { type ParameterShape, parameterShapes } from "./model/config.ts";
-export {
-  type FinishedSequence,
-  type Generated,
-  type GenerationRequest,
-  Generator,
-  type GeneratorCapacity,
-} from "./model/generate.ts";
+export { type FinishedSequence, type Generated, Generator } from "./model/generate.ts";
+export { type GenerationRequest, type GeneratorCapacity } from "./model/generation_plans.ts";
 export {
   type Checkpoint,
   loadCheckpoint,
@@ -134,7 +129,8 @@ export {
   type SaveCheckpointOptions,
 } from "./model/hf_checkpoint.ts";
 export { type PackedBatch, type PromptGroup } from "./model/packing.ts";
-export { type LayerParameters, Parameters, type PolicyWeights } from "./model/parameters.ts";
+export { Parameters } from "./model/parameters.ts";
+export type { LayerParameters, PolicyWeights } from "./model/policy_weights.ts";
 export { Adapters, type LayerAdapters } from "./model/adapters.ts";
 export type { ParameterRange } from "./model/parameter_range.ts";
 export { type OptimizedParameters } from "./optim/adamw_optimizer.ts";

@@ -9,7 +9,7 @@ import {
   type PolicyConfigOptions,
   resolveConfig,
 } from "../../src/model/config.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { countdown, parity, type Task } from "../../src/tasks/mod.ts";
 
 /** A policy shape with a name. */

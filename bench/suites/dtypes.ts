@@ -6,7 +6,7 @@
  */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { STORED_DTYPES, type StoredDType } from "../../src/model/parameters.ts";
+import { STORED_DTYPES, type StoredDType } from "../../src/model/policy_weights.ts";
 import { Rollout } from "../cases/rollout.ts";
 import { TrainingStep } from "../cases/training_step.ts";
 import type { RolloutWorkload, StepWorkload } from "../cases/workloads.ts";

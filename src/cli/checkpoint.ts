@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
-import type { StoredDType } from "../model/parameters.ts";
+import type { StoredDType } from "../model/policy_weights.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import {

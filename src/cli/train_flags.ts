@@ -4,7 +4,7 @@
  * @module
  */
 
-import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
+import { STORED_DTYPES, type StoredDType } from "../model/policy_weights.ts";
 import { findRule } from "../objective/rule.ts";
 import type { ChoiceSetting, Setting, SettingSection } from "../rl/setting_kinds.ts";
 import { SETTINGS } from "../rl/settings.ts";

@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import type { KernelChoices } from "../gpu/kernel.ts";
-import type { StoredDType } from "../model/parameters.ts";
+import type { StoredDType } from "../model/policy_weights.ts";
 import type { Task } from "../task/task.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "../rl/train_options.ts";

@@ -91,6 +91,7 @@ export {
   type AggregationNoiseOptions,
   type RuleNoise,
 } from "./aggregation_noise.ts";
+export { type RulePool } from "./rule_tally.ts";
 export { type BinProfile, type LengthBin, type LengthProfile } from "./length_profile.ts";
 export { type Interval, type OriginFit, studentInterval } from "./statistics.ts";
 

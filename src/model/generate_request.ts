@@ -5,7 +5,7 @@
  */
 
 import type { PolicyConfig } from "./config.ts";
-import { type GenerationRequest, MAX_EOS } from "./generate.ts";
+import { type GenerationRequest, MAX_EOS } from "./generation_plans.ts";
 import { checkTokenIds } from "./token_ids.ts";
 
 /** Options of `Policy.generate`. */

@@ -5,7 +5,8 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Generator, type GeneratorCapacity } from "./generate.ts";
+import { Generator } from "./generate.ts";
+import type { GeneratorCapacity } from "./generation_plans.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Generators of one policy. */

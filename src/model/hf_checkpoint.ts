@@ -20,7 +20,8 @@ import {
 import { configToHuggingFace, type TorchDtype } from "./hf_config.ts";
 import { generationConfigOf, readConfig } from "./hf_folder.ts";
 import { listSome, openWeights, WEIGHTS } from "./hf_weights.ts";
-import { type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
+import { writeSafetensors } from "../files/safetensors.ts";
+import type { SafetensorsFile } from "../files/safetensors_file.ts";
 import { elementCount } from "../files/safetensors_header.ts";
 
 /** A checkpoint folder open for reading. */

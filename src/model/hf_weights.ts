@@ -7,7 +7,7 @@
 import { errors } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
-import { SafetensorsFile } from "../files/safetensors.ts";
+import { SafetensorsFile } from "../files/safetensors_file.ts";
 
 /** Name of the file that holds all weights. */
 export const WEIGHTS = "model.safetensors";

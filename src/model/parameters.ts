@@ -15,67 +15,19 @@ import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Adapters } from "./adapters.ts";
+import { layoutParameters } from "./parameter_layout.ts";
 import type { ParameterRange } from "./parameter_range.ts";
+import {
+  type LayerParameters,
+  type PolicyWeights,
+  STORED_DTYPES,
+  type StoredDType,
+} from "./policy_weights.ts";
 import { parameterShapes, type PolicyConfig } from "./config.ts";
-
-/** Weights of one decoder layer; matrices are [out, in]. */
-export interface LayerParameters {
-  /** (C) before attention. */
-  readonly inputNorm: Tensor;
-  /** ((H + 2J) D, C): q, k and v stacked. */
-  readonly qkvWeight: Tensor;
-  /** ((H + 2J) D), if the family has biases. */
-  readonly qkvBias: Tensor | undefined;
-  /** (2 D): those of query heads, then of key heads, if the family normalises them. */
-  readonly headNorms: Tensor | undefined;
-  /** (C, H D). */
-  readonly outputWeight: Tensor;
-  /** (C) before the feed-forward. */
-  readonly postAttentionNorm: Tensor;
-  /** (2F, C): gate and up stacked. */
-  readonly gateUpWeight: Tensor;
-  /** (C, F). */
-  readonly downWeight: Tensor;
-}
-
-/** How a policy's matrices and its cache of keys and values are stored; everything is computed in float32. */
-export type StoredDType = "f32" | "f16";
-
-/** What a {@linkcode StoredDType} may be. */
-export const STORED_DTYPES: readonly StoredDType[] = ["f32", "f16"];
 
 const EMBEDDING = "model.embed_tokens.weight";
 /** Stream number of parameter initialisation among the uses of a seed. */
 const INITIALISATION = 1;
-
-/** Blocks begin at multiples of this many elements, because bindings begin at multiples of 256 bytes. */
-const ALIGNMENT: Readonly<Record<StoredDType, number>> = { f32: 64, f16: 128 };
-
-/** Sub-paths that lie next to each other in memory, in this order. */
-const FUSED: readonly (readonly string[])[] = [
-  ["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"],
-  ["self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"],
-  ["self_attn.q_norm.weight", "self_attn.k_norm.weight"],
-  ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
-];
-
-/** What a forward pass reads of a policy. */
-export interface PolicyWeights {
-  /** What they belong to. */
-  readonly config: PolicyConfig;
-  /** How the matrices are stored. */
-  readonly dtype: StoredDType;
-  /** (V, C). */
-  readonly embedding: Tensor;
-  /** Per layer. */
-  readonly layers: readonly LayerParameters[];
-  /** (C). */
-  readonly finalNorm: Tensor;
-  /** (V, C); the embedding itself when tied. */
-  readonly head: Tensor;
-  /** Low-rank adapters, if there are any. */
-  readonly adapters?: Adapters | undefined;
-}
 
 /** The parameters of a policy on a device. */
 export class Parameters implements PolicyWeights {
@@ -101,7 +53,7 @@ export class Parameters implements PolicyWeights {
   adapters: Adapters | undefined;
 
   readonly #gpu: Gpu;
-  readonly #ranges = new Map<string, ParameterRange>();
+  readonly #ranges: ReadonlyMap<string, ParameterRange>;
   readonly #blocks: { readonly tensor: Tensor; readonly offset: number }[] = [];
   #gradients: Tensor | undefined;
 
@@ -123,40 +75,12 @@ export class Parameters implements PolicyWeights {
     this.config = config;
     this.dtype = dtype;
     this.trainable = trainable;
-    const alignment = ALIGNMENT[dtype];
-    const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
-    let length = 0;
-    const place = (names: readonly string[]): { offset: number; shape: number[] } => {
-      const offset = Math.ceil(length / alignment) * alignment;
-      length = offset;
-      let rows = 0;
-      for (const name of names) {
-        const shape = shapes.get(name)!;
-        const size = shape.reduce((n, s) => n * s, 1);
-        this.#ranges.set(name, { shape, offset: length, length: size });
-        length += size;
-        rows += shape[0]!;
-      }
-      return { offset, shape: [rows, ...shapes.get(names[0]!)!.slice(1)] };
-    };
-    const blocks = new Map<string, { offset: number; shape: number[] }>();
-    const placeAll = (names: Iterable<string>) => {
-      for (const name of names) {
-        if (this.#ranges.has(name)) continue;
-        const prefix = /^model\.layers\.\d+\./.exec(name)?.[0] ?? "";
-        const fused = FUSED.find((list) => list[0] === name.slice(prefix.length));
-        blocks.set(name, place(fused ? fused.map((part) => prefix + part) : [name]));
-      }
-      return [Math.ceil(length / alignment) * alignment];
-    };
-    // What stays in f32 lies together.
-    const names = [...shapes.keys()];
-    const vectors = placeAll(names.filter((name) => shapes.get(name)!.length === 1));
-    const shape = placeAll(names);
+    const { ranges, blocks, vectors, length } = layoutParameters(config, dtype);
+    this.#ranges = ranges;
     const inFull = dtype === "f32" || trainable;
-    this.values = gpu.tensor(inFull ? shape : vectors, { name: "parameters" });
+    this.values = gpu.tensor([inFull ? length : vectors], { name: "parameters" });
     this.halves = dtype === "f16"
-      ? gpu.tensor(shape, { dtype, name: "parameters in f16" })
+      ? gpu.tensor([length], { dtype, name: "parameters in f16" })
       : undefined;
     const block = (name: string): Tensor => {
       const { offset, shape } = blocks.get(name)!;

@@ -8,12 +8,8 @@ import { resolve as resolvePath } from "../host/paths.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
 import { freshConfig, resolveConfig } from "./config.ts";
-import type {
-  FinishedSequence,
-  GenerationRequest,
-  Generator,
-  GeneratorCapacity,
-} from "./generate.ts";
+import type { FinishedSequence, Generator } from "./generate.ts";
+import type { GenerationRequest, GeneratorCapacity } from "./generation_plans.ts";
 import {
   eosTokenIdsIn,
   type GenerateOptions,
@@ -30,7 +26,8 @@ import { loadWeights } from "./load_weights.ts";
 import type { PolicyStorageOptions } from "./policy_storage.ts";
 import { type SavePolicyOptions, saveWeights } from "./save_weights.ts";
 import { checkDeviceLimits } from "./limits.ts";
-import { Parameters, type StoredDType } from "./parameters.ts";
+import { Parameters } from "./parameters.ts";
+import type { StoredDType } from "./policy_weights.ts";
 import { completionScores, sequenceLogits } from "./score.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StoredDType } from "./parameters.ts";
+import type { StoredDType } from "./policy_weights.ts";
 
 /** How a policy is kept on the device. */
 export interface PolicyStorageOptions {

@@ -9,7 +9,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { headLogProb } from "../ops/head_log_prob.ts";
 import type { Scores } from "../ops/log_prob.ts";
 import { PackedInputs } from "./packed_inputs.ts";
-import type { PolicyWeights } from "./parameters.ts";
+import type { PolicyWeights } from "./policy_weights.ts";
 import { encode } from "./transformer.ts";
 
 /** A forward pass with the log-probabilities of the responses' tokens. */

@@ -20,7 +20,7 @@ import type { HeadLayout } from "../ops/rope.ts";
 import type { Rotation } from "../ops/rotation.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { PackedInputs } from "./packed_inputs.ts";
-import type { PolicyWeights } from "./parameters.ts";
+import type { PolicyWeights } from "./policy_weights.ts";
 
 /** Turns a layer's q, k and v, stacked as (T, (H + 2J) D) and not yet rotated, into attention outputs (T, H D). */
 export type Attend = (qkv: Tensor, layer: number) => Tensor;

@@ -18,7 +18,7 @@ import { submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
-import type { StoredDType } from "../model/parameters.ts";
+import type { StoredDType } from "../model/policy_weights.ts";
 import type { Policy } from "../model/policy.ts";
 import { recordScoring } from "../model/scoring.ts";
 import { gradNorm } from "../ops/grad_norm.ts";

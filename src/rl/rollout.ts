@@ -5,7 +5,8 @@
  */
 
 import { deferred } from "../host/deferred.ts";
-import type { Generated, GenerationRequest, Generator } from "../model/generate.ts";
+import type { Generated, Generator } from "../model/generate.ts";
+import type { GenerationRequest } from "../model/generation_plans.ts";
 import type { PromptGroup } from "../model/packing.ts";
 import type { IndexRange } from "../objective/groups.ts";
 import { judge } from "../task/judge.ts";

@@ -6,7 +6,7 @@
  */
 
 import { nearest } from "../task/names.ts";
-import { STORED_DTYPES } from "../model/parameters.ts";
+import { STORED_DTYPES } from "../model/policy_weights.ts";
 import { ADVANTAGES, REWARD_SCALES } from "../objective/advantage.ts";
 import { AGGREGATIONS, LOSS_SCOPES } from "../objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";

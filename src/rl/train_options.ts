@@ -7,7 +7,7 @@
  */
 
 import type { LoraTargetSet } from "../model/lora_options.ts";
-import type { StoredDType } from "../model/parameters.ts";
+import type { StoredDType } from "../model/policy_weights.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
 import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
 import type { OwnObjective } from "../objective/own_objective.ts";

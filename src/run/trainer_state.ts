@@ -5,7 +5,7 @@
 import { errors, fs } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
-import { STORED_DTYPES, type StoredDType } from "../model/parameters.ts";
+import { STORED_DTYPES, type StoredDType } from "../model/policy_weights.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import {
   decodeSafetensors,
   encodeSafetensors,
-  SafetensorsFile,
   type SafetensorsTensor,
   tensorToFloat32,
   writeSafetensors,
 } from "../../src/files/safetensors.ts";
+import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import type { SafetensorsDtype } from "../../src/files/safetensors_header.ts";
 import { type FixtureTensor, handmadeSafetensors } from "../fixtures/make_checkpoints.ts";
 import { uniformStream } from "../helpers/random.ts";

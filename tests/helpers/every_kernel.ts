@@ -5,7 +5,7 @@ import { Gpu } from "../../src/gpu/device.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
 import type { KernelDescriptor } from "../../src/gpu/kernel.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { ADVANTAGES } from "../../src/objective/advantage.ts";
 import { AGGREGATIONS } from "../../src/objective/aggregation.ts";

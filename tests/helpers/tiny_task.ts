@@ -1,7 +1,7 @@
 /** A task and a policy so small that training takes a second. */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/task/task.ts";
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import type { PolicyConfig } from "../../src/model/config.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/model/hf_checkpoint.ts";
-import { SafetensorsFile } from "../../src/files/safetensors.ts";
+import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import {
   handmadeSafetensors,
   makeTensors,

@@ -1,7 +1,7 @@
 import { assert, assertRejects, assertStringIncludes } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { submit } from "../../src/gpu/submit.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import {
   AdamW,
   type AdamWOptions,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";

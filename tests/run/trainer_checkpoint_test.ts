@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
-import type { StoredDType } from "../../src/model/parameters.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/task/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";

@@ -1,0 +1,185 @@
+/**
+ * What the aggregation rules make of one pool of gradients, added up over many batches.
+ *
+ * @module
+ */
+
+import { Random } from "../random/random.ts";
+import { type AggregationRule, aggregationRules, type BatchSums } from "./aggregation_rules.ts";
+import type { Gram } from "./gradient_pool.ts";
+import { type PromptProducts, promptProducts } from "./prompt_products.ts";
+
+/** Responses of a pool and the rules to weigh them by. */
+export interface RulePool {
+  /** Responses per prompt. */
+  readonly numGenerations: number;
+  /** Length of each response (N). */
+  readonly lengths: readonly number[];
+  /** Divisor of each prompt's advantages (P). */
+  readonly deviations: ArrayLike<number>;
+  /** The constant M. */
+  readonly lossScaleFactor: number;
+  /** Exponents of ΔL; they include 1. */
+  readonly alphas: readonly number[];
+}
+
+/** Products of a rule's weighted sums with themselves, with the plain mean, and of that with itself. */
+export interface RuleProducts {
+  readonly rule: AggregationRule;
+  readonly own: PromptProducts;
+  readonly withMean: PromptProducts;
+  readonly mean: PromptProducts;
+  /** Σ f by prompt. */
+  readonly powers: Float64Array;
+  /** Σ f² L by prompt. */
+  readonly squares: Float64Array;
+  /** Σ f² by prompt. */
+  readonly weights: Float64Array;
+  /** Σ f² |g_i|² by prompt. */
+  readonly energies: Float64Array;
+}
+
+/** Sums over batches and pairs of batches. */
+export interface Tally {
+  energy: number;
+  cross: number;
+  shared: number;
+  signal: number;
+  factor: number;
+  factorSquared: number;
+  squares: number;
+  weights: number;
+  energies: number;
+  batches: number;
+  pairs: number;
+}
+
+/** Stream number of this laboratory's batches. */
+const BATCHES = 72;
+
+/** What all batches of a pool need of each rule, made once. */
+export function ruleProducts(gram: Gram, options: RulePool): RuleProducts[] {
+  const { numGenerations, lengths, deviations, alphas } = options;
+  const prompts = gram.size / numGenerations;
+  const promptOf = (i: number) => Math.floor(i / numGenerations);
+  const byPrompt = (of: (i: number) => number) => {
+    const sums = new Float64Array(prompts);
+    for (let i = 0; i < lengths.length; i++) sums[promptOf(i)]! += of(i);
+    return sums;
+  };
+  const known = new Map<string, Omit<RuleProducts, "rule">>();
+  return aggregationRules(alphas).map((rule) => {
+    const key = `${rule.alpha} ${rule.std}`;
+    let made = known.get(key);
+    if (!made) {
+      const advantage = (i: number) => rule.std ? 1 : deviations[promptOf(i)]!;
+      const power = (i: number) => lengths[i]! ** -rule.alpha;
+      const plain = Float64Array.from(lengths, (_, i) => advantage(i));
+      const weighted = Float64Array.from(lengths, (_, i) => advantage(i) * power(i));
+      made = {
+        own: promptProducts(gram, numGenerations, weighted, weighted),
+        withMean: promptProducts(gram, numGenerations, weighted, plain),
+        mean: promptProducts(gram, numGenerations, plain, plain),
+        powers: byPrompt(power),
+        squares: byPrompt((i) => power(i) ** 2 * lengths[i]!),
+        weights: byPrompt((i) => (advantage(i) * power(i)) ** 2),
+        energies: byPrompt((i) =>
+          (advantage(i) * power(i)) ** 2 * gram.products[i * gram.size + i]!
+        ),
+      };
+      known.set(key, made);
+    }
+    return { rule, ...made };
+  });
+}
+
+/** Random divisions of prompts into batches; what does not fill a batch is left out. */
+export function divisions(
+  set: Uint32Array,
+  batchPrompts: number,
+  times: number,
+  seed: number,
+  stream: number,
+): number[][][] {
+  const batches = Math.floor(set.length / batchPrompts);
+  return Array.from({ length: times }, (_, k) => {
+    const order = new Random(seed, BATCHES, stream * 4096 + k).shuffle(Array.from(set));
+    return Array.from(
+      { length: batches },
+      (_, b) => order.slice(b * batchPrompts, (b + 1) * batchPrompts),
+    );
+  });
+}
+
+/** Adds up all batches and pairs of batches of the divisions, by rule. */
+export function tallyRules(
+  products: readonly RuleProducts[],
+  { numGenerations, lengths, lossScaleFactor }: RulePool,
+  division: readonly number[][][],
+): Tally[] {
+  const tokens = new Float64Array(lengths.length / numGenerations);
+  for (const [i, length] of lengths.entries()) tokens[Math.floor(i / numGenerations)]! += length;
+  const total = (values: Float64Array, batch: readonly number[]) =>
+    batch.reduce((sum, p) => sum + values[p]!, 0);
+  return products.map(({ rule, own, withMean, mean, powers, squares, weights, energies }) => {
+    const t: Tally = {
+      energy: 0,
+      cross: 0,
+      shared: 0,
+      signal: 0,
+      factor: 0,
+      factorSquared: 0,
+      squares: 0,
+      weights: 0,
+      energies: 0,
+      batches: 0,
+      pairs: 0,
+    };
+    for (const batches of division) {
+      const scales = batches.map((batch) => {
+        const sums: BatchSums = {
+          responses: batch.length * numGenerations,
+          tokens: total(tokens, batch),
+          powers: total(powers, batch),
+        };
+        const scale = rule.scale(sums, lossScaleFactor);
+        t.factor += scale * sums.powers;
+        t.factorSquared += (scale * sums.powers) ** 2;
+        t.squares += scale ** 2 * total(squares, batch);
+        t.weights += scale ** 2 * total(weights, batch);
+        t.energies += scale ** 2 * total(energies, batch);
+        t.batches++;
+        return scale;
+      });
+      for (const [b, batch] of batches.entries()) {
+        for (const [c, other] of batches.entries()) {
+          const product = scales[b]! * scales[c]! * blockSum(own, batch, other);
+          if (b === c) {
+            t.energy += product;
+            continue;
+          }
+          const responses = batch.length * numGenerations;
+          t.cross += product;
+          t.shared += scales[b]! / responses * blockSum(withMean, batch, other);
+          t.signal += blockSum(mean, batch, other) / responses ** 2;
+          t.pairs++;
+        }
+      }
+    }
+    return t;
+  });
+}
+
+/** Σ over p in one list and q in another. */
+function blockSum(
+  { prompts, values }: PromptProducts,
+  rows: readonly number[],
+  columns: readonly number[],
+): number {
+  let sum = 0;
+  for (const p of rows) {
+    const from = p * prompts;
+    for (const q of columns) sum += values[from + q]!;
+  }
+  return sum;
+}
