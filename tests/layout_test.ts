@@ -32,7 +32,7 @@ const HEIGHT: Readonly<Record<string, number>> = {
 };
 
 /** Names that hold no source of ours: git's own, run results, installed packages. */
-const SKIPPED = new Set([".git", "runs", "node_modules"]);
+const SKIPPED = new Set([".git", "runs", "dist", "node_modules"]);
 
 /** Paths of all files below `folder` (from the root, with `/`), sorted; none if it does not exist. */
 function filesBelow(folder: string): string[] {
