@@ -83,6 +83,7 @@ export {
   type ResolvedLoraOptions,
 } from "./src/model/lora_options.ts";
 export type { GenerateOptions, Generation } from "./src/model/generate_request.ts";
+export type { TruncationOptions } from "./src/model/truncation.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

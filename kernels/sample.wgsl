@@ -8,6 +8,9 @@
 // on nothing else, neither the batch nor LANES.
 // argmax(z - ln E) with E exponentially distributed is a draw from softmax(z) (Gumbel-max); as argmax(exp(z) / E) it
 // needs no second logarithm, and the exponentials give the log-probability too.
+// With TRUNCATES only tokens whose logit reaches a threshold are drawn: min-p, then top-k, then top-p, as vLLM has them
+// (log-probabilities and entropies stay those of all tokens). Thresholds are found digit by digit in the order of the
+// floats, by sums of integers, which depend on no order either; equal logits share their fate.
 
 struct Params {
     count: u32,            // A
@@ -26,7 +29,13 @@ struct Params {
     lengths_at: u32,       // where in progress they begin
     finished_at: u32,
     last_tokens_at: u32,
+    top_k: u32,            // 0 for all
+    top_p: f32,            // 1 for all
+    min_p_gap: f32,        // temperature ln(min_p)
+    mass_scale: f32,       // a power of two of which V are at most 2^31
 }
+
+override TRUNCATES: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -47,6 +56,105 @@ fn row_begin(row: u32, first: u32) -> u32 {
 // e^z z for z <= 0; a logit of minus infinity has no part in the entropy
 fn moment(e: f32, z: f32) -> f32 {
     return e * max(z, -0x1.fffffep+127);
+}
+
+// Integers in the order of floats; both zeros are one.
+fn order_of(x: f32) -> u32 {
+    let bits = select(bitcast<u32>(x), 0u, x == 0.0);
+    return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+}
+
+fn is_kept(logit: f32, threshold: u32) -> bool {
+    if (!TRUNCATES) { return true; }
+    return order_of(logit) >= threshold;
+}
+
+fn team_add_each(values: vec3u, lane: u32) -> vec3u {
+    return vec3u(team_add(values.x, lane), team_add(values.y, lane), team_add(values.z, lane));
+}
+
+// Two binary digits at a time are tried, from the highest.
+const FIRST_SHIFT = 30u;
+const DIGIT_BITS = 2u;
+
+// The digit that the last of three falling conditions allows.
+fn digit_of(holds: vec3<bool>) -> u32 {
+    let ones = select(vec3u(), vec3u(1u), holds);
+    return ones.x + ones.y + ones.z;
+}
+
+// The order of the top_k-th largest logit; 0 if there are fewer.
+fn kth_largest(row: u32, columns: u32, lane: u32) -> u32 {
+    var found = 0u;
+    for (var passed = 0u; passed <= FIRST_SHIFT; passed += DIGIT_BITS) {
+        let shift = FIRST_SHIFT - passed;
+        let bounds = vec3u(found) | (vec3u(1u, 2u, 3u) << vec3u(shift));
+        var counts = vec3u();
+        for (var first = 0u; first < columns; first += params.range_columns) {
+            let begin = row_begin(row, first);
+            let count = min(params.range_columns, columns - first);
+            for (var i = lane; i < count; i += LANES) {
+                counts += select(vec3u(), vec3u(1u), vec3u(order_of(logits[begin + i])) >= bounds);
+            }
+        }
+        let totals = team_add_each(counts, lane);
+        found |= digit_of(totals >= vec3u(params.top_k)) << shift;
+        // Where a bound leaves just so many, lower digits do not matter.
+        if (any(totals == vec3u(params.top_k))) { break; }
+    }
+    return found;
+}
+
+// Sums of exp((logit - largest) inverse) over the tokens that reach each of three bounds.
+fn masses_above(
+    row: u32,
+    columns: u32,
+    bounds: vec3u,
+    largest: f32,
+    inverse: f32,
+    lane: u32,
+) -> vec3f {
+    // In fixed point: multiples of 1 / mass_scale, and of 2^-24 of that.
+    var whole = vec3u();
+    var parts = vec3u();
+    for (var first = 0u; first < columns; first += params.range_columns) {
+        let begin = row_begin(row, first);
+        let count = min(params.range_columns, columns - first);
+        for (var i = lane; i < count; i += LANES) {
+            let logit = logits[begin + i];
+            let scaled = exp((logit - largest) * inverse) * params.mass_scale;
+            let reaches = vec3u(order_of(logit)) >= bounds;
+            whole += select(vec3u(), vec3u(u32(scaled)), reaches);
+            parts += select(vec3u(), vec3u(u32(fract(scaled) * 0x1p+24)), reaches);
+            whole += parts >> vec3u(24u);
+            parts &= vec3u(0xffffffu);
+        }
+    }
+    return vec3f(team_add_each(whole, lane)) + vec3f(team_add_each(parts, lane)) * 0x1p-24;
+}
+
+// The largest bound that tokens of top_p of the mass above `lowest` reach.
+fn nucleus(row: u32, columns: u32, lowest: u32, largest: f32, inverse: f32, lane: u32) -> u32 {
+    let wanted = params.top_p *
+        masses_above(row, columns, vec3u(lowest), largest, inverse, lane).x;
+    var found = 0u;
+    for (var passed = 0u; passed <= FIRST_SHIFT; passed += DIGIT_BITS) {
+        let shift = FIRST_SHIFT - passed;
+        let bounds = vec3u(found) | (vec3u(1u, 2u, 3u) << vec3u(shift));
+        let masses = masses_above(row, columns, max(bounds, vec3u(lowest)), largest, inverse, lane);
+        found |= digit_of(masses >= vec3f(wanted)) << shift;
+    }
+    return found;
+}
+
+// The order of the least logit that is drawn.
+fn threshold_of(row: u32, columns: u32, largest: f32, inverse: f32, lane: u32) -> u32 {
+    var threshold = order_of(largest + params.min_p_gap);
+    if (params.top_k > 0u) { threshold = max(threshold, kth_largest(row, columns, lane)); }
+    if (params.top_p < 1.0) {
+        threshold = max(threshold, nucleus(row, columns, threshold, largest, inverse, lane));
+    }
+    return threshold;
 }
 
 @compute @workgroup_size(LANES)
@@ -75,6 +183,10 @@ fn main(
         }
     }
     let largest = team_max(most, lane);
+    var threshold = 0u;
+    if (TRUNCATES && !greedy) {
+        threshold = threshold_of(row, columns, largest, inverse, lane);
+    }
 
     var weight = 0.0;
     var weighted = 0.0;
@@ -109,7 +221,7 @@ fn main(
                 let score = e / exponential(open_uniform(words.x));
                 weight += e;
                 weighted += moment(e, z);
-                if (score > best) {
+                if (score > best && is_kept(logits[begin + 2u * pair], threshold)) {
                     best = score;
                     choice = c;
                 }
@@ -119,7 +231,7 @@ fn main(
                     let next_score = next_e / exponential(open_uniform(words.y));
                     weight += next_e;
                     weighted += moment(next_e, next_z);
-                    if (next_score > best) {
+                    if (next_score > best && is_kept(logits[begin + 2u * pair + 1u], threshold)) {
                         best = next_score;
                         choice = c + 1u;
                     }

@@ -99,7 +99,13 @@ export {
   rotationAngles,
 } from "./ops/rotation.ts";
 export { type ItemPlaces, scatterItems } from "./ops/scatter_items.ts";
-export { type LogitRows, sample, type SampleOptions, type SampleState } from "./ops/sample.ts";
+export {
+  type LogitRows,
+  sample,
+  type SampleOptions,
+  type SampleState,
+  type Truncation,
+} from "./ops/sample.ts";
 export { swiglu } from "./ops/swiglu.ts";
 
 // Operations that the policies here have no use for, for other models.

@@ -30,3 +30,17 @@ fn team_max(value: f32, lane: u32) -> f32 {
     }
     return workgroupUniformLoad(&team_scratch[0]);
 }
+
+// Of integers.
+fn team_add(value: u32, lane: u32) -> u32 {
+    team_scratch[lane] = bitcast<f32>(value);
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        if (lane < half) {
+            let sum = bitcast<u32>(team_scratch[lane]) + bitcast<u32>(team_scratch[lane + half]);
+            team_scratch[lane] = bitcast<f32>(sum);
+        }
+        workgroupBarrier();
+    }
+    return bitcast<u32>(workgroupUniformLoad(&team_scratch[0]));
+}

@@ -11,3 +11,7 @@ fn team_sum(value: f32, lane: u32) -> f32 {
 fn team_max(value: f32, lane: u32) -> f32 {
     return subgroupMax(value);
 }
+
+fn team_add(value: u32, lane: u32) -> u32 {
+    return subgroupAdd(value);
+}

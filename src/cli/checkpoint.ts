@@ -9,6 +9,7 @@ import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
 import type { StoredDType } from "../model/policy_weights.ts";
+import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import {
@@ -44,7 +45,7 @@ export interface FoundCheckpoint {
 }
 
 /** Settings of a run that another look at its checkpoint takes over, unless flags say otherwise. */
-export interface RecordedSettings {
+export interface RecordedSettings extends ResolvedTruncation {
   /** Softmax temperature. */
   readonly temperature: number;
   /** The most tokens of a response. */
@@ -72,6 +73,7 @@ export function settingsOf(
   const own = state?.task.name === task.name;
   return {
     temperature,
+    ...truncationOf(state?.options ?? {}),
     maxCompletionLength: own ? state!.options.maxCompletionLength : task.maxCompletionLength,
     seed,
     evalPrompts,

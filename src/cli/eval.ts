@@ -8,7 +8,9 @@ import { Policy } from "../model/policy.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
 import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
+import { describeTruncation, truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
+import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
 import { numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
@@ -37,6 +39,7 @@ const FLAGS = {
     "Softmax temperature of the samples.",
     "the run's, 1",
   ),
+  ...TRUNCATION_FLAGS,
   maxCompletionLength: numberFlag(
     SETTINGS.maxCompletionLength,
     "The most tokens of a response.",
@@ -75,7 +78,9 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task, state } = found;
   const { numGenerationsEval, ...recorded } = settingsOf(found);
-  const { evalPrompts, temperature, maxCompletionLength, seed, dtype } = { ...recorded, ...values };
+  const settings = { ...recorded, ...values };
+  const { evalPrompts, temperature, maxCompletionLength, seed, dtype } = settings;
+  const truncation = truncationOf(settings);
   const { numGenerations = numGenerationsEval } = values;
   return await withGpu(async (gpu) => {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
@@ -85,6 +90,7 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       prompts: evalPrompts,
       numGenerations,
       temperature,
+      ...truncation,
       maxCompletionLength,
       seed,
     });
@@ -100,6 +106,7 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
           task: task.name,
           seed,
           temperature,
+          ...truncation,
           maxCompletionLength,
           dtype,
           ...tuned,
@@ -117,7 +124,9 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       ),
       dim(
         `${describeHeldOut(evaluation.prompts, task, seenBy(state, task, seed, evalPrompts))}, ` +
-          `seed ${seed}, temperature ${temperature}, at most ${maxCompletionLength} tokens` +
+          `seed ${seed}, temperature ${temperature}${
+            describeTruncation(truncation)
+          }, at most ${maxCompletionLength} tokens` +
           (dtype === "f32" ? "" : `, stored in ${dtype}`),
       ),
     ].join("\n"));

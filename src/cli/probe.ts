@@ -5,7 +5,9 @@
  */
 
 import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
+import { truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
+import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
 import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
@@ -30,6 +32,7 @@ const PROBE_FLAGS = {
     "the run's, the task's",
   ),
   temperature: numberFlag(SETTINGS.temperature, "Softmax temperature.", "the run's, 1"),
+  ...TRUNCATION_FLAGS,
   seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", "the run's, 42"),
   tuned: TUNED_FLAG,
   json: switchFlag("Print one JSON object."),
@@ -81,12 +84,14 @@ export async function probeCommand(args: readonly string[]): Promise<number> {
     if (found === undefined) return INTERRUPTED;
     const { policy, task, checkpoint, recorded } = found;
     const { prompts, numGenerations } = values;
-    const { maxCompletionLength, temperature, seed } = { ...recorded, ...values };
+    const settings = { ...recorded, ...values };
+    const { maxCompletionLength, temperature, seed } = settings;
     const report = await probe(policy, task, {
       prompts,
       numGenerations,
       maxCompletionLength,
       temperature,
+      ...truncationOf(settings),
       seed,
     });
     policy.destroy();

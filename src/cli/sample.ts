@@ -9,7 +9,9 @@ import { Policy } from "../model/policy.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
 import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
+import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
+import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
 import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
@@ -39,6 +41,7 @@ const FLAGS = {
     "Softmax temperature; 0 is greedy.",
     "the run's, 1",
   ),
+  ...TRUNCATION_FLAGS,
   maxCompletionLength: numberFlag(
     SETTINGS.maxCompletionLength,
     "The most tokens of an answer.",
@@ -65,7 +68,7 @@ export const HELP: CommandHelp = {
 };
 
 /** What answering needs. */
-interface Session {
+interface Session extends ResolvedTruncation {
   readonly policy: Policy;
   readonly task: Task;
   readonly numGenerations: number;
@@ -88,7 +91,8 @@ export async function sample(args: readonly string[]): Promise<number> {
   }
   const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task } = found;
-  const { temperature, maxCompletionLength, seed, dtype } = { ...settingsOf(found), ...values };
+  const settings = { ...settingsOf(found), ...values };
+  const { temperature, maxCompletionLength, seed, dtype } = settings;
   const { numGenerations = 2, index = 0, count = 4 } = values;
   const heldOutCount = task.promptCounts?.eval ?? Infinity;
   if (index >= heldOutCount) {
@@ -102,7 +106,15 @@ export async function sample(args: readonly string[]): Promise<number> {
     : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
     const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
-    const session = { policy, task, numGenerations, maxCompletionLength, temperature, seed };
+    const session = {
+      policy,
+      task,
+      numGenerations,
+      maxCompletionLength,
+      temperature,
+      ...truncationOf(settings),
+      seed,
+    };
     try {
       if (given) {
         await answer(session, given, 0);

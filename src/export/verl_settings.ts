@@ -88,6 +88,9 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   if (options.refSyncSteps > 0) {
     throw refusal("refSyncSteps", options.refSyncSteps, "verl keeps the reference it began with");
   }
+  if (options.minP > 0) {
+    throw refusal("minP", options.minP, "its rollouts have topK and topP alone");
+  }
   if (options.lrScheduler === "linear") {
     throw refusal("lrScheduler", options.lrScheduler, "choose cosine or constant");
   }
@@ -159,9 +162,13 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
     "actor_rollout_ref.rollout.name": "vllm",
     "actor_rollout_ref.rollout.n": String(options.numGenerations),
     "actor_rollout_ref.rollout.temperature": String(options.temperature),
+    "actor_rollout_ref.rollout.top_k": verlTopK(options),
+    "actor_rollout_ref.rollout.top_p": String(options.topP),
     "actor_rollout_ref.rollout.seed": String(options.seed),
     "actor_rollout_ref.rollout.val_kwargs.n": String(options.numGenerationsEval),
     "actor_rollout_ref.rollout.val_kwargs.temperature": String(options.temperature),
+    "actor_rollout_ref.rollout.val_kwargs.top_k": verlTopK(options),
+    "actor_rollout_ref.rollout.val_kwargs.top_p": String(options.topP),
     "actor_rollout_ref.rollout.val_kwargs.do_sample": "True",
     "critic.enable": "False",
     ...overlong(options),
@@ -272,6 +279,11 @@ function overlong(options: ResolvedTrainOptions): Record<string, string> {
 
 function python(value: boolean): string {
   return value ? "True" : "False";
+}
+
+/** vLLM's word for all is -1. */
+function verlTopK({ topK }: ResolvedTrainOptions): string {
+  return String(topK === 0 ? -1 : topK);
 }
 
 function refusal(setting: string, value: unknown, advice: string): RangeError {

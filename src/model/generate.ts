@@ -18,6 +18,7 @@ import {
   type GeneratorCapacity,
 } from "./generation_plans.ts";
 import type { Parameters } from "./parameters.ts";
+import { truncates, truncationOf } from "./truncation.ts";
 
 /** One finished sequence. */
 export interface FinishedSequence {
@@ -25,7 +26,7 @@ export interface FinishedSequence {
   readonly index: number;
   /** Token ids, with the end-of-sequence token if it was reached. */
   readonly completion: number[];
-  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
+  /** Log-probability of each token at the temperature (at 1 when greedy), among all tokens even where sampling truncates. */
   readonly logProbs: Float32Array<ArrayBuffer>;
   /** Whether the limit cut it off. */
   readonly truncated: boolean;
@@ -37,7 +38,7 @@ export interface Generated {
   readonly completions: number[][];
   /** Whether the limit cut the completion off. */
   readonly truncated: boolean[];
-  /** Sum over a completion's tokens of the entropy of the distribution each was drawn from, nats. */
+  /** Sum over a completion's tokens of the entropy of the distribution each was drawn from, before truncation, nats. */
   readonly entropySums: Float32Array<ArrayBuffer>;
 }
 
@@ -47,7 +48,7 @@ export class Generator {
   readonly capacity: GeneratorCapacity;
   /** Sequences of the last run, B now. */
   readonly sequences: Dim;
-  /** Log-probabilities of the sampled tokens (B, M) under the sampling distribution; stays on the device. */
+  /** Log-probabilities of the sampled tokens (B, M) at the request's temperature; stays on the device. */
   readonly logProbs: Tensor;
 
   readonly #gpu: Gpu;
@@ -152,6 +153,11 @@ export class Generator {
 
   async *#advance(request: GenerationRequest): AsyncGenerator<Uint32Array, void, undefined> {
     request.signal?.throwIfAborted();
+    if (!this.capacity.truncates && truncates(truncationOf(request))) {
+      throw new RangeError(
+        "This generator samples among all tokens: build it with `truncates: true` in its capacity for topK, topP or minP",
+      );
+    }
     const { prompts, maxCompletionLength } = request;
     const gpu = this.#gpu;
     const plans = this.#plans;

@@ -5,11 +5,12 @@
  */
 
 import type { PolicyConfig } from "./config.ts";
-import { type GenerationRequest, MAX_EOS } from "./generation_plans.ts";
+import { type GenerationRequest, type GeneratorCapacity, MAX_EOS } from "./generation_plans.ts";
 import { checkTokenIds } from "./token_ids.ts";
+import { truncates, truncationOf, type TruncationOptions } from "./truncation.ts";
 
 /** Options of `Policy.generate`. */
-export interface GenerateOptions {
+export interface GenerateOptions extends TruncationOptions {
   /** Samples per prompt. Default 1. */
   numGenerations?: number;
   /** The most tokens of a completion, end of sequence included. */
@@ -32,7 +33,7 @@ export interface GenerateOptions {
 export interface Generation {
   /** Token ids of each completion, the end-of-sequence token included if it was reached. */
   completions: number[][];
-  /** Log-probability of each token under the distribution it was sampled from (at temperature 1 when greedy). */
+  /** Log-probability of each token at the temperature (at 1 when greedy), among all tokens even where sampling truncates. */
   logProbs: Float32Array[];
   /** Whether the length limit cut the completion off. */
   truncated: boolean[];
@@ -104,6 +105,7 @@ export function generationRequest(
     }
   }
   return {
+    ...truncationOf(options),
     prompts,
     numGenerations,
     maxCompletionLength,
@@ -113,5 +115,16 @@ export function generationRequest(
     firstSampleId,
     eosTokenIds,
     signal,
+  };
+}
+
+/** The capacity that a request needs. */
+export function capacityFor(request: GenerationRequest): GeneratorCapacity {
+  const { prompts, numGenerations, maxCompletionLength } = request;
+  return {
+    promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
+    sequences: prompts.length * numGenerations,
+    completionLength: maxCompletionLength,
+    truncates: truncates(truncationOf(request)),
   };
 }

@@ -34,6 +34,8 @@ export interface GeneratorCapacity {
    * software adapter, which gains more from dropping them early than from few submits, and 16 on others.
    */
   readonly stepsPerSubmit?: number;
+  /** Whether requests may set `topK`, `topP` or `minP`: sampling then has a kernel that looks for them. Default false. */
+  readonly truncates?: boolean;
 }
 
 /** One call of `Generator.run`. */
@@ -46,6 +48,12 @@ export interface GenerationRequest {
   readonly maxCompletionLength: number;
   /** Softmax temperature; 0 takes the most likely token. */
   readonly temperature: number;
+  /** The k most likely tokens alone are sampled; 0 for all. Default 0. This and the two below: {@linkcode TruncationOptions}. */
+  readonly topK?: number | undefined;
+  /** The fewest of the most likely tokens that have this probability together; 1 for all. Default 1. */
+  readonly topP?: number | undefined;
+  /** Tokens at least so many times as likely as the most likely one; 0 for all. Default 0. */
+  readonly minP?: number | undefined;
   /** Key of the random numbers. */
   readonly seed: number;
   /** Second key, the training step. */
@@ -170,8 +178,16 @@ export class GenerationPlans {
 
   #recordSampling(plan: Plan, hidden: Tensor, { head, config }: Parameters, rows: Tensor): void {
     const request = () => this.#request!;
+    const truncation = this.#capacity.truncates
+      ? {
+        topK: () => request().topK ?? 0,
+        topP: () => request().topP ?? 1,
+        minP: () => request().minP ?? 0,
+      }
+      : undefined;
     headSample(plan, hidden, head, { rows, slots: this.#slots }, this.state, {
       temperature: () => request().temperature,
+      truncation,
       seed: () => request().seed,
       step: () => request().step,
       firstSampleId: () => request().firstSampleId,

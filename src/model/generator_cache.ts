@@ -27,8 +27,9 @@ export class GeneratorCache {
 
   /** The generator of exactly this capacity, which nobody replaces. */
   async exactly(capacity: GeneratorCapacity): Promise<Generator> {
-    const { promptTokens, sequences, completionLength, stepsPerSubmit } = capacity;
-    const key = [promptTokens, sequences, completionLength, stepsPerSubmit].join();
+    const { promptTokens, sequences, completionLength, stepsPerSubmit, truncates = false } =
+      capacity;
+    const key = [promptTokens, sequences, completionLength, stepsPerSubmit, truncates].join();
     const held = this.#held.get(key);
     if (held && !held.isDestroyed) return held;
     const generator = await Generator.create(this.#gpu, this.#parameters, capacity);
@@ -47,7 +48,8 @@ export class GeneratorCache {
     const now = shared?.capacity;
     if (
       shared && now && now.promptTokens >= needed.promptTokens &&
-      now.sequences >= needed.sequences && now.completionLength >= needed.completionLength
+      now.sequences >= needed.sequences && now.completionLength >= needed.completionLength &&
+      (now.truncates || !needed.truncates)
     ) return shared;
     if (shared?.isBusy) {
       throw new Error(
@@ -60,6 +62,7 @@ export class GeneratorCache {
       promptTokens: Math.max(needed.promptTokens, now?.promptTokens ?? 0),
       sequences: Math.max(needed.sequences, now?.sequences ?? 0),
       completionLength: Math.max(needed.completionLength, now?.completionLength ?? 0),
+      truncates: Boolean(needed.truncates || now?.truncates),
     });
     return this.#shared;
   }

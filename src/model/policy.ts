@@ -11,6 +11,7 @@ import { freshConfig, resolveConfig } from "./config.ts";
 import type { FinishedSequence, Generator } from "./generate.ts";
 import type { GenerationRequest, GeneratorCapacity } from "./generation_plans.ts";
 import {
+  capacityFor,
   eosTokenIdsIn,
   type GenerateOptions,
   type Generation,
@@ -236,12 +237,7 @@ export class Policy {
   }
 
   #generatorFor(request: GenerationRequest): Promise<Generator> {
-    const { prompts, numGenerations, maxCompletionLength } = request;
-    return this.sharedGenerator({
-      promptTokens: prompts.reduce((n, prompt) => n + prompt.length, 0),
-      sequences: prompts.length * numGenerations,
-      completionLength: maxCompletionLength,
-    });
+    return this.sharedGenerator(capacityFor(request));
   }
 
   /**

@@ -36,6 +36,8 @@ export const PROGRESS = ["lengths", "finished", "lastTokens"] as const;
 export interface SampleOptions {
   /** Divides the logits; 0 takes the most likely token. */
   temperature: Param;
+  /** Draws only among the most likely tokens, if given. Default: among all, by a kernel that has no part for it. */
+  truncation?: Truncation | undefined;
   /** The run's seed, an integer from 0 to 2^53 - 1. */
   seed: Param;
   /** The training step, an integer from 0 to 2^32 - 1. */
@@ -54,6 +56,19 @@ export interface SampleOptions {
   part?: LogitRows;
 }
 
+/**
+ * Which tokens may be drawn, applied after the temperature in vLLM's order: `minP`, `topK`, `topP`, each to what the ones
+ * before leave. All tokens with a logit of equal value are kept, or none.
+ */
+export interface Truncation {
+  /** The k most likely tokens; 0 for all. */
+  topK: Param;
+  /** The fewest of the most likely tokens that have this probability together, in (0, 1]; 1 for all. */
+  topP: Param;
+  /** Tokens at least so many times as likely as the most likely one, from 0 to 1; 0 for all. */
+  minP: Param;
+}
+
 /** Logits of some rows, range after range of the vocabulary. */
 export interface LogitRows {
   /** The first row. */
@@ -64,6 +79,8 @@ export interface LogitRows {
 
 /** The largest vocabulary: indices are compared as f32. */
 const MAX_VOCABULARY = 2 ** 24;
+/** Passes over a row that look for `topK`, and for `topP`: two bits of 32 each, and one for the sum. */
+const THRESHOLD_PASSES = 16 + 17;
 /** Second counter word of the sampling key: a value that no stream of `Random` derives its key with. */
 const SAMPLING = 0xc0000000;
 
@@ -85,7 +102,8 @@ export function samplingKey(seed: number, step: number): [number, number] {
  *
  * A token is a function of (seed, step, sample id, position, logits): the batch it is drawn in does not matter. At
  * temperature 0 it is the most likely token, the first of equals, and log-probability and entropy are those at temperature
- * 1. The sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
+ * 1. A `truncation` decides what is drawn; log-probabilities and entropies are those of the whole distribution, which are
+ * what a learner computes. The sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
  *
  * @param plan Where to record.
  * @param logits (R, V); with a `part`, each of its ranges is a matrix of its own, one after the other.
@@ -101,8 +119,8 @@ export function sample(
   state: SampleState,
   options: SampleOptions,
 ): void {
-  const { temperature, seed, step, firstSampleId = 0, limit, eosTokenIds, name = "sample" } =
-    options;
+  const { temperature, truncation, seed, step, firstSampleId = 0, limit, eosTokenIds } = options;
+  const { name = "sample" } = options;
   const { tokens, logProbs, entropySums, lengths, finished, lastTokens } = state;
   const columns = sizeLimit(logits.shape[1] ?? 0);
   if (logits.shape.length !== 2 || columns < 1 || columns > MAX_VOCABULARY) {
@@ -134,7 +152,17 @@ export function sample(
   const team = teamFor(plan.gpu, columns);
   const progress = boundTogether("sample", { lengths, finished, lastTokens });
   plan.dispatch({
-    kernel: teamKernel(plan.gpu, { name: "sample", code, entryPoint: "main" }, {}, { team }),
+    kernel: teamKernel(
+      plan.gpu,
+      {
+        name: "sample",
+        code,
+        entryPoint: "main",
+        constants: { TRUNCATES: truncation !== undefined },
+      },
+      {},
+      { team },
+    ),
     label: name,
     bindings: {
       logits,
@@ -163,8 +191,16 @@ export function sample(
       lengths_at: progress.at.lengths,
       finished_at: progress.at.finished,
       last_tokens_at: progress.at.lastTokens,
+      top_k: truncation?.topK ?? 0,
+      top_p: truncation?.topP ?? 1,
+      min_p_gap: () => {
+        const minP = paramNow(truncation?.minP ?? 0);
+        return minP === 0 ? -3e38 : paramNow(temperature) * Math.log(minP);
+      },
+      mass_scale: 2 ** (31 - Math.ceil(Math.log2(columns))),
     },
-    turns: 2 * Math.ceil(columns / team.lanes) + eosTokenIds.capacity,
+    turns: (2 + (truncation ? THRESHOLD_PASSES : 0)) * Math.ceil(columns / team.lanes) +
+      eosTokenIds.capacity,
     workgroups: count,
     cost: { bytes: () => sizeNow(count) * columns * 4 },
   });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { truncationOf } from "../model/truncation.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -105,6 +106,7 @@ export class BatchSampler {
       numGenerations: options.numGenerations,
       maxCompletionLength: options.maxCompletionLength,
       temperature: options.temperature,
+      ...truncationOf(options),
       seed: options.seed,
       step,
       eosTokenIds: eosTokenIdsOf(this.#task),

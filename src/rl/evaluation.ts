@@ -7,6 +7,7 @@
 import type { Generator } from "../model/generate.ts";
 import { bindableSequences, bindableTokens } from "../model/limits.ts";
 import { Policy } from "../model/policy.ts";
+import { type ResolvedTruncation, truncates, truncationOf } from "../model/truncation.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { judged } from "./signal.ts";
@@ -29,6 +30,12 @@ export interface EvaluationOptions {
   readonly maxCompletionLength?: number | undefined;
   /** Temperature of the samples; the greedy pass is separate. Default 1. */
   readonly temperature?: number | undefined;
+  /** Which tokens may be sampled, as in {@linkcode TruncationOptions}. Default: all. This and the two below. */
+  readonly topK?: number | undefined;
+  /** See `topK`. */
+  readonly topP?: number | undefined;
+  /** See `topK`. */
+  readonly minP?: number | undefined;
   /** Seed of problems and sampling. Default 42. */
   readonly seed?: number | undefined;
   /** Ends the evaluation early; its reason is thrown. */
@@ -36,7 +43,7 @@ export interface EvaluationOptions {
 }
 
 /** What to sample, with every default filled in. */
-interface SampleRequest {
+interface SampleRequest extends ResolvedTruncation {
   readonly split: Split;
   readonly prompts: number;
   readonly numGenerations: number;
@@ -125,6 +132,7 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions): S
     }
   }
   return {
+    ...truncationOf(options),
     split,
     prompts,
     numGenerations,
@@ -138,8 +146,9 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions): S
 async function generatorOf(
   policy: Policy,
   task: Task,
-  { prompts, numGenerations, maxCompletionLength }: SampleRequest,
+  request: SampleRequest,
 ): Promise<Generator> {
+  const { prompts, numGenerations, maxCompletionLength } = request;
   checkFit(policy.config, task, maxCompletionLength);
   const { gpu, config, dtype } = policy;
   const sequences = Math.min(WAVE, bindableSequences(gpu, config, dtype, maxCompletionLength));
@@ -152,6 +161,7 @@ async function generatorOf(
     promptTokens: atOnce * task.maxPromptLength,
     sequences: atOnce * numGenerations,
     completionLength: maxCompletionLength,
+    truncates: truncates(request),
   });
 }
 
@@ -182,6 +192,7 @@ async function inWaves(
         numGenerations,
         maxCompletionLength: options.maxCompletionLength,
         temperature,
+        ...truncationOf(options),
         seed: options.seed,
         step: EVALUATION_STEP,
         eosTokenIds: eosTokenIdsOf(task),

@@ -15,6 +15,7 @@ import { SURROGATES } from "../objective/surrogate.ts";
 import { LR_SCHEDULERS } from "../optim/schedule.ts";
 import { LORA_SETTINGS } from "./lora_settings.ts";
 import { PRESETS } from "./presets.ts";
+import { SAMPLING_SETTINGS } from "./sampling_settings.ts";
 import {
   allowed,
   type MiniBatchSetting,
@@ -160,21 +161,7 @@ export const SETTINGS = {
     ...ofTask,
     aliases: ["n", "groupSize", "rolloutN", "numSamples", "samplesPerPrompt"],
   }),
-  temperature: rollouts.real(1e-3, 1e3, 1, "Softmax temperature."),
-  dynamicSampling: rollouts.toggle("Train on prompts only whose rewards differ, sampling more.", {
-    aliases: ["filterGroups", "dynamicSample", "dynamicFiltering", "useDynamicSampling"],
-    needs: ["numGenerations > 1", ({ numGenerations }) => numGenerations > 1],
-  }),
-  maxGenBatches: rollouts.count(
-    1,
-    1000,
-    10,
-    "The most rollouts of a step of dynamic sampling.",
-    {
-      aliases: ["maxNumGenBatches", "maxResampleTimes"],
-      needs: ["dynamicSampling", ({ dynamicSampling }) => dynamicSampling],
-    },
-  ),
+  ...SAMPLING_SETTINGS,
   maxCompletionLength: overlong.count(
     1,
     1e6,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { TruncationOptions } from "../model/truncation.ts";
 import type { LoraTargetSet } from "../model/lora_options.ts";
 import type { StoredDType } from "../model/policy_weights.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
@@ -83,7 +84,7 @@ export interface ObjectiveOptions {
 }
 
 /** Settings of reinforcement learning. */
-export interface TrainOptions extends ObjectiveOptions {
+export interface TrainOptions extends ObjectiveOptions, TruncationOptions {
   /** A published method: its settings become the defaults of those not given. Default: none. */
   preset?: Preset;
   /** Rollout steps. */

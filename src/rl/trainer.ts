@@ -7,6 +7,7 @@
  * @module
  */
 
+import { truncates, truncationOf } from "../model/truncation.ts";
 import { Generator } from "../model/generate.ts";
 import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import type { Policy } from "../model/policy.ts";
@@ -100,6 +101,7 @@ export class Trainer {
       promptTokens: promptsPerStep * task.maxPromptLength,
       sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
       completionLength: resolved.maxCompletionLength,
+      truncates: truncates(resolved),
     });
     const optimizer = await AdamW.create(policy.gpu, policy.trained, {
       learningRate: resolved.learningRate,
@@ -214,6 +216,7 @@ export class Trainer {
       numGenerations: options.numGenerationsEval,
       maxCompletionLength: options.maxCompletionLength,
       temperature: options.temperature,
+      ...truncationOf(options),
       seed: options.seed,
       ...request,
     });

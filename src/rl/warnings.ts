@@ -4,6 +4,7 @@
  * @module
  */
 
+import { truncates } from "../model/truncation.ts";
 import { ADVANTAGES } from "../objective/advantage.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -30,8 +31,15 @@ interface Check {
 function cautions(options: ResolvedTrainOptions): string[] {
   const { beta, klEstimator, klInReward, klAfterNormalization, scaleRewards } = options;
   const { whitens } = ADVANTAGES[options.advantageEstimator];
-  if (beta === 0) return [];
   const found: string[] = [];
+  if (truncates(options)) {
+    found.push(
+      "topK, topP and minP leave tokens out of the samples that the loss goes on counting: log-probabilities and ratios are " +
+        "those of the whole distribution, and the gradient is not that of the rewards of the truncated one. Temperature " +
+        "alone has no such difference",
+    );
+  }
+  if (beta === 0) return found;
   if (!klInReward && klEstimator === "k1") {
     found.push(
       "klEstimator k1 in the loss does not hold the policy to its reference: its gradient is 0 on average. Use k3Plus or k2",

@@ -161,6 +161,14 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       );
     });
 
+    await t.step("eval samples among the most likely tokens where it is told to", async () => {
+      const flags = ["--top-k=1", "--eval-prompts=4", "--num-generations=2", "--json"];
+      const { stdout } = succeeded(await runCommand(dir, "eval", whole, ...flags));
+      const scored = JSON.parse(stdout);
+      assertEquals([scored.topK, scored.topP, scored.minP], [1, 1, 0]);
+      assertEquals(scored.meanAtN, scored.greedy);
+    });
+
     await t.step("sample prints prompts, rewards and answers", async () => {
       const { stdout } = succeeded(
         await runInProcess(dir, "sample", whole, "--count=2", "--num-generations=3"),

@@ -174,3 +174,15 @@ Deno.test("verlSettings() refuses what verl cannot do, and says what it can", ()
     assertThrows(() => settingsOf(options), RangeError, message);
   }
 });
+
+Deno.test("verlSettings(): rollouts and validation sample among the same tokens", () => {
+  const all = overridesOf({});
+  assertEquals([all["rollout.top_k"], all["rollout.top_p"]], ["-1", "1"]);
+  const some = overridesOf({ topK: 20, topP: 0.8 });
+  assertEquals([some["rollout.top_k"], some["rollout.top_p"]], ["20", "0.8"]);
+  assertEquals(
+    [some["rollout.val_kwargs.top_k"], some["rollout.val_kwargs.top_p"]],
+    ["20", "0.8"],
+  );
+  assertThrows(() => settingsOf({ minP: 0.1 }), RangeError, "minP is 0.1, which verl cannot do");
+});

@@ -33,3 +33,25 @@ export function gumbelMax(
   for (let r = 0; r < tokens.length; r++) tokens[r] = argmax(scores, r, vocabulary);
   return tokens;
 }
+
+/**
+ * Which tokens of a row min-p, top-k and top-p leave, one after the other, by sorting; equal logits share their fate.
+ *
+ * @param logits [V]
+ */
+export function keptTokens(
+  logits: ArrayLike<number>,
+  { temperature = 1, topK = 0, topP = 1, minP = 0 },
+): boolean[] {
+  const sorted = Array.from(logits).sort((a, b) => b - a);
+  const weights = sorted.map((logit) => Math.exp((logit - sorted[0]!) / temperature));
+  let count = weights.filter((weight) => weight >= minP).length;
+  const withEquals = (n: number) => sorted.filter((logit) => logit >= sorted[n - 1]!).length;
+  if (topK > 0) count = Math.min(count, withEquals(Math.min(topK, sorted.length)));
+  const wanted = topP * weights.slice(0, count).reduce((sum, weight) => sum + weight, 0);
+  let mass = 0;
+  let fewest = 0;
+  while (fewest < count && mass < wanted) mass += weights[fewest++]!;
+  if (topP < 1) count = withEquals(fewest);
+  return Array.from(logits, (logit) => logit >= sorted[count - 1]!);
+}

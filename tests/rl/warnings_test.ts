@@ -94,3 +94,12 @@ Deno.test("klInReward is warned of wherever rewards are divided by their deviati
     assertEquals(said({ advantageEstimator }), []);
   }
 });
+
+Deno.test("samples that the loss does not know to be truncated are reported once", () => {
+  for (const options of [{ topK: 20 }, { topP: 0.9 }, { minP: 0.05 }]) {
+    const { at, warnings } = observe(times(3, {}), options);
+    assertEquals(at, [1]);
+    assert(warnings[0]!.includes("ratios are those of the whole distribution"));
+  }
+  assertEquals(observe(times(3, {}), { topK: 0, topP: 1, minP: 0 }).at, []);
+});
