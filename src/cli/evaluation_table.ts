@@ -55,6 +55,12 @@ export function evaluationAt(
   return figures.length > 0 ? Object.fromEntries(figures) : undefined;
 }
 
+/** Whether all evaluations asked as many prompts, so that one number speaks of each. */
+export function askedAlike(task: Task, columns: readonly EvaluationColumn[]): boolean {
+  const asked = columns.flatMap(({ figures }) => figures?.[`eval/${task.name}/prompts`] ?? []);
+  return new Set(asked).size <= 1;
+}
+
 /** A table: one row per figure, one column per evaluation. */
 export function evaluationTable(
   task: Task,
@@ -72,6 +78,9 @@ export function evaluationTable(
     ? ["accuracy", percent]
     : ["reward", (value: number) => value.toFixed(3)];
   const functions = functionNames(task, columns);
+  const asked: [string, string, (value: number) => string][] = askedAlike(task, columns)
+    ? []
+    : [["prompts asked", "prompts", String]];
   const solved: [string, string, typeof percent][] = shares || n === 1
     ? []
     : [["solved (pass@1)", "pass@1", percent]];
@@ -87,6 +96,7 @@ export function evaluationTable(
     ]),
     ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],
     ["cut off by the limit", "response_length/clip_ratio", percent],
+    ...asked,
   ];
   const width = Math.max(...rows.map(([label]) => label.length)) + 2;
   const line = (label: string, cells: readonly string[]) =>

@@ -61,6 +61,33 @@ export function standardError(quiet = false, watch?: ProgressOutput["watch"]): P
   };
 }
 
+/**
+ * Says what is going on while it is, where nothing can be said of how far it is.
+ *
+ * @param output Where to; a terminal's line is removed again.
+ * @param text What is going on.
+ * @param work What is to be done.
+ */
+export async function announced<T>(
+  output: ProgressOutput,
+  text: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (output.quiet) return await work();
+  output.write(output.terminal ? text : `${text}\n`);
+  try {
+    return await work();
+  } finally {
+    if (output.terminal) output.write(CLEAR_LINE);
+  }
+}
+
+/** What is going on when plans are made: on a driver that has not seen the kernels before it takes a while. */
+export const COMPILING = "compiling kernels";
+
+/** What begins the line anew. */
+const CLEAR_LINE = "\r\x1b[2K";
+
 /** Seconds between two lines where there is no terminal. */
 const LINE_EVERY = 10;
 
@@ -75,6 +102,7 @@ export class Progress {
   readonly #total: number;
   readonly #from: number;
   readonly #start: number;
+  #first: { readonly done: number; readonly at: number } | undefined;
   #lastLine = -Infinity;
   #done: number;
   #drawn = false;
@@ -103,6 +131,7 @@ export class Progress {
    */
   update(done: number, text: string): void {
     this.#done = done;
+    this.#first ??= { done, at: this.#output.now() };
     this.#output.watch?.({ label: this.#label, done, total: this.#total, text });
     if (this.#output.quiet) return;
     if (this.#output.terminal) return this.#draw(text);
@@ -122,13 +151,16 @@ export class Progress {
 
   /** Removes the bar, leaving room for something else. */
   clear(): void {
-    if (this.#drawn) this.#output.write("\r\x1b[2K");
+    if (this.#drawn) this.#output.write(CLEAR_LINE);
     this.#drawn = false;
   }
 
   #pace(): string {
-    const steps = this.#done - this.#from;
-    const seconds = this.#output.now() - this.#start;
+    // Drivers compile kernels at their first use: the first step says little of the others.
+    const { done, at } = this.#first ?? { done: this.#from, at: this.#start };
+    const alone = this.#done === done;
+    const steps = this.#done - (alone ? this.#from : done);
+    const seconds = this.#output.now() - (alone ? this.#start : at);
     if (steps === 0 || seconds === 0) return "";
     const each = seconds / steps;
     const rate = each > 1 ? `${each.toFixed(2)} s/step` : `${(1 / each).toFixed(1)} step/s`;
@@ -147,7 +179,7 @@ export class Progress {
     const width = Math.max(0, Math.min(BAR, room - line("").length));
     const filled = Math.round(width * Math.min(1, done / Math.max(1, total)));
     const bar = "█".repeat(filled) + "░".repeat(width - filled);
-    this.#output.write(`\r\x1b[2K${line(bar).slice(0, room)}`);
+    this.#output.write(CLEAR_LINE + line(bar).slice(0, room));
     this.#drawn = true;
   }
 }

@@ -15,7 +15,12 @@ import {
   type RunCheckpoints,
 } from "../run/run_checkpoints.ts";
 import { callableHere } from "./command_name.ts";
-import { type EvaluationFigures, evaluationTable, overlongLines } from "./evaluation_table.ts";
+import {
+  askedAlike,
+  type EvaluationFigures,
+  evaluationTable,
+  overlongLines,
+} from "./evaluation_table.ts";
 import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
 import { PHASES, type Totals } from "./totals.ts";
 
@@ -37,6 +42,8 @@ export interface SummaryFacts {
   readonly before: EvaluationFigures | undefined;
   /** The evaluation after it. */
   readonly after: EvaluationFigures | undefined;
+  /** Seconds spent compiling kernels. */
+  readonly compileSeconds: number;
   /** The most bytes of GPU memory. */
   readonly peakBytes: number;
   /** Folder of the run. */
@@ -69,7 +76,10 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
   const evaluated = before || after
     ? [
       ...evaluationTable(task, columns, options.numGenerationsEval),
-      dim(describeHeldOut(problemsAsked(task, "eval", evalPrompts), task, seen)),
+      dim(
+        (askedAlike(task, columns) ? "" : "after training: ") +
+          describeHeldOut(problemsAsked(task, "eval", evalPrompts), task, seen),
+      ),
       ...overlongLines(task).map(dim),
       "",
     ]
@@ -80,6 +90,7 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
   const entries: [label: string, text: string][] = [
     ["time", times(totals)],
     ...(totals.steps > 0 ? effort(totals, options) : []),
+    ["compiling", `${duration(facts.compileSeconds)} for kernels, within the times above`],
     ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
     ...(best && (settings.saveBest || settings.patience > 0) ? [bestEntry(facts, best)] : []),
     ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],

@@ -22,7 +22,7 @@ import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
-import { standardError } from "./progress.ts";
+import { announced, COMPILING, standardError } from "./progress.ts";
 import { computesAlike } from "./run_folder.ts";
 import { dim, lineWidth, short, wrap } from "./style.ts";
 import { Totals } from "./totals.ts";
@@ -123,7 +123,7 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
     output.write("the warm start is not finished: nothing is kept of it\n");
     return INTERRUPTED;
   }
-  const trainer = await makeTrainer(policy, settings);
+  const trainer = await announced(output, COMPILING, () => makeTrainer(policy, settings));
   if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));
   totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
   try {

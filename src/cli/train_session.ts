@@ -152,6 +152,7 @@ export async function runSession(
     before: evaluationAt(metrics, task, 0),
     after: interrupted ? undefined : evaluationAt(metrics, task, trainer.completedSteps),
     options,
+    compileSeconds: trainer.policy.gpu.counters.compileSeconds,
     peakBytes: trainer.policy.gpu.counters.peakBytesAllocated,
     dir: folder.path,
     places: trackers.places,

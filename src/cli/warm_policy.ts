@@ -19,7 +19,7 @@ import {
 } from "../run/warm_start_cache.ts";
 import { numbersOf } from "../run/numbers.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { Progress, type ProgressOutput } from "./progress.ts";
+import { announced, COMPILING, Progress, type ProgressOutput } from "./progress.ts";
 import { short } from "./style.ts";
 import { RUNS } from "./runs.ts";
 
@@ -90,12 +90,12 @@ export async function warmPolicy(
   const policy = recipe.from
     ? await Policy.load(gpu, recipe.from.dir)
     : Policy.create(gpu, recipe.policy, { seed, embeddingStd });
-  const warmStart = await WarmStart.create(policy, recipe.task, {
-    steps,
-    batchSize,
-    learningRate,
-    seed,
-  });
+  const options = { steps, batchSize, learningRate, seed };
+  const warmStart = await announced(
+    tools.output,
+    COMPILING,
+    () => WarmStart.create(policy, recipe.task, options),
+  );
   const progress = new Progress(tools.output, "warm start", steps);
   let loss = NaN;
   try {

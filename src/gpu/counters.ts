@@ -18,6 +18,8 @@ export interface GpuCounters {
   bytesToGpu: number;
   /** Bytes read back to the host. */
   bytesFromGpu: number;
+  /** Seconds spent compiling kernels; what a driver puts off until a kernel's first use is not among them. */
+  compileSeconds: number;
   /** Bytes of GPU buffers alive now. */
   bytesAllocated: number;
   /** The most bytes of GPU buffers alive at once. */
@@ -33,6 +35,7 @@ export function zeroCounters(): GpuCounters {
     buffersCreated: 0,
     bytesToGpu: 0,
     bytesFromGpu: 0,
+    compileSeconds: 0,
     bytesAllocated: 0,
     peakBytesAllocated: 0,
   };

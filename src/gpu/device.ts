@@ -72,7 +72,7 @@ export class Gpu {
   ) {
     this.device = device;
     this.kernels = kernels;
-    this.#kernels = new KernelCache(device, facts.dialect);
+    this.#kernels = new KernelCache(device, facts.dialect, this.counters);
     this.#ownsDevice = ownsDevice;
     this.adapter = facts.adapter;
     this.traits = traitsOf(facts.adapter);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { GpuCounters } from "./counters.ts";
 import { type Dialect, inDialect } from "./dialect.ts";
 import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 
@@ -11,12 +12,18 @@ import { compileKernel, type Kernel, type KernelDescriptor } from "./kernel.ts";
 export class KernelCache {
   readonly #device: GPUDevice;
   readonly #dialect: Dialect;
+  readonly #counters: Pick<GpuCounters, "compileSeconds">;
   readonly #kernels = new Map<string, Kernel>();
 
-  /** Begins without any kernel. */
-  constructor(device: GPUDevice, dialect: Dialect) {
+  /** Begins without any kernel; the seconds that compiling takes are counted. */
+  constructor(
+    device: GPUDevice,
+    dialect: Dialect,
+    counters: Pick<GpuCounters, "compileSeconds">,
+  ) {
     this.#device = device;
     this.#dialect = dialect;
+    this.#counters = counters;
   }
 
   /** The kernel of a name, entry point and constants. */
@@ -25,8 +32,10 @@ export class KernelCache {
     const key = `${descriptor.name}/${descriptor.entryPoint}/${JSON.stringify(constants)}`;
     let kernel = this.#kernels.get(key);
     if (!kernel) {
+      const start = performance.now();
       const code = inDialect(descriptor.code, this.#dialect);
       this.#kernels.set(key, kernel = compileKernel(this.#device, { ...descriptor, code }));
+      this.#counters.compileSeconds += (performance.now() - start) / 1000;
     }
     return kernel;
   }

@@ -73,7 +73,7 @@ export function batchMetrics(
   };
 }
 
-/** How fast the step was and what it asked of the device. */
+/** How fast the step was and what it asked of the device; compiling and peak are since the device was opened. */
 export function performanceMetrics(
   before: GpuCounters,
   rolledOut: GpuCounters,
@@ -92,6 +92,7 @@ export function performanceMetrics(
     "perf/buffers_created": after.buffersCreated - before.buffersCreated,
     "perf/bytes_to_gpu": after.bytesToGpu - before.bytesToGpu,
     "perf/bytes_from_gpu": after.bytesFromGpu - before.bytesFromGpu,
+    "perf/compile_s": after.compileSeconds,
     "perf/peak_gpu_mb": after.peakBytesAllocated / 2 ** 20,
   };
 }

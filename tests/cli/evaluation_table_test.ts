@@ -38,3 +38,15 @@ Deno.test("a mean reward that is not the share of right samples is shown as a re
     ]);
   }
 });
+
+Deno.test("evaluations of unequal numbers of prompts say how many each asked", () => {
+  const asking = (title: string, prompts: number) => {
+    const { figures } = column(title, 0.5, 1);
+    return { title, figures: { ...figures, "eval/parity/prompts": prompts } };
+  };
+  // A run that was resumed with other --eval-prompts.
+  const lines = evaluationTable(task, [asking("before", 128), asking("after", 16)], 8);
+  assertEquals(lines.at(-1)!.split(/ {2,}/), ["prompts asked", "128", "16"]);
+  const alike = evaluationTable(task, [asking("before", 16), asking("after", 16)], 8);
+  assertEquals(alike.filter((line) => line.includes("prompts")), []);
+});

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Progress, type ProgressOutput } from "../../src/cli/progress.ts";
+import { announced, Progress, type ProgressOutput } from "../../src/cli/progress.ts";
 
 /** An output that keeps what is written, with a clock that a test moves. */
 function fakeOutput(kind: Partial<ProgressOutput>) {
@@ -38,6 +38,31 @@ Deno.test("the rate counts the steps of this session", () => {
   clock.now = 4;
   progress.update(59, "");
   assertEquals(written, ["train 59/60  2.00 s/step  2.0 s left\n"]);
+});
+
+Deno.test("once there is a second step the rate leaves out the first, in which drivers compile kernels", () => {
+  const { output, written, clock } = fakeOutput({});
+  const progress = new Progress(output, "train", 100, 10);
+  for (let step = 11; step <= 41; step++) {
+    clock.now += step === 11 ? 8 : 0.5;
+    progress.update(step, "");
+  }
+  assertEquals(written, [
+    "train  11/100  8.00 s/step  11:52 left\n",
+    "train  31/100  2.0 step/s  35 s left\n",
+  ]);
+});
+
+Deno.test("what is going on is announced, on a terminal as long as it lasts", async () => {
+  for (const terminal of [true, false]) {
+    const { output, written } = fakeOutput({ terminal });
+    const seen = await announced(output, "compiling", () => Promise.resolve([...written]));
+    assertEquals(seen, [terminal ? "compiling" : "compiling\n"]);
+    assertEquals(written.slice(1), terminal ? ["\r\x1b[2K"] : []);
+  }
+  const { output, written } = fakeOutput({ quiet: true });
+  assertEquals(await announced(output, "compiling", () => Promise.resolve(3)), 3);
+  assertEquals(written, []);
 });
 
 Deno.test("a terminal has a bar that is drawn over; parts that do not fit are left out whole", () => {

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { reflect } from "../../src/gpu/kernel.ts";
 import { Plan } from "../../src/gpu/plan.ts";
@@ -81,7 +81,12 @@ Deno.test("a kernel is compiled once for each set of constants", async () => {
     const code = `override A: u32 = 1u;\noverride B: u32 = 1u;\n${SOURCE}`;
     const get = (constants: Record<string, number>) =>
       gpu.kernel({ name: "k", code, entryPoint: "first", constants });
+    assertEquals(gpu.counters.compileSeconds, 0);
     assertEquals(get({ A: 1, B: 2 }) === get({ B: 2, A: 1 }), true);
+    const { compileSeconds } = gpu.counters;
+    assert(compileSeconds > 0);
+    get({ A: 1, B: 2 });
+    assertEquals(gpu.counters.compileSeconds, compileSeconds);
     assertEquals(get({ A: 1, B: 2 }) === get({ A: 2, B: 2 }), false);
   } finally {
     await gpu.close();

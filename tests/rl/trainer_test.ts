@@ -159,6 +159,7 @@ Deno.test("the size of micro-batches does not change the gradient", async () => 
           label: name,
         });
       }
+      assert(split.metrics["perf/compile_s"]! > 0);
       assert(split.metrics["perf/update_submits"]! > whole.metrics["perf/update_submits"]!);
     }
   });
