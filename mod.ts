@@ -101,6 +101,7 @@ export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 
 // The optimizer.
 export { AdamW, type AdamWOptions } from "./src/optim/adamw_optimizer.ts";
+export { type MomentDType } from "./src/ops/adamw.ts";
 export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // Reinforcement learning: a run, a step, and the parts of a step.

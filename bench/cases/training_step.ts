@@ -11,6 +11,7 @@ import { groupCost, type PromptGroup } from "../../src/model/packing.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { Learner, type LearnerReport } from "../../src/rl/learner.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { policyLossSettings } from "../../src/objective/policy_loss.ts";
 import type { BenchPolicy } from "./policies.ts";
 import { tokenIds } from "./random.ts";
@@ -70,9 +71,9 @@ export class TrainingStep {
     gpu: Gpu,
     shape: BenchPolicy,
     batch: StepBatch,
-    how: { readonly activationCheckpointing?: boolean; readonly loraRank?: number } = {},
+    how: Pick<TrainOptions, "activationCheckpointing" | "loraRank" | "optimizerDtype"> = {},
   ): Promise<TrainingStep> {
-    const { activationCheckpointing = false, loraRank = 0 } = how;
+    const { activationCheckpointing = false, loraRank = 0, optimizerDtype = "f32" } = how;
     const policy = Policy.create(gpu, shape.config, {
       dtype: shape.dtype ?? "f32",
       trainable: loraRank === 0,
@@ -112,7 +113,10 @@ export class TrainingStep {
       beta: 0,
       entropyCoef: 0,
     }, { maxTokens: batch.maxTokensPerMicroBatch ?? total, activationCheckpointing });
-    const optimizer = await AdamW.create(gpu, policy.trained, { learningRate: 1e-4 });
+    const optimizer = await AdamW.create(gpu, policy.trained, {
+      learningRate: 1e-4,
+      dtype: optimizerDtype,
+    });
     return new TrainingStep(policy, groups, {
       learner,
       optimizer,

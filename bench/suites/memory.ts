@@ -55,7 +55,16 @@ const WAYS: readonly {
     storage: {},
   },
   {
-    name: "… and LoRA, rank 16, on an f16 base",
+    name: "… and 2048 tokens at once, moments in bf16",
+    options: {
+      activationCheckpointing: true,
+      maxTokensPerMicroBatch: 2048,
+      optimizerDtype: "bf16",
+    },
+    storage: {},
+  },
+  {
+    name: "… and 2048 tokens at once, LoRA of rank 16 on an f16 base",
     options: { activationCheckpointing: true, maxTokensPerMicroBatch: 2048, loraRank: 16 },
     storage: { dtype: "f16" },
   },
@@ -65,6 +74,7 @@ const WAYS: readonly {
 const STEPS = {
   "all parameters": {},
   activationCheckpointing: { activationCheckpointing: true },
+  "moments in bf16": { optimizerDtype: "bf16" },
   "LoRA, rank 16": { loraRank: 16 },
 } as const;
 

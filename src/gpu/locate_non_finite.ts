@@ -47,7 +47,7 @@ export async function locateNonFinite(gpu: Gpu, plan: Plan): Promise<NonFinite |
     gpu.device.queue.submit([encoder.finish()]);
     for (const binding of command.kernel.bindings) {
       const tensor = command.bindings[binding.name]!;
-      if (!binding.writes || !["f32", "f16"].includes(tensor.dtype)) continue;
+      if (!binding.writes || !["f32", "f16", "bf16"].includes(tensor.dtype)) continue;
       const values = await readTensor(gpu, tensor);
       const index = values.findIndex((v) => !Number.isFinite(v));
       if (index >= 0) {

@@ -7,12 +7,12 @@
  * @module
  */
 
-/** Element types of a tensor. Two `f16` share a word; kernels compute in float32 whatever is stored. */
-export type DType = "f32" | "f16" | "u32" | "i32";
+/** Element types of a tensor. Two `f16` or `bf16` share a word; kernels compute in float32 whatever is stored. */
+export type DType = "f32" | "f16" | "bf16" | "u32" | "i32";
 
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
-  return dtype === "f16" ? 2 : 4;
+  return dtype === "f16" || dtype === "bf16" ? 2 : 4;
 }
 
 /** Bytes of so many elements, in whole words. */

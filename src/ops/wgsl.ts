@@ -77,7 +77,7 @@ export interface Choices {
   /** Numbers that a load brings; `"4x2"` are eight in two loads. */
   readonly pack?: 1 | 4 | 8 | "4x2";
   /** What the tensor is stored in that is read or written as `Stored`. */
-  readonly stored?: "f32" | "f16";
+  readonly stored?: "f32" | "f16" | "bf16";
   /** Whether each lane has a row of its own, or all lanes work on one. */
   readonly rows?: "lane" | "team";
   /** How lanes work together. */

@@ -7,7 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { adamw } from "../ops/adamw.ts";
+import { adamw, MOMENT_DTYPES, type MomentDType } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
 import { toHalf } from "../ops/to_half.ts";
 
@@ -23,7 +23,7 @@ export interface OptimizedParameters {
   refresh?(plan: Plan): void;
 }
 
-/** Hyper-parameters of {@linkcode AdamW}; may be changed between steps. */
+/** Hyper-parameters of {@linkcode AdamW}; may be changed between steps, but for `dtype` and `seed`. */
 export interface AdamWOptions {
   /** Step size. */
   learningRate: number;
@@ -37,6 +37,13 @@ export interface AdamWOptions {
   weightDecay?: number;
   /** Gradients are scaled down to this global norm; 0 turns clipping off. Default 1. */
   maxGradNorm?: number;
+  /**
+   * What the moments are stored in; they are computed in f32. `"bf16"` halves their memory: they are rounded up or down
+   * by chance, so that small changes are kept on average. Default `"f32"`.
+   */
+  readonly dtype?: MomentDType;
+  /** Seed of that chance, an integer from 0 to 2^53 - 1. Default 0. */
+  readonly seed?: number;
 }
 
 /**
@@ -45,9 +52,9 @@ export interface AdamWOptions {
  * When the gradient's norm is not finite nothing is changed, so that the last good state survives.
  */
 export class AdamW {
-  /** Running mean of the gradient (n). */
+  /** Running mean of the gradient (n), in `options.dtype`. */
   readonly firstMoment: Tensor;
-  /** Running mean of its square (n). */
+  /** Running mean of its square (n), in `options.dtype`. */
   readonly secondMoment: Tensor;
   /** Global norm of the gradient before clipping (1). */
   readonly gradNorm: Tensor;
@@ -69,11 +76,14 @@ export class AdamW {
       epsilon: 1e-8,
       weightDecay: 0,
       maxGradNorm: 1,
+      dtype: "f32",
+      seed: 0,
       ...options,
     };
     const n = values.capacity;
-    this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg" });
-    this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq" });
+    const { dtype, seed } = this.options;
+    this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg", dtype });
+    this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq", dtype });
     this.plan = new Plan(gpu, "optimizer");
     this.gradNorm = this.plan.keep(gradNorm(this.plan, gradients));
     const next = () => this.stepCount + 1;
@@ -91,6 +101,7 @@ export class AdamW {
       weightDecay: () => this.options.weightDecay,
       maxGradNorm: () => this.options.maxGradNorm,
       step: next,
+      seed,
     });
     if (halves) toHalf(this.plan, values, halves);
     parameters.refresh?.(this.plan);
@@ -103,7 +114,8 @@ export class AdamW {
    * @param parameters What to step; of a policy, its `parameters` as they are.
    * @param options Hyper-parameters.
    * @throws {TypeError} If values or gradients are missing.
-   * @throws {RangeError} If values, gradients and halves differ in length, or the step size is no number >= 0.
+   * @throws {RangeError} If values, gradients and halves differ in length, the step size is no number >= 0, the moments'
+   * dtype is none, or the seed is no such integer.
    */
   static async create(
     gpu: Gpu,
@@ -111,10 +123,20 @@ export class AdamW {
     options: AdamWOptions,
   ): Promise<AdamW> {
     checkParts(parameters);
-    const { learningRate } = options;
+    const { learningRate, dtype = "f32", seed = 0 } = options;
     if (!(learningRate >= 0 && learningRate < Infinity)) {
       throw new RangeError(
         `learningRate of AdamW must be a number >= 0: current value is ${learningRate}`,
+      );
+    }
+    if (!MOMENT_DTYPES.includes(dtype)) {
+      throw new RangeError(
+        `dtype of AdamW must be one of ${MOMENT_DTYPES.join(", ")}: current value is ${dtype}`,
+      );
+    }
+    if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+      throw new RangeError(
+        `seed of AdamW must be an integer from 0 to 2^53 - 1: current value is ${seed}`,
       );
     }
     const optimizer = new AdamW(gpu, parameters, options);

@@ -65,8 +65,9 @@ export async function planMemory(
     ...(loraRank > 0 ? { trainable: false } : {}),
   });
   const parameters = dry.counters.bytesAllocated;
-  await Trainer.create(policy, task, options);
-  const optimizer = 3 * policy.trained.values.byteLength;
+  const { optimizer: { firstMoment, secondMoment } } = await Trainer.create(policy, task, options);
+  const optimizer = policy.trained.values.byteLength + firstMoment.byteLength +
+    secondMoment.byteLength;
   const { peakBytesAllocated: total } = dry.counters;
   const { buffers } = dry;
   await dry.close();

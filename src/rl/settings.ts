@@ -6,7 +6,6 @@
  */
 
 import { nearest } from "../task/names.ts";
-import { STORED_DTYPES } from "../model/policy_weights.ts";
 import { ADVANTAGES, REWARD_SCALES } from "../objective/advantage.ts";
 import { AGGREGATIONS, LOSS_SCOPES } from "../objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";
@@ -14,6 +13,7 @@ import { AGGREGATION_DEFAULTS } from "../objective/loss_weights.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { LR_SCHEDULERS } from "../optim/schedule.ts";
 import { LORA_SETTINGS } from "./lora_settings.ts";
+import { MEMORY_SETTINGS } from "./memory_settings.ts";
 import { PRESETS } from "./presets.ts";
 import { SAMPLING_SETTINGS } from "./sampling_settings.ts";
 import {
@@ -216,22 +216,7 @@ export const SETTINGS = {
   numIterations: optimizer.count(1, 100, 1, "Passes over each rollout.", {
     aliases: ["ppoEpochs", "mu", "updateEpochs", "numPpoEpochs"],
   }),
-  maxTokensPerMicroBatch: optimizer.count(
-    16,
-    2 ** 24,
-    8192,
-    "Packed tokens per pass; bounds memory.",
-    { aliases: ["ppoMaxTokenLenPerGpu", "microBatchSize", "gradientAccumulationSteps"] },
-  ),
-  activationDtype: optimizer.choice(
-    STORED_DTYPES,
-    "f32",
-    "How activations wait for the backward pass; f16 halves their memory and costs time.",
-  ),
-  activationCheckpointing: optimizer.toggle(
-    "Compute activations again instead of keeping them.",
-    { aliases: ["gradientCheckpointing", "enableGradientCheckpointing"] },
-  ),
+  ...MEMORY_SETTINGS,
   ...LORA_SETTINGS,
   evalSteps: evaluation.count(
     0,

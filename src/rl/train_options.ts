@@ -14,6 +14,7 @@ import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
 import type { OwnObjective } from "../objective/own_objective.ts";
 import type { KlEstimator } from "../objective/kl.ts";
 import type { PolicyLoss } from "../objective/surrogate.ts";
+import type { MomentDType } from "../ops/adamw.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
 
 /**
@@ -111,6 +112,11 @@ export interface TrainOptions extends ObjectiveOptions, TruncationOptions {
    * memory that hardly depends on the number of layers. Does not change the result. Default false.
    */
   activationCheckpointing?: boolean;
+  /**
+   * What AdamW keeps its moments in. `"bf16"` halves their memory: they are computed in f32 and rounded up or down by
+   * chance, so that small changes are kept on average. Default `"f32"`.
+   */
+  optimizerDtype?: MomentDType;
   /**
    * Rank of low-rank adapters (LoRA), which are trained in place of the policy's weights; 0 trains the weights. A policy
    * made with `trainable: false` will do, and the reference is the policy without them. Default 0.

@@ -109,6 +109,8 @@ export class Trainer {
       beta2: resolved.adamBeta2,
       weightDecay: resolved.weightDecay,
       maxGradNorm: resolved.maxGradNorm,
+      dtype: resolved.optimizerDtype,
+      seed: resolved.seed,
     });
     const sampler = new BatchSampler(policy.gpu, generator, task, resolved);
     const { oldLogProbs } = sampler;

@@ -17,6 +17,7 @@ import { listSome } from "../model/hf_weights.ts";
 import { loadLoraWeights } from "../model/lora_folder.ts";
 import type { Parameters } from "../model/parameters.ts";
 import type { Policy } from "../model/policy.ts";
+import { encodeFloats } from "../files/float_formats.ts";
 import { writeSafetensors } from "../files/safetensors.ts";
 import { SafetensorsFile } from "../files/safetensors_file.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
@@ -112,16 +113,31 @@ async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Pro
       values.set(prefix + name, array);
     }
   }
-  const specs = [...flatShapes(policy, tensors)]
-    .map(([name, shape]) => ({ name, dtype: "F32" as const, shape }));
-  await writeSafetensors(path, specs, (name) => values.get(name)!);
+  const specs = [...flatSpecs(policy, tensors)]
+    .map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  // Values of 16 bits come as float32, and go back to what they were.
+  const formats = new Map(specs.map(({ name, dtype }) => [name, dtype]));
+  await writeSafetensors(
+    path,
+    specs,
+    (name) => encodeFloats(values.get(name)!, formats.get(name)!),
+  );
 }
 
-function flatShapes({ trained }: Policy, tensors: FlatTensors): Map<string, readonly number[]> {
+/** What a flat tensor's parts are, by name. */
+interface FlatSpec {
+  readonly dtype: "F32" | "BF16";
+  readonly shape: readonly number[];
+}
+
+function flatSpecs({ trained }: Policy, tensors: FlatTensors): Map<string, FlatSpec> {
   return new Map(
-    [...tensors.keys()].flatMap((prefix) =>
-      trained.names.map((name) => [prefix + name, trained.range(name).shape] as const)
-    ),
+    [...tensors].flatMap(([prefix, tensor]) => {
+      const dtype = tensor.dtype === "bf16" ? "BF16" : "F32";
+      return trained.names.map((name) =>
+        [prefix + name, { dtype, shape: trained.range(name).shape }] as const
+      );
+    }),
   );
 }
 
@@ -166,7 +182,7 @@ async function restoreWeights(
   for (const [name, tensors] of extraTensors(trainer)) {
     const file = await SafetensorsFile.open(join(dir, name));
     open.push(file);
-    checkTensors(file, flatShapes(policy, tensors));
+    checkTensors(file, flatSpecs(policy, tensors));
     extra.push({ file, tensors });
   }
   for (const name of policy.trained.names) {
@@ -196,12 +212,15 @@ function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void
 
 function checkTensors(
   file: SafetensorsFile,
-  shapes: ReadonlyMap<string, readonly number[]>,
+  specs: ReadonlyMap<string, FlatSpec>,
 ): void {
-  const missing = [...shapes.keys()].filter((name) => !file.has(name));
+  const missing = [...specs.keys()].filter((name) => !file.has(name));
   if (missing.length > 0) throw new RangeError(`${file.path}: ${listSome(missing, "missing")}`);
-  for (const [name, shape] of shapes) {
+  for (const [name, { dtype, shape }] of specs) {
     const info = file.info(name);
+    if (info.dtype !== dtype) {
+      throw new RangeError(`${file.path}: ${name} is ${info.dtype} instead of ${dtype}`);
+    }
     if (info.shape.join() !== shape.join()) {
       throw new RangeError(`${file.path}: ${name} is [${info.shape}] instead of [${shape}]`);
     }

@@ -50,6 +50,30 @@ Deno.test("readTensor() reads the values in use, long tensors in parts", async (
   await gpu.close();
 });
 
+Deno.test("tensors in bf16 are written, copied, cleared and read, odd lengths too", async () => {
+  const gpu = await openGpu();
+  const values = [0, 1, -2.5, 3.3e38, -1e-30, 2 ** -133, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -Infinity];
+  const rounded = [0, 1, -2.5, 1.9375 * 2 ** 127, -1.265625 * 2 ** -100, 2 ** -133]
+    // Ties to even.
+    .concat(1, 1 + 2 ** -6, -Infinity);
+  const from = gpu.tensor([9], { data: values, dtype: "bf16" });
+  assertEquals(from.byteLength, 20);
+  assertEquals([...await readTensor(gpu, from)], rounded);
+  const to = gpu.tensor([9], { dtype: "bf16" });
+  submit(gpu, [{ copy: from, to }, { clear: from }]);
+  assertEquals([...await readTensor(gpu, to)], rounded);
+  assertEquals([...await readTensor(gpu, from)], new Array(9).fill(0));
+  gpu.write(to, Float32Array.of(7, 8, 9), 6);
+  assertEquals([...await readTensor(gpu, to)], [...rounded.slice(0, 6), 7, 8, 9]);
+  assertThrows(
+    () => gpu.write(to, [1, 3.4e38]),
+    RangeError,
+    "Cannot store 3.4e+38 at 1 of tensor: bf16",
+  );
+  assertThrows(() => gpu.write(to, [1], 3), RangeError, "bf16 is written two at a time");
+  await gpu.close();
+});
+
 Deno.test("tensors of halves are written, copied, cleared and read, odd lengths too", async () => {
   const gpu = await openGpu();
   const values = [0, 1, -2.5, 65504, -65504, 2 ** -14, 2 ** -24, 1 + 2 ** -11, 1 + 3 * 2 ** -11];

@@ -86,7 +86,12 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
   };
   for (const sizes of SIZES) {
     for (const dtype of ["f32", "f16"] as const) {
-      await build(sizes, dtype, { beta: 0.1, activationDtype: dtype, entropyCoef: 0.01 });
+      await build(sizes, dtype, {
+        beta: 0.1,
+        activationDtype: dtype,
+        optimizerDtype: dtype === "f16" ? "bf16" : "f32",
+        entropyCoef: 0.01,
+      });
     }
   }
   const [small] = SIZES;

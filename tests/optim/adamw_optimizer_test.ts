@@ -59,6 +59,12 @@ Deno.test("AdamW.create() refuses parts that are missing or do not go together",
   const halves = gpu.tensor([128], { dtype: "f16" });
   await refused({ values, gradients: values, halves }, "as many halves as values, 64: got 128");
   await refused({ values, gradients: values }, "learningRate of AdamW must be", {});
+  const two = { values, gradients: values };
+  await refused(two, "must be one of f32, bf16: current value is f16", {
+    ...options,
+    dtype: "f16",
+  });
+  await refused(two, "seed of AdamW must be an integer", { ...options, seed: -1 });
   for (const tensor of [values, gradients, halves]) gpu.destroyTensor(tensor);
   await gpu.close();
 });

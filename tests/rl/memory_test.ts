@@ -7,6 +7,7 @@ import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
 import { describeMemory, planMemory, requireMemory } from "../../src/rl/memory.ts";
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";
+import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
@@ -45,9 +46,10 @@ async function paperDevice(limits: Partial<Record<string, number>>): Promise<Gpu
 Deno.test("planMemory() foresees every byte of a trainer, and takes none", async () => {
   const task = tinyTask();
   for (
-    const more of [{}, { beta: 0.1, activationCheckpointing: true }, {
+    const more of <Partial<TrainOptions>[]> [{}, { beta: 0.1, activationCheckpointing: true }, {
       maxTokensPerMicroBatch: 64,
       miniBatchSize: 8,
+      optimizerDtype: "bf16",
     }]
   ) {
     const gpu = await openGpu();
@@ -88,6 +90,10 @@ Deno.test("planMemory() states what Qwen2.5-0.5B takes, with logits the device c
     maxTokensPerMicroBatch: 1024,
   });
   assert(smaller.total < plan.total);
+  // Moments of two bytes in place of four, and nothing else.
+  const short = await planMemory(gpu, QWEN, longTask, { ...options, optimizerDtype: "bf16" });
+  assertEquals(plan.total - short.total, plan.optimizer / 3);
+  assertEquals(short.optimizer, plan.optimizer * 2 / 3);
 });
 
 Deno.test("a policy beyond the device's limits is refused by name, before anything is allocated", async () => {

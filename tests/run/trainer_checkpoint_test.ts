@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
+import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
 import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { Policy } from "../../src/model/policy.ts";
@@ -78,11 +79,18 @@ Deno.test("checkpoints of a trainer", async (t) => {
   const step = (name: string, test: (dir: string) => Promise<void>) =>
     t.step(name, () => inTempDir(test));
 
-  for (const [beta, dtype] of [[0, "f32"], [0.1, "f32"], [0.1, "f16"]] as const) {
-    const what = `${beta === 0 ? "without" : "with"} a reference policy, in ${dtype}`;
+  for (
+    const [beta, dtype, optimizerDtype] of [
+      [0, "f32", "f32"],
+      [0.1, "f32", "bf16"],
+      [0.1, "f16", "f32"],
+    ] as const
+  ) {
+    const what = `${beta === 0 ? "without" : "with"} a reference policy, in ${dtype}, ` +
+      `moments in ${optimizerDtype}`;
     await step(`4 steps are 2 steps, a checkpoint and 2 steps, ${what}`, async (dir) => {
       const [half, whole, resumed] = ["half", "whole", "resumed"].map((name) => join(dir, name));
-      const options = { beta };
+      const options = { beta, optimizerDtype };
       await withTrainer(gpu, async (trainer) => {
         await train(trainer, 2);
         await saveTrainerCheckpoint(half!, trainer);
@@ -102,6 +110,9 @@ Deno.test("checkpoints of a trainer", async (t) => {
       const expected = await bytesOf(whole!);
       assertEquals("reference.safetensors" in expected, beta > 0);
       assertEquals(await bytesOf(resumed!), expected);
+      using file = await SafetensorsFile.open(join(whole!, "optimizer.safetensors"));
+      const formats = new Set(file.names.map((name) => file.info(name).dtype));
+      assertEquals([...formats], [optimizerDtype === "f32" ? "F32" : "BF16"]);
       const before = await bytesOf(half!);
       assertNotEquals(before["model.safetensors"], expected["model.safetensors"]);
       assertNotEquals(before["optimizer.safetensors"], expected["optimizer.safetensors"]);
@@ -200,6 +211,32 @@ Deno.test("checkpoints of a trainer", async (t) => {
     await refused("f32", "dtype is f32 and was f16");
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
     await refused("f16", "dtype is f16 and was f32");
+  });
+
+  await step("moments stored in another way are refused, by setting and by file", async (dir) => {
+    const path = join(dir, "checkpoint");
+    await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
+    await withTrainer(gpu, async (trainer) => {
+      await assertRejects(
+        () => restoreTrainer(path, trainer),
+        RangeError,
+        "other settings: optimizerDtype is bf16 and was f32",
+      );
+      // A file that is not what the state says it goes with.
+      const { policy, task, optimizer, completedSteps, nextProblem } = trainer;
+      const parts = { policy, task, optimizer, completedSteps, nextProblem };
+      const options = { ...trainer.options, optimizerDtype: "f32" as const };
+      await saveTrainerCheckpoint(path, { ...parts, options });
+    }, { options: { optimizerDtype: "bf16" } });
+    await withTrainer(gpu, async (trainer) => {
+      const before = await trainer.policy.parameters.read();
+      await assertRejects(
+        () => restoreTrainer(path, trainer),
+        RangeError,
+        "is BF16 instead of F32",
+      );
+      assertEquals(await trainer.policy.parameters.read(), before);
+    });
   });
 
   await step("a checkpoint of something else is refused by name and reason", async (dir) => {
