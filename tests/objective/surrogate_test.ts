@@ -10,6 +10,7 @@ import {
   type PolicyLossSettings,
   SURROGATES,
 } from "../../src/objective/surrogate.ts";
+import { Random } from "../../src/random/random.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray, randomUniform } from "../helpers/random.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";
@@ -235,15 +236,16 @@ Deno.test("KL estimators average to the divergence, and k2 and k3 to its gradien
   });
 });
 
-Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's is 0, k3's the further off the sharper", () => {
+Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's is 0, k3's is off", () => {
   const softmax = (logits: readonly number[]) => {
     const powers = logits.map(Math.exp);
     return powers.map((x) => x / sum(powers));
   };
+  type Pair = [policy: number[], reference: number[]];
+  const example: Pair = [[1.2, 0.1, -0.6, -1.5], [0.3, 0.5, -0.2, -0.7]];
   /** Relative error of E[d estimate / d logits] in Euclidean norm. */
-  const error = (klEstimator: KlEstimator, temperature: number) => {
-    const p = softmax([1.2, 0.1, -0.6, -1.5].map((z) => z / temperature));
-    const q = softmax([0.3, 0.5, -0.2, -0.7].map((z) => z / temperature));
+  const error = (klEstimator: KlEstimator, temperature: number, policies = example) => {
+    const [p, q] = policies.map((z) => softmax(z.map((x) => x / temperature))) as Pair;
     const d = p.map((x, i) => Math.log(x / q[i]!));
     const divergence = sum(p.map((x, i) => x * d[i]!));
     const gradient = (slope: (i: number) => number) =>
@@ -263,6 +265,21 @@ Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's i
   });
   assertClose([error("k1", 1), error("k1", 0.6)], [1, 1], exact);
   assertClose([error("k3", 1), error("k3", 0.6)], [0.0685921, 0.4797310], { tolerance: 1e-6 });
+
+  // As docs/where-trainers-differ.md has it: 999 policies of normal logits, half a deviation from their reference.
+  const random = new Random(1);
+  const pairs = Array.from({ length: 999 }, (): Pair => {
+    const reference = Array.from({ length: 4 }, () => random.normal());
+    return [reference.map((z) => z + 0.5 * random.normal()), reference];
+  });
+  const spread = (temperature: number) => {
+    const errors = pairs.map((pair) => error("k3", temperature, pair)).sort((a, b) => a - b);
+    return [50, 499, 949].map((i) => errors[i]!.toFixed(2));
+  };
+  assertEquals(spread(1), ["0.04", "0.17", "0.53"]);
+  assertEquals(spread(0.6), ["0.07", "0.31", "1.23"]);
+  const sharper = pairs.filter((pair) => error("k3", 0.6, pair) > error("k3", 1, pair)).length;
+  assertEquals(Math.round(100 * sharper / pairs.length), 90);
 });
 
 Deno.test("responsePolicyLoss() refuses what is no log-probability, by place", () => {
