@@ -28,14 +28,24 @@ function say(text, isError = false) {
   element("status").classList.toggle("error", isError);
 }
 
+/** What the tasks ask. */
+const ABOUT = {
+  parity:
+    "parity: is the number of ones odd (1) or even (0)? The answer follows “>”; counting before it helps.",
+  "chain-sum":
+    "chain-sum: what is the last digit of the sum? The answer follows “>”; running sums before it help.",
+};
+
 /** Buttons and fields, by whether something runs. */
 function show(running) {
   for (const field of element("settings").querySelectorAll("select, input")) {
     field.disabled = running;
   }
   element("alpha").disabled ||= element("method").value !== "deltaL";
+  element("about").textContent = ABOUT[element("task").value];
   element("start").disabled = running || !gpu;
   element("stop").disabled = !running;
+  element("fresh").disabled = running || !session;
   element("save").disabled = running || !session;
   element("load").disabled = running || !gpu;
 }
@@ -121,6 +131,13 @@ element("settings").addEventListener("submit", (event) => {
 });
 element("stop").addEventListener("click", () => stopping?.abort());
 element("method").addEventListener("change", () => show(false));
+element("task").addEventListener("change", () => show(false));
+element("fresh").addEventListener("click", () => {
+  session.destroy();
+  session = undefined;
+  say("The next training begins with a new policy.");
+  show(false);
+});
 element("save").addEventListener("click", () =>
   exclusively(async () => {
     const link = document.createElement("a");
@@ -142,8 +159,9 @@ element("file").addEventListener("change", () =>
 
 try {
   gpu = await openGpu();
-  element("device").textContent = `Runs on ${gpu.adapter.description}` +
-    (gpu.adapter.isFallback ? ", which is the processor: expect seconds a step." : ".");
+  const { vendor, architecture } = gpu.device.adapterInfo;
+  element("device").textContent = `Runs on ${vendor} ${architecture}` +
+    (gpu.adapter.isFallback ? ", which is software: a step takes seconds." : ".");
 } catch (error) {
   element("device").textContent =
     `This browser gives pages no GPU for computing (WebGPU): ${error.message}`;

@@ -100,6 +100,8 @@ try {
   await page.fill("#steps", "1");
   await page.click("#start");
   await said("Done: 1 steps");
+  await page.click("#fresh");
+  assert(await page.isDisabled("#save"), "a policy that is gone cannot be saved");
   // What is no such file is refused.
   await page.selectOption("#task", "chain-sum");
   await page.setInputFiles("#file", saved);
