@@ -83,7 +83,7 @@ try {
   await shot("1280.png");
   await page.setViewportSize({ width: 390, height: 844 });
   await shot("390.png");
-  const wide = await page.evaluate("document.documentElement.scrollWidth");
+  const wide = Number(await page.evaluate("document.documentElement.scrollWidth"));
   assert(wide <= 390, `the page is ${wide} pixels wide`);
 
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
