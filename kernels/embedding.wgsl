@@ -1,9 +1,9 @@
 // needs: pack, stored, rows
 // Table look-up: y[t] = table[tokens[t]], and its gradient without scattered additions.
 // table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read in fours.
-// For the gradient the host sorts the token positions by id into `order`, cuts them into pieces of one id each, and
-// lists the run of pieces of every id, so that each sum has one fixed order.
-// forward, forward_rows, clear: rows are shared out. backward_pieces, backward_runs: one lane per four columns of a piece or run.
+// For the gradient the host sorts the token positions by id into `order`, cuts them into chunks of one id each, and
+// lists the run of chunks of every id, so that each sum has one fixed order.
+// forward, forward_rows, clear: rows are shared out. backward_chunks, backward_runs: one lane per four columns of a chunk or run.
 // Ids beyond the table read its last row.
 
 struct Params {
@@ -12,7 +12,7 @@ struct Params {
     vocabulary: u32,   // V
     first: u32,        // the first id of table or dtable, which may be some rows of the whole
     count: u32,        // their number; other ids are left to other dispatches
-    pieces: u32,       // number of pieces
+    chunks: u32,       // number of chunks
     runs: u32,         // number of runs
 }
 
@@ -58,34 +58,34 @@ fn forward_rows(
 
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read> order: array<u32>;
-@group(0) @binding(6) var<storage, read> pieces: array<vec2u>;           // (begin, end) in order
-@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>;    // (pieces, C)
+@group(0) @binding(6) var<storage, read> chunks: array<vec2u>;           // (begin, end) in order
+@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>;    // (chunks, C)
 
-// partial[piece, c] = sum over the piece of dy
+// partial[chunk, c] = sum over the chunk of dy
 @compute @workgroup_size(LANES)
-fn backward_pieces(
+fn backward_chunks(
     @builtin(workgroup_id) wid: vec3u,
     @builtin(num_workgroups) nwg: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let blocks = (params.columns + LANES - 1u) / LANES;
     let id = wid.x + wid.y * nwg.x;
-    let piece = id / blocks;
+    let chunk = id / blocks;
     let c = (id % blocks) * LANES + lane;
-    if (piece >= params.pieces || c >= params.columns) { return; }
-    let range = pieces[piece];
+    if (chunk >= params.chunks || c >= params.columns) { return; }
+    let range = chunks[chunk];
     var total = vec4f();
     for (var i = range.x; i < range.y; i++) {
         total += dy[order[i] * params.columns + c];
     }
-    partial[piece * params.columns + c] = total;
+    partial[chunk * params.columns + c] = total;
 }
 
-@group(0) @binding(8) var<storage, read> partials: array<vec4f>;         // (pieces, C)
-@group(0) @binding(9) var<storage, read> runs: array<u32>;               // (runs, 3): id, first piece, end piece
+@group(0) @binding(8) var<storage, read> partials: array<vec4f>;         // (chunks, C)
+@group(0) @binding(9) var<storage, read> runs: array<u32>;               // (runs, 3): id, first chunk, end chunk
 @group(0) @binding(10) var<storage, read_write> dtable: array<vec4f>;
 
-// dtable[id, c] += sum over the pieces of the id
+// dtable[id, c] += sum over the chunks of the id
 @compute @workgroup_size(LANES)
 fn backward_runs(
     @builtin(workgroup_id) wid: vec3u,
@@ -101,8 +101,8 @@ fn backward_runs(
     if (token >= params.count) { return; }
     let last = runs[3u * run + 2u];
     var total = vec4f();
-    for (var piece = runs[3u * run + 1u]; piece < last; piece++) {
-        total += partials[piece * params.columns + c];
+    for (var chunk = runs[3u * run + 1u]; chunk < last; chunk++) {
+        total += partials[chunk * params.columns + c];
     }
     dtable[token * params.columns + c] += total;
 }

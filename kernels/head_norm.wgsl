@@ -17,12 +17,12 @@ struct Params {
     chunks: u32,          // backward: number of chunks
 }
 
-override KEEP: bool = false;   // forward: keep heads as they were, for the backward pass
+override SAVE: bool = false;   // forward: save heads as they were, for the backward pass
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> weight: array<Pack>;
 @group(0) @binding(2) var<storage, read_write> qkv: array<Pack>;
-@group(0) @binding(3) var<storage, read_write> kept: array<Pack>;   // (T, (H + J) D)
+@group(0) @binding(3) var<storage, read_write> unnormed: array<Pack>;   // (T, (H + J) D)
 
 fn weight_of(head: u32) -> u32 { return select(0u, params.columns, head >= params.heads); }
 
@@ -41,7 +41,7 @@ fn forward(
     for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         let pack = qkv[begin + c];
         squares += sum_parts(even(pack) * even(pack), odd(pack) * odd(pack));
-        if (KEEP) { kept[row * params.columns + c] = pack; }
+        if (SAVE) { unnormed[row * params.columns + c] = pack; }
     }
     let mean = row_sum(sum_part(squares), lane) * params.inverse_width;
     let scale = inverseSqrt(mean + params.eps);

@@ -70,11 +70,11 @@ fn forward(
     var largest = LOWEST;
     var weight = 0.0;
     var weighted = 0.0;
-    let kept = 3u * (row * PACK_STEP + first_pack(lane));
+    let saved = 3u * (row * PACK_STEP + first_pack(lane));
     if (params.first_column != 0u) {
-        largest = row_sums[kept];
-        weight = row_sums[kept + 1u];
-        weighted = row_sums[kept + 2u];
+        largest = row_sums[saved];
+        weight = row_sums[saved + 1u];
+        weighted = row_sums[saved + 2u];
     }
     for (var i = begin + first_of_range(lane); i < end; i += PACK_STEP) {
         let pack = logits[i];
@@ -94,9 +94,9 @@ fn forward(
         weight = shrink * weight + sum_part(sum_parts(ea, eb));
     }
     if (params.is_last == 0u) {
-        row_sums[kept] = largest;
-        row_sums[kept + 1u] = weight;
-        row_sums[kept + 2u] = weighted;
+        row_sums[saved] = largest;
+        row_sums[saved + 1u] = weight;
+        row_sums[saved + 2u] = weighted;
         for (var k = first + first_pack(lane); k < last; k += PACK_STEP) {
             let item = row_items[k];
             if (is_here(item_targets[item])) { log_probs[item] = logit_of(begin, item_targets[item]); }

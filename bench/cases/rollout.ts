@@ -75,7 +75,7 @@ export class Rollout {
       promptTokens: work.prompts * work.promptLength,
       sequences: work.prompts * work.numGenerations,
       completionLength: work.maxCompletionLength,
-      ...(work.stepsPerSubmit === undefined ? {} : { stepsPerSubmit: work.stepsPerSubmit }),
+      stepsPerSubmit: work.stepsPerSubmit,
     });
     return new Rollout(policy, generator, prompts, work);
   }

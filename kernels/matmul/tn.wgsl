@@ -15,7 +15,7 @@ override HALF: u32 = LANES / 2u;
 fn first_sums(at: Place) -> Sums { return Sums(); }
 
 // Eight rows of a at one token: the even and the odd rows; zeros beyond the last token.
-struct Eight {
+struct RowsOfToken {
     even: vec4f,
     odd: vec4f,
 }
@@ -25,17 +25,17 @@ struct Eight {
 struct Parts {
     even: mat4x4f,
     odd: mat4x4f,
-    p: Eight,
-    q: Eight,
+    p: RowsOfToken,
+    q: RowsOfToken,
 }
 
 // The part of a that a lane loads is the same for all rows of the tile: its first eight of them.
 fn b_source(at: Place) -> u32 { return min(at.row / 8u + at.lane % HALF, params.rows / 8u - 1u); }
 
-fn load_rows(token: u32, column: u32) -> Eight {
+fn load_rows(token: u32, column: u32) -> RowsOfToken {
     let rows = a[min(token, params.inner - 1u) * (params.rows / 8u) + column];
     let inside = token < params.inner;
-    return Eight(select(vec4f(), even(rows), inside), select(vec4f(), odd(rows), inside));
+    return RowsOfToken(select(vec4f(), even(rows), inside), select(vec4f(), odd(rows), inside));
 }
 
 // Tokens beyond the last one repeat it: their factor is zero.

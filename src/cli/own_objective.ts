@@ -26,9 +26,9 @@ export async function loadObjective(file: string): Promise<OwnObjective> {
   const objective = {
     name: typeof rules.name === "string" ? rules.name : basename(file).replace(/\.[^.]*$/, ""),
     source: { path: file, sha256: await digestFile(path) },
-    ...(advantages === undefined ? {} : { advantages }),
-    ...(weights === undefined ? {} : { weights }),
-    ...(surrogate === undefined ? {} : { surrogate }),
+    advantages,
+    weights,
+    surrogate,
   };
   if (!isOwnObjective(objective)) {
     throw new TypeError(

@@ -32,16 +32,19 @@ export interface ProgressOutput {
   /** Seconds since some moment. */
   now(): number;
   /** Is told how far it is, quiet or not. */
-  watch?(state: ProgressState): void;
+  readonly onProgress?: ((state: ProgressState) => void) | undefined;
 }
 
 /**
  * Standard error.
  *
  * @param quiet Whether nothing but errors is wanted.
- * @param watch Who else is told how far it is.
+ * @param onProgress Who else is told how far it is.
  */
-export function standardError(quiet = false, watch?: ProgressOutput["watch"]): ProgressOutput {
+export function standardError(
+  quiet = false,
+  onProgress?: ProgressOutput["onProgress"],
+): ProgressOutput {
   const terminal = Deno.stderr.isTerminal();
   const encoder = new TextEncoder();
   return {
@@ -57,7 +60,7 @@ export function standardError(quiet = false, watch?: ProgressOutput["watch"]): P
     now(): number {
       return performance.now() / 1000;
     },
-    ...(watch ? { watch } : {}),
+    onProgress,
   };
 }
 
@@ -119,7 +122,7 @@ export class Progress {
     this.#total = total;
     this.#from = this.#done = done;
     this.#start = output.now();
-    output.watch?.({ label, done, total, text: "" });
+    output.onProgress?.({ label, done, total, text: "" });
     if (output.terminal) this.#draw("");
   }
 
@@ -132,7 +135,7 @@ export class Progress {
   update(done: number, text: string): void {
     this.#done = done;
     this.#first ??= { done, at: this.#output.now() };
-    this.#output.watch?.({ label: this.#label, done, total: this.#total, text });
+    this.#output.onProgress?.({ label: this.#label, done, total: this.#total, text });
     if (this.#output.quiet) return;
     if (this.#output.terminal) return this.#draw(text);
     const now = this.#output.now();

@@ -49,13 +49,6 @@ export function promptProducts(
   return { prompts, values };
 }
 
-/** Sum over the prompts of a set, each with itself. */
-export function sameSum({ prompts, values }: PromptProducts, set: ArrayLike<number>): number {
-  let sum = 0;
-  for (let k = 0; k < set.length; k++) sum += values[set[k]! * prompts + set[k]!]!;
-  return sum;
-}
-
 /** Sum over all ordered pairs of different prompts of a set. */
 export function pairSum({ prompts, values }: PromptProducts, set: ArrayLike<number>): number {
   let sum = 0;

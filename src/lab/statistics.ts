@@ -88,13 +88,13 @@ export function studentQuantile(p: number, freedom: number): number {
 
 /** ∫ cos(u)^power du from 0 to `end`, by Simpson's rule: over the angle arctan(t / √ν) Student's density is that power. */
 function cosinePowerIntegral(end: number, power: number): number {
-  const pieces = 200;
+  const intervals = 200;
   let sum = 0;
-  for (let i = 0; i <= pieces; i++) {
-    const weight = i === 0 || i === pieces ? 1 : i % 2 === 1 ? 4 : 2;
-    sum += weight * Math.cos(end * i / pieces) ** power;
+  for (let i = 0; i <= intervals; i++) {
+    const weight = i === 0 || i === intervals ? 1 : i % 2 === 1 ? 4 : 2;
+    sum += weight * Math.cos(end * i / intervals) ** power;
   }
-  return sum * end / (3 * pieces);
+  return sum * end / (3 * intervals);
 }
 
 /** A straight line y = slope · x. */

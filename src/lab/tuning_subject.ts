@@ -206,10 +206,10 @@ function setShare(dims: readonly Size[], share: number): void {
 }
 
 /** Values from -1 to 1 without a pattern that a sum would show; long tensors repeat them. */
-const PIECE = 65_522;
+const PERIOD = 65_522;
 
 function writeValues(gpu: Gpu, tensor: Tensor, seed: number): void {
-  const values = new Float32Array(Math.min(PIECE, tensor.capacity));
+  const values = new Float32Array(Math.min(PERIOD, tensor.capacity));
   let state = seed;
   for (let i = 0; i < values.length; i++) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

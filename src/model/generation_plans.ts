@@ -33,7 +33,7 @@ export interface GeneratorCapacity {
    * Tokens of each sequence decoded per submit; finished sequences leave the batch only in between. Default: 4 on a
    * software adapter, which gains more from dropping them early than from few submits, and 16 on others.
    */
-  readonly stepsPerSubmit?: number;
+  readonly stepsPerSubmit?: number | undefined;
   /** Whether requests may set `topK`, `topP` or `minP`: sampling then has a kernel that looks for them. Default false. */
   readonly truncates?: boolean;
 }

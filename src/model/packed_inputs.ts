@@ -79,8 +79,8 @@ export class PackedInputs {
     };
     this.embedding = {
       order: ids([this.tokenCount], "embedding.order"),
-      pieces: ids([maxTokens, 2], "embedding.pieces"),
-      pieceCount: dim("pieces"),
+      chunks: ids([maxTokens, 2], "embedding.chunks"),
+      chunkCount: dim("chunks"),
       runs: ids([maxTokens, 3], "embedding.runs"),
       runCount: dim("runs"),
     };
@@ -114,11 +114,11 @@ export class PackedInputs {
     this.layout.pairs.value = packed.positions.reduce((n, position) => n + position + 1, 0);
     const { gpu } = this.#plan;
     if (this.#isRead(this.embedding.order)) {
-      const { order, pieces, runs } = embeddingIndex(packed.tokens, this.#frozenToken);
-      this.embedding.pieceCount.value = pieces.length / 2;
+      const { order, chunks, runs } = embeddingIndex(packed.tokens, this.#frozenToken);
+      this.embedding.chunkCount.value = chunks.length / 2;
       this.embedding.runCount.value = runs.length / 3;
       gpu.write(this.embedding.order, order);
-      gpu.write(this.embedding.pieces, pieces);
+      gpu.write(this.embedding.chunks, chunks);
       gpu.write(this.embedding.runs, runs);
     }
     for (

@@ -50,12 +50,12 @@ export function decoder(
       const attentionIn = rmsNorm(plan, stream, layer.inputNorm, {
         eps,
         name: "input_layernorm",
-        ...(delta ? { delta } : {}),
+        delta,
       });
       const attentionOut = plan.scope("self_attn", () => {
         const qkv = linear(plan, attentionIn.normed, layer.qkvWeight, {
           name: "qkv_proj",
-          ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
+          bias: layer.qkvBias,
         });
         if (adapted?.qkv) addLora(plan, attentionIn.normed, qkv, adapted.qkv, "qkv_proj");
         const normed = layer.headNorms
@@ -82,7 +82,7 @@ export function decoder(
   return rmsNorm(plan, stream, parameters.finalNorm, {
     eps,
     name: "norm",
-    ...(delta ? { delta } : {}),
+    delta,
   }).normed;
 }
 

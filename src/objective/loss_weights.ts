@@ -8,7 +8,7 @@ import {
   type LossAggregation,
 } from "./aggregation.ts";
 import type { IndexRange } from "./groups.ts";
-import { findRule, ruleOf } from "./rule.ts";
+import { ruleOf } from "./rule.ts";
 import { WeightBatch } from "./weight_batch.ts";
 
 /** Settings of {@linkcode lossWeights}. */
@@ -63,17 +63,6 @@ export function lossWeights(
   const weights = new Float64Array(miniBatch.end - miniBatch.start);
   for (const i of batch.members()) weights[i - miniBatch.start] = weight(i);
   return weights;
-}
-
-/**
- * The rule of a name as users write it: its own name in any case and hyphenation (`"delta-l"`), or
- * an alias from verl (`"seq-mean-token-mean"`, `"token-mean"`, `"seq-mean-token-sum-norm"`,
- * `"seq-mean-token-sum"`), from TRL (`"bnpo"`) or from a paper (`"vlNorm"`, `"luspo"`, `"λ-GRPO"`).
- *
- * @throws {RangeError} For a name that is none of them.
- */
-export function parseLossAggregation(name: string): LossAggregation {
-  return findRule(AGGREGATIONS, "lossAggregation", name);
 }
 
 /** What each number must be. */

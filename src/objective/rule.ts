@@ -8,7 +8,7 @@
 
 /** A rule of a family, apart from its computation. */
 export interface Rule<Settings> {
-  /** Its number in the kernel, where it has the name of {@linkcode constantName}. */
+  /** Its number in the kernel, where `deltaL` is `const DELTA_L`. */
   readonly code: number;
   /** Its name in verl. */
   readonly verl?: string;
@@ -18,11 +18,6 @@ export interface Rule<Settings> {
   readonly needs?: readonly string[];
   /** The rule as a formula, with every setting in its place. */
   readonly formula: (settings: Settings) => string;
-}
-
-/** The name of a rule in WGSL: `deltaL` is `DELTA_L`. */
-export function constantName(rule: string): string {
-  return rule.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
 /** A name without case, hyphens, underscores and spaces. */

@@ -17,35 +17,21 @@ import {
 import { rowReader } from "./readers.ts";
 import { type RowRange, rowRanges, rowsOf as rowsOfRange } from "./row_ranges.ts";
 
-/** Tokens of one id that are summed by one lane; longer runs are summed in several pieces. */
-const PIECE = 128;
+/** Tokens of one id that are summed by one lane; longer runs are summed in several chunks. */
+const CHUNK = 128;
 
 /** The tokens of a batch sorted by id, on the GPU; the values come from {@linkcode embeddingIndex}. */
 export interface EmbeddingIndex {
   /** Token positions sorted by id, u32 (T). */
   readonly order: Tensor;
-  /** Begin and end in `order` of each piece, u32 (·, 2). */
-  readonly pieces: Tensor;
-  /** Number of pieces in use. */
-  readonly pieceCount: Dim;
-  /** Token id, first piece and last piece + 1 of each id that occurs, u32 (·, 3). */
+  /** Begin and end in `order` of each chunk, u32 (·, 2). */
+  readonly chunks: Tensor;
+  /** Number of chunks in use. */
+  readonly chunkCount: Dim;
+  /** Token id, first chunk and last chunk + 1 of each id that occurs, u32 (·, 3). */
   readonly runs: Tensor;
   /** Number of runs in use. */
   readonly runCount: Dim;
-}
-
-/**
- * The most pieces and runs that {@linkcode embeddingIndex} makes of a batch.
- *
- * @param tokens The most tokens in a batch.
- * @param vocabulary Number of ids.
- */
-export function embeddingIndexLimits(
-  tokens: number,
-  vocabulary: number,
-): { pieces: number; runs: number } {
-  const runs = Math.min(tokens, vocabulary);
-  return { pieces: Math.min(tokens, runs + Math.floor(tokens / PIECE)), runs };
 }
 
 /**
@@ -53,30 +39,30 @@ export function embeddingIndexLimits(
  *
  * @param tokens Token ids (T).
  * @param frozen An id whose row of the table gets no gradient.
- * @returns `order` (T), `pieces` (·, 2) and `runs` (·, 3) as {@linkcode EmbeddingIndex} describes them, flattened.
+ * @returns `order` (T), `chunks` (·, 2) and `runs` (·, 3) as {@linkcode EmbeddingIndex} describes them, flattened.
  */
 export function embeddingIndex(
   tokens: ArrayLike<number>,
   frozen?: number,
-): { order: Uint32Array; pieces: Uint32Array; runs: Uint32Array } {
+): { order: Uint32Array; chunks: Uint32Array; runs: Uint32Array } {
   const count = tokens.length;
   // One float64 key holds id and position exactly: typed arrays sort fastest without a comparison function.
   const keys = Float64Array.from({ length: count }, (_, t) => tokens[t]! * count + t).sort();
   const order = Uint32Array.from(keys, (key) => key % count);
-  const pieces: number[] = [];
+  const chunks: number[] = [];
   const runs: number[] = [];
   for (let begin = 0; begin < count;) {
     const id = tokens[order[begin]!]!;
     let end = begin + 1;
     while (end < count && tokens[order[end]!] === id) end++;
     if (id !== frozen) {
-      const first = pieces.length / 2;
-      for (let at = begin; at < end; at += PIECE) pieces.push(at, Math.min(at + PIECE, end));
-      runs.push(id, first, pieces.length / 2);
+      const first = chunks.length / 2;
+      for (let at = begin; at < end; at += CHUNK) chunks.push(at, Math.min(at + CHUNK, end));
+      runs.push(id, first, chunks.length / 2);
     }
     begin = end;
   }
-  return { order, pieces: Uint32Array.from(pieces), runs: Uint32Array.from(runs) };
+  return { order, chunks: Uint32Array.from(chunks), runs: Uint32Array.from(runs) };
 }
 
 /**
@@ -127,7 +113,7 @@ export function embedding(
     vocabulary,
     first: 0,
     count: vocabulary,
-    pieces: index?.pieceCount ?? 0,
+    chunks: index?.chunkCount ?? 0,
     runs: index?.runCount ?? 0,
   };
   const y = plan.empty([rows, width], name);
@@ -162,17 +148,17 @@ export function embedding(
         `${plan.path(name)}: the gradient of ${table.name} needs an EmbeddingIndex`,
       );
     }
-    const { order, pieces, pieceCount, runs, runCount } = index;
+    const { order, chunks, chunkCount, runs, runCount } = index;
     const blocks = Math.ceil(columns / gpu.traits.lanes);
-    const partial = plan.empty([pieceCount, width], `${name}.dtable.partial`);
+    const partial = plan.empty([chunkCount, width], `${name}.dtable.partial`);
     plan.dispatch({
-      kernel: kernel("backward_pieces"),
-      label: `${name}.backward_pieces`,
-      bindings: { dy, order, pieces, partial },
+      kernel: kernel("backward_chunks"),
+      label: `${name}.backward_chunks`,
+      bindings: { dy, order, chunks, partial },
       params,
-      turns: PIECE,
-      workgroups: () => pieceCount.value * blocks,
-      cost: { bytes: () => (sizeNow(rows) + pieceCount.value) * width * 4 },
+      turns: CHUNK,
+      workgroups: () => chunkCount.value * blocks,
+      cost: { bytes: () => (sizeNow(rows) + chunkCount.value) * width * 4 },
     });
     plan.intoGradient(table, (dtable, accumulate) => {
       for (const part of rowRanges(gpu, dtable)) {
@@ -193,9 +179,9 @@ export function embedding(
           label: `${name}.backward_runs`,
           bindings: { partials: partial, runs, dtable: rowsHere },
           params: partParams(part),
-          turns: Math.ceil(sizeLimit(rows) / PIECE),
+          turns: Math.ceil(sizeLimit(rows) / CHUNK),
           workgroups: () => runCount.value * blocks,
-          cost: { bytes: () => (pieceCount.value + 2 * runCount.value) * width * 4 },
+          cost: { bytes: () => (chunkCount.value + 2 * runCount.value) * width * 4 },
         });
       }
     });

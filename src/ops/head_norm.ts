@@ -74,7 +74,7 @@ export function headNorm(
   const bytes = (times: number) => () => 4 * times * sizeNow(tokens) * normedHeads * headDim;
 
   const normed = qkv.view(qkv.shape, { name: plan.path(name) });
-  const kept = plan.empty([tokens, normedHeads * headDim], `${name}.kept`);
+  const unnormed = plan.empty([tokens, normedHeads * headDim], `${name}.unnormed`);
   plan.onBackward([qkv, weight], [normed], () => {
     const gradient = plan.gradientOf(normed);
     if (!gradient) throw new TypeError(`${plan.path(name)}: the output is not used`);
@@ -83,7 +83,7 @@ export function headNorm(
       plan.dispatch({
         kernel: reader.kernel({ name: "head_norm", code, entryPoint: "backward" }),
         label,
-        bindings: { x: kept, weight, dqkv: gradient, partial },
+        bindings: { x: unnormed, weight, dqkv: gradient, partial },
         params,
         turns: Math.ceil(sizeLimit(tokens) / most) * tokenTurns,
         workgroups: () => reader.workgroups(chunks()),
@@ -102,20 +102,24 @@ export function headNorm(
     // Overwritten with that of qkv.
     plan.shareGradient(qkv, gradient);
   });
-  const keeps = plan.isDifferentiable(normed);
+  const saves = plan.isDifferentiable(normed);
   plan.dispatch({
     kernel: reader.kernel({
       name: "head_norm",
       code,
       entryPoint: "forward",
-      constants: { KEEP: keeps },
+      constants: { SAVE: saves },
     }),
     label: `${name}.forward`,
-    bindings: { weight, qkv: normed, kept: keeps ? kept : plan.empty([8], `${name}.unused`) },
+    bindings: {
+      weight,
+      qkv: normed,
+      unnormed: saves ? unnormed : plan.empty([8], `${name}.unused`),
+    },
     params,
     turns: 2 * reader.turns,
     workgroups: () => reader.workgroups(sizeNow(tokens) * normedHeads),
-    cost: { bytes: bytes(keeps ? 3 : 2) },
+    cost: { bytes: bytes(saves ? 3 : 2) },
   });
   return normed;
 }

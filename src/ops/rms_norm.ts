@@ -19,7 +19,7 @@ export interface RmsNormOptions {
   /** Added to the mean square. */
   eps: number;
   /** Added to `x` first, shape (T, C). */
-  delta?: Tensor;
+  delta?: Tensor | undefined;
   /** Name of the outputs below the current scope. Default `"norm"`. */
   name?: string;
 }

@@ -50,7 +50,7 @@ interface SampleRequest extends ResolvedTruncation {
   readonly maxCompletionLength: number;
   readonly temperature: number;
   readonly seed: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Sequences a policy samples at a time, unless one prompt has more. */
@@ -139,7 +139,7 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions): S
     maxCompletionLength,
     temperature,
     seed,
-    ...(signal ? { signal } : {}),
+    signal,
   };
 }
 
@@ -196,7 +196,7 @@ async function inWaves(
         seed: options.seed,
         step: EVALUATION_STEP,
         eosTokenIds: eosTokenIdsOf(task),
-        ...(signal ? { signal } : {}),
+        signal,
       }),
     );
   }

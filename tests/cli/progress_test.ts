@@ -100,7 +100,7 @@ Deno.test("a note takes the place of the bar, which is drawn again below", () =>
 
 Deno.test("whoever watches is told, quiet or not", () => {
   const told: unknown[] = [];
-  const { output } = fakeOutput({ quiet: true, watch: (state) => void told.push(state) });
+  const { output } = fakeOutput({ quiet: true, onProgress: (state) => void told.push(state) });
   new Progress(output, "train", 4, 1).update(2, "reward");
   assertEquals(told, [
     { label: "train", done: 1, total: 4, text: "" },

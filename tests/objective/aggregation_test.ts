@@ -4,11 +4,8 @@ import {
   lengthWeights,
   type LossAggregation,
 } from "../../src/objective/aggregation.ts";
-import {
-  type LossWeightOptions,
-  lossWeights,
-  parseLossAggregation,
-} from "../../src/objective/loss_weights.ts";
+import { type LossWeightOptions, lossWeights } from "../../src/objective/loss_weights.ts";
+import { findRule } from "../../src/objective/rule.ts";
 import {
   effectiveSampleSize,
   estimatorStatistics,
@@ -275,8 +272,9 @@ Deno.test("extreme lengths and exponents stay finite and positive", () => {
   );
 });
 
-Deno.test("parseLossAggregation() reads names, hyphenated names and aliases", () => {
-  for (const rule of RULES) assertEquals(parseLossAggregation(rule), rule);
+Deno.test("a rule is found by its name, hyphenated or not, and by its aliases", () => {
+  const find = (name: string) => findRule(AGGREGATIONS, "lossAggregation", name);
+  for (const rule of RULES) assertEquals(find(rule), rule);
   const spellings: [string, LossAggregation][] = [
     ["delta-l", "deltaL"],
     ["vlNorm", "deltaL"],
@@ -294,8 +292,8 @@ Deno.test("parseLossAggregation() reads names, hyphenated names and aliases", ()
     ["λ-GRPO", "lambdaGrpo"],
     ["lambda-grpo", "lambdaGrpo"],
   ];
-  for (const [name, rule] of spellings) assertEquals(parseLossAggregation(name), rule);
-  assertThrows(() => parseLossAggregation("mean"), RangeError, "choose one of grpo, dapo");
+  for (const [name, rule] of spellings) assertEquals(find(name), rule);
+  assertThrows(() => find("mean"), RangeError, "choose one of grpo, dapo");
 });
 
 Deno.test("lossWeights() refuses what it cannot weigh", () => {

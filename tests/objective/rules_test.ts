@@ -12,7 +12,7 @@ import {
   type LossAggregation,
 } from "../../src/objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../../src/objective/kl.ts";
-import { constantName, findRule } from "../../src/objective/rule.ts";
+import { findRule } from "../../src/objective/rule.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
 import { type PolicyLoss, SURROGATES } from "../../src/objective/surrogate.ts";
@@ -40,6 +40,11 @@ const SEQUENCES = [
   { logRatios: [-0.2, 0, 0.1, 0.1], advantage: -0.5 },
 ];
 const exact = { tolerance: 1e-12 };
+
+/** The name of a rule in WGSL: `deltaL` is `DELTA_L`. */
+function constantName(rule: string): string {
+  return rule.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
 
 Deno.test("every rule has the number in its kernel that it has in its table", () => {
   for (const [family, [rules, code, prefix]] of Object.entries(FAMILIES)) {

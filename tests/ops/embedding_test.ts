@@ -2,12 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import {
-  embedding,
-  type EmbeddingIndex,
-  embeddingIndex,
-  embeddingIndexLimits,
-} from "../../src/ops/embedding.ts";
+import { embedding, type EmbeddingIndex, embeddingIndex } from "../../src/ops/embedding.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
@@ -15,18 +10,18 @@ import { embedding as reference, embeddingGradient } from "../reference/embeddin
 
 /** The index of a batch on the GPU, with room for more than it needs. */
 function uploadIndex(gpu: Gpu, tokens: Uint32Array): EmbeddingIndex {
-  const { order, pieces, runs } = embeddingIndex(tokens);
+  const { order, chunks, runs } = embeddingIndex(tokens);
   const dim = (name: string, used: number) => {
     const size = new Dim(name, used + 5);
     size.value = used;
     return size;
   };
-  const pieceCount = dim("pieces", pieces.length / 2);
+  const chunkCount = dim("chunks", chunks.length / 2);
   const runCount = dim("runs", runs.length / 3);
   return {
     order: gpu.tensor([order.length], { data: order, dtype: "u32" }),
-    pieces: gpu.tensor([pieceCount.capacity, 2], { data: pieces, dtype: "u32" }),
-    pieceCount,
+    chunks: gpu.tensor([chunkCount.capacity, 2], { data: chunks, dtype: "u32" }),
+    chunkCount,
     runs: gpu.tensor([runCount.capacity, 3], { data: runs, dtype: "u32" }),
     runCount,
   };
@@ -121,14 +116,14 @@ Deno.test("embedding() reads the last row for an id beyond the table", async (t)
   });
 });
 
-Deno.test("embeddingIndex() covers each position once, one id per piece, in order", () => {
+Deno.test("embeddingIndex() covers each position once, one id per chunk, in order", () => {
   for (const [count, vocabulary] of [[1, 1], [300, 2], [1000, 900], [513, 30]] as const) {
     const tokens = randomIntegers(8, count, vocabulary);
-    const { order, pieces, runs } = embeddingIndex(tokens);
+    const { order, chunks, runs } = embeddingIndex(tokens);
     assertEquals([...order].sort((a, b) => a - b), [...order.keys()]);
     let at = 0;
-    for (let p = 0; p < pieces.length; p += 2) {
-      const [begin, end] = [pieces[p]!, pieces[p + 1]!];
+    for (let p = 0; p < chunks.length; p += 2) {
+      const [begin, end] = [chunks[p]!, chunks[p + 1]!];
       assertEquals(begin, at);
       assert(end > begin && end - begin <= 128);
       for (let i = begin + 1; i < end; i++) {
@@ -138,26 +133,25 @@ Deno.test("embeddingIndex() covers each position once, one id per piece, in orde
       at = end;
     }
     assertEquals(at, count);
-    let piece = 0;
+    let chunk = 0;
     let previous = -1;
     for (let r = 0; r < runs.length; r += 3) {
       assert(runs[r]! > previous);
-      assertEquals(runs[r + 1], piece);
-      for (; piece < runs[r + 2]!; piece++) {
-        assertEquals(tokens[order[pieces[2 * piece]!]!], runs[r]);
+      assertEquals(runs[r + 1], chunk);
+      for (; chunk < runs[r + 2]!; chunk++) {
+        assertEquals(tokens[order[chunks[2 * chunk]!]!], runs[r]);
       }
       previous = runs[r]!;
     }
-    assertEquals(piece, pieces.length / 2);
-    const limits = embeddingIndexLimits(count, vocabulary);
-    assert(pieces.length / 2 <= limits.pieces && runs.length / 3 <= limits.runs);
+    assertEquals(chunk, chunks.length / 2);
+    assert(chunks.length / 2 <= count && runs.length / 3 <= Math.min(count, vocabulary));
   }
-  assertEquals(embeddingIndex([]).pieces.length, 0);
+  assertEquals(embeddingIndex([]).chunks.length, 0);
 });
 
 Deno.test("embeddingIndex() leaves out an id whose row gets no gradient", () => {
-  const { pieces, runs } = embeddingIndex([4, 1, 4, 7], 4);
-  assertEquals([...pieces], [0, 1, 3, 4]);
+  const { chunks, runs } = embeddingIndex([4, 1, 4, 7], 4);
+  assertEquals([...chunks], [0, 1, 3, 4]);
   assertEquals([...runs], [1, 0, 1, 7, 1, 2]);
 });
 

@@ -85,7 +85,7 @@ Deno.test("headNorm() without gradients keeps nothing beside its result", async 
     await checkOp(gpu, "inference", op);
     const plan = new Plan(gpu, "p");
     headNorm(plan, gpu.tensor([3, 128]), gpu.tensor([32]), { ...CASES[1]!, eps: EPS });
-    assertEquals([...plan][0]!.bindings.kept!.capacity, 8);
+    assertEquals([...plan][0]!.bindings.unnormed!.capacity, 8);
   });
 });
 

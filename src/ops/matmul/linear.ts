@@ -17,7 +17,7 @@ const BIAS_LANES = 64;
 /** Options of {@linkcode linear}. */
 export interface LinearOptions {
   /** Added to every row, shape (N). */
-  bias?: Tensor;
+  bias?: Tensor | undefined;
   /** Name of the output below the current scope. Default `"linear"`. */
   name?: string;
 }
