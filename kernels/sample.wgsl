@@ -105,7 +105,7 @@ fn kth_largest(row: u32, columns: u32, lane: u32) -> u32 {
     return found;
 }
 
-// Sums of exp((logit - largest) inverse) over the tokens that reach each of three bounds.
+// Sums of exp((logit - largest) inverse) over the tokens that reach each of three rising bounds.
 fn masses_above(
     row: u32,
     columns: u32,
@@ -122,8 +122,10 @@ fn masses_above(
         let count = min(params.range_columns, columns - first);
         for (var i = lane; i < count; i += LANES) {
             let logit = logits[begin + i];
+            let order = order_of(logit);
+            if (order < bounds.x) { continue; }
             let scaled = exp((logit - largest) * inverse) * params.mass_scale;
-            let reaches = vec3u(order_of(logit)) >= bounds;
+            let reaches = vec3u(order) >= bounds;
             whole += select(vec3u(), vec3u(u32(scaled)), reaches);
             parts += select(vec3u(), vec3u(u32(fract(scaled) * 0x1p+24)), reaches);
             whole += parts >> vec3u(24u);

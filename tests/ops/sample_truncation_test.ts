@@ -78,7 +78,7 @@ Deno.test("sample() keeps all of equal logits or none, and what is impossible st
     [{ ...OFF, topK: 100 }, three, [0, 1, 2, 4, 5, 6, 7]],
     [{ ...OFF, topP: 0.5 }, three, [0, 2, 4, 5]],
     [{ ...OFF, minP: 0.7 }, three, [0, 2, 4, 5]],
-    // Half of the mass, to the bit.
+    // Just above half of the mass, and one of four.
     [{ ...OFF, topP: 0.5 }, [0, 1e-3, -1000, 1e-3, 0], [1, 3]],
     [{ ...OFF, topP: 0.5 }, [5, 5, 5, 5], [0, 1, 2, 3]],
     [{ ...OFF, topP: 1e-9 }, [-Infinity, -2, -Infinity], [1]],

@@ -99,6 +99,24 @@ for (const [dtype, activationDtype] of [["f32", "f32"], ["f16", "f32"], ["f16", 
   });
 }
 
+Deno.test("rollouts are truncated as the settings say, and the learner's log-probabilities are the sampler's all the same", async () => {
+  await withGpu(async (gpu) => {
+    // All responses to a prompt are the greedy one.
+    await withTrainer(gpu, { topK: 1 }, async (trainer) => {
+      const [{ metrics }] = await run(trainer, 1) as [StepReport];
+      assertEquals(metrics["frac_reward_zero_std"], 1);
+      const { meanAtN, greedy } = await trainer.evaluate();
+      assertEquals(meanAtN, greedy);
+    });
+    await withTrainer(gpu, { topP: 0.95, minP: 0.02 }, async (trainer) => {
+      const [{ metrics }] = await run(trainer, 1) as [StepReport];
+      assert(metrics["frac_reward_zero_std"]! < 1);
+      assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
+      assertEquals(metrics["actor/clipfrac"], 0);
+    });
+  });
+});
+
 Deno.test("the same seed gives the same bytes, another seed others", async () => {
   await withGpu(async (gpu) => {
     const train = (seed: number) =>
