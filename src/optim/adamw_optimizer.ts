@@ -10,6 +10,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { adamw, MOMENT_DTYPES, type MomentDType } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
 import { toHalf } from "../ops/to_half.ts";
+import { checkNames } from "../task/names.ts";
 
 /** What {@linkcode AdamW} steps: the `parameters` of a policy, or flat tensors of one's own. */
 export interface OptimizedParameters {
@@ -45,6 +46,20 @@ export interface AdamWOptions {
   /** Seed of that chance, an integer from 0 to 2^53 - 1. Default 0. */
   readonly seed?: number;
 }
+
+/** Every hyper-parameter; one that is missing here does not compile. */
+const NAMES = Object.keys(
+  {
+    learningRate: true,
+    beta1: true,
+    beta2: true,
+    epsilon: true,
+    weightDecay: true,
+    maxGradNorm: true,
+    dtype: true,
+    seed: true,
+  } satisfies Record<keyof AdamWOptions, true>,
+);
 
 /**
  * The AdamW optimizer (Loshchilov & Hutter 2019) with PyTorch's semantics.
@@ -113,7 +128,7 @@ export class AdamW {
    * @param gpu The device.
    * @param parameters What to step; of a policy, its `parameters` as they are.
    * @param options Hyper-parameters.
-   * @throws {TypeError} If values or gradients are missing.
+   * @throws {TypeError} If values or gradients are missing, or there is no such hyper-parameter.
    * @throws {RangeError} If values, gradients and halves differ in length, the step size is no number >= 0, the moments'
    * dtype is none, or the seed is no such integer.
    */
@@ -123,6 +138,7 @@ export class AdamW {
     options: AdamWOptions,
   ): Promise<AdamW> {
     checkParts(parameters);
+    checkNames("AdamW", options, NAMES);
     const { learningRate, dtype = "f32", seed = 0 } = options;
     if (!(learningRate >= 0 && learningRate < Infinity)) {
       throw new RangeError(

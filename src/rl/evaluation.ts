@@ -12,6 +12,7 @@ import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { judged } from "./signal.ts";
 import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
+import { checkNames } from "../task/names.ts";
 import { eosTokenIdsOf, type Split, type Task } from "../task/task.ts";
 
 /** What an evaluation found. */
@@ -42,6 +43,21 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Every option; one that is missing here does not compile. */
+const NAMES = Object.keys(
+  {
+    prompts: true,
+    numGenerations: true,
+    maxCompletionLength: true,
+    temperature: true,
+    topK: true,
+    topP: true,
+    minP: true,
+    seed: true,
+    signal: true,
+  } satisfies Record<keyof EvaluationOptions, true>,
+);
+
 /** What to sample, with every default filled in. */
 interface SampleRequest extends ResolvedTruncation {
   readonly split: Split;
@@ -68,6 +84,7 @@ const EVALUATION_STEP = 2 ** 32 - 1;
  * needs.
  * @param task The task.
  * @param options How much.
+ * @throws {TypeError} For an option that does not exist.
  * @throws {RangeError} If the policy's vocabulary or positions, or the generator's capacity, do not suffice.
  * @throws {Error} If the verifier fails on a completion; the message names it.
  */
@@ -118,6 +135,7 @@ export function problemsAsked(task: Task, split: Split, prompts = 128): number {
 }
 
 function resolveRequest(task: Task, split: Split, options: EvaluationOptions): SampleRequest {
+  checkNames("evaluate", options, NAMES);
   const { numGenerations = 8, temperature = 1, seed = 42, signal } = options;
   const prompts = problemsAsked(task, split, options.prompts);
   const { maxCompletionLength = task.maxCompletionLength } = options;

@@ -59,6 +59,8 @@ Deno.test("AdamW.create() refuses parts that are missing or do not go together",
   const halves = gpu.tensor([128], { dtype: "f16" });
   await refused({ values, gradients: values, halves }, "as many halves as values, 64: got 128");
   await refused({ values, gradients: values }, "learningRate of AdamW must be", {});
+  const meant = "AdamW has no option learnRate, did you mean learningRate?";
+  await refused({ values, gradients: values }, meant, { learnRate: 0.1 });
   const two = { values, gradients: values };
   await refused(two, "must be one of f32, bf16: current value is f16", {
     ...options,

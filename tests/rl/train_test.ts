@@ -235,6 +235,12 @@ Deno.test("evaluate() refuses what a policy or a number cannot be", async () => 
       RangeError,
       "maxPositionEmbeddings is 64",
     );
+    const misspelt = { numGeneration: 2 } as object;
+    await assertRejects(
+      () => evaluate(policy, task, misspelt),
+      TypeError,
+      "evaluate has no option numGeneration, did you mean numGenerations?",
+    );
     const larger = tinyTask({ vocabulary: [..."abcdefghij"] });
     await assertRejects(() => evaluate(policy, larger), RangeError, "10 token ids");
   });
