@@ -102,7 +102,7 @@ Deno.test("damaged runs and checkpoints", async (t) => {
     const whole = await contentsOf(run);
     const cases = [
       ...RESUMED.map((damaged) =>
-        [["train", "--resume=runs/run", "--max-steps=3"], damaged] as const
+        [["train", "--resume=runs/run", "--max-steps=3", "--quiet"], damaged] as const
       ),
       ...LOADED.map((damaged) =>
         [["eval", "--checkpoint=runs/run", "--task=parity"], damaged] as const
