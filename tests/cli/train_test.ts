@@ -51,7 +51,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       assertMatch(stdout, /before +after\naccuracy \(mean@4\) +\d+\.\d % +\d+\.\d %\n/);
       assertMatch(stdout, /written to +runs.parity-1: config\.json/);
       // Of eight ids padding is never written: ln 7.
-      assertMatch(stderr, /^warm start +1\/20 +loss 1\.9\d+/);
+      assertMatch(stderr, /^(compiling kernels\n)?warm start +1\/20 +loss 1\.9\d+/);
       assertMatch(stderr, /train 6\/6 +reward \d\.\d{3} +length/);
       assert(!stderr.includes("XDG_RUNTIME_DIR"), stderr);
       const names = [...Deno.readDirSync(whole)].map(({ name }) => name).sort();
