@@ -33,6 +33,7 @@
  * const gpu = await openGpu();
  * const policy = Policy.create(gpu, {
  *   vocabSize: tokenizer.vocabulary.length,
+ *   padTokenId: tokenizer.padTokenId, // never written
  *   hiddenSize: 32,
  *   numHiddenLayers: 1,
  * });

@@ -71,9 +71,9 @@ export interface TrainReport extends StepReport {
  *   maxCompletionLength: 4,
  * });
  * const gpu = await openGpu();
- * const policy = Policy.create(gpu, { vocabSize: 4, hiddenSize: 16, numHiddenLayers: 1 });
+ * const policy = Policy.create(gpu, { vocabSize: 4, padTokenId: 0, hiddenSize: 16, numHiddenLayers: 1 });
  * const rewards: number[] = [];
- * for await (const { metrics } of train({ policy, task, maxSteps: 15, learningRate: 0.02 })) {
+ * for await (const { metrics } of train({ policy, task, maxSteps: 15, learningRate: 0.005 })) {
  *   rewards.push(metrics["reward/mean"]!);
  * }
  * assert(rewards.at(-1)! > rewards[0]! + 0.3);

@@ -9,7 +9,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { buildPlayground } from "../../playground/build.ts";
+import { buildPlayground } from "../../docs/playground/build.ts";
 import { swiftshader } from "./swiftshader.ts";
 
 const [WARM, STEPS] = [12, 3];

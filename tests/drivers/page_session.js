@@ -5,7 +5,7 @@
  */
 
 import { openGpu } from "../../mod.ts";
-import { Session } from "../../playground/session.js";
+import { Session } from "../../docs/playground/session.js";
 
 const [path, warm, maxSteps] = Deno.args;
 const gpu = await openGpu();

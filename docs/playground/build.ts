@@ -5,7 +5,7 @@
  */
 
 const SOURCE = new URL("./", import.meta.url).pathname;
-const TARGET = new URL("../dist/playground/", import.meta.url).pathname;
+const TARGET = new URL("../../dist/playground/", import.meta.url).pathname;
 
 /**
  * Bundles the page's script with the library and its kernels, and writes it beside the page.

@@ -12,7 +12,7 @@ import {
   Policy,
   train,
   WarmStart,
-} from "../mod.ts";
+} from "../../mod.ts";
 
 /** The tasks, small enough for a tab. */
 const TASKS = {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { openGpu } from "../mod.ts";
+import { openGpu } from "../../mod.ts";
 import { Chart } from "./chart.js";
 import { Session } from "./session.js";
 
