@@ -247,35 +247,3 @@ export {
   saveTrainerCheckpoint,
   type TrainerState,
 } from "./src/run/trainer_checkpoint.ts";
-
-// Types of other entry points that signatures here name, for annotations.
-export type { AdapterSummary } from "./src/gpu/adapter.ts";
-export type { Command, DispatchDescriptor, DispatchTimer, Param } from "./src/gpu/command.ts";
-export type { GpuCounters } from "./src/gpu/counters.ts";
-export type { Gpu, GpuOptions } from "./src/gpu/device.ts";
-export type { HostArray } from "./src/gpu/host_array.ts";
-export type {
-  Kernel,
-  KernelChoices,
-  KernelDescriptor,
-  ParamField,
-  StorageBinding,
-} from "./src/gpu/kernel.ts";
-export type { Plan } from "./src/gpu/plan.ts";
-export type { Recorder } from "./src/gpu/recorder.ts";
-export type { Work } from "./src/gpu/submit.ts";
-export type { Tape } from "./src/gpu/tape.ts";
-export type { Dim, DType, Size, Storage, Tensor } from "./src/gpu/tensor.ts";
-export type { DeviceTraits, ProductClass } from "./src/gpu/traits.ts";
-export type { Adapters, LayerAdapters } from "./src/model/adapters.ts";
-export type { FinishedSequence, Generated, Generator } from "./src/model/generate.ts";
-export type { GenerationRequest, GeneratorCapacity } from "./src/model/generation_plans.ts";
-export type { SaveCheckpointOptions } from "./src/model/hf_checkpoint.ts";
-export type { PromptGroup } from "./src/model/packing.ts";
-export type { ParameterRange } from "./src/model/parameter_range.ts";
-export type { Parameters } from "./src/model/parameters.ts";
-export type { LayerParameters, PolicyWeights } from "./src/model/policy_weights.ts";
-export type { IndexRange } from "./src/objective/groups.ts";
-export type { SurrogateNumbers } from "./src/objective/surrogate.ts";
-export type { LoraWeights } from "./src/ops/lora.ts";
-export type { LinearRopeScaling, Llama3RopeScaling, RopeScaling } from "./src/ops/rotation.ts";
