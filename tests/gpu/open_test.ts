@@ -5,7 +5,7 @@ Deno.test("opening a device in a script says nothing about XDG_RUNTIME_DIR, and 
     import { openGpu } from "${new URL("../../src/gpu/open.ts", import.meta.url)}";
     await (await openGpu()).close();
     console.log(JSON.stringify(Deno.env.get("XDG_RUNTIME_DIR")));`;
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const { stdout, stderr } = await new Deno.Command("deno", {
     args: ["eval", "--no-check", "--ext=ts", script],
     env: { DENO_WEBGPU_BACKEND: "vulkan,metal,dx12", NO_COLOR: "1", XDG_RUNTIME_DIR: "" },
   }).output();
