@@ -51,6 +51,8 @@ export class Adapters {
   readonly options: ResolvedLoraOptions;
   /** All values, flat (n) f32. */
   readonly values: Tensor;
+  /** They are stored in f32 alone. */
+  readonly halves: undefined = undefined;
   /** Per layer. */
   readonly layers: readonly LayerAdapters[];
 

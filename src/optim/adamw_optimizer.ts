@@ -18,8 +18,11 @@ export interface OptimizedParameters {
   readonly values: Tensor;
   /** All gradients, flat (n) f32. */
   readonly gradients: Tensor;
-  /** A copy of the values in f16 (n), if there is one; every step brings it up to date. */
-  readonly halves?: Tensor | undefined;
+  /**
+   * A copy of the values in f16 (n), which every step brings up to date, or `undefined` where there is none. It has to be
+   * said: a forgotten copy would stay as it was, without a sign.
+   */
+  readonly halves: Tensor | undefined;
   /** Records what else has to follow a step. */
   refresh?(plan: Plan): void;
 }
@@ -128,7 +131,7 @@ export class AdamW {
    * @param gpu The device.
    * @param parameters What to step; of a policy, its `parameters` as they are.
    * @param options Hyper-parameters.
-   * @throws {TypeError} If values or gradients are missing, or there is no such hyper-parameter.
+   * @throws {TypeError} If values, gradients or halves are missing, or there is no such hyper-parameter.
    * @throws {RangeError} If values, gradients and halves differ in length, the step size is no number >= 0, the moments'
    * dtype is none, or the seed is no such integer.
    */
@@ -173,11 +176,12 @@ export class AdamW {
   }
 }
 
-function checkParts({ values, gradients, halves }: OptimizedParameters): void {
-  if (!values || !gradients) {
+function checkParts(parameters: OptimizedParameters): void {
+  const { values, gradients, halves } = parameters;
+  if (!values || !gradients || !("halves" in parameters)) {
     throw new TypeError(
-      "AdamW.create(gpu, parameters, options) needs parameters.values and parameters.gradients: hand over " +
-        "policy.parameters, or { values, gradients } of your own",
+      "AdamW.create(gpu, parameters, options) needs values, gradients and halves: hand over policy.parameters, or " +
+        "{ values, gradients, halves } of your own, and say halves: undefined where there are none",
     );
   }
   for (const [name, tensor] of Object.entries({ gradients, halves })) {

@@ -55,13 +55,17 @@ Deno.test("AdamW.create() refuses parts that are missing or do not go together",
   };
   await refused(values, "hand over policy.parameters");
   await refused({ values }, "hand over policy.parameters");
-  await refused({ values, gradients }, "as many gradients as values, 64: got 128");
+  await refused({ values, gradients: values }, "say halves: undefined where there are none");
+  await refused(
+    { values, gradients, halves: undefined },
+    "as many gradients as values, 64: got 128",
+  );
   const halves = gpu.tensor([128], { dtype: "f16" });
   await refused({ values, gradients: values, halves }, "as many halves as values, 64: got 128");
-  await refused({ values, gradients: values }, "learningRate of AdamW must be", {});
+  const two = { values, gradients: values, halves: undefined };
+  await refused(two, "learningRate of AdamW must be", {});
   const meant = "AdamW has no option learnRate, did you mean learningRate?";
-  await refused({ values, gradients: values }, meant, { learnRate: 0.1 });
-  const two = { values, gradients: values };
+  await refused(two, meant, { learnRate: 0.1 });
   await refused(two, "must be one of f32, bf16: current value is f16", {
     ...options,
     dtype: "f16",
