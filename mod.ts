@@ -12,8 +12,9 @@
  *   {@linkcode countdown} and {@linkcode maze}.
  *
  * {@linkcode openGpu} gives the device all of them compute on. Other entry points: `@deltal/deltal/engine` has tensors, plans
- * and operations with gradients, enough to write and train another model; `@deltal/deltal/text` models with a tokenizer;
- * `@deltal/deltal/lab` experiments about methods, and the objective's numbers in float64; `@deltal/deltal/cli` the command line.
+ * and operations with gradients, enough to write and train another model, and the parts of a policy; `@deltal/deltal/text`
+ * models with a tokenizer; `@deltal/deltal/lab` experiments and measurements, and the objective's numbers in float64;
+ * `@deltal/deltal/cli` the command line.
  *
  * @example A task, a policy, training, evaluation
  * ```ts
@@ -60,49 +61,19 @@
  */
 
 // What everything runs on, and random numbers of one's own.
-export { openGpu, type OpenGpuOptions } from "./src/gpu/open.ts";
+export { openGpu } from "./src/gpu/open.ts";
 export { Random } from "./src/random/random.ts";
 
-// The policy and its files.
-export {
-  countParameters,
-  type PolicyConfig,
-  type PolicyConfigOptions,
-  resolveConfig,
-} from "./src/model/config.ts";
-export { type ModelType } from "./src/model/families.ts";
+// The policy.
+export type { PolicyConfig, PolicyConfigOptions } from "./src/model/config.ts";
 export type { StoredDType } from "./src/model/policy_weights.ts";
 export { Policy } from "./src/model/policy.ts";
-export type { PolicyStorageOptions } from "./src/model/policy_storage.ts";
 export type { SavePolicyOptions } from "./src/model/save_weights.ts";
-export {
-  LORA_TARGET_SETS,
-  LORA_TARGETS,
-  type LoraOptions,
-  type LoraTarget,
-  type LoraTargetSet,
-  type ResolvedLoraOptions,
-} from "./src/model/lora_options.ts";
+export type { LoraOptions } from "./src/model/lora_options.ts";
 export type { GenerateOptions, Generation } from "./src/model/generate_request.ts";
-export type { TruncationOptions } from "./src/model/truncation.ts";
-export {
-  decodeSafetensors,
-  encodeSafetensors,
-  type SafetensorsContents,
-  type SafetensorsTensor,
-  writeSafetensors,
-} from "./src/files/safetensors.ts";
-export { SafetensorsFile } from "./src/files/safetensors_file.ts";
-export {
-  type SafetensorsDtype,
-  type SafetensorsInfo,
-  type SafetensorsSpec,
-} from "./src/files/safetensors_header.ts";
-export { type TokenizerFiles } from "./src/model/tokenizer_files.ts";
 
 // The optimizer.
 export { AdamW, type AdamWOptions } from "./src/optim/adamw_optimizer.ts";
-export { type MomentDType } from "./src/ops/adamw.ts";
 export { learningRateAt, type LrScheduler, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // Reinforcement learning: a run, a step, and the parts of a step.
@@ -117,17 +88,14 @@ export {
   type ResolvedTrainOptions,
   type TrainOptions,
 } from "./src/rl/train_options.ts";
-export { type PresetOptions, presetOptions, PRESETS } from "./src/rl/presets.ts";
+export { presetOptions, PRESETS } from "./src/rl/presets.ts";
 export { type Preset } from "./src/rl/train_options.ts";
 export { describeMemory, type MemoryPlan, planMemory, requireMemory } from "./src/rl/memory.ts";
 export { describeObjective } from "./src/rl/describe_objective.ts";
-export { Reference, type ReferenceOptions } from "./src/rl/reference.ts";
-export { type SoftOverlongOptions, softOverlongPunishment } from "./src/objective/overlong.ts";
 export { WarmStart, type WarmStartOptions, type WarmStartReport } from "./src/rl/warm_start.ts";
 export { evaluate, type Evaluation, type EvaluationOptions } from "./src/rl/evaluation.ts";
-export { type SampleSummary } from "./src/rl/sample_summary.ts";
 export { passAtK } from "./src/objective/pass_at_k.ts";
-export { probe, type ProbeReport, type ProbeVerdict } from "./src/rl/probe.ts";
+export { type SampleSummary } from "./src/rl/sample_summary.ts";
 export {
   type PolicyGradient,
   policyGradient,
@@ -135,25 +103,12 @@ export {
 } from "./src/rl/policy_gradient.ts";
 export type { PolicyGradientBatch } from "./src/rl/policy_gradient_batch.ts";
 export {
-  Learner,
-  type LearnerBatch,
-  type LearnerObjective,
-  type LearnerReport,
-  type LearnerStep,
-} from "./src/rl/learner.ts";
-export { type Rollout, rollOut, type RolloutRequest } from "./src/rl/rollout.ts";
-export {
   type AdvantageEstimator,
   type AdvantageOptions,
   groupAdvantages,
   type RewardScale,
 } from "./src/objective/advantage.ts";
-export {
-  type AggregationSettings,
-  lengthWeights,
-  type LossAggregation,
-  type LossScope,
-} from "./src/objective/aggregation.ts";
+export type { LossAggregation, LossScope } from "./src/objective/aggregation.ts";
 export { type LossWeightOptions, lossWeights } from "./src/objective/loss_weights.ts";
 export type {
   OwnAdvantageBatch,
@@ -162,13 +117,7 @@ export type {
   OwnWeightBatch,
 } from "./src/objective/own_objective.ts";
 export { type KlEstimator } from "./src/objective/kl.ts";
-export { policyLossSettings } from "./src/objective/policy_loss.ts";
-export {
-  type ClipKind,
-  type PolicyLoss,
-  type PolicyLossOptions,
-  type PolicyLossSettings,
-} from "./src/objective/surrogate.ts";
+export type { PolicyLoss } from "./src/objective/surrogate.ts";
 
 // Tasks.
 export {
@@ -181,25 +130,16 @@ export { lastBoxed, sameMath } from "./src/tasks/math_answer.ts";
 export type {
   Demonstration,
   Judgement,
-  PolicySize,
   Problem,
-  RlSettings,
   Split,
   SymbolicTask,
   Task,
   TaskDefaults,
   Verdict,
-  WarmStartSettings,
 } from "./src/task/task.ts";
-export { isSolved, maxRewardOf, rewardsDiffer, sameReward } from "./src/task/solved.ts";
+export { isSolved } from "./src/task/solved.ts";
 export { type DefinedTask, defineTask, type TaskDefinition } from "./src/task/define_task.ts";
-export {
-  jsonlDataset,
-  type JsonlOptions,
-  type JsonlRow,
-  type Prompt,
-  type PromptRow,
-} from "./src/task/dataset.ts";
+export { jsonlDataset, type JsonlRow, type Prompt, type PromptRow } from "./src/task/dataset.ts";
 export { type PromptDefinition, type PromptFunction } from "./src/task/prompt_source.ts";
 export { randomPrompts, type RandomPromptsOptions } from "./src/task/random_prompts.ts";
 export { drawFrom, splitOf, streamOf } from "./src/task/split.ts";
@@ -209,14 +149,7 @@ export {
   type RewardFunction,
   type Sample,
 } from "./src/task/reward_functions.ts";
-export {
-  type ChatMessage,
-  type ChatTemplateKwargs,
-  type DecodeOptions,
-  type EncodeOptions,
-  symbolTokenizer,
-  type Tokenizer,
-} from "./src/task/tokenizer.ts";
+export { symbolTokenizer, type Tokenizer } from "./src/task/tokenizer.ts";
 export {
   chainSum,
   type ChainSumOptions,

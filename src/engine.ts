@@ -1,6 +1,6 @@
 /**
- * The engine below the policies: tensors, plans of kernels, and operations that record their gradients, enough to write and
- * train another model.
+ * The engine: tensors, plans of kernels, and operations that record their gradients, enough to write and train another model;
+ * behind them the parts that policies and their training are put together from, for a loop of one's own.
  *
  * {@linkcode Gpu} comes from `openGpu` of `@deltal/deltal`. A {@linkcode Plan} is recorded once and replayed by
  * {@linkcode submit}; an operation is a function that records its kernels and what its backward pass does. Sizes that change
@@ -35,6 +35,7 @@
  */
 
 // Devices, tensors, plans.
+export type { OpenGpuOptions } from "./gpu/open.ts";
 export type { AdapterSummary } from "./gpu/adapter.ts";
 export type { DeviceTraits, ProductClass } from "./gpu/traits.ts";
 export type { GpuCounters } from "./gpu/counters.ts";
@@ -62,7 +63,7 @@ export {
 } from "./gpu/tensor.ts";
 
 // Operations; those of models record their gradients.
-export { adamw, type AdamwOptions, type AdamwTensors } from "./ops/adamw.ts";
+export { adamw, type AdamwOptions, type AdamwTensors, type MomentDType } from "./ops/adamw.ts";
 export { attention, type AttentionOptions } from "./ops/attention.ts";
 export {
   attentionDecode,
@@ -120,13 +121,20 @@ export {
 export { rope } from "./ops/general/rope.ts";
 export { softmax } from "./ops/general/softmax.ts";
 
-// Parts of a policy.
+// Parts of a policy, and its files.
 export { PackedInputs } from "./model/packed_inputs.ts";
-export { type Attend, decoder, encode, headsOf } from "./model/transformer.ts";
-export type { AttentionHeads } from "./model/transformer.ts";
-export { type ParameterShape, parameterShapes } from "./model/config.ts";
+export { type Attend, type AttentionHeads, decoder, encode, headsOf } from "./model/transformer.ts";
+export {
+  countParameters,
+  type ParameterShape,
+  parameterShapes,
+  resolveConfig,
+} from "./model/config.ts";
+export type { ModelType } from "./model/families.ts";
+export type { PolicyStorageOptions } from "./model/policy_storage.ts";
 export { type FinishedSequence, type Generated, Generator } from "./model/generate.ts";
 export { type GenerationRequest, type GeneratorCapacity } from "./model/generation_plans.ts";
+export type { TruncationOptions } from "./model/truncation.ts";
 export {
   type Checkpoint,
   loadCheckpoint,
@@ -134,9 +142,43 @@ export {
   saveCheckpoint,
   type SaveCheckpointOptions,
 } from "./model/hf_checkpoint.ts";
+export type { TokenizerFiles } from "./model/tokenizer_files.ts";
 export { type PackedBatch, type PromptGroup } from "./model/packing.ts";
 export { Parameters } from "./model/parameters.ts";
 export type { LayerParameters, PolicyWeights } from "./model/policy_weights.ts";
 export { Adapters, type LayerAdapters } from "./model/adapters.ts";
+export {
+  LORA_TARGET_SETS,
+  LORA_TARGETS,
+  type LoraTarget,
+  type LoraTargetSet,
+  type ResolvedLoraOptions,
+} from "./model/lora_options.ts";
 export type { ParameterRange } from "./model/parameter_range.ts";
 export { type OptimizedParameters } from "./optim/adamw_optimizer.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsContents,
+  type SafetensorsTensor,
+  writeSafetensors,
+} from "./files/safetensors.ts";
+export { SafetensorsFile } from "./files/safetensors_file.ts";
+export type {
+  SafetensorsDtype,
+  SafetensorsInfo,
+  SafetensorsSpec,
+} from "./files/safetensors_header.ts";
+
+// Parts of a step of reinforcement learning.
+export {
+  Learner,
+  type LearnerBatch,
+  type LearnerObjective,
+  type LearnerReport,
+  type LearnerStep,
+} from "./rl/learner.ts";
+export { policyLossSettings } from "./objective/policy_loss.ts";
+export type { ClipKind, PolicyLossOptions, PolicyLossSettings } from "./objective/surrogate.ts";
+export { Reference, type ReferenceOptions } from "./rl/reference.ts";
+export { type Rollout, rollOut, type RolloutRequest } from "./rl/rollout.ts";

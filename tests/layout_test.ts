@@ -22,8 +22,8 @@ const HEIGHT: Readonly<Record<string, number>> = {
   text: 2,
   model: 3,
   optim: 3,
-  "engine.ts": 4, // an entry point: what lies below reinforcement learning
   rl: 4,
+  "engine.ts": 5, // an entry point: what everything is put together from
   run: 5,
   lab: 6,
   export: 6,
@@ -181,6 +181,25 @@ Deno.test("every entry point of the package is linted as documentation, and says
   const linted = /deno doc --lint ([^&]+) &&/.exec(tasks.check.command)![1]!.split(" ");
   assertEquals(linted.toSorted(), paths.toSorted());
   for (const path of paths) assert(/^\/\*\*[\s\S]+?@module/.test(read(path)), path);
+});
+
+/** Names that an entry point exports, from its own declarations and those it passes on. */
+function exportedNames(path: string): string[] {
+  const source = read(path);
+  const passedOn = [...source.matchAll(/^export (?:type )?\{([^}]*)\} from/gm)]
+    .flatMap((match) => match[1]!.split(",")).map((name) => name.replace("type ", "").trim());
+  const own = /^export (?:async )?(?:function|const|class|interface|type) (\w+)/gm;
+  return [...passedOn, ...[...source.matchAll(own)].map((match) => match[1]!)].filter(Boolean);
+}
+
+Deno.test("the main entry point stays small enough to read, and no name is in two entry points", () => {
+  const entries = Object.values<string>(JSON.parse(read("deno.json")).exports)
+    .map((path) => path.replace("./", ""));
+  const names = entries.flatMap(exportedNames);
+  assertEquals(names.filter((name, i) => names.indexOf(name) !== i), []);
+  const main = exportedNames("mod.ts");
+  assert(main.length > 100 && main.length <= 130, `${main.length} names`);
+  for (const path of entries) assert(exportedNames(path).length > 0, path);
 });
 
 Deno.test("every kernel is imported by the operation of its stem and by nothing else", () => {

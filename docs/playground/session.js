@@ -4,15 +4,8 @@
  * @module
  */
 
-import {
-  chainSum,
-  decodeSafetensors,
-  encodeSafetensors,
-  parity,
-  Policy,
-  train,
-  WarmStart,
-} from "../../mod.ts";
+import { chainSum, parity, Policy, train, WarmStart } from "../../mod.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/engine.ts";
 
 /** The tasks, small enough for a tab. */
 const TASKS = {

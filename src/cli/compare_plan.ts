@@ -6,7 +6,7 @@
 
 import { armById, ARMS, type Block, type Cell } from "../lab/comparison_plan.ts";
 import type { ComparisonPlan } from "../lab/comparison_folder.ts";
-import { type PresetName, PRESETS } from "../lab/comparison_presets.ts";
+import { COMPARISON_PRESETS, type PresetName } from "../lab/comparison_presets.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
@@ -46,7 +46,7 @@ const learningRate = numberFlag(SETTINGS.learningRate, "");
 /** Flags that say what is compared. */
 export const PLAN_FLAGS = {
   preset: choiceFlag(
-    Object.keys(PRESETS) as PresetName[],
+    Object.keys(COMPARISON_PRESETS) as PresetName[],
     "What to run: minutes, up to two hours, or a GPU's day.",
     "default",
   ),
@@ -104,7 +104,7 @@ export async function planComparison(values: Values): Promise<PlannedComparison>
     arms: values.methods === undefined ? arms : arms.filter((arm) => values.methods!.includes(arm)),
     seeds: values.seeds ?? seeds,
   });
-  const blocks = PRESETS[title].map(chosen).filter(({ arms }) => arms.length > 0);
+  const blocks = COMPARISON_PRESETS[title].map(chosen).filter(({ arms }) => arms.length > 0);
   return { title, blocks, taskOf: ({ task }) => taskByName(task), policy: undefined };
 }
 

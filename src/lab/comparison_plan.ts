@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PolicySize } from "../task/task.ts";
+import type { TaskDefaults } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { taskByName } from "../tasks/mod.ts";
 
@@ -82,7 +82,7 @@ export interface Cell {
   /** Digest of the weights that runs begin with, where that is no warm start. */
   readonly start?: string | undefined;
   /** What departs from the task's own policy. */
-  readonly policy: Partial<PolicySize>;
+  readonly policy: Partial<TaskDefaults["policy"]>;
   /** What departs from the task's own warm start. */
   readonly warmStart: {
     readonly steps?: number;
@@ -134,7 +134,7 @@ export interface RunSpec {
 /** `countdown-64x3-127`: task, width × layers, longest response. */
 export function cellName(cell: Cell): string {
   if (cell.name !== undefined) return cell.name;
-  const size: PolicySize = { ...taskByName(cell.task).defaults.policy, ...cell.policy };
+  const size: TaskDefaults["policy"] = { ...taskByName(cell.task).defaults.policy, ...cell.policy };
   return `${cell.task}-${size.hiddenSize}x${size.numHiddenLayers}-${cell.maxCompletionLength}`;
 }
 

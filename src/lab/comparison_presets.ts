@@ -111,7 +111,7 @@ const once = [1];
 const around = [0.5, 2];
 
 /** What each preset runs, most important block first. */
-export const PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
+export const COMPARISON_PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   smoke: [
     { cell: PARITY_SMOKE, arms: ALL, seeds: 2, learningRates: once },
     {

@@ -34,7 +34,7 @@ export interface RunRecord {
   /** The evaluation at the end, on held-out prompts that depend on the seed alone. */
   readonly evaluation: Evaluation;
   /** Completions of the first and the last step: prompt, completion and reward of each. */
-  readonly samples: { readonly first: readonly Sample[]; readonly last: readonly Sample[] };
+  readonly samples: { readonly first: readonly RunSample[]; readonly last: readonly RunSample[] };
   /** Why training stopped early, if it did. The evaluation is then of the last good policy. */
   readonly failure?: string;
   /** Seconds of wall time, the evaluation included. */
@@ -44,7 +44,7 @@ export interface RunRecord {
 }
 
 /** A completion as text. */
-export interface Sample {
+export interface RunSample {
   /** The prompt. */
   readonly prompt: string;
   /** The completion. */
@@ -99,7 +99,7 @@ export async function runComparison(
   };
   const trainer = await Trainer.create(policy, task, options);
   const metrics = new Columns();
-  const samples: { first: Sample[]; last: Sample[] } = { first: [], last: [] };
+  const samples: { first: RunSample[]; last: RunSample[] } = { first: [], last: [] };
   let failure: string | undefined;
   try {
     while (trainer.completedSteps < options.maxSteps) {
@@ -167,7 +167,7 @@ async function warmStartHarmonicLength(
   return harmonicMean(lengths);
 }
 
-function sampleOf(task: Task, { promptIds, completionIds, reward }: CompletionRecord): Sample {
+function sampleOf(task: Task, { promptIds, completionIds, reward }: CompletionRecord): RunSample {
   return {
     prompt: task.describe(promptIds),
     completion: task.describe(completionIds),

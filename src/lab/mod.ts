@@ -1,6 +1,7 @@
 /**
  * Experiments about methods: comparing them from the same weights and on the same prompts, measuring how biased and noisy the
- * gradient of each aggregation rule is, and the objective's numbers in float64, to check formulas by.
+ * gradient of each aggregation rule is, what a policy can do before it is trained, and the objective's numbers in float64, to
+ * check formulas by.
  *
  * @example How noisy two rules' gradients are for given lengths
  * ```ts
@@ -53,13 +54,13 @@ export {
   readPlan,
   writePlan,
 } from "./comparison_folder.ts";
-export { type PresetName, PRESETS } from "./comparison_presets.ts";
+export { COMPARISON_PRESETS, type PresetName } from "./comparison_presets.ts";
 export {
   loadRun,
   runComparison,
   type RunContext,
   type RunRecord,
-  type Sample,
+  type RunSample,
   saveRun,
 } from "./comparison_run.ts";
 export {
@@ -95,13 +96,19 @@ export { type RulePool } from "./rule_tally.ts";
 export { type BinProfile, type LengthBin, type LengthProfile } from "./length_profile.ts";
 export { type Interval, type OriginFit, studentInterval } from "./statistics.ts";
 
+// Measurements of a policy.
 export { monotonicityScore } from "./monotonicity.ts";
+export { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
+export { maxRewardOf, rewardsDiffer, sameReward } from "../task/solved.ts";
+
+// The objective's numbers.
 export {
   effectiveSampleSize,
   type EstimatorStatistics,
   estimatorStatistics,
 } from "../objective/estimator_statistics.ts";
 export { type IndexRange } from "../objective/groups.ts";
+export { type AggregationSettings, lengthWeights } from "../objective/aggregation.ts";
 export { type KlEstimate, klEstimate } from "../objective/kl.ts";
 export { responsePolicyLoss, tokenPolicyLoss } from "../objective/policy_loss.ts";
 export {
@@ -109,3 +116,4 @@ export {
   type SurrogateNumbers,
   type TokenLoss,
 } from "../objective/surrogate.ts";
+export { type SoftOverlongOptions, softOverlongPunishment } from "../objective/overlong.ts";

@@ -6,13 +6,10 @@
 
 import type { Preset, TrainOptions } from "./train_options.ts";
 
-/** What a preset sets. */
-export type PresetOptions = Omit<Partial<TrainOptions>, "preset">;
-
 /** Clip bounds of the authors of arXiv 2509.07558, in all their scripts. */
 const AUTHORS_CLIP = { policyLoss: "ppo", epsilon: 0.2, epsilonHigh: 0.3 } as const;
 
-const OPTIONS: Readonly<Record<Preset, (maxCompletionLength: number) => PresetOptions>> = {
+const OPTIONS: Readonly<Record<Preset, (maxCompletionLength: number) => Partial<TrainOptions>>> = {
   grpo: () => ({
     advantageEstimator: "grpo",
     lossAggregation: "grpo",
@@ -71,6 +68,6 @@ export const PRESETS: readonly Preset[] = Object.keys(OPTIONS) as Preset[];
 export function presetOptions(
   preset: Preset | undefined,
   maxCompletionLength: number,
-): PresetOptions {
+): Partial<TrainOptions> {
   return preset === undefined ? {} : OPTIONS[preset](maxCompletionLength);
 }

@@ -103,26 +103,20 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
-/** Options of {@linkcode jsonlDataset}. */
-export interface JsonlOptions {
-  /** The column that holds the prompt. Default `"prompt"`. */
-  readonly promptColumn?: string;
-}
-
 /**
  * Reads a JSON Lines file of prompts: `{"prompt": "2+2=", "answer": 4}` on each line, with any further columns. A prompt
  * may also be a list of messages, `[{"role": "user", "content": "…"}]`, or of token ids.
  *
  * @typeParam Row What the rows look like; only the prompt is checked.
  * @param path The file; needs read permission.
- * @param options Which column is the prompt.
+ * @param options `promptColumn` names the column that holds the prompt. Default `"prompt"`.
  * @throws {Deno.errors.NotFound} If there is no such file.
  * @throws {SyntaxError | TypeError | RangeError} Naming the line that is no JSON object or has no prompt, or if no line
  * has one.
  */
 export async function jsonlDataset<Row extends PromptRow = JsonlRow>(
   path: string | URL,
-  options: JsonlOptions = {},
+  options: { readonly promptColumn?: string } = {},
 ): Promise<Row[]> {
   const { promptColumn = "prompt" } = options;
   return (await readJsonLines(path)).map(({ where, row }) => {

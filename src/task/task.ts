@@ -23,57 +23,48 @@ export interface Demonstration {
   readonly completionIds: number[];
 }
 
-/** Sizes of a policy large enough for a task, in the names of a Hugging Face `config.json`. */
-export interface PolicySize {
-  /** Width of the residual stream. */
-  readonly hiddenSize: number;
-  /** Transformer layers. */
-  readonly numHiddenLayers: number;
-  /** Query heads per layer. */
-  readonly numAttentionHeads: number;
-  /** Key and value heads per layer; divides `numAttentionHeads`. */
-  readonly numKeyValueHeads: number;
-  /** Width of the gated feed-forward layer. */
-  readonly intermediateSize: number;
-  /** Whether the embedding is the output head too. Default true. */
-  readonly tieWordEmbeddings?: boolean;
-}
-
-/** Settings of the supervised warm start. */
-export interface WarmStartSettings {
-  /** Optimizer steps. */
-  readonly steps: number;
-  /** Demonstrations per step. */
-  readonly batchSize: number;
-  /** Peak learning rate of AdamW. */
-  readonly learningRate: number;
-  /**
-   * Standard deviation of the first embeddings. Default: that of the other matrices. With a head of its own
-   * (`tieWordEmbeddings` false), 1 suits a vocabulary of a few symbols, as parity has.
-   */
-  readonly embeddingStd?: number;
-}
-
-/** Settings of the reinforcement learning that follows. */
-export interface RlSettings {
-  /** Optimizer steps. */
-  readonly maxSteps: number;
-  /** Different prompts per step. */
-  readonly promptsPerStep: number;
-  /** Completions sampled for every prompt. */
-  readonly numGenerations: number;
-  /** Learning rate of AdamW. */
-  readonly learningRate: number;
-}
-
 /** Recommended settings with which a task is known to be learnt. */
 export interface TaskDefaults {
-  /** The policy. */
-  readonly policy: PolicySize;
-  /** The warm start. */
-  readonly warmStart: WarmStartSettings;
-  /** Reinforcement learning. */
-  readonly rl: RlSettings;
+  /** Sizes of a policy that is large enough, in the names of a Hugging Face `config.json`. */
+  readonly policy: {
+    /** Width of the residual stream. */
+    readonly hiddenSize: number;
+    /** Transformer layers. */
+    readonly numHiddenLayers: number;
+    /** Query heads per layer. */
+    readonly numAttentionHeads: number;
+    /** Key and value heads per layer; divides `numAttentionHeads`. */
+    readonly numKeyValueHeads: number;
+    /** Width of the gated feed-forward layer. */
+    readonly intermediateSize: number;
+    /** Whether the embedding is the output head too. Default true. */
+    readonly tieWordEmbeddings?: boolean;
+  };
+  /** The supervised warm start. */
+  readonly warmStart: {
+    /** Optimizer steps. */
+    readonly steps: number;
+    /** Demonstrations per step. */
+    readonly batchSize: number;
+    /** Peak learning rate of AdamW. */
+    readonly learningRate: number;
+    /**
+     * Standard deviation of the first embeddings. Default: that of the other matrices. With a head of its own
+     * (`tieWordEmbeddings` false), 1 suits a vocabulary of a few symbols, as parity has.
+     */
+    readonly embeddingStd?: number;
+  };
+  /** The reinforcement learning that follows. */
+  readonly rl: {
+    /** Optimizer steps. */
+    readonly maxSteps: number;
+    /** Different prompts per step. */
+    readonly promptsPerStep: number;
+    /** Completions sampled for every prompt. */
+    readonly numGenerations: number;
+    /** Learning rate of AdamW. */
+    readonly learningRate: number;
+  };
 }
 
 /** The rewards of one completion where several functions judge it. */

@@ -55,12 +55,9 @@ export {
   type TextCountdownOptions,
 } from "./countdown.ts";
 export { loadTokenizer, type LoadTokenizerOptions } from "./hf_tokenizer.ts";
-export type { Prompt, PromptRow } from "../task/dataset.ts";
-export type { DefinedTask } from "../task/define_task.ts";
 export type {
   ChatMessage,
   ChatTemplateKwargs,
   DecodeOptions,
   EncodeOptions,
-  Tokenizer,
 } from "../task/tokenizer.ts";

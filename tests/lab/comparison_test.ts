@@ -17,7 +17,7 @@ import {
   saveRun,
   settingsDigest,
 } from "../../src/lab/comparison_run.ts";
-import { PRESETS } from "../../src/lab/comparison_presets.ts";
+import { COMPARISON_PRESETS } from "../../src/lab/comparison_presets.ts";
 import { comparisonTables } from "../../src/lab/comparison_table.ts";
 import { comparisonOverview } from "../../src/lab/comparison_overview.ts";
 import { comparisonMarkdown } from "../../src/lab/comparison_text.ts";
@@ -64,7 +64,7 @@ Deno.test("shards have nothing in common and are together the whole", () => {
 });
 
 Deno.test("every preset has the reference in every block, five seeds where it counts, and ids that differ", () => {
-  for (const blocks of Object.values(PRESETS)) {
+  for (const blocks of Object.values(COMPARISON_PRESETS)) {
     const specs = runSpecs(blocks);
     assertEquals(new Set(specs.map(({ id }) => id)).size, specs.length);
     for (const { arms } of blocks) {
@@ -73,10 +73,10 @@ Deno.test("every preset has the reference in every block, five seeds where it co
     }
   }
   for (const preset of ["default", "full"] as const) {
-    const [main] = PRESETS[preset];
+    const [main] = COMPARISON_PRESETS[preset];
     assertEquals([...main!.arms].sort(), ARMS.map(({ id }) => id).sort());
     assert(main!.seeds >= 5);
-    const cells = PRESETS[preset].map(({ cell }) => cell);
+    const cells = COMPARISON_PRESETS[preset].map(({ cell }) => cell);
     for (const what of ["task", "maxCompletionLength"] as const) {
       assert(new Set(cells.map((cell) => cell[what])).size >= 2, `${preset} has one ${what} only`);
     }

@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { ARMS, runSpecs } from "../../src/lab/comparison_plan.ts";
-import { PRESETS } from "../../src/lab/comparison_presets.ts";
+import { COMPARISON_PRESETS } from "../../src/lab/comparison_presets.ts";
 import { type RunRecord, saveRun, settingsDigest } from "../../src/lab/comparison_run.ts";
 import { comparisonTables } from "../../src/lab/comparison_table.ts";
 import { writeComparison } from "../../src/lab/comparison_text.ts";
@@ -202,7 +202,7 @@ Deno.test("the report of a training run has its figures, curves, completions and
 });
 
 Deno.test("the report of a comparison shows every method with its difference, and hides no run", async () => {
-  const block = { ...PRESETS.smoke[0]!, seeds: 3 };
+  const block = { ...COMPARISON_PRESETS.smoke[0]!, seeds: 3 };
   const specs = runSpecs([block]);
   const records = specs.map((spec): RunRecord => {
     const arm = ARMS.findIndex(({ id }) => id === spec.arm?.id);
