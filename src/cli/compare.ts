@@ -18,15 +18,7 @@ import { comparisonTables } from "../lab/comparison_table.ts";
 import { comparisonMarkdown, writeComparison } from "../lab/comparison_text.ts";
 import { type Provenance, provenance } from "../lab/provenance.ts";
 import { Policy } from "../model/policy.ts";
-import {
-  type Flag,
-  type FlagValues,
-  kebab,
-  parseFlags,
-  switchFlag,
-  textFlag,
-  UsageError,
-} from "./args.ts";
+import { type Flag, type FlagValues, kebab, switchFlag, textFlag, UsageError } from "./args.ts";
 import {
   PLAN_FLAGS,
   planComparison,
@@ -34,7 +26,7 @@ import {
   weightsDigest,
 } from "./compare_plan.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, type ProgressOutput, standardError } from "./progress.ts";
@@ -88,9 +80,10 @@ const RUN_FLAGS = {
 
 const FLAGS = { ...PLAN_FLAGS, ...RUN_FLAGS };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task compare [flags]",
+/** `compare`. */
+export const COMPARE: Command = command({
+  name: "compare",
+  brief: "Train with every method of the paper and tabulate",
   about: "Trains with every method of the paper from shared warm starts, on the same seeds and " +
     "prompts, and writes one table: means with 95 % intervals and paired differences from " +
     "ΔL α = 1. Stop it whenever you like: it goes on where it was.",
@@ -110,16 +103,12 @@ export const HELP: CommandHelp = {
     ],
     ["deno task compare --merge runs/shard-* --out runs/whole", "their tables, as of one machine"],
   ],
-};
+  flags: FLAGS,
+  parsed: withMerged,
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function compare(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, withMerged(args));
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   if (values.merge) return await mergeFolders(values.merge, values);
   const plan = await planComparison(values);
   const dir = values.out ?? join(RUNS, `compare-${plan.title}`);

@@ -8,44 +8,56 @@
 
 import { nearest } from "../task/names.ts";
 import { UsageError } from "./args.ts";
-import { type CompletableCommands, completionScript, SHELLS } from "./completion_scripts.ts";
+import {
+  type CompletableCommands,
+  completionScript,
+  type Shell,
+  SHELLS,
+} from "./completion_scripts.ts";
+import type { Command } from "./command.ts";
 import { type CommandHelp, printHelp } from "./help.ts";
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task completions <bash|zsh|fish>",
-  about: "Prints a script that makes a shell complete commands, flags and their values, for " +
-    "`deno task` in this folder and for `deltal` where it is installed under that name.",
-  sections: [],
-  examples: [
-    ["source <(deno task completions bash)", "for this session of bash; or put it into ~/.bashrc"],
-    ["source <(deno task completions zsh)", "for zsh, after compinit"],
-    ["deno task completions fish | source", "for fish"],
-  ],
-};
+/** Makes `completions`, of the commands that are to be completed. */
+export function completions(commands: () => CompletableCommands): Command {
+  const help: CommandHelp = {
+    usage: "deno task completions <bash|zsh|fish>",
+    about: "Prints a script that makes a shell complete commands, flags and their values, for " +
+      "`deno task` in this folder and for `deltal` where it is installed under that name.",
+    sections: [],
+    examples: [
+      [
+        "source <(deno task completions bash)",
+        "for this session of bash; or put it into ~/.bashrc",
+      ],
+      ["source <(deno task completions zsh)", "for zsh, after compinit"],
+      ["deno task completions fish | source", "for fish"],
+    ],
+  };
+  return {
+    name: "completions",
+    about: "Make the shell complete commands and flags",
+    help,
+    run(args) {
+      if (args.includes("--help") || args.includes("-h")) return printHelp(help);
+      console.log(completionScript(shellOf(args), commands()));
+      return 0;
+    },
+  };
+}
 
 /**
- * The command.
+ * The shell that was given.
  *
- * @param args The shell.
- * @param commands What to complete.
- * @returns Its exit code.
+ * @throws {UsageError} If there is none, or more than one word.
  */
-export function completionsCommand(
-  args: readonly string[],
-  commands: CompletableCommands,
-): number {
-  if (args.includes("--help") || args.includes("-h")) return printHelp(HELP);
+function shellOf(args: readonly string[]): Shell {
   const [given, ...rest] = args.filter((arg) => arg !== "--verbose");
   const shell = SHELLS.find((shell) => shell === given);
-  if (shell === undefined || rest.length > 0) {
-    const near = given === undefined ? undefined : nearest(given, SHELLS);
-    throw new UsageError(
-      (given === undefined ? "a shell is missing" : `${args.join(" ")} is no shell known here`) +
-        `: give one of ${SHELLS.join(", ")}` +
-        (near && near !== given ? `; did you mean ${near}?` : ""),
-    );
-  }
-  console.log(completionScript(shell, commands));
-  return 0;
+  if (shell !== undefined && rest.length === 0) return shell;
+  const near = given === undefined ? undefined : nearest(given, SHELLS);
+  throw new UsageError(
+    (given === undefined ? "a shell is missing" : `${args.join(" ")} is no shell known here`) +
+      `: give one of ${SHELLS.join(", ")}` +
+      (near && near !== given ? `; did you mean ${near}?` : ""),
+  );
 }

@@ -11,7 +11,7 @@ import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
 import { describeTruncation, truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
 import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
-import { numberFlag, parseFlags, switchFlag } from "./args.ts";
+import { type FlagValues, numberFlag, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
@@ -19,7 +19,7 @@ import { evaluationTable } from "./evaluation_table.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import type { TrainerState } from "../run/trainer_state.ts";
 import type { Task } from "../task/task.ts";
 import { bold, dim } from "./style.ts";
@@ -53,28 +53,25 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task eval [folder] [flags]",
+/** `eval`. */
+export const EVAL: Command = command({
+  name: "eval",
+  brief: "Score a checkpoint on a task",
+  operands: "[folder] [flags]",
   about:
     "Scores a checkpoint on held-out problems, as its run did unless flags say otherwise: the mean reward of N samples " +
     "per prompt, the share of prompts that any of them solves, and the reward of greedy decoding, " +
     "which can mislead where a policy searches.",
-  sections: [{ title: "Flags", flags: FLAGS }],
   examples: [
     ["deno task eval runs/parity-1 --num-generations 32", "more samples"],
     ["deno task eval some/hugging-face-folder --task parity --json", "for a script"],
   ],
-};
+  flags: FLAGS,
+  positional: "checkpoint",
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function evalCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task, state } = found;
   const { numGenerationsEval, ...recorded } = settingsOf(found);

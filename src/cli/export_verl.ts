@@ -9,11 +9,18 @@ import { fileExists } from "../files/json_file.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
-import { asUsageError, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import {
+  asUsageError,
+  type FlagValues,
+  numberFlag,
+  switchFlag,
+  textFlag,
+  UsageError,
+} from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { lineWidth, wrap } from "./style.ts";
 import { OPTION_FLAGS } from "./train_flags.ts";
 import { RUNS } from "./runs.ts";
@@ -39,9 +46,10 @@ const EXPORT_FLAGS = {
 
 const FLAGS = { ...EXPORT_FLAGS, ...OPTION_FLAGS };
 
-/** What `--help` shows. */
-export const HELP: CommandHelp = {
-  usage: "deno task export-verl [flags]",
+/** `export-verl`. */
+export const EXPORT_VERL: Command = command({
+  name: "export-verl",
+  brief: "Hand a run over to verl, for more machines than one",
   about:
     "Writes what verl on Ray needs to go on with a run on many machines: the model, its prompts as parquet, the reward " +
     "function, and a launch script with the run's settings in verl's words, ΔL's weights included. What verl does in " +
@@ -57,16 +65,11 @@ export const HELP: CommandHelp = {
       "begin with a model",
     ],
   ],
-};
+  flags: FLAGS,
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function exportVerlCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const { out = join(RUNS, "verl"), data, reward, trainPrompts, heldPrompts } = values;
   await refuseExisting(out);
   const { dir, task } = await findCheckpoint(values.checkpoint, { task: values.task, data });

@@ -56,7 +56,7 @@ export function formatHelp(help: CommandHelp, width = 100): string {
       lines.push(...text.map((line) => " ".repeat(COLUMN) + line));
     }
   }
-  if (help.examples) {
+  if (help.examples?.length) {
     lines.push("", bold("Examples"));
     for (const [command, what] of help.examples) lines.push(`  ${command}`, `      ${dim(what)}`);
   }

@@ -20,73 +20,35 @@ import { nearest } from "../task/names.ts";
 import { UsageError } from "./args.ts";
 import { VERSION } from "../run/version.ts";
 import { callableHere, withAllPermissions } from "./command_name.ts";
-import { compare, HELP as COMPARE } from "./compare.ts";
-import type { CompletableCommand } from "./completion_scripts.ts";
-import { completionsCommand, HELP as COMPLETIONS } from "./completions.ts";
-import { evalCommand, HELP as EVAL } from "./eval.ts";
-import { exportVerlCommand, HELP as EXPORT_VERL } from "./export_verl.ts";
-import { HELP as PROBE, probeCommand } from "./probe.ts";
-import { HELP as REPORT, report } from "./report.ts";
-import { HELP as SAMPLE, sample } from "./sample.ts";
+import type { Command } from "./command.ts";
+import { COMPARE } from "./compare.ts";
+import { completions } from "./completions.ts";
+import { EVAL } from "./eval.ts";
+import { EXPORT_VERL } from "./export_verl.ts";
+import { PROBE } from "./probe.ts";
+import { REPORT } from "./report.ts";
+import { SAMPLE } from "./sample.ts";
 import { bold } from "./style.ts";
-import { HELP as TRAIN, train } from "./train.ts";
-import { HELP as TUNE, tune } from "./tune.ts";
-import { HELP as VARIANCE, varianceCommand } from "./variance.ts";
-import { HELP as WARM_START, warmStart } from "./warm_start.ts";
+import { TRAIN } from "./train.ts";
+import { TUNE } from "./tune.ts";
+import { VARIANCE } from "./variance.ts";
+import { WARM_START } from "./warm_start.ts";
 
-interface Command extends CompletableCommand {
-  readonly run: (args: readonly string[]) => number | Promise<number>;
-}
-
-const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ["train", {
-    run: train,
-    help: TRAIN,
-    about: "Train a policy on a task with a verifiable reward",
-  }],
-  ["warm-start", {
-    run: warmStart,
-    help: WARM_START,
-    about: "Fit a new policy to a task's demonstrations",
-  }],
-  ["eval", { run: evalCommand, help: EVAL, about: "Score a checkpoint on a task" }],
-  ["sample", { run: sample, help: SAMPLE, about: "Print what a checkpoint answers" }],
-  ["probe", {
-    run: probeCommand,
-    help: PROBE,
-    about: "Tell what training would have to work with",
-  }],
-  ["export-verl", {
-    run: exportVerlCommand,
-    help: EXPORT_VERL,
-    about: "Hand a run over to verl, for more machines than one",
-  }],
-  ["variance", {
-    run: varianceCommand,
-    help: VARIANCE,
-    about: "Measure how biased and noisy each aggregation rule's gradient is",
-  }],
-  ["compare", {
-    run: compare,
-    help: COMPARE,
-    about: "Train with every method of the paper and tabulate",
-  }],
-  ["tune", {
-    run: tune,
-    help: TUNE,
-    about: "Measure which kernels are the fastest on this device",
-  }],
-  ["report", {
-    run: report,
-    help: REPORT,
-    about: "Write one HTML file about the results in a folder",
-  }],
-  ["completions", {
-    run: (args) => completionsCommand(args, COMMANDS),
-    help: COMPLETIONS,
-    about: "Make the shell complete commands and flags",
-  }],
-]);
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  [
+    TRAIN,
+    WARM_START,
+    EVAL,
+    SAMPLE,
+    PROBE,
+    EXPORT_VERL,
+    VARIANCE,
+    COMPARE,
+    TUNE,
+    REPORT,
+    completions(() => COMMANDS),
+  ].map((command) => [command.name, command]),
+);
 
 function help(): number {
   const lines = [...COMMANDS].map(([name, { about }]) => `  ${name.padEnd(13)}${about}`);

@@ -8,12 +8,12 @@ import { probe, type ProbeReport, type ProbeVerdict } from "../rl/probe.ts";
 import { truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
 import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
-import { flagNames, numberFlag, parseFlags, switchFlag } from "./args.ts";
+import { flagNames, type FlagValues, numberFlag, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
 import { standardError } from "./progress.ts";
@@ -42,9 +42,18 @@ const PROBE_FLAGS = {
 
 const FLAGS = { ...PROBE_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task probe [folder] [flags]",
+const VERDICTS: Readonly<Record<ProbeVerdict, string>> = {
+  ready: "ready for reinforcement learning",
+  hard: "hard: expect a slow start",
+  hopeless: "not ready: there is next to nothing to reinforce",
+  easy: "nearly learnt already",
+};
+
+/** `probe`. */
+export const PROBE: Command = command({
+  name: "probe",
+  brief: "Tell what training would have to work with",
+  operands: "[folder] [flags]",
   about:
     "Samples a policy on training prompts and says what reinforcement learning would have to " +
     "work with: how many samples are right, how many prompts have samples to tell apart, how much " +
@@ -60,23 +69,12 @@ export const HELP: CommandHelp = {
     ["deno task probe --task countdown", "the start of countdown"],
     ["deno task probe runs/parity-1", "whether more training would pay"],
   ],
-};
+  flags: FLAGS,
+  positional: "checkpoint",
+  run,
+});
 
-const VERDICTS: Readonly<Record<ProbeVerdict, string>> = {
-  ready: "ready for reinforcement learning",
-  hard: "hard: expect a slow start",
-  hopeless: "not ready: there is next to nothing to reinforce",
-  easy: "nearly learnt already",
-};
-
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function probeCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const output = standardError(values.quiet ?? values.json);
   using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
   return await withGpu(async (gpu) => {

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { WrittenReport } from "../report/report.ts";
 import { latestRun } from "../run/run_directory.ts";
 import { callableHere } from "./command_name.ts";
-import { parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import { type FlagValues, switchFlag, textFlag, UsageError } from "./args.ts";
 import { checkFolder } from "./folders.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { byteSize } from "./style.ts";
 import { RUNS } from "./runs.ts";
 
@@ -19,32 +19,31 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task report [folder …] [flags]",
+/** `report`. */
+export const REPORT: Command = command({
+  name: "report",
+  brief: "Write one HTML file about the results in a folder",
+  operands: "[folder …] [flags]",
   about:
     "Writes report.html into the folder of a training run, a comparison or a variance study: " +
     "figures, tables, what was run, first and last completions. It is one file that needs no network. " +
     "Of several training runs: their curves and results side by side. Without a folder: the latest " +
     "training run.",
-  sections: [{ title: "Flags", flags: FLAGS }],
   examples: [["deno task report runs/parity-*", "all runs of parity in one page"]],
-};
+  flags: FLAGS,
+  parsed: (args) => separate(args).flags,
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function report(args: readonly string[]): Promise<number> {
-  const { words, flags } = separate(args);
-  const { values, help } = parseFlags(FLAGS, flags);
-  if (help) return printHelp(HELP);
-  const folders = [...new Set(words)];
+async function run(
+  { out }: FlagValues<typeof FLAGS>,
+  args: readonly string[],
+): Promise<number> {
+  const folders = [...new Set(separate(args).words)];
   for (const folder of folders) await checkFolder(folder);
   const { path, bytes } = folders.length > 1
-    ? await (await reports()).writeRunsReport(folders, values.out ?? join(RUNS, "report"))
-    : await writeReport(await oneFolder(folders[0], values.out));
+    ? await (await reports()).writeRunsReport(folders, out ?? join(RUNS, "report"))
+    : await writeReport(await oneFolder(folders[0], out));
   console.log(`${path} (${byteSize(bytes)})`);
   return 0;
 }

@@ -12,12 +12,12 @@ import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
 import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
 import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
-import { numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import { type FlagValues, numberFlag, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
@@ -53,20 +53,6 @@ const FLAGS = {
   verbose: switchFlag("Print where in the code an error arose."),
 };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task sample [folder] [flags]",
-  about:
-    "Prints what a checkpoint answers, each answer as soon as it is finished, with its reward. " +
-    "In a terminal, without --prompt, --index and --count, it asks for prompts.",
-  sections: [{ title: "Flags", flags: FLAGS }],
-  examples: [
-    ["deno task sample runs/parity-1 --count 8 --temperature 0", "greedy answers"],
-    ['deno task sample runs/countdown-1 --prompt "2 5 6 16 :"', "a prompt of yours"],
-    ["deno task sample runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
-  ],
-};
-
 /** What answering needs. */
 interface Session extends ResolvedTruncation {
   readonly policy: Policy;
@@ -77,14 +63,25 @@ interface Session extends ResolvedTruncation {
   readonly seed: number;
 }
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function sample(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args, "checkpoint");
-  if (help) return printHelp(HELP);
+/** `sample`. */
+export const SAMPLE: Command = command({
+  name: "sample",
+  brief: "Print what a checkpoint answers",
+  operands: "[folder] [flags]",
+  about:
+    "Prints what a checkpoint answers, each answer as soon as it is finished, with its reward. " +
+    "In a terminal, without --prompt, --index and --count, it asks for prompts.",
+  examples: [
+    ["deno task sample runs/parity-1 --count 8 --temperature 0", "greedy answers"],
+    ['deno task sample runs/countdown-1 --prompt "2 5 6 16 :"', "a prompt of yours"],
+    ["deno task sample runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
+  ],
+  flags: FLAGS,
+  positional: "checkpoint",
+  run,
+});
+
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const chosen = (values.index ?? values.count) !== undefined;
   if (values.prompt !== undefined && chosen) {
     throw new UsageError("--prompt does not go with --index and --count: it is the one prompt");

@@ -13,12 +13,12 @@ import { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
-import { asUsageError, parseFlags, UsageError } from "./args.ts";
+import { asUsageError, type FlagValues, UsageError } from "./args.ts";
+import { type Command, command } from "./command.ts";
 import { commandLine } from "./command_name.ts";
 import { overlongLines } from "./evaluation_table.ts";
 import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { checkMemory, checkMemoryOf } from "./memory_check.ts";
@@ -36,9 +36,10 @@ import {
 } from "./train_settings.ts";
 import { onDevice, warmPolicy } from "./warm_policy.ts";
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task train [flags]",
+/** `train`. */
+export const TRAIN: Command = command({
+  name: "train",
+  brief: "Train a policy on a task with a verifiable reward",
   about: "Trains a policy on a task with a verifiable reward: a warm start on imperfect " +
     "demonstrations, then reinforcement learning with the ΔL-normalised policy gradient. Ctrl-C " +
     "stops after the step at hand, a second one at once.",
@@ -48,16 +49,14 @@ export const HELP: CommandHelp = {
     ["deno task train --task countdown --loss-alpha 0.75", "the paper's task, another exponent"],
     ["deno task train --resume", "go on with the latest run"],
   ],
-};
+  flags: TRAIN_FLAGS,
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function train(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(TRAIN_FLAGS, args);
-  if (help) return printHelp(HELP);
+async function run(
+  values: FlagValues<typeof TRAIN_FLAGS>,
+  args: readonly string[],
+): Promise<number> {
   // Before anything else, because the port may be in use.
   await using live = values.serve === undefined ? undefined : LiveServer.start(values.serve);
   const settings = await trainSettings(values);
@@ -74,9 +73,8 @@ export async function train(args: readonly string[]): Promise<number> {
   );
   const { profile = false, report = true, merge = false } = values;
   const totals = new Totals();
-  const command = commandLine(["train", ...args]);
   const session: Session = {
-    command,
+    command: commandLine(["train", ...args]),
     settings,
     output,
     interrupt,

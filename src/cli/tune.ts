@@ -15,12 +15,12 @@ import type { Task } from "../task/task.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { writeTuned } from "../run/tuned_kernels.ts";
-import { asUsageError, type FlagValues, parseFlags, switchFlag } from "./args.ts";
+import { asUsageError, type FlagValues, switchFlag } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
 import { TUNED, withGpu } from "./gpu.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, standardError } from "./progress.ts";
@@ -51,9 +51,12 @@ const TUNE_FLAGS = {
 
 const FLAGS = { ...TUNE_FLAGS, ...SETTING_FLAGS, dtype: DTYPE_FLAG, ...SIZE_FLAGS };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task tune [flags]",
+const THOROUGH = { rounds: 60, turn: 0.02 };
+
+/** `tune`. */
+export const TUNE: Command = command({
+  name: "tune",
+  brief: "Measure which kernels are the fastest on this device",
   about: "Measures which kernels are the fastest on this device for everything that training a " +
     "policy runs, checks that they compute the same, and keeps them for train, eval, sample and " +
     "the others. A run goes on with the kernels it began with.",
@@ -66,18 +69,11 @@ export const HELP: CommandHelp = {
     ["deno task tune --task countdown", "for training on countdown"],
     ["deno task tune --task ./my_task.ts --policy models/SmolLM2-135M", "for a model of yours"],
   ],
-};
+  flags: FLAGS,
+  run,
+});
 
-const THOROUGH = { rounds: 60, turn: 0.02 };
-
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function tune(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const subject = await subjectOf(values);
   const { task, options, config } = subject;
   const output = standardError(values.quiet);

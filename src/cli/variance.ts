@@ -12,10 +12,17 @@ import { varianceMarkdown, writeVariance } from "../lab/variance_text.ts";
 import { countParameters } from "../model/config.ts";
 import { SETTINGS } from "../rl/settings.ts";
 import { taskNames } from "../tasks/mod.ts";
-import { choiceFlag, numberFlag, parseFlags, switchFlag, textFlag, UsageError } from "./args.ts";
+import {
+  choiceFlag,
+  type FlagValues,
+  numberFlag,
+  switchFlag,
+  textFlag,
+  UsageError,
+} from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
 import { Progress, standardError } from "./progress.ts";
@@ -55,9 +62,13 @@ const STUDY_FLAGS = {
 
 const FLAGS = { ...STUDY_FLAGS, ...WARM_START_FLAGS, ...SIZE_FLAGS };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task variance [flags]",
+/** Gradients are kept in memory; more than this is refused. */
+const MOST_BYTES = 12 * 2 ** 30;
+
+/** `variance`. */
+export const VARIANCE: Command = command({
+  name: "variance",
+  brief: "Measure how biased and noisy each aggregation rule's gradient is",
   about: "Samples responses of one policy, differentiates each by itself, and measures what the " +
     "paper assumes and claims: whether the variance of a response's gradient grows with its " +
     "length, and how biased and noisy each aggregation rule's estimate is.",
@@ -72,19 +83,11 @@ export const HELP: CommandHelp = {
     ["deno task variance", "countdown, whose responses differ most in length"],
     ["deno task variance --checkpoint runs/countdown-1", "after training"],
   ],
-};
+  flags: FLAGS,
+  run,
+});
 
-/** Gradients are kept in memory; more than this is refused. */
-const MOST_BYTES = 12 * 2 ** 30;
-
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function varianceCommand(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const { prompts = 128, numGenerations = 16, batchPrompts = 16, seed = 42 } = values;
   if (prompts < 4 * batchPrompts) {
     throw new UsageError(

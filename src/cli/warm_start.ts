@@ -7,13 +7,13 @@
 import { countParameters } from "../model/config.ts";
 import { evaluate } from "../rl/evaluation.ts";
 import { evaluationMetrics } from "../rl/evaluation_metrics.ts";
-import { parseFlags } from "./args.ts";
+import type { FlagValues } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { findTask } from "./find_task.ts";
 import { withGpu } from "./gpu.ts";
-import { type CommandHelp, printHelp } from "./help.ts";
+import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { standardError } from "./progress.ts";
@@ -36,9 +36,10 @@ const FLAGS = {
   ...SIZE_FLAGS,
 };
 
-/** What `--help` says. */
-export const HELP: CommandHelp = {
-  usage: "deno task warm-start [flags]",
+/** `warm-start`. */
+export const WARM_START: Command = command({
+  name: "warm-start",
+  brief: "Fit a new policy to a task's demonstrations",
   about: "Fits a new policy, or one that exists (--policy), to a task's demonstrations and keeps " +
     "it. `train` with the same settings begins there; the same settings and adapter give the same " +
     "bytes.",
@@ -48,16 +49,11 @@ export const HELP: CommandHelp = {
     { title: "Policy", flags: { policy: FLAGS.policy, ...SIZE_FLAGS } },
     { title: "Run", flags: { tuned, quiet, verbose } },
   ],
-};
+  flags: FLAGS,
+  run,
+});
 
-/**
- * The command.
- *
- * @returns Its exit code.
- */
-export async function warmStart(args: readonly string[]): Promise<number> {
-  const { values, help } = parseFlags(FLAGS, args);
-  if (help) return printHelp(HELP);
+async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const folder = values.policy && await weightsIn(values.policy);
   const task = await findTask(namesOf(values), folder);
   const seed = values.seed ?? FLAGS.seed.default as number;

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { join } from "node:path";
 import { choiceFlag, numberFlag, switchFlag, textFlag, UsageError } from "../../src/cli/args.ts";
 import { completionScript, type Shell, SHELLS } from "../../src/cli/completion_scripts.ts";
-import { completionsCommand } from "../../src/cli/completions.ts";
+import { completions } from "../../src/cli/completions.ts";
 import { runCommand } from "../helpers/cli.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
@@ -158,7 +158,7 @@ Deno.test("completions of another shell are refused with the shells there are", 
   ];
   for (const [args, message] of refused) {
     assertEquals(
-      assertThrows(() => completionsCommand(args, COMMANDS), UsageError).message,
+      assertThrows(() => completions(() => COMMANDS).run(args), UsageError).message,
       message,
     );
   }
