@@ -7,9 +7,7 @@
 import type { CompletionRecord, StepReport } from "../rl/step_report.ts";
 import { isSolved } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
-import type { MetricsRecord } from "./metrics_log.ts";
-
-const STEP = "training/global_step";
+import { type MetricsRecord, STEP } from "./metrics_log.ts";
 
 /**
  * The lines of a step.

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { hasEvaluation, type MetricsRecord } from "./metrics_log.ts";
+import { hasEvaluation, jsonLine, type MetricsRecord, STEP } from "./metrics_log.ts";
 import type { StepLines } from "./run_directory.ts";
 
 /** What stands above the figures. */
@@ -34,7 +34,7 @@ export interface LiveState {
 
 /** Metrics that the page shows; what begins with `eval/` or `rewards/` it shows too. */
 const SHOWN: readonly string[] = [
-  "training/global_step",
+  STEP,
   "reward/mean",
   "reward/std",
   "response_length/mean",
@@ -110,7 +110,7 @@ export class LiveFeed {
     if (completions.length > 0) this.#completions = completions;
     this.#warnings = [
       ...this.#warnings,
-      ...warnings.map((text) => `step ${line["training/global_step"]}: ${text}`),
+      ...warnings.map((text) => `step ${line[STEP]}: ${text}`),
     ].slice(-MAX_WARNINGS);
     this.#send("step", {
       line: added,
@@ -165,11 +165,7 @@ export class LiveFeed {
 
   #encode(event: string, data: unknown): Uint8Array<ArrayBuffer> {
     // JSON has no line breaks of its own, so this is one line of data.
-    const json = JSON.stringify(
-      data,
-      (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
-    );
-    return this.#encoder.encode(`event: ${event}\ndata: ${json}\n\n`);
+    return this.#encoder.encode(`event: ${event}\ndata: ${jsonLine(data)}\n\n`);
   }
 
   #send(event: string, data: unknown): void {

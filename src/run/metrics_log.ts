@@ -38,7 +38,8 @@ export interface MetricsLogOptions {
   readonly resumeStep?: number;
 }
 
-const STEP = "training/global_step";
+/** The metric that says which step a line belongs to. */
+export const STEP = "training/global_step";
 const NEWLINE = 10;
 const NON_FINITE = new Map([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
 
@@ -184,11 +185,7 @@ export class MetricsLog implements Disposable {
   }
 
   #write(record: MetricsRecord, begin: number): void {
-    const line = JSON.stringify(
-      record,
-      (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
-    );
-    const bytes = new TextEncoder().encode(line + "\n");
+    const bytes = new TextEncoder().encode(jsonLine(record) + "\n");
     this.#file.seekSync(begin, 0);
     writeAllSync(this.#file, bytes);
     this.#last = { record, begin };
@@ -212,6 +209,15 @@ function endOf(line: Line | undefined): number {
   return line === undefined ? 0 : line.end + 1;
 }
 
-function writeAllSync(file: HostFile, bytes: Uint8Array): void {
+/** A value as JSON, in which numbers that are not finite are texts. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+  );
+}
+
+/** Writes all of some bytes where the file stands. */
+export function writeAllSync(file: HostFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }

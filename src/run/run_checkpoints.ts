@@ -12,7 +12,7 @@
 import { join } from "node:path";
 import { fileSystem, recoverDirectory, removeDirectory } from "../files/atomic_directory.ts";
 import { fileExists } from "../files/json_file.ts";
-import type { MetricsRecord } from "./metrics_log.ts";
+import { type MetricsRecord, STEP } from "./metrics_log.ts";
 import { checkpointOf } from "./run_directory.ts";
 import { type Checkpointable, saveTrainerCheckpoint } from "./trainer_checkpoint.ts";
 import { completedStepsOf } from "./trainer_state.ts";
@@ -36,8 +36,6 @@ export interface BestEvaluation {
   /** What it found. */
   readonly value: number;
 }
-
-const STEP = "training/global_step";
 
 /** The checkpoints of a run, open for writing. */
 export class RunCheckpoints {

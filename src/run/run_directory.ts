@@ -10,7 +10,7 @@ import type { Task } from "../task/task.ts";
 import type { StepReport } from "../rl/step_report.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { completionLines } from "./completion_lines.ts";
-import { MetricsLog, type MetricsRecord, readMetrics } from "./metrics_log.ts";
+import { MetricsLog, type MetricsRecord, readMetrics, STEP } from "./metrics_log.ts";
 import { RunLock } from "./run_lock.ts";
 import { TRAINER_STATE } from "./trainer_state.ts";
 
@@ -38,8 +38,6 @@ const CONFIG = "config.json";
 const METRICS = "metrics.jsonl";
 const COMPLETIONS = "completions.jsonl";
 const CHECKPOINT = "checkpoint";
-const STEP = "training/global_step";
-
 /** The folder of a run, open for writing. */
 export class RunDirectory implements Disposable {
   /** Where it lies. */

@@ -11,7 +11,7 @@
 
 import { errors, fs, type HostFile } from "../host/host.ts";
 import { join } from "../host/paths.ts";
-import type { MetricsRecord } from "./metrics_log.ts";
+import { type MetricsRecord, STEP, writeAllSync } from "./metrics_log.ts";
 
 /** Settings of {@linkcode TensorBoardLog.open}. */
 export interface TensorBoardLogOptions {
@@ -20,8 +20,6 @@ export interface TensorBoardLogOptions {
   /** Seconds since 1970, asked for each event. Default: the clock. */
   readonly now?: (() => number) | undefined;
 }
-
-const STEP = "training/global_step";
 
 /**
  * An event file that metrics are appended to. A killed process loses at most the event it was
@@ -119,8 +117,7 @@ export class TensorBoardLog implements Disposable {
       ...(step === 0 ? [] : varintField(2, step)),
       ...what,
     ];
-    const bytes = tfRecord(Uint8Array.from(event));
-    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    writeAllSync(this.#file, tfRecord(Uint8Array.from(event)));
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MetricsRecord } from "./metrics_log.ts";
+import { jsonLine, type MetricsRecord, STEP } from "./metrics_log.ts";
 
 /** What describes the run. */
 export interface WandbDescription {
@@ -88,16 +88,8 @@ export class WandbRun {
   append(line: MetricsRecord): void {
     if (this.#failed) return;
     // JSON, in which they are sent, has no NaN; the server understands these texts.
-    const entries = Object.entries(line).map(([name, value]) =>
-      [name, typeof value === "number" && !Number.isFinite(value) ? String(value) : value] as const
-    );
-    this.#worker.postMessage(
-      {
-        kind: "log",
-        step: line["training/global_step"],
-        metrics: Object.fromEntries(entries) as MetricsRecord,
-      } satisfies WandbMessage,
-    );
+    const metrics: MetricsRecord = JSON.parse(jsonLine(line));
+    this.#worker.postMessage({ kind: "log", step: line[STEP], metrics } satisfies WandbMessage);
   }
 
   /**
