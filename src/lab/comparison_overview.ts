@@ -8,24 +8,7 @@ import { ARMS, REFERENCE_ARM } from "./comparison_plan.ts";
 import { type CellTable, type Measure, MEASURES } from "./comparison_table.ts";
 import type { Interval } from "./statistics.ts";
 import { cellText, withEnds } from "./comparison_cells.ts";
-
-/** What stands in a table. */
-export interface OverviewCell {
-  /** The text. */
-  readonly text: string;
-  /** Whether it is a difference whose interval excludes 0. */
-  readonly clear: boolean;
-}
-
-/** A table under a sentence. */
-export interface OverviewTable {
-  /** What it shows. */
-  readonly about: string;
-  /** Headings. */
-  readonly head: readonly string[];
-  /** Rows, the method first. */
-  readonly rows: readonly (readonly OverviewCell[])[];
-}
+import type { TableCell, TextTable } from "./text_table.ts";
 
 /** Measures of the differences: the most direct one, and the one with the least noise. */
 const SHOWN = ["accuracy", "meanReward"];
@@ -36,20 +19,20 @@ const SHOWN = ["accuracy", "meanReward"];
  * @param tables All tables of the comparison; those at other learning rates are left to their own sections.
  * @returns Results first, then the differences of each measure.
  */
-export function comparisonOverview(tables: readonly CellTable[]): OverviewTable[] {
+export function comparisonOverview(tables: readonly CellTable[]): TextTable[] {
   const cells = tables.filter(({ learningRateFactor }) => learningRateFactor === 1);
   const [accuracy] = SHOWN.map(measureOf);
   const head = ["method", ...cells.map(({ cell }) => cell)];
   const start = { id: "warm-start", title: "warm start" };
   const rowsOf = (arms: readonly { id: string; title: string }[], text: CellOf) =>
     arms.filter(({ id }) => cells.some((cell) => rowOf(cell, id)))
-      .map(({ id, title }) => [plain(title), ...cells.map((cell) => text(cell, id))]);
+      .map(({ id, title }) => [title, ...cells.map((cell) => text(cell, id))]);
   const results = {
     about: `${accuracy!.title}, mean over seeds ± half the 95 % interval:`,
     head,
     rows: rowsOf([start, ...ARMS], (cell, id) => {
       const row = rowOf(cell, id);
-      return plain(row ? cellText(row, accuracy!) : "–");
+      return row ? cellText(row, accuracy!) : "–";
     }),
   };
   const differences = SHOWN.map((name) => {
@@ -64,7 +47,7 @@ export function comparisonOverview(tables: readonly CellTable[]): OverviewTable[
       head,
       rows: rowsOf(ARMS.filter(({ id }) => id !== REFERENCE_ARM), (cell, id) => {
         const difference = rowOf(cell, id)?.differences[name];
-        if (!difference) return plain("–");
+        if (!difference) return "–";
         return { text: withEnds(difference, digits), clear: excludesZero(difference) };
       }),
     };
@@ -72,9 +55,7 @@ export function comparisonOverview(tables: readonly CellTable[]): OverviewTable[
   return [results, ...differences];
 }
 
-type CellOf = (cell: CellTable, arm: string) => OverviewCell;
-
-const plain = (text: string): OverviewCell => ({ text, clear: false });
+type CellOf = (cell: CellTable, arm: string) => TableCell;
 
 const excludesZero = ({ low, high }: Interval) => low > 0 || high < 0;
 

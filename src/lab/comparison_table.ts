@@ -20,7 +20,7 @@ export interface Measure {
   /** Digits after the point. */
   readonly digits: number;
   /** Whether a difference from the reference says something. */
-  readonly compared: boolean;
+  readonly compared?: boolean;
   /** Its value. */
   readonly of: (run: RunRecord) => number;
 }
@@ -91,7 +91,6 @@ export const MEASURES: readonly Measure[] = [
     about: `first step at which the mean reward of ${WINDOW} steps reaches the cell's target; ` +
       "infinite for a run that never does",
     digits: 1,
-    compared: false,
     of: stepsToTarget,
   },
   {
@@ -99,7 +98,6 @@ export const MEASURES: readonly Measure[] = [
     title: "monotonicity",
     about: "Spearman rank correlation of step and mean training reward (our definition)",
     digits: 2,
-    compared: false,
     of: (run) => monotonicityScore(column(run, "reward/mean")),
   },
   {
@@ -107,7 +105,6 @@ export const MEASURES: readonly Measure[] = [
     title: "entropy, last quarter",
     about: "mean entropy in nats of the distributions the rollouts' tokens were drawn from",
     digits: 3,
-    compared: false,
     of: (run) => mean(last(column(run, "actor/entropy"), 0.25)),
   },
   {
@@ -115,7 +112,6 @@ export const MEASURES: readonly Measure[] = [
     title: "length at the end",
     about: "mean tokens of a held-out response after the last step",
     digits: 1,
-    compared: false,
     of: (run) => run.evaluation.meanLength,
   },
   {
@@ -123,7 +119,6 @@ export const MEASURES: readonly Measure[] = [
     title: "cut off",
     about: "share of held-out responses that the length limit cut off",
     digits: 3,
-    compared: false,
     of: (run) => run.evaluation.truncated,
   },
   {
@@ -131,7 +126,6 @@ export const MEASURES: readonly Measure[] = [
     title: "gradient norm",
     about: "global norm before clipping, mean over all steps",
     digits: 4,
-    compared: false,
     of: (run) => mean(column(run, "actor/grad_norm")),
   },
   {
@@ -139,7 +133,6 @@ export const MEASURES: readonly Measure[] = [
     title: "its variation",
     about: "standard deviation over mean of the norm before clipping, over the steps of a run",
     digits: 2,
-    compared: false,
     of: (run) => {
       const norms = column(run, "actor/grad_norm");
       const m = mean(norms);
@@ -151,7 +144,6 @@ export const MEASURES: readonly Measure[] = [
     title: "steps clipped",
     about: "share of steps whose gradient norm exceeded maxGradNorm",
     digits: 2,
-    compared: false,
     of: clippedShare,
   },
 ];

@@ -7,10 +7,10 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import type { RunRecord } from "./comparison_run.ts";
-import { cellText, withEnds } from "./comparison_cells.ts";
+import { cellTables, cellTitle } from "./comparison_cells.ts";
 import { comparisonOverview } from "./comparison_overview.ts";
 import { type CellTable, MEASURES } from "./comparison_table.ts";
-import { markdownTable } from "./markdown.ts";
+import { markdownTable } from "./text_table.ts";
 
 /** A finished or unfinished comparison. */
 export interface Comparison {
@@ -24,64 +24,13 @@ export interface Comparison {
 
 /** The overview, then for each cell and learning rate: results, differences, and how training went. */
 export function comparisonMarkdown(tables: readonly CellTable[]): string {
-  const overview = comparisonOverview(tables).flatMap(({ about, head, rows }) => [
-    about,
-    "",
-    ...markdownTable(
-      head,
-      rows.map((row) => row.map(({ text, clear }) => clear ? `**${text}**` : text)),
-    ),
-    "",
-  ]);
-  return ["### Overview", "", ...overview, cellsMarkdown(tables)].join("\n");
-}
-
-function cellsMarkdown(tables: readonly CellTable[]): string {
-  return tables.map((table) => {
-    const [results, rest] = [
-      MEASURES.filter(({ compared }) => compared),
-      MEASURES.filter(({ compared }) => !compared),
-    ];
-    const seeds = Math.max(...table.rows.map((row) => row.seeds.length));
-    return [
-      `### ${table.cell}, learning rate ${table.learningRate.toPrecision(2)}`,
-      "",
-      `Means over seeds (up to ${seeds}) ± half the 95 % interval (Student's t).` +
-      (table.sameWarmStart ? "" : " **The runs did not begin from the same weights.**"),
-      "",
-      ...markdownTable(
-        ["method", "seeds", ...results.map(({ title }) => title)],
-        table.rows.map((row) => [
-          row.title,
-          String(row.seeds.length) + (row.failures > 0 ? ` (${row.failures} failed)` : ""),
-          ...results.map((measure) => cellText(row, measure)),
-        ]),
-      ),
-      "",
-      "Paired differences from ΔL α = 1 on the same seeds and prompts, with 95 % intervals:",
-      "",
-      ...markdownTable(
-        ["method", ...results.map(({ title }) => title)],
-        table.rows
-          .filter(({ differences }) => Object.keys(differences).length > 0)
-          .map((row) => [
-            row.title,
-            ...results.map(({ name, digits }) => {
-              const difference = row.differences[name];
-              return difference ? withEnds(difference, digits) : "";
-            }),
-          ]),
-      ),
-      "",
-      `How training went (target ${table.targetReward}; in brackets how many runs reached it):`,
-      "",
-      ...markdownTable(
-        ["method", ...rest.map(({ title }) => title)],
-        table.rows.map((row) => [row.title, ...rest.map((measure) => cellText(row, measure))]),
-      ),
-      "",
-    ].join("\n");
-  }).join("\n");
+  const sections = [
+    ["### Overview", ...comparisonOverview(tables).flatMap(markdownTable)],
+    ...tables.map((
+      table,
+    ) => [`### ${cellTitle(table)}`, ...cellTables(table).flatMap(markdownTable)]),
+  ];
+  return sections.map(([title, ...lines]) => [title, "", ...lines].join("\n")).join("\n");
 }
 
 /** Writes `compare.json` and `compare.md` into a comparison's folder. */

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import type { RuleNoise } from "./aggregation_noise.ts";
 import { deltaLId } from "./aggregation_rules.ts";
-import { markdownTable } from "./markdown.ts";
 import type { Provenance } from "./provenance.ts";
 import type { Interval } from "./statistics.ts";
+import { markdownTable, type TextTable } from "./text_table.ts";
 import type { VarianceStudy } from "./variance_study.ts";
 
 /** A study with what made it. */
@@ -37,7 +37,7 @@ export function tableRules(study: VarianceStudy): RuleNoise[] {
 }
 
 /** `0.744 [0.70, 0.79]`. */
-function withEnds({ mean, low, high }: Interval, digits = 3): string {
+export function withEnds({ mean, low, high }: Interval, digits = 3): string {
   const text = (value: number) => significant(value, digits);
   return `${text(mean)} [${text(low)}, ${text(high)}]`;
 }
@@ -54,8 +54,7 @@ export function significant(value: number, digits = 3): string {
 
 /** The study as Markdown. */
 export function varianceMarkdown({ task, checkpoint, study }: VarianceReport): string {
-  const { responses, profile, parameters, noise, batchPrompts, lossScaleFactor } = study;
-  const shown = tableRules(study);
+  const { responses, profile, noise } = study;
   return [
     `### Gradient noise on ${task}`,
     "",
@@ -78,66 +77,79 @@ export function varianceMarkdown({ task, checkpoint, study }: VarianceReport): s
     }; ` +
     `Var ∝ L^p with p = ${withEnds(profile.exponent, 2)}.`,
     "",
-    ...markdownTable(
-      ["length", "responses", "Var(g)", "Var(g) / L", "E[g | L] · ∇J / |∇J|²"],
-      profile.bins.map((bin) => [
+    ...markdownTable({
+      about: "By length:",
+      head: ["length", "responses", "Var(g)", "Var(g) / L", "E[g | L] · ∇J / |∇J|²"],
+      rows: profile.bins.map((bin) => [
         bin.from === bin.to ? String(bin.from) : `${bin.from} … ${bin.to}`,
         String(bin.count),
         withEnds(bin.variance),
         significant(bin.variance.mean / bin.meanLength),
         withEnds(bin.projection, 2),
       ]),
-    ),
-    "",
-    `Batches of ${batchPrompts} prompts × ${responses.numGenerations}, M = ${lossScaleFactor}:`,
-    "",
-    ...markdownTable(
-      [
-        "rule",
-        "bias factor",
-        "closed form",
-        "its spread",
-        "measured / closed",
-        "variance",
-        "if independent",
-        "closed form",
-        "CV",
-        "closed form",
-        "CV / CV of ΔL α = 1",
-        "noise / signal",
-        "cos(E ĝ, ∇J)",
-      ],
-      shown.map((rule) => [
-        rule.title,
-        withEnds(rule.bias),
-        significant(rule.biasClosed),
-        `${(100 * rule.biasSpread).toFixed(1)} %`,
-        withEnds(rule.biasRatio),
-        withEnds(rule.variance),
-        significant(rule.varianceIndependent),
-        rule.varianceClosed === null ? "" : significant(rule.varianceClosed),
-        withEnds(rule.cv),
-        rule.cvClosed === null ? "" : significant(rule.cvClosed),
-        withEnds(rule.cvRatio),
-        withEnds(rule.noiseToSignal),
-        withEnds(rule.cosine, 3),
-      ]),
-    ),
-    "",
+    }),
+    ...markdownTable(rulesTable(study)),
     `The measured CV of ΔL is least at α = ${withEnds(noise.bestAlpha, 2)}.`,
     "",
-    ...markdownTable(
-      ["parameter", "share of Σ|g|²", "V", "R²", "p of Var ∝ L^p"],
-      parameters.map((parameter) => [
-        parameter.name,
-        `${(100 * parameter.share).toFixed(1)} %`,
-        withEnds(parameter.slope),
-        withEnds(parameter.rSquared, 2),
-        withEnds(parameter.exponent, 2),
-      ]),
-    ),
-    "",
+    ...markdownTable(parametersTable(study)),
   ].join("\n");
+}
+
+/** What each rule does. */
+export function rulesTable(study: VarianceStudy): TextTable {
+  const known = (value: number | null) => value === null ? "–" : significant(value);
+  return {
+    about:
+      `Batches of ${study.batchPrompts} prompts × ${study.responses.numGenerations} responses, ` +
+      `M = ${study.lossScaleFactor}. Closed forms: the paper's model, with the measured V and |∇J|. If independent: the ` +
+      "same with the measured variance of each response; what the variance has beyond it comes from " +
+      "responses to one prompt, which share a baseline and an answer.",
+    head: [
+      "rule",
+      "bias factor",
+      "closed form",
+      "its spread",
+      "measured / closed",
+      "variance",
+      "if independent",
+      "closed form",
+      "CV",
+      "closed form",
+      "CV / CV of ΔL α = 1",
+      "noise / signal",
+      "cos(E ĝ, ∇J)",
+    ],
+    rows: tableRules(study).map((rule) => [
+      rule.title,
+      withEnds(rule.bias),
+      significant(rule.biasClosed),
+      `${(100 * rule.biasSpread).toFixed(1)} %`,
+      withEnds(rule.biasRatio),
+      withEnds(rule.variance),
+      significant(rule.varianceIndependent),
+      known(rule.varianceClosed),
+      withEnds(rule.cv),
+      known(rule.cvClosed),
+      withEnds(rule.cvRatio),
+      withEnds(rule.noiseToSignal),
+      withEnds(rule.cosine),
+    ]),
+  };
+}
+
+/** How the variance of each parameter's gradient depends on the length. */
+export function parametersTable({ parameters }: VarianceStudy): TextTable {
+  return {
+    about: "Each parameter by itself:",
+    head: ["parameter", "share of Σ|g|²", "V", "R²", "p of Var ∝ L^p"],
+    rows: parameters.map((parameter) => [
+      parameter.name,
+      `${(100 * parameter.share).toFixed(1)} %`,
+      withEnds(parameter.slope),
+      withEnds(parameter.rSquared, 2),
+      withEnds(parameter.exponent, 2),
+    ]),
+  };
 }
 
 /** Writes `variance.json` and `variance.md`; infinite and unknown values are `null` in JSON. */

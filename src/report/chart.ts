@@ -125,10 +125,6 @@ export interface LinesOptions {
   readonly series?: readonly string[];
   /** Ends of the ordinate. */
   readonly domain?: readonly [number, number] | undefined;
-  /** Lines drawn dashed. */
-  readonly dashed?: readonly string[];
-  /** A horizontal line. */
-  readonly level?: number;
   /** Points on the lines. */
   readonly points?: boolean;
 }
@@ -139,7 +135,6 @@ const LONG_NAME = 18;
 /** Lines with bands of their intervals. */
 export function lines(points: readonly LinePoint[], options: LinesOptions): ChartSpec {
   const names = options.series ?? [...new Set(points.map(({ series }) => series))];
-  const dashed = new Set(options.dashed ?? []);
   const colour = {
     field: "series",
     type: "nominal",
@@ -173,26 +168,8 @@ export function lines(points: readonly LinePoint[], options: LinesOptions): Char
       x,
       y: { field: "y", type: "quantitative", title: options.y, scale },
       color: colour,
-      ...(dashed.size > 0
-        ? {
-          strokeDash: {
-            condition: {
-              test: { field: "series", oneOf: [...dashed] },
-              value: [5, 4],
-            },
-            value: [1, 0],
-          },
-        }
-        : {}),
     },
   });
-  if (options.level !== undefined) {
-    layers.push({
-      data: { values: [{ level: options.level }] },
-      mark: { type: "rule", color: "#999", strokeDash: [3, 3] },
-      encoding: { y: { field: "level", type: "quantitative" } },
-    });
-  }
   return { title: options.title, data: { values }, layer: layers } as unknown as ChartSpec;
 }
 

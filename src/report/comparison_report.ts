@@ -7,7 +7,7 @@
 import { ARMS, REFERENCE_ARM } from "../lab/comparison_plan.ts";
 import type { RunRecord } from "../lab/comparison_run.ts";
 import { cellOf, type CellTable, comparisonTables, MEASURES } from "../lab/comparison_table.ts";
-import { cellText, withEnds } from "../lab/comparison_cells.ts";
+import { cellTables, cellText, cellTitle } from "../lab/comparison_cells.ts";
 import { comparisonOverview } from "../lab/comparison_overview.ts";
 import { mean, studentInterval } from "../lab/statistics.ts";
 import { chart, dots, escapeText, type LinePoint, lines } from "./chart.ts";
@@ -19,6 +19,7 @@ import {
   type Section,
   settings,
   table,
+  tableUnder,
 } from "./page.ts";
 
 /** Steps whose mean is one point of a curve. */
@@ -30,8 +31,7 @@ export async function comparisonPage(runs: readonly RunRecord[]): Promise<Page> 
   const tables = comparisonTables(runs).toSorted((a, b) => b.rows.length - a.rows.length);
   const sections: Section[] = [{
     title: "In short",
-    body: comparisonOverview(tables)
-      .map(({ about, head, rows }) => paragraph(about) + table(head, rows)).join("\n"),
+    body: comparisonOverview(tables).map(tableUnder).join("\n"),
   }];
   for (const cell of tables) {
     sections.push(await cellSection(cell, runs.filter((run) => belongs(run, cell))));
@@ -72,8 +72,6 @@ function belongs(run: RunRecord, { cell, learningRate }: CellTable): boolean {
 
 async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise<Section> {
   const compared = MEASURES.filter((measure) => measure.compared);
-  const others = MEASURES.filter((measure) => !measure.compared);
-  const seeds = Math.max(...cell.rows.map((row) => row.seeds.length));
   const drawn = await curveFigures(cell, runs);
   for (const measure of compared.filter(({ name }) => name !== "passAt8")) {
     const rows = cell.rows.flatMap(({ title, differences }) => {
@@ -93,46 +91,9 @@ async function cellSection(cell: CellTable, runs: readonly RunRecord[]): Promise
       caption,
     });
   }
-  const body = [
-    cell.sameWarmStart ? "" : paragraph(
-      "The runs of this cell did not begin from the same weights: nothing in it is paired.",
-    ),
-    paragraph(
-      `Means over up to ${seeds} seeds ± half the 95 % interval (Student's t, not adjusted ` +
-        "for the number of methods).",
-    ),
-    table(
-      ["method", "seeds", ...compared.map(({ title }) => title)],
-      cell.rows.map((row) => [
-        row.title,
-        String(row.seeds.length) + (row.failures > 0 ? ` (${row.failures} stopped early)` : ""),
-        ...compared.map((measure) => cellText(row, measure) || "–"),
-      ]),
-    ),
-    paragraph("Differences from ΔL α = 1 on the same seeds and prompts, with 95 % intervals:"),
-    table(
-      ["method", ...compared.map(({ title }) => title)],
-      cell.rows.filter(({ differences }) => Object.keys(differences).length > 0).map((row) => [
-        row.title,
-        ...compared.map(({ name, digits }) => {
-          const difference = row.differences[name];
-          return difference ? withEnds(difference, digits) : "–";
-        }),
-      ]),
-    ),
-    paragraph(
-      `Target of the steps: mean training reward ${cell.targetReward}. In brackets: runs that reached it.`,
-    ),
-    table(
-      ["method", ...others.map(({ title }) => title)],
-      cell.rows.map((
-        row,
-      ) => [row.title, ...others.map((measure) => cellText(row, measure) || "–")]),
-    ),
-  ];
   return {
-    title: `${cell.cell}, learning rate ${cell.learningRate.toPrecision(2)}`,
-    body: body.join("\n"),
+    title: cellTitle(cell),
+    body: cellTables(cell).map(tableUnder).join("\n"),
     figures: drawn,
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TableCell, TextTable } from "../lab/text_table.ts";
 import { escapeText } from "./chart.ts";
 
 /** Parts of a page, in order. */
@@ -135,17 +136,22 @@ export function paragraph(text: string): string {
 /** A table of plain texts, some of them set bold. */
 export function table(
   head: readonly string[],
-  rows: readonly (readonly (string | { readonly text: string; readonly clear: boolean })[])[],
+  rows: TextTable["rows"],
 ): string {
-  const inner = (cell: (typeof rows)[number][number]) => {
+  const inner = (cell: TableCell) => {
     if (typeof cell === "string") return escapeText(cell);
     return cell.clear ? `<b>${escapeText(cell.text)}</b>` : escapeText(cell.text);
   };
-  const row = (cells: (typeof rows)[number], tag: "th" | "td") =>
+  const row = (cells: readonly TableCell[], tag: "th" | "td") =>
     `<tr>${cells.map((cell) => `<${tag}>${inner(cell)}</${tag}>`).join("")}</tr>`;
   return `<div class="scroll"><table><thead>${row(head, "th")}</thead><tbody>${
     rows.map((cells) => row(cells, "td")).join("\n")
   }</tbody></table></div>`;
+}
+
+/** A table under a sentence. */
+export function tableUnder({ about, head, rows }: TextTable): string {
+  return paragraph(about) + table(head, rows);
 }
 
 /** Names and values in two columns. */

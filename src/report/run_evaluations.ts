@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { MetricsRecord } from "../run/metrics_log.ts";
-
-const STEP = "training/global_step";
+import { type MetricsRecord, STEP } from "../run/metrics_log.ts";
 
 /** Evaluations by step: the metrics below `eval/<task>/`. */
 export interface EvaluationAt {

@@ -7,17 +7,11 @@
 import { basename, resolve } from "node:path";
 import type { MetricsRecord } from "../run/metrics_log.ts";
 import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
-import { chart, type LinePoint, lines } from "./chart.ts";
 import { type Figure, type Page, paragraph, type Section, table } from "./page.ts";
 import { entriesOf, resolvedOptions } from "./run_description.ts";
 import { errorOf, type EvaluationAt, evaluationsOf, headlines } from "./run_evaluations.ts";
+import { heldOutPoint, RunFigures, smoothed, WINDOW, Z } from "./run_figures.ts";
 import { describeMethod } from "./training_report.ts";
-
-const STEP = "training/global_step";
-/** Steps of the moving mean. */
-const WINDOW = 5;
-/** Standard errors on either side of a 95 % interval. */
-const Z = 1.96;
 
 /** A run that is shown beside others. */
 interface ShownRun {
@@ -100,55 +94,28 @@ function resultsOf(runs: readonly ShownRun[]): string {
 }
 
 async function curvesOf(runs: readonly ShownRun[]): Promise<Figure[]> {
-  const list: Figure[] = [];
-  const draw = async (
-    title: string,
-    y: string,
-    points: readonly LinePoint[],
-    caption: string,
-    marked = false,
-  ) => {
-    if (points.every(({ y }) => !Number.isFinite(y))) return;
-    const series = runs.map(({ name }) => name);
-    list.push({
-      name: title.toLowerCase().replaceAll(" ", "_"),
-      svg: await chart(
-        lines(points, { title, x: "step", y, series, points: marked }),
-        `${title}. ${caption}`,
-      ),
-      caption,
-    });
-  };
-  const smooth = (metric: string) =>
-    runs.flatMap(({ name, steps }) => {
-      const known = steps.filter((line) => typeof line[metric] === "number");
-      return known.map((line, i) => {
-        const window = known.slice(Math.max(0, i - WINDOW + 1), i + 1);
-        const y = window.reduce((sum, w) => sum + Number(w[metric]), 0) / window.length;
-        return { x: line[STEP], y, series: name };
-      });
-    });
-  const caption = `Mean of ${WINDOW} steps.`;
-  await draw("Training reward", "mean reward", smooth("reward/mean"), caption);
-  await draw(
-    "Held-out problems",
-    "mean reward",
+  const figures = new RunFigures();
+  const series = runs.map(({ name }) => name);
+  const smooth = async (title: string, y: string, metric: string) =>
+    await figures.draw(
+      runs.flatMap(({ name, steps }) => smoothed(steps, metric, name)),
+      { title, y, series },
+      `Mean of ${WINDOW} steps.`,
+    );
+  await smooth("Training reward", "mean reward", "reward/mean");
+  await figures.draw(
     runs.flatMap(({ name, evaluations }) =>
-      evaluations.flatMap((at) => {
-        const figure = headlines(at)[0];
-        if (figure === undefined) return [];
-        const [y, error] = [at.figures[figure]!, errorOf(at, figure)];
-        const ends = error === undefined ? {} : { low: y - Z * error, high: y + Z * error };
-        return [{ x: at.step, y, ...ends, series: name }];
-      })
+      evaluations.flatMap((at) =>
+        headlines(at).slice(0, 1).map((figure) => heldOutPoint(at, figure, name))
+      )
     ),
+    { title: "Held-out problems", y: "mean reward", series, points: true },
     "Mean reward of samples, with its 95 % interval over prompts.",
-    true,
   );
-  await draw("Response length", "tokens", smooth("response_length/mean"), caption);
-  await draw("Entropy", "nats per token", smooth("actor/entropy"), caption);
-  await draw("Gradient norm before clipping", "global norm", smooth("actor/grad_norm"), caption);
-  return list;
+  await smooth("Response length", "tokens", "response_length/mean");
+  await smooth("Entropy", "nats per token", "actor/entropy");
+  await smooth("Gradient norm before clipping", "global norm", "actor/grad_norm");
+  return figures.list;
 }
 
 /** Settings, shape and device in which the runs are not all alike. */

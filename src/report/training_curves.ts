@@ -4,28 +4,13 @@
  * @module
  */
 
-import type { MetricsRecord } from "../run/metrics_log.ts";
+import { type MetricsRecord, STEP } from "../run/metrics_log.ts";
 import type { RunConfig } from "../run/run_directory.ts";
-import { chart, type LinePoint, lines } from "./chart.ts";
+import type { LinePoint } from "./chart.ts";
 import type { Figure } from "./page.ts";
 import { entriesOf } from "./run_description.ts";
-import { errorOf, type EvaluationAt, headlines, isAccuracy } from "./run_evaluations.ts";
-
-const STEP = "training/global_step";
-/** Steps of the moving mean. */
-const WINDOW = 5;
-/** Standard errors on either side of a 95 % interval. */
-const Z = 1.96;
-
-/** A metric with its moving mean. */
-function smoothed(steps: readonly MetricsRecord[], name: string, title: string): LinePoint[] {
-  const points = steps.filter((s) => typeof s[name] === "number");
-  return points.map((s, i) => {
-    const window = points.slice(Math.max(0, i - WINDOW + 1), i + 1);
-    const y = window.reduce((sum, w) => sum + Number(w[name]), 0) / window.length;
-    return { x: s[STEP], y, series: title };
-  });
-}
+import { type EvaluationAt, headlines, isAccuracy } from "./run_evaluations.ts";
+import { heldOutPoint, RunFigures, smoothed, WINDOW, Z } from "./run_figures.ts";
 
 /**
  * The figures of a run.
@@ -48,54 +33,34 @@ export async function trainingCurves(
   };
   const each = (name: string, series: string): LinePoint[] =>
     steps.map((s) => ({ x: s[STEP], y: number(s, name), series }));
-  const list: Figure[] = [];
-  const draw = async (
-    points: readonly LinePoint[],
-    options: Parameters<typeof lines>[1],
-    caption: string,
-  ) => {
-    if (points.every(({ y }) => !Number.isFinite(y))) return;
-    list.push({
-      name: options.title.toLowerCase().replaceAll(/[ -]/g, "_"),
-      svg: await chart(lines(points, options), `${options.title}. ${caption}`),
-      caption,
-    });
-  };
-  await draw(
+  const figures = new RunFigures();
+  await figures.draw(
     steps.map((s) => {
       const half = Z * number(s, "reward/std") / Math.sqrt(samples);
       const y = number(s, "reward/mean");
       return { x: s[STEP], y, low: y - half, high: y + half, series: "reward" };
     }),
-    { title: "Training reward", x: "step", y: "mean reward" },
+    { title: "Training reward", y: "mean reward" },
     `Mean reward of each step's ${samples} completions; band: 95 % interval, completions taken as independent.`,
   );
-  await draw(
+  await figures.draw(
     rewardFunctions(steps).flatMap((name) => smoothed(steps, `rewards/${name}/mean`, name)),
-    { title: "Reward functions", x: "step", y: "mean reward" },
+    { title: "Reward functions", y: "mean reward" },
     `What each function gave, mean of ${WINDOW} steps, before weights.`,
   );
   // Rewards beyond 1 are no shares, and would be cut off.
   const shares = evaluations.every(isAccuracy);
-  await draw(
-    evaluations.flatMap((at) =>
-      headlines(at).map((name) => {
-        const y = at.figures[name]!;
-        const error = errorOf(at, name);
-        const ends = error === undefined ? {} : { low: y - Z * error, high: y + Z * error };
-        return { x: at.step, y, ...ends, series: name };
-      })
-    ),
+  await figures.draw(
+    evaluations.flatMap((at) => headlines(at).map((name) => heldOutPoint(at, name, name))),
     {
       title: "Held-out problems",
-      x: "step",
       y: shares ? "share" : "mean reward, or share",
       domain: shares ? [0, 1] : undefined,
       points: true,
     },
     "Mean reward with its 95 % interval, share of problems that any sample solves, and greedy decoding.",
   );
-  await draw(
+  await figures.draw(
     [
       ...steps.map((s) => {
         const y = number(s, "response_length/mean");
@@ -107,38 +72,37 @@ export async function trainingCurves(
     ],
     {
       title: "Response length",
-      x: "step",
       y: "tokens",
       series: ["all", "right answers", "wrong answers"],
     },
     `Mean; band: ± one standard deviation of the lengths. Right and wrong answers: mean of ${WINDOW} steps.` +
       (maxCompletionLength ? ` The limit is ${maxCompletionLength}.` : ""),
   );
-  await draw(
+  await figures.draw(
     [
       ...each("actor/entropy", "each step"),
       ...smoothed(steps, "actor/entropy", `mean of ${WINDOW} steps`),
     ],
-    { title: "Entropy", x: "step", y: "nats per token" },
+    { title: "Entropy", y: "nats per token" },
     "Mean entropy of the distributions that the tokens of a step were drawn from.",
   );
-  await draw(
+  await figures.draw(
     [
       ...each("actor/grad_norm", "each step"),
       ...smoothed(steps, "actor/grad_norm", `mean of ${WINDOW} steps`),
     ],
-    { title: "Gradient norm before clipping", x: "step", y: "global norm" },
+    { title: "Gradient norm before clipping", y: "global norm" },
     maxGradNorm ? `Clipped to ${maxGradNorm}.` : "Never clipped.",
   );
-  await draw(
+  await figures.draw(
     [
       ...each("frac_reward_zero_std", "groups without signal"),
       ...each("response_length/clip_ratio", "responses cut off"),
     ],
-    { title: "Lost to learning", x: "step", y: "share", domain: [0, 1] },
+    { title: "Lost to learning", y: "share", domain: [0, 1] },
     "Groups whose rewards are all equal teach nothing; responses at the length limit have no end.",
   );
-  return list;
+  return figures.list;
 }
 
 /** Names of the reward functions that steps tell of. */

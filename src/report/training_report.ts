@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { fileExists } from "../files/json_file.ts";
-import { type MetricsRecord, readMetrics } from "../run/metrics_log.ts";
+import { type MetricsRecord, readMetrics, STEP } from "../run/metrics_log.ts";
 import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
 import {
   facts,
@@ -26,13 +26,11 @@ import {
   headlines,
   isAccuracy,
 } from "./run_evaluations.ts";
+import { Z } from "./run_figures.ts";
 import { trainingCurves } from "./training_curves.ts";
 
-const STEP = "training/global_step";
 /** Completions shown of a step. */
 const SHOWN = 6;
-/** Standard errors on either side of a 95 % interval. */
-const Z = 1.96;
 
 /** Reads a run's folder and writes its page. */
 export async function trainingPage(dir: string): Promise<Page> {

@@ -7,9 +7,16 @@
 import type { RuleNoise } from "../lab/aggregation_noise.ts";
 import { deltaLId } from "../lab/aggregation_rules.ts";
 import type { Interval } from "../lab/statistics.ts";
-import { significant, tableRules, type VarianceReport } from "../lab/variance_text.ts";
+import {
+  parametersTable,
+  rulesTable,
+  significant,
+  tableRules,
+  type VarianceReport,
+  withEnds,
+} from "../lab/variance_text.ts";
 import { chart, type ChartSpec, COLOURS, dots } from "./chart.ts";
-import { facts, type Figure, type Page, paragraph, settings, table } from "./page.ts";
+import { facts, type Figure, type Page, settings, tableUnder } from "./page.ts";
 
 async function varianceFigures(report: VarianceReport): Promise<Figure[]> {
   const { profile, parameters, noise } = report.study;
@@ -199,13 +206,8 @@ function noiseByAlpha({ study: { noise } }: VarianceReport): ChartSpec {
 /** The page of a study. */
 export async function variancePage(report: VarianceReport): Promise<Page> {
   const { study, task, checkpoint, seed, provenance } = report;
-  const { responses, profile, noise, parameters } = study;
+  const { responses, profile, noise } = study;
   const drawn = await varianceFigures(report);
-  const text = (interval: Interval, digits = 3) =>
-    `${significant(interval.mean, digits)} [${significant(interval.low, digits)}, ${
-      significant(interval.high, digits)
-    }]`;
-  const shown = tableRules(study);
   return {
     title: `Gradient noise on ${task}`,
     lead:
@@ -215,9 +217,9 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
       {
         title: "In short",
         body: facts([
-          ["Var(g) = V L, R²", profile.rSquared.mean.toFixed(2), text(profile.rSquared, 2)],
-          ["Var ∝ L^p, p", profile.exponent.mean.toFixed(2), text(profile.exponent, 2)],
-          ["least CV at α", String(noise.bestAlpha.mean), text(noise.bestAlpha, 2)],
+          ["Var(g) = V L, R²", profile.rSquared.mean.toFixed(2), withEnds(profile.rSquared, 2)],
+          ["Var ∝ L^p, p", profile.exponent.mean.toFixed(2), withEnds(profile.exponent, 2)],
+          ["least CV at α", String(noise.bestAlpha.mean), withEnds(noise.bestAlpha, 2)],
           [
             "lengths",
             `${responses.minLength} … ${responses.maxLength}`,
@@ -229,55 +231,8 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
         ]),
       },
       { title: "Figures", body: "", figures: drawn },
-      {
-        title: "By aggregation rule",
-        body: paragraph(
-          `Batches of ${study.batchPrompts} prompts × ${responses.numGenerations} responses, ` +
-            `M = ${study.lossScaleFactor}. Closed forms: the paper's model, with the measured V and |∇J|. If independent: the ` +
-            "same with the measured variance of each response; what the variance has beyond it comes from " +
-            "responses to one prompt, which share a baseline and an answer.",
-        ) + table(
-          [
-            "rule",
-            "bias factor",
-            "closed form",
-            "measured / closed",
-            "variance",
-            "if independent",
-            "closed form",
-            "CV",
-            "closed form",
-            "CV / ΔL α = 1",
-            "noise / signal",
-          ],
-          shown.map((rule) => [
-            rule.title,
-            text(rule.bias),
-            significant(rule.biasClosed),
-            text(rule.biasRatio),
-            text(rule.variance),
-            significant(rule.varianceIndependent),
-            rule.varianceClosed === null ? "–" : significant(rule.varianceClosed),
-            text(rule.cv),
-            rule.cvClosed === null ? "–" : significant(rule.cvClosed),
-            text(rule.cvRatio),
-            text(rule.noiseToSignal),
-          ]),
-        ),
-      },
-      {
-        title: "By parameter",
-        body: table(
-          ["parameter", "share of Σ|g|²", "V", "R²", "p"],
-          parameters.map((parameter) => [
-            parameter.name,
-            `${(100 * parameter.share).toFixed(1)} %`,
-            text(parameter.slope),
-            text(parameter.rSquared, 2),
-            text(parameter.exponent, 2),
-          ]),
-        ),
-      },
+      { title: "By aggregation rule", body: tableUnder(rulesTable(study)) },
+      { title: "By parameter", body: tableUnder(parametersTable(study)) },
       {
         title: "What it ran on",
         body: settings([["seed", seed], ...Object.entries(provenance)]),

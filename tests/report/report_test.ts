@@ -257,7 +257,7 @@ Deno.test("the report of a comparison shows every method with its difference, an
     assertStringIncludes(html, "3 (1 stopped early)");
     assertStringIncludes(html, "012345");
     const markdown = await Deno.readTextFile(join(dir, "compare.md"));
-    assertStringIncludes(markdown, "3 (1 failed)");
+    assertStringIncludes(markdown, "3 (1 stopped early)");
   });
 });
 
