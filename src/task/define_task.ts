@@ -16,7 +16,7 @@ import {
 import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
 import { checkNames } from "./names.ts";
 import { plainCopy } from "./plain_copy.ts";
-import type { Split, Task, TaskDefaults } from "./task.ts";
+import { SMALL_POLICY, type Split, type Task, type TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** What a task consists of; see {@linkcode defineTask}. */
@@ -39,13 +39,7 @@ export interface DefinedTask<Row extends PromptRow = PromptRow> extends Task<Row
 }
 
 const DEFAULTS: TaskDefaults = {
-  policy: {
-    hiddenSize: 64,
-    numHiddenLayers: 2,
-    numAttentionHeads: 4,
-    numKeyValueHeads: 4,
-    intermediateSize: 176,
-  },
+  policy: SMALL_POLICY,
   warmStart: { steps: 400, batchSize: 128, learningRate: 2e-3 },
   rl: { maxSteps: 100, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
 };

@@ -67,6 +67,15 @@ export interface TaskDefaults {
   };
 }
 
+/** A policy that learns a task of a few symbols in minutes. */
+export const SMALL_POLICY: TaskDefaults["policy"] = {
+  hiddenSize: 64,
+  numHiddenLayers: 2,
+  numAttentionHeads: 4,
+  numKeyValueHeads: 4,
+  intermediateSize: 176,
+};
+
 /** The rewards of one completion where several functions judge it. */
 export interface Judgement {
   /** The reward that training maximises; `null` where the completion could not be judged. */

@@ -5,10 +5,9 @@
  */
 
 import type { Random } from "../random/random.ts";
-import type { Split, SymbolicTask } from "../task/task.ts";
+import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
-import { drawFrom, streamOf } from "../task/split.ts";
-import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
+import { symbolicTask, vocabularyOf } from "./symbolic_task.ts";
 
 /** What a chain-sum task is built with. */
 export interface ChainSumOptions {
@@ -83,16 +82,6 @@ export function chainSum(options: ChainSumOptions = {}): SymbolicTask<ChainSumPr
   const CAREFUL = vocabulary.indexOf("=");
   const ANSWER = vocabulary.indexOf(">");
 
-  function drawDigits(random: Random): number[] {
-    const count = minDigits + random.integer(maxDigits - minDigits + 1);
-    return Array.from({ length: count }, () => random.integer(base));
-  }
-
-  function promptOf(digits: readonly number[]): number[] {
-    const blanks = new Array<number>(maxDigits - digits.length).fill(BLANK);
-    return [...digits.map((digit) => ZERO + digit), ...blanks, ASK];
-  }
-
   /** Running sums with slips, up to the last digit or to where patience ends. */
   function runningSums(random: Random, digits: readonly number[], noise: number, stop: number) {
     const sums: number[] = [];
@@ -116,54 +105,33 @@ export function chainSum(options: ChainSumOptions = {}): SymbolicTask<ChainSumPr
       : { mark: [CAREFUL], sums: runningSums(random, digits, carefulNoise, 0) };
   }
 
-  return {
+  return symbolicTask<ChainSumProblem>({
     name: "chain-sum",
     vocabulary,
-    padTokenId: PAD,
-    eosTokenId: EOS,
-    heldOut: true,
     maxPromptLength: maxDigits + 1,
     maxCompletionLength: maxDigits + 4,
     defaults: {
-      policy: {
-        hiddenSize: 64,
-        numHiddenLayers: 2,
-        numAttentionHeads: 4,
-        numKeyValueHeads: 4,
-        intermediateSize: 176,
-      },
+      policy: SMALL_POLICY,
       warmStart: { steps: 300, batchSize: 128, learningRate: 3e-3 },
       rl: { maxSteps: 80, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
     },
 
-    problem(split: Split, seed: number, index: number) {
-      const digits = drawFrom(split, streamOf(split, seed, index), drawDigits, (digits) => digits);
-      const answer = digits.reduce((sum, digit) => sum + digit, 0) % base;
-      return { promptIds: promptOf(digits), metadata: { digits, answer } };
+    separator: "",
+    draw(random) {
+      const count = minDigits + random.integer(maxDigits - minDigits + 1);
+      const digits = Array.from({ length: count }, () => random.integer(base));
+      return { digits, answer: digits.reduce((sum, digit) => sum + digit, 0) % base };
     },
-
-    demonstration(seed: number, index: number) {
-      const random = streamOf("demonstration", seed, index);
-      const digits = drawFrom("train", random, drawDigits, (digits) => digits);
+    keyOf: ({ digits }) => digits,
+    promptOf({ digits }) {
+      const blanks = new Array<number>(maxDigits - digits.length).fill(BLANK);
+      return [...digits.map((digit) => ZERO + digit), ...blanks, ASK];
+    },
+    demonstrate(random, { digits }) {
       const { mark, sums } = drawWork(random, digits);
       const answer = sums.at(-1) ?? random.integer(base);
-      const completionIds = [
-        ...mark,
-        ...sums.map((sum) => ZERO + sum),
-        ANSWER,
-        ZERO + answer,
-        EOS,
-      ];
-      return { promptIds: promptOf(digits), completionIds };
+      return [...mark, ...sums.map((sum) => ZERO + sum), ANSWER, ZERO + answer];
     },
-
-    verify(metadata: ChainSumProblem, completionIds: readonly number[]) {
-      const [mark, answer] = beforeEos(completionIds)?.slice(-2) ?? [];
-      return mark === ANSWER && answer === ZERO + metadata.answer ? 1 : 0;
-    },
-
-    describe(ids: readonly number[]) {
-      return spell(vocabulary, ids, "");
-    },
-  };
+    isRight: ({ answer }, ids) => ids.at(-2) === ANSWER && ids.at(-1) === ZERO + answer,
+  });
 }

@@ -6,10 +6,9 @@
  */
 
 import type { Random } from "../random/random.ts";
-import type { Split, SymbolicTask } from "../task/task.ts";
+import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
-import { drawFrom, streamOf } from "../task/split.ts";
-import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
+import { symbolicTask, vocabularyOf } from "./symbolic_task.ts";
 
 /** What a countdown task is built with. */
 export interface CountdownOptions {
@@ -118,15 +117,6 @@ export function countdown(options: CountdownOptions = {}): SymbolicTask<Countdow
     }
   }
 
-  /** The order of the numbers does not make another problem. */
-  function keyOf({ numbers, target }: CountdownProblem): number[] {
-    return [...numbers.toSorted((a, b) => a - b), target];
-  }
-
-  function promptOf({ numbers, target }: CountdownProblem): number[] {
-    return [...numbers.map(id), id(target), id(":")];
-  }
-
   /** One attempt at random, with slips; its verdict trusts its own results. */
   function attempt(random: Random, { numbers, target }: CountdownProblem): number[] {
     const expression = randomExpression(random, numbers);
@@ -162,52 +152,35 @@ export function countdown(options: CountdownOptions = {}): SymbolicTask<Countdow
     return ascending(used) === ascending(numbers) ? value : undefined;
   }
 
-  return {
+  return symbolicTask<CountdownProblem>({
     name: "countdown",
     vocabulary,
-    padTokenId: PAD,
-    eosTokenId: EOS,
-    heldOut: true,
     maxPromptLength: numberCount + 2,
     maxCompletionLength: maxAttempts * attemptLength + 1,
     defaults: {
-      policy: {
-        hiddenSize: 64,
-        numHiddenLayers: 3,
-        numAttentionHeads: 4,
-        numKeyValueHeads: 4,
-        intermediateSize: 176,
-      },
+      policy: { ...SMALL_POLICY, numHiddenLayers: 3 },
       warmStart: { steps: 500, batchSize: 128, learningRate: 3e-3 },
       rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 1.5e-4 },
     },
 
-    problem(split: Split, seed: number, index: number) {
-      const metadata = drawFrom(split, streamOf(split, seed, index), drawProblem, keyOf);
-      return { promptIds: promptOf(metadata), metadata };
-    },
-
-    demonstration(seed: number, index: number) {
-      const random = streamOf("demonstration", seed, index);
-      const problem = drawFrom("train", random, drawProblem, keyOf);
+    separator: " ",
+    draw: drawProblem,
+    // The order of the numbers does not make another problem.
+    keyOf: ({ numbers, target }) => [...numbers.toSorted((a, b) => a - b), target],
+    promptOf: ({ numbers, target }) => [...numbers.map(id), id(target), id(":")],
+    demonstrate(random, problem) {
       const hazard = random.pick(giveUpHazards);
       const completionIds: number[] = [];
       for (let attempts = 1; attempts <= maxAttempts; attempts++) {
         completionIds.push(...attempt(random, problem));
         if (completionIds.at(-1) === id("✓") || random.uniform() < hazard) break;
       }
-      completionIds.push(EOS);
-      return { promptIds: promptOf(problem), completionIds };
+      return completionIds;
     },
-
-    verify({ numbers, target }: CountdownProblem, completionIds: readonly number[]) {
-      const last = beforeEos(completionIds)?.slice(-attemptLength) ?? [];
-      if (last.length < attemptLength || last.at(-1) !== id("✓")) return 0;
-      return evaluate(last, numbers) === target ? 1 : 0;
+    isRight({ numbers, target }, ids) {
+      const last = ids.slice(-attemptLength);
+      if (last.length < attemptLength || last.at(-1) !== id("✓")) return false;
+      return evaluate(last, numbers) === target;
     },
-
-    describe(ids: readonly number[]) {
-      return spell(vocabulary, ids, " ");
-    },
-  };
+  });
 }

@@ -5,10 +5,9 @@
  */
 
 import type { Random } from "../random/random.ts";
-import type { Split, SymbolicTask } from "../task/task.ts";
+import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
-import { drawFrom, streamOf } from "../task/split.ts";
-import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
+import { symbolicTask, vocabularyOf } from "./symbolic_task.ts";
 
 /** What a maze task is built with. */
 export interface MazeOptions {
@@ -134,15 +133,6 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
     return { exits, start, goal };
   }
 
-  function keyOf({ exits, start, goal }: MazeProblem): number[] {
-    return [...exits, start, goal];
-  }
-
-  function promptOf({ exits, start, goal }: MazeProblem): number[] {
-    const map = exits.flatMap((sides, cell) => [CELL + cell, PICTURE + sides]);
-    return [...map, CELL + start, CELL + goal, ASK];
-  }
-
   /** A depth-first search that may give up, as ids. */
   function search(random: Random, { exits, start, goal }: MazeProblem): number[] {
     const hazard = random.pick(giveUpHazards);
@@ -198,12 +188,9 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
     return path.at(-1);
   }
 
-  return {
+  return symbolicTask<MazeProblem>({
     name: "maze",
     vocabulary,
-    padTokenId: PAD,
-    eosTokenId: EOS,
-    heldOut: true,
     maxPromptLength: 2 * count + 3,
     maxCompletionLength: 2 * maxSteps + 1,
     defaults: {
@@ -219,26 +206,16 @@ export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
       rl: { maxSteps: 200, promptsPerStep: 64, numGenerations: 16, learningRate: 3e-4 },
     },
 
-    problem(split: Split, seed: number, index: number) {
-      const metadata = drawFrom(split, streamOf(split, seed, index), drawProblem, keyOf);
-      return { promptIds: promptOf(metadata), metadata };
+    separator: " ",
+    draw: drawProblem,
+    keyOf: ({ exits, start, goal }) => [...exits, start, goal],
+    promptOf({ exits, start, goal }) {
+      const map = exits.flatMap((sides, cell) => [CELL + cell, PICTURE + sides]);
+      return [...map, CELL + start, CELL + goal, ASK];
     },
-
-    demonstration(seed: number, index: number) {
-      const random = streamOf("demonstration", seed, index);
-      const problem = drawFrom("train", random, drawProblem, keyOf);
-      return { promptIds: promptOf(problem), completionIds: [...search(random, problem), EOS] };
-    },
-
-    verify(metadata: MazeProblem, completionIds: readonly number[]) {
-      const ids = beforeEos(completionIds);
-      return ids !== undefined && walk(metadata, ids) === metadata.goal ? 1 : 0;
-    },
-
-    describe(ids: readonly number[]) {
-      return spell(vocabulary, ids, " ");
-    },
-  };
+    demonstrate: search,
+    isRight: (problem, ids) => walk(problem, ids) === problem.goal,
+  });
 }
 
 /**
@@ -249,14 +226,7 @@ export function mazeSmall(): SymbolicTask<MazeProblem> {
     ...maze({ columns: 4, rows: 4, maxSteps: 24 }),
     name: "maze-small",
     defaults: {
-      policy: {
-        hiddenSize: 64,
-        numHiddenLayers: 3,
-        numAttentionHeads: 4,
-        numKeyValueHeads: 4,
-        intermediateSize: 176,
-        tieWordEmbeddings: false,
-      },
+      policy: { ...SMALL_POLICY, numHiddenLayers: 3, tieWordEmbeddings: false },
       warmStart: { steps: 1000, batchSize: 64, learningRate: 3e-3 },
       rl: { maxSteps: 80, promptsPerStep: 32, numGenerations: 16, learningRate: 3e-4 },
     },

@@ -5,10 +5,9 @@
  */
 
 import type { Random } from "../random/random.ts";
-import type { Split, SymbolicTask } from "../task/task.ts";
+import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
-import { drawFrom, streamOf } from "../task/split.ts";
-import { beforeEos, EOS, PAD, spell, vocabularyOf } from "./vocabulary.ts";
+import { symbolicTask, vocabularyOf } from "./symbolic_task.ts";
 
 /** What a parity task is built with. */
 export interface ParityOptions {
@@ -60,16 +59,6 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
   checkShares({ fullShare, partialShare });
   checkProbability("stepNoise", stepNoise);
 
-  function drawBits(random: Random): number[] {
-    const count = minBits + random.integer(maxBits - minBits + 1);
-    return Array.from({ length: count }, () => random.integer(2));
-  }
-
-  function promptOf(bits: readonly number[]): number[] {
-    const blanks = new Array<number>(maxBits - bits.length).fill(BLANK);
-    return [...bits.map((bit) => ZERO + bit), ...blanks, ASK];
-  }
-
   /** How many bits a demonstration counts before it answers. */
   function drawDepth(random: Random, bits: number): number {
     const mode = random.uniform();
@@ -77,36 +66,29 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
     return mode < fullShare + partialShare ? 1 + random.integer(bits - 1) : 0;
   }
 
-  return {
+  return symbolicTask<ParityProblem>({
     name: "parity",
     vocabulary: VOCABULARY,
-    padTokenId: PAD,
-    eosTokenId: EOS,
-    heldOut: true,
     maxPromptLength: maxBits + 1,
     maxCompletionLength: maxBits + 3,
     defaults: {
-      policy: {
-        hiddenSize: 64,
-        numHiddenLayers: 2,
-        numAttentionHeads: 4,
-        numKeyValueHeads: 4,
-        intermediateSize: 176,
-        tieWordEmbeddings: false,
-      },
+      policy: { ...SMALL_POLICY, tieWordEmbeddings: false },
       warmStart: { steps: 300, batchSize: 64, learningRate: 3e-3, embeddingStd: 1 },
       rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
     },
 
-    problem(split: Split, seed: number, index: number) {
-      const bits = drawFrom(split, streamOf(split, seed, index), drawBits, (bits) => bits);
-      const answer = bits.reduce((sum, bit) => sum ^ bit, 0);
-      return { promptIds: promptOf(bits), metadata: { bits, answer } };
+    separator: "",
+    draw(random) {
+      const count = minBits + random.integer(maxBits - minBits + 1);
+      const bits = Array.from({ length: count }, () => random.integer(2));
+      return { bits, answer: bits.reduce((sum, bit) => sum ^ bit, 0) };
     },
-
-    demonstration(seed: number, index: number) {
-      const random = streamOf("demonstration", seed, index);
-      const bits = drawFrom("train", random, drawBits, (bits) => bits);
+    keyOf: ({ bits }) => bits,
+    promptOf({ bits }) {
+      const blanks = new Array<number>(maxBits - bits.length).fill(BLANK);
+      return [...bits.map((bit) => ZERO + bit), ...blanks, ASK];
+    },
+    demonstrate(random, { bits }) {
       const depth = drawDepth(random, bits.length);
       const completionIds: number[] = [];
       let running = 0;
@@ -116,17 +98,8 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
         completionIds.push(ZERO + running);
       }
       const answer = depth === bits.length ? running : random.integer(2);
-      completionIds.push(ANSWER, ZERO + answer, EOS);
-      return { promptIds: promptOf(bits), completionIds };
+      return [...completionIds, ANSWER, ZERO + answer];
     },
-
-    verify(metadata: ParityProblem, completionIds: readonly number[]) {
-      const [mark, answer] = beforeEos(completionIds)?.slice(-2) ?? [];
-      return mark === ANSWER && answer === ZERO + metadata.answer ? 1 : 0;
-    },
-
-    describe(ids: readonly number[]) {
-      return spell(VOCABULARY, ids, "");
-    },
-  };
+    isRight: ({ answer }, ids) => ids.at(-2) === ANSWER && ids.at(-1) === ZERO + answer,
+  });
 }
