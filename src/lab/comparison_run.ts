@@ -10,7 +10,7 @@ import type { Policy } from "../model/policy.ts";
 import { harmonicMean } from "./statistics.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
 import { rollOut } from "../rl/rollout.ts";
-import { eosTokenIdsOf, type Task } from "../task/task.ts";
+import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import type { CompletionRecord, StepReport } from "../rl/step_report.ts";
 import { Trainer } from "../rl/trainer.ts";
@@ -152,7 +152,6 @@ async function warmStartHarmonicLength(
   for (let first = 0; first < SCALE_ROLLOUT.prompts; first += promptsPerStep) {
     const { completions } = await rollOut(generator, task, {
       split: "train",
-      problemSeed: SCALE_ROLLOUT.seed,
       seed: SCALE_ROLLOUT.seed,
       step: SCALE_ROLLOUT.step,
       firstProblem: first,
@@ -160,7 +159,6 @@ async function warmStartHarmonicLength(
       numGenerations,
       maxCompletionLength,
       temperature: 1,
-      eosTokenIds: eosTokenIdsOf(task),
     });
     lengths.push(...completions.map((completion) => completion.length));
   }

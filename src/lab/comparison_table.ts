@@ -7,7 +7,8 @@
 import { ARMS, cellName, REFERENCE_ARM } from "./comparison_plan.ts";
 import type { RunRecord } from "./comparison_run.ts";
 import { monotonicityScore } from "./monotonicity.ts";
-import { type Interval, mean, median, studentInterval } from "./statistics.ts";
+import { mean } from "../objective/moments.ts";
+import { type Interval, median, studentInterval } from "./statistics.ts";
 
 /** A figure of one run. */
 export interface Measure {

@@ -14,7 +14,7 @@ import { groupAdvantages } from "../objective/advantage.ts";
 import { Learner } from "../rl/learner.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
 import { type Rollout, rollOut } from "../rl/rollout.ts";
-import { eosTokenIdsOf, type Task } from "../task/task.ts";
+import type { Task } from "../task/task.ts";
 
 /** How to fill a {@linkcode GradientPool}. */
 export interface GradientPoolOptions {
@@ -132,7 +132,6 @@ async function sampleResponses(
     rollouts.push(
       await rollOut(generator, task, {
         split: "train",
-        problemSeed: seed,
         seed,
         step: 0,
         firstProblem: first,
@@ -140,7 +139,6 @@ async function sampleResponses(
         numGenerations,
         maxCompletionLength,
         temperature,
-        eosTokenIds: eosTokenIdsOf(task),
       }),
     );
   }

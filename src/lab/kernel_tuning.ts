@@ -12,6 +12,7 @@ import type { HostArray } from "../gpu/host_array.ts";
 import { Readback } from "../gpu/readback.ts";
 import { readTensor, submit } from "../gpu/submit.ts";
 import { type OperationKey, operationName } from "../ops/choices.ts";
+import { median } from "./statistics.ts";
 import type { TunableOperation } from "./tunable_operations.ts";
 import { type TuningSubject, tuningSubject, type Workload } from "./tuning_subject.ts";
 
@@ -143,11 +144,6 @@ async function compare(
     const faster = turns.filter((log) => log < 0).length / turns.length;
     return { name: run.name, ratio: Math.exp(median(turns)), faster };
   });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }
 
 /** An operation with one of its kernels, ready to run. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { mean, variance } from "../objective/moments.ts";
+
 /** A mean with its 95 % confidence interval. */
 export interface Interval {
   /** The estimate. */
@@ -16,26 +18,11 @@ export interface Interval {
   readonly n: number;
 }
 
-/** Sum over count; NaN of nothing. */
-export function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
-}
-
 /** n / Σ 1/v, for values above 0. */
 export function harmonicMean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += 1 / values[i]!;
   return values.length / sum;
-}
-
-/** Variance with n - 1 in the denominator; NaN of fewer than two values. */
-export function variance(values: ArrayLike<number>): number {
-  const m = mean(values);
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += (values[i]! - m) ** 2;
-  return values.length < 2 ? NaN : squares / (values.length - 1);
 }
 
 /** The middle value, or the mean of the two in the middle; NaN of nothing. */

@@ -9,7 +9,8 @@ import { type AggregationNoise, aggregationNoise } from "./aggregation_noise.ts"
 import { addGram, type GradientPool, type Gram, gram } from "./gradient_pool.ts";
 import { lengthBins, type LengthProfile, lengthProfile } from "./length_profile.ts";
 import { randomHalves } from "./prompt_products.ts";
-import { harmonicMean, mean, variance } from "./statistics.ts";
+import { mean, variance } from "../objective/moments.ts";
+import { harmonicMean } from "./statistics.ts";
 
 /** How to analyse a pool. */
 export interface VarianceStudyOptions {

@@ -17,6 +17,7 @@ import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 import { decoder, encode, headsOf } from "./transformer.ts";
+import type { TruncationOptions } from "./truncation.ts";
 
 /** The most end-of-sequence ids. */
 export const MAX_EOS = 16;
@@ -39,7 +40,7 @@ export interface GeneratorCapacity {
 }
 
 /** One call of `Generator.run`. */
-export interface GenerationRequest {
+export interface GenerationRequest extends TruncationOptions {
   /** Token ids of each prompt. */
   readonly prompts: readonly (readonly number[])[];
   /** Samples per prompt. */
@@ -48,12 +49,6 @@ export interface GenerationRequest {
   readonly maxCompletionLength: number;
   /** Softmax temperature; 0 takes the most likely token. */
   readonly temperature: number;
-  /** The k most likely tokens alone are sampled; 0 for all. Default 0. This and the two below: {@linkcode TruncationOptions}. */
-  readonly topK?: number | undefined;
-  /** The fewest of the most likely tokens that have this probability together; 1 for all. Default 1. */
-  readonly topP?: number | undefined;
-  /** Tokens at least so many times as likely as the most likely one; 0 for all. Default 0. */
-  readonly minP?: number | undefined;
   /** Key of the random numbers. */
   readonly seed: number;
   /** Second key, the training step. */

@@ -11,30 +11,28 @@
  */
 export interface TruncationOptions {
   /** The k most likely tokens, an integer; 0 for all. Default 0. */
-  topK?: number;
+  readonly topK?: number | undefined;
   /**
    * The fewest of the most likely tokens that have this probability together, in (0, 1]; 1 for all (nucleus sampling,
    * Holtzman et al. 2020, arXiv 1904.09751). Default 1.
    */
-  topP?: number;
+  readonly topP?: number | undefined;
   /**
    * Tokens at least so many times as likely as the most likely one, from 0 to 1; 0 for all (Nguyen et al. 2024,
    * arXiv 2407.01082). Default 0.
    */
-  minP?: number;
+  readonly minP?: number | undefined;
 }
 
 /** {@linkcode TruncationOptions} with their defaults. */
-export type ResolvedTruncation = Readonly<Required<TruncationOptions>>;
+export type ResolvedTruncation = Readonly<Record<keyof TruncationOptions, number>>;
 
 /**
  * Picks the options of truncation out of others and fills in their defaults.
  *
  * @throws {RangeError} Naming the value that is out of range.
  */
-export function truncationOf(
-  options: { readonly [Name in keyof TruncationOptions]?: number | undefined },
-): ResolvedTruncation {
+export function truncationOf(options: TruncationOptions): ResolvedTruncation {
   const { topK = 0, topP = 1, minP = 0 } = options;
   if (!Number.isInteger(topK) || topK < 0) {
     throw new RangeError(`topK must be an integer >= 0, 0 for all: current value is ${topK}`);

@@ -38,3 +38,11 @@ export function groupRanges(
   }
   return ranges;
 }
+
+/** A list in consecutive groups of as many elements, such as the responses to each prompt. */
+export function inGroups<T>(list: readonly T[], size: number): T[][] {
+  return Array.from(
+    { length: Math.ceil(list.length / size) },
+    (_, g) => list.slice(g * size, (g + 1) * size),
+  );
+}

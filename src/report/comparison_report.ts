@@ -9,7 +9,8 @@ import type { RunRecord } from "../lab/comparison_run.ts";
 import { cellOf, type CellTable, comparisonTables, MEASURES } from "../lab/comparison_table.ts";
 import { cellTables, cellText, cellTitle } from "../lab/comparison_cells.ts";
 import { comparisonOverview } from "../lab/comparison_overview.ts";
-import { mean, studentInterval } from "../lab/statistics.ts";
+import { mean } from "../objective/moments.ts";
+import { studentInterval } from "../lab/statistics.ts";
 import { chart, dots, escapeText, type LinePoint, lines } from "./chart.ts";
 import {
   type Figure,

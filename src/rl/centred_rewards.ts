@@ -5,6 +5,7 @@
  */
 
 import { type AdvantageEstimator, ADVANTAGES, type RewardScale } from "../objective/advantage.ts";
+import { inGroups } from "../objective/groups.ts";
 import { hasSignal, judged } from "./signal.ts";
 
 /** Rewards in two columns: reward = origin + difference. */
@@ -51,16 +52,15 @@ export function centredRewards(
   const ofBatch = judged(rewards)[0] ?? 0;
   const differences = new Float64Array(rewards.length);
   const origins = new Float64Array(rewards.length);
-  for (let first = 0; first < rewards.length; first += G) {
-    const group = rewards.slice(first, first + G);
+  for (const [p, group] of inGroups(rewards, G).entries()) {
     const ofGroup = judged(group)[0] ?? ofBatch;
     const origin = acrossGroups ? ofBatch : ofGroup;
     const differs = hasSignal(group);
     for (const [g, reward] of group.entries()) {
       const value = differs ? reward ?? origin : ofGroup;
-      differences[first + g] = value - origin;
+      differences[p * G + g] = value - origin;
       // Whitening takes every origin off again; with it the differences would be lost before.
-      origins[first + g] = whitens ? 0 : origin;
+      origins[p * G + g] = whitens ? 0 : origin;
     }
   }
   return { differences, origins };

@@ -91,7 +91,6 @@ export class Coefficients {
         penalties: options.klAfterNormalization ? column("penalties", "f32") : undefined,
         withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
       };
-    const { numGenerations, advantageEstimator, scaleRewards } = options;
     const { objective } = options;
     const whole = () => gpu.tensor([this.#responses], { name: "own", dtype: "f32" });
     this.#own = {
@@ -101,9 +100,7 @@ export class Coefficients {
     this.advantagePlan = new Plan(gpu, "advantages");
     this.advantages = this.#own.advantages ??
       this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
-        numGenerations,
-        advantageEstimator,
-        scaleRewards,
+        ...options,
         lengths,
         origins,
         judged,
@@ -113,14 +110,7 @@ export class Coefficients {
     this.weightPlan = new Plan(gpu, "weights");
     this.weights = this.#own.weights ??
       this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
-        lossAggregation: options.lossAggregation,
-        lossAlpha: options.lossAlpha,
-        lossScaleFactor: options.lossScaleFactor,
-        lossScope: options.lossScope,
-        lossMicroBatchSize: options.lossMicroBatchSize,
-        lossLambda: options.lossLambda,
-        lossLambdaSpread: options.lossLambdaSpread,
-        numGenerations,
+        ...options,
         start: () => this.#miniBatch.start,
         end: () => this.#miniBatch.end,
       }));

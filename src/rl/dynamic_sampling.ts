@@ -5,14 +5,14 @@
  * @module
  */
 
-import { truncationOf } from "../model/truncation.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { submit } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Generator } from "../model/generate.ts";
+import { inGroups } from "../objective/groups.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { hasSignal } from "./signal.ts";
-import { eosTokenIdsOf, type Task } from "../task/task.ts";
+import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /** What was sampled in a step, and what of it to train on. */
@@ -79,9 +79,8 @@ export class BatchSampler {
     while (kept.length < promptsPerStep && rollouts.length < maxGenBatches) {
       const first = firstProblem + rollouts.length * promptsPerStep;
       const rollout = await this.#rollOut(step, first, request);
-      const withSignal = rollout.problems
-        .map((_, p) => p)
-        .filter((p) => hasSignal(rewardsOf(rollout, p)))
+      const withSignal = inGroups(rollout.rewards, rollout.numGenerations)
+        .flatMap((group, p) => hasSignal(group) ? [p] : [])
         .slice(0, promptsPerStep - kept.length);
       this.#keepLogProbs(withSignal, kept.length);
       kept.push(...withSignal.map((p) => rollouts.length * promptsPerStep + p));
@@ -99,17 +98,11 @@ export class BatchSampler {
   ): Promise<Rollout> {
     const options = this.#options;
     return await rollOut(this.#generator, this.#task, {
+      ...options,
       split: "train",
-      problemSeed: options.seed,
       firstProblem,
       count: options.promptsPerStep,
-      numGenerations: options.numGenerations,
-      maxCompletionLength: options.maxCompletionLength,
-      temperature: options.temperature,
-      ...truncationOf(options),
-      seed: options.seed,
       step,
-      eosTokenIds: eosTokenIdsOf(this.#task),
       ...request,
     });
   }
@@ -130,10 +123,6 @@ export class BatchSampler {
   destroy(): void {
     if (this.#options.dynamicSampling) this.#gpu.destroyTensor(this.oldLogProbs);
   }
-}
-
-function rewardsOf({ rewards, numGenerations }: Rollout, p: number): (number | null)[] {
-  return rewards.slice(p * numGenerations, (p + 1) * numGenerations);
 }
 
 /** Refuses a batch that says nothing: most likely what the verifier asks is out of order. */

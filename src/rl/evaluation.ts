@@ -7,13 +7,13 @@
 import type { Generator } from "../model/generate.ts";
 import { bindableSequences, bindableTokens } from "../model/limits.ts";
 import { Policy } from "../model/policy.ts";
-import { type ResolvedTruncation, truncates, truncationOf } from "../model/truncation.ts";
+import { truncates, truncationOf, type TruncationOptions } from "../model/truncation.ts";
 import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { judged } from "./signal.ts";
 import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
 import { checkNames } from "../task/names.ts";
-import { eosTokenIdsOf, type Split, type Task } from "../task/task.ts";
+import type { Split, Task } from "../task/task.ts";
 
 /** What an evaluation found. */
 export interface Evaluation extends SampleSummary {
@@ -22,7 +22,7 @@ export interface Evaluation extends SampleSummary {
 }
 
 /** Options of {@linkcode evaluate}. */
-export interface EvaluationOptions {
+export interface EvaluationOptions extends TruncationOptions {
   /** Number of prompts, at most; no problem of a list is asked twice. Default 128. */
   readonly prompts?: number | undefined;
   /** Samples per prompt N. Default 8. */
@@ -31,12 +31,6 @@ export interface EvaluationOptions {
   readonly maxCompletionLength?: number | undefined;
   /** Temperature of the samples; the greedy pass is separate. Default 1. */
   readonly temperature?: number | undefined;
-  /** Which tokens may be sampled, as in {@linkcode TruncationOptions}. Default: all. This and the two below. */
-  readonly topK?: number | undefined;
-  /** See `topK`. */
-  readonly topP?: number | undefined;
-  /** See `topK`. */
-  readonly minP?: number | undefined;
   /** Seed of problems and sampling. Default 42. */
   readonly seed?: number | undefined;
   /** Ends the evaluation early; its reason is thrown. */
@@ -59,15 +53,7 @@ const NAMES = Object.keys(
 );
 
 /** What to sample, with every default filled in. */
-interface SampleRequest extends ResolvedTruncation {
-  readonly split: Split;
-  readonly prompts: number;
-  readonly numGenerations: number;
-  readonly maxCompletionLength: number;
-  readonly temperature: number;
-  readonly seed: number;
-  readonly signal?: AbortSignal | undefined;
-}
+type SampleRequest = ReturnType<typeof resolveRequest>;
 
 /** Sequences a policy samples at a time, unless one prompt has more. */
 const WAVE = 512;
@@ -134,7 +120,7 @@ export function problemsAsked(task: Task, split: Split, prompts = 128): number {
   return Math.min(prompts, task.promptCounts?.[split] ?? prompts);
 }
 
-function resolveRequest(task: Task, split: Split, options: EvaluationOptions): SampleRequest {
+function resolveRequest(task: Task, split: Split, options: EvaluationOptions) {
   checkNames("evaluate", options, NAMES);
   const { numGenerations = 8, temperature = 1, seed = 42, signal } = options;
   const prompts = problemsAsked(task, split, options.prompts);
@@ -188,7 +174,7 @@ async function inWaves(
   task: Task,
   options: SampleRequest,
 ): Promise<Rollout[]> {
-  const { numGenerations, temperature, signal } = options;
+  const { numGenerations } = options;
   const { sequences, promptTokens } = generator.capacity;
   const most = Math.min(
     Math.floor(sequences / numGenerations),
@@ -203,18 +189,10 @@ async function inWaves(
   for (let first = 0; first < options.prompts; first += most) {
     rollouts.push(
       await rollOut(generator, task, {
-        split: options.split,
-        problemSeed: options.seed,
+        ...options,
         firstProblem: first,
         count: Math.min(most, options.prompts - first),
-        numGenerations,
-        maxCompletionLength: options.maxCompletionLength,
-        temperature,
-        ...truncationOf(options),
-        seed: options.seed,
         step: EVALUATION_STEP,
-        eosTokenIds: eosTokenIdsOf(task),
-        signal,
       }),
     );
   }

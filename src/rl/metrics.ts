@@ -4,6 +4,8 @@
  * @module
  */
 
+import { inGroups } from "../objective/groups.ts";
+import { mean } from "../objective/moments.ts";
 import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
 import { quantile } from "./sample_summary.ts";
@@ -17,11 +19,9 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
   const right = lengths.filter((_, b) => solved[b]);
   const wrong = lengths.filter((_, b) => rewards[b] !== null && !solved[b]);
   const ended = lengths.filter((_, b) => !truncated[b]);
-  const prompts = rollout.problems.map((_, p) => {
-    const group = rewards.slice(p * numGenerations, (p + 1) * numGenerations);
-    const rights = solved.slice(p * numGenerations, (p + 1) * numGenerations).filter(Boolean);
-    return { rewards: judged(group), rights: rights.length };
-  });
+  const rights = inGroups(solved, numGenerations).map((group) => group.filter(Boolean).length);
+  const prompts = inGroups(rewards, numGenerations)
+    .map((group, p) => ({ rewards: judged(group), rights: rights[p]! }));
   const share = (test: (prompt: (typeof prompts)[number]) => boolean) =>
     mean(prompts.map((prompt) => Number(test(prompt))));
   return {
@@ -44,7 +44,7 @@ export function rolloutMetrics(rollout: Rollout): Record<string, number> {
     ...(right.length > 0 ? { "response_length/correct_mean": mean(right) } : {}),
     ...(wrong.length > 0 ? { "response_length/incorrect_mean": mean(wrong) } : {}),
     // Over all tokens sampled; the update sees those of responses with a signal only.
-    "actor/entropy": mean(Array.from(rollout.entropySums)) / mean(lengths),
+    "actor/entropy": mean(rollout.entropySums) / mean(lengths),
   };
 }
 
@@ -58,10 +58,6 @@ function functionMetrics({ rewardsByFunction }: Rollout): Record<string, number>
     metrics[`rewards/${name}/std`] = std(applying);
   }
   return metrics;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, v) => sum + v, 0) / values.length;
 }
 
 /** Standard deviation with n in the denominator. */

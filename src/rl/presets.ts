@@ -6,24 +6,15 @@
 
 import type { Preset, TrainOptions } from "./train_options.ts";
 
+/** Clip bounds of PPO. */
+const SYMMETRIC_CLIP = { policyLoss: "ppo", epsilon: 0.2, epsilonHigh: 0.2 } as const;
+
 /** Clip bounds of the authors of arXiv 2509.07558, in all their scripts. */
 const AUTHORS_CLIP = { policyLoss: "ppo", epsilon: 0.2, epsilonHigh: 0.3 } as const;
 
 const OPTIONS: Readonly<Record<Preset, (maxCompletionLength: number) => Partial<TrainOptions>>> = {
-  grpo: () => ({
-    advantageEstimator: "grpo",
-    lossAggregation: "grpo",
-    policyLoss: "ppo",
-    epsilon: 0.2,
-    epsilonHigh: 0.2,
-  }),
-  drGrpo: () => ({
-    advantageEstimator: "drGrpo",
-    lossAggregation: "drGrpo",
-    policyLoss: "ppo",
-    epsilon: 0.2,
-    epsilonHigh: 0.2,
-  }),
+  grpo: () => ({ advantageEstimator: "grpo", lossAggregation: "grpo", ...SYMMETRIC_CLIP }),
+  drGrpo: () => ({ advantageEstimator: "drGrpo", lossAggregation: "drGrpo", ...SYMMETRIC_CLIP }),
   dapo: (maxCompletionLength) => ({
     advantageEstimator: "grpo",
     lossAggregation: "dapo",

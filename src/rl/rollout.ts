@@ -12,7 +12,7 @@ import type { IndexRange } from "../objective/groups.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
 import { isSolved } from "../task/solved.ts";
-import type { Problem, Split, Task } from "../task/task.ts";
+import { eosTokenIdsOf, type Problem, type Split, type Task } from "../task/task.ts";
 
 /** Problems, and numGenerations completions of each with their rewards; completion b answers problem floor(b / G). */
 export interface Rollout<M = unknown> extends Generated {
@@ -31,15 +31,14 @@ export interface Rollout<M = unknown> extends Generated {
 }
 
 /** What to ask, and how to sample. */
-export interface RolloutRequest extends Omit<GenerationRequest, "prompts" | "firstSampleId"> {
+export interface RolloutRequest
+  extends Omit<GenerationRequest, "prompts" | "firstSampleId" | "eosTokenIds"> {
   /** Which problems to draw from. */
   readonly split: Split;
   /** Index of the first problem. */
   readonly firstProblem: number;
   /** Number of problems. */
   readonly count: number;
-  /** Seed of the problems. */
-  readonly problemSeed: number;
 }
 
 /**
@@ -47,7 +46,7 @@ export interface RolloutRequest extends Omit<GenerationRequest, "prompts" | "fir
  *
  * @param generator Where to generate; its capacity must suffice.
  * @param task The task.
- * @param request What to ask, and how to sample.
+ * @param request What to ask, and how to sample; its seed is that of the problems too.
  * @throws {Error} If a problem cannot be asked, or the verifier throws or returns something that is not a finite number; the message names the
  * problem.
  */
@@ -56,16 +55,17 @@ export async function rollOut(
   task: Task,
   request: RolloutRequest,
 ): Promise<Rollout> {
-  const { split, firstProblem, count, problemSeed, numGenerations } = request;
+  const { split, firstProblem, count, seed, numGenerations } = request;
   const problems = Array.from(
     { length: count },
-    (_, p) => drawProblem(task, split, problemSeed, firstProblem + p),
+    (_, p) => drawProblem(task, split, seed, firstProblem + p),
   );
   const start = performance.now();
   const generation = await generator.run({
     ...request,
     prompts: problems.map(({ promptIds }) => promptIds),
     firstSampleId: firstProblem * numGenerations % 2 ** 32,
+    eosTokenIds: eosTokenIdsOf(task),
   });
   const generated = performance.now();
   const samples = generation.completions.map((completionIds, b) => {

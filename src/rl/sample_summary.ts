@@ -4,6 +4,8 @@
  * @module
  */
 
+import { inGroups } from "../objective/groups.ts";
+import { mean, sum, variance } from "../objective/moments.ts";
 import { passAtK, passAtKSizes } from "../objective/pass_at_k.ts";
 import { rewardsDiffer } from "../task/solved.ts";
 import type { Rollout } from "./rollout.ts";
@@ -60,13 +62,7 @@ export interface SampleSummary {
  */
 export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
   const { numGenerations } = rollouts[0]!;
-  const grouped = <T>(of: (rollout: Rollout) => readonly T[]) =>
-    rollouts.flatMap((rollout) =>
-      rollout.problems.map((_, p) =>
-        of(rollout).slice(p * numGenerations, (p + 1) * numGenerations)
-      )
-    );
-  const asked = grouped(({ rewards }) => rewards);
+  const asked = inGroups(rollouts.flatMap(({ rewards }) => rewards), numGenerations);
   const groups = asked.map(judged).filter(({ length }) => length > 0);
   const rewards = groups.flat();
   const samples = asked.flat();
@@ -75,8 +71,8 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
       `The verifier judged none of the ${samples.length} completions: it returned null for each`,
     );
   }
-  const solved = grouped(({ solved }) => solved);
-  const isRight = solved.flat();
+  const isRight = rollouts.flatMap(({ solved }) => solved);
+  const solved = inGroups(isRight, numGenerations);
   const lengths = rollouts.flatMap((r) => r.completions.map((c) => c.length));
   const lengthsWhere = (right: boolean) =>
     lengths.filter((_, b) => samples[b] !== null && isRight[b] === right);
@@ -95,7 +91,6 @@ export function summariseSamples(rollouts: readonly Rollout[]): SampleSummary {
     return [[k, mean(enough.map(({ known, right }) => passAtK(known, right, k)))]];
   });
   const allJudged = rewards.length === samples.length;
-  const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const [right, wrong] = [lengthsWhere(true), lengthsWhere(false)];
   return {
     prompts: asked.length,
@@ -137,14 +132,4 @@ function meansByFunction(rollouts: readonly Rollout[]): Record<string, number> {
 export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? NaN;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, v) => sum + v, 0) / values.length;
-}
-
-/** Variance with n - 1 in the denominator; NaN of one value. */
-function variance(values: readonly number[]): number {
-  const m = mean(values);
-  return values.reduce((sum, v) => sum + (v - m) ** 2, 0) / (values.length - 1);
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { inGroups } from "../objective/groups.ts";
+import { sum } from "../objective/moments.ts";
 import { softOverlongPunishment } from "../objective/overlong.ts";
 import { rewardsDiffer } from "../task/solved.ts";
 import type { Reference } from "./reference.ts";
@@ -74,17 +76,7 @@ function lessGroupMean(
 
 /** Share of prompts whose rewards do not differ. */
 function shareWithoutSignal(rewards: readonly (number | null)[], numGenerations: number): number {
-  const prompts = rewards.length / numGenerations;
-  let without = 0;
-  for (let p = 0; p < prompts; p++) {
-    const group = rewards.slice(p * numGenerations, (p + 1) * numGenerations);
-    if (!rewardsDiffer(judged(group))) without++;
-  }
-  return prompts === 0 ? 1 : without / prompts;
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
+  const groups = inGroups(rewards, numGenerations);
+  const without = groups.filter((group) => !rewardsDiffer(judged(group))).length;
+  return groups.length === 0 ? 1 : without / groups.length;
 }

@@ -26,14 +26,9 @@ export interface TrainRequest extends TrainOptions {
 }
 
 /** A trainer to go on with; it is not destroyed at the end. */
-export interface ContinueRequest {
+export interface ContinueRequest extends Pick<TrainRequest, "signal"> {
   /** The trainer, new or restored from a checkpoint. */
   readonly trainer: Trainer;
-  /**
-   * Ends training, at the latest before the next step; its reason is thrown. An evaluation that it cuts short is missing
-   * from the step's report, which comes first.
-   */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What one step did, and what an evaluation after it found. */
@@ -115,15 +110,7 @@ async function* steps(
       yield report;
       throw error;
     }
-    yield withEvaluation(report, trainer, evaluation);
+    const metrics = { ...report.metrics, ...evaluationMetrics(trainer.task, evaluation) };
+    yield { ...report, metrics, evaluation };
   }
-}
-
-function withEvaluation(
-  report: StepReport,
-  { task }: Trainer,
-  evaluation: Evaluation,
-): TrainReport {
-  const metrics = { ...report.metrics, ...evaluationMetrics(task, evaluation) };
-  return { ...report, metrics, evaluation };
 }

@@ -193,7 +193,8 @@ export interface TrainOptions extends ObjectiveOptions, TruncationOptions {
 
 /** Settings with every default filled in; what the others leave without effect has its neutral value. */
 export type ResolvedTrainOptions =
-  & Required<Omit<TrainOptions, "preset" | "objective">>
+  & Required<Omit<TrainOptions, "preset" | "objective" | keyof TruncationOptions>>
+  & Readonly<Record<keyof TruncationOptions, number>>
   & Pick<TrainOptions, "preset" | "objective">;
 
 /** The objective with every default filled in. */

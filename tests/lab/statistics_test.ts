@@ -6,8 +6,8 @@ import {
   quantile,
   studentInterval,
   studentQuantile,
-  variance,
 } from "../../src/lab/statistics.ts";
+import { variance } from "../../src/objective/moments.ts";
 
 Deno.test("Student's quantiles are those of printed tables", () => {
   const table: [freedom: number, t: number][] = [
