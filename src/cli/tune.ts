@@ -196,9 +196,8 @@ async function keep(gpu: Gpu, tuned: readonly TunedOperation[]): Promise<void> {
   const faster = tuned.filter(({ best, candidates }) => best !== candidates[0]);
   for (const { operation, candidates, best, ratios } of faster) {
     console.log(
-      `${operation}: ${best} instead of ${candidates[0]}, ${
-        (1 / ratios[best]!).toFixed(2)
-      } × faster`,
+      `${operation}: ${best} instead of ${candidates[0]}, ${(1 / ratios[best]!).toFixed(2)} × ` +
+        "faster",
     );
   }
   const { path } = await writeTuned(

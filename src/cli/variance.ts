@@ -104,10 +104,8 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     const bytes = 4 * countParameters(policy.config) * prompts * numGenerations;
     if (bytes > MOST_BYTES) {
       throw new UsageError(
-        `the gradients of ${prompts} × ${numGenerations} responses take ${
-          byteSize(bytes)
-        }, more than ` +
-          `${byteSize(MOST_BYTES)}: lower --prompts or --num-generations`,
+        `the gradients of ${prompts} × ${numGenerations} responses take ${byteSize(bytes)}, ` +
+          `more than ${byteSize(MOST_BYTES)}: lower --prompts or --num-generations`,
       );
     }
     const follow = (label: string) => {

@@ -44,9 +44,8 @@ export function arePlainTexts(prompts: readonly VerlPrompts[]): boolean {
   const kinds = new Set(prompts.flatMap(({ rows }) => rows.map(({ prompt }) => kindOf(prompt))));
   if (kinds.size > 1 || kinds.has("token ids")) {
     throw new TypeError(
-      `verl takes prompts that are all texts or all conversations: these are ${
-        [...kinds].join(" and ")
-      }`,
+      "verl takes prompts that are all texts or all conversations: these are " +
+        `${[...kinds].join(" and ")}`,
     );
   }
   return kinds.has("texts");

@@ -86,9 +86,8 @@ export class Gpu {
     device.lost.then((info) => {
       if (!this.#closed) {
         this.#failure = new Error(
-          `The GPU device was lost (${
-            info.reason || "unknown"
-          }): ${info.message}. Resume from the last checkpoint`,
+          `The GPU device was lost (${info.reason || "unknown"}): ${info.message}. Resume from ` +
+            "the last checkpoint",
         );
       }
     });

@@ -113,10 +113,8 @@ function toHalves(
   for (let i = 0; i < values.length; i++) {
     if (Math.abs(values[i]!) > LARGEST_HALF) {
       throw new RangeError(
-        `Cannot store ${values[i]} at ${
-          elementOffset + i
-        } of ${tensor.name}: f16 holds numbers from ` +
-          `-${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
+        `Cannot store ${values[i]} at ${elementOffset + i} of ${tensor.name}: f16 holds numbers ` +
+          `from -${LARGEST_HALF} to ${LARGEST_HALF}; use dtype "f32"`,
       );
     }
   }
@@ -140,10 +138,8 @@ function toBfloats(
   );
   if (beyond >= 0) {
     throw new RangeError(
-      `Cannot store ${values[beyond]} at ${
-        elementOffset + beyond
-      } of ${tensor.name}: bf16 holds magnitudes below ` +
-        `${OVERFLOW_FROM.BF16}; use dtype "f32"`,
+      `Cannot store ${values[beyond]} at ${elementOffset + beyond} of ${tensor.name}: bf16 ` +
+        `holds magnitudes below ${OVERFLOW_FROM.BF16}; use dtype "f32"`,
     );
   }
   return new Uint16Array(encodeFloats(padded, "BF16").buffer);

@@ -81,13 +81,10 @@ export class Plan extends Tape {
     const memory = await gpu.device.popErrorScope();
     if (memory) {
       throw new Error(
-        `Plan ${this.name} needs ${
-          mebibytes(this.#arena.byteLength)
-        } MiB for intermediate tensors beside ` +
-          `${
-            mebibytes(gpu.counters.bytesAllocated - this.#arena.byteLength)
-          } MiB already in use, and the device ` +
-          `has no room: ${memory.message}. Lower maxTokensPerMicroBatch or the model's size`,
+        `Plan ${this.name} needs ${mebibytes(this.#arena.byteLength)} MiB for intermediate ` +
+          `tensors beside ${mebibytes(gpu.counters.bytesAllocated - this.#arena.byteLength)} ` +
+          `MiB already in use, and the device has no room: ${memory.message}. Lower ` +
+          "maxTokensPerMicroBatch or the model's size",
       );
     }
     if (thrown) throw thrown;

@@ -247,9 +247,8 @@ export class Tensor<D extends DType = DType> {
     });
     if (elementOffset + view.capacity > this.capacity) {
       throw new RangeError(
-        `View ${view.name} ${formatShape(shape)} at ${elementOffset} reaches beyond ${this.name} ${
-          formatShape(this.shape)
-        }`,
+        `View ${view.name} ${formatShape(shape)} at ${elementOffset} reaches beyond ` +
+          `${this.name} ${formatShape(this.shape)}`,
       );
     }
     return view;

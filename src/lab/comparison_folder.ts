@@ -79,10 +79,8 @@ export async function mergeComparisons(
   const other = plans.findIndex((candidate) => digest(candidate) !== digest(plan));
   if (other > 0) {
     throw new RangeError(
-      `${dirs[other]} is of another comparison than ${
-        dirs[0]
-      }: shards have the same tasks, methods, ` +
-        "seeds and settings",
+      `${dirs[other]} is of another comparison than ${dirs[0]}: shards have the same tasks, ` +
+        "methods, seeds and settings",
     );
   }
   await writePlan(out, plan);

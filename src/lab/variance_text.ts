@@ -58,24 +58,20 @@ export function varianceMarkdown({ task, checkpoint, study }: VarianceReport): s
   return [
     `### Gradient noise on ${task}`,
     "",
-    `${responses.count} responses (${responses.prompts} prompts × ${responses.numGenerations}) of ` +
-    `${checkpoint}: reward ${responses.meanReward.toFixed(3)}, length ` +
+    `${responses.count} responses (${responses.prompts} prompts × ${responses.numGenerations}) ` +
+    `of ${checkpoint}: reward ${responses.meanReward.toFixed(3)}, length ` +
     `${responses.meanLength.toFixed(1)} ± ${responses.stdLength.toFixed(1)} ` +
     `(${responses.minLength} … ${responses.maxLength}, harmonic mean ` +
-    `${responses.harmonicLength.toFixed(1)}), ${
-      (100 * responses.withSignal).toFixed(0)
-    } % with an ` +
-    "advantage. In brackets: 95 % intervals over random halves of the prompts.",
+    `${responses.harmonicLength.toFixed(1)}), ${(100 * responses.withSignal).toFixed(0)} % ` +
+    "with an advantage. In brackets: 95 % intervals over random halves of the prompts.",
     "",
     ...(profile.signal.low > 0 ? [] : [
       "**The mean gradient cannot be told from noise with so few prompts**, so whatever is measured " +
       "against it below says little: give more prompts, or a policy that has more to learn.",
       "",
     ]),
-    `|∇J|² = ${withEnds(profile.signal)}. Var(g | L) = V L: V = ${withEnds(profile.slope)}, R² = ${
-      withEnds(profile.rSquared, 2)
-    }; ` +
-    `Var ∝ L^p with p = ${withEnds(profile.exponent, 2)}.`,
+    `|∇J|² = ${withEnds(profile.signal)}. Var(g | L) = V L: V = ${withEnds(profile.slope)}, R² ` +
+    `= ${withEnds(profile.rSquared, 2)}; Var ∝ L^p with p = ${withEnds(profile.exponent, 2)}.`,
     "",
     ...markdownTable({
       about: "By length:",

@@ -30,26 +30,19 @@ export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" |
     const bytes = bound.reduce((n, size) => n * size, bytesPerElement(dtype));
     if (bytes > maxStorageBufferBindingSize) {
       throw new RangeError(
-        `${name}${isGate ? " with up_proj" : ""} [${bound.join(", ")}] has ${
-          mebibytes(bytes)
-        } in ${dtype}, and ${gpu.adapter.description} binds at ` +
-          `most ${
-            mebibytes(maxStorageBufferBindingSize)
-          } (maxStorageBufferBindingSize): use another device or a ` +
-          "smaller model",
+        `${name}${isGate ? " with up_proj" : ""} [${bound.join(", ")}] has ${mebibytes(bytes)} ` +
+          `in ${dtype}, and ${gpu.adapter.description} binds at most ` +
+          `${mebibytes(maxStorageBufferBindingSize)} (maxStorageBufferBindingSize): use another ` +
+          "device or a smaller model",
       );
     }
   }
   const bytes = bytesPerElement(dtype) * countParameters(config);
   if (bytes > maxBufferSize) {
     throw new RangeError(
-      `${countParameters(config)} parameters have ${
-        mebibytes(bytes)
-      } in ${dtype}, and the largest buffer of ` +
-        `${gpu.adapter.description} has ${
-          mebibytes(maxBufferSize)
-        } (maxBufferSize): use another device or a smaller ` +
-        "model",
+      `${countParameters(config)} parameters have ${mebibytes(bytes)} in ${dtype}, and the ` +
+        `largest buffer of ${gpu.adapter.description} has ${mebibytes(maxBufferSize)} ` +
+        "(maxBufferSize): use another device or a smaller model",
     );
   }
 }

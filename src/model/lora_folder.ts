@@ -49,9 +49,8 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
   const json = await readJsonObject(path);
   const refuse = (name: string, allowed: string) =>
     new RangeError(
-      `${path}: ${name} is ${
-        JSON.stringify(json[name])
-      }: ${allowed}; merge the adapter with PEFT and give that folder`,
+      `${path}: ${name} is ${JSON.stringify(json[name])}: ${allowed}; merge the adapter with ` +
+        "PEFT and give that folder",
     );
   if (json.peft_type !== "LORA") throw refuse("peft_type", `only "LORA" is supported`);
   for (const [name, value] of Object.entries(PLAIN)) {

@@ -125,9 +125,8 @@ export const ADVANTAGES: Readonly<Record<AdvantageEstimator, AdvantageRule>> = {
     scales: ["group", "none"],
     compares: true,
     formula: (settings) =>
-      `(best - second best of the group) for the best response, 0 for the others${
-        divided(settings)
-      }`,
+      "(best - second best of the group) for the best response, 0 for the " +
+      `others${divided(settings)}`,
     compute: ({ rewards, groups, scale }) => bestOfGroup(rewards, groups, scale),
   },
   maxRl: {
@@ -192,9 +191,8 @@ export function rewardScale(
   const scale = scaleRewards ?? scales[0]!;
   if (!scales.includes(scale)) {
     throw new RangeError(
-      `scaleRewards is ${scale}: advantageEstimator ${advantageEstimator} accepts ${
-        scales.join(", ")
-      }`,
+      `scaleRewards is ${scale}: advantageEstimator ${advantageEstimator} accepts ` +
+        `${scales.join(", ")}`,
     );
   }
   return scale;

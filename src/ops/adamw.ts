@@ -98,9 +98,8 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
   for (const [role, tensor] of Object.entries(flat)) {
     if (tensor.shape.length !== 1 || tensor.capacity !== n || n % 4 !== 0) {
       throw new RangeError(
-        `adamw needs flat arrays (n) of one length, a multiple of 4: ${role} is ${
-          formatShape(tensor.shape)
-        }, parameters ${formatShape(tensors.parameters.shape)}`,
+        `adamw needs flat arrays (n) of one length, a multiple of 4: ${role} is ` +
+          `${formatShape(tensor.shape)}, parameters ${formatShape(tensors.parameters.shape)}`,
       );
     }
   }

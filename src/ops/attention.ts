@@ -114,16 +114,14 @@ export function attention(
   checkHeads("attention", qkv, options);
   if (segments.dtype !== "u32" || segments.capacity % SEGMENT_STRIDE !== 0) {
     throw new RangeError(
-      `attention needs segments (S, ${SEGMENT_STRIDE}) u32: got ${
-        formatShape(segments.shape)
-      } ${segments.dtype}`,
+      `attention needs segments (S, ${SEGMENT_STRIDE}) u32: got ${formatShape(segments.shape)} ` +
+        `${segments.dtype}`,
     );
   }
   if (tiles.dtype !== "u32" || tiles.capacity < 2 * tileCount.capacity) {
     throw new RangeError(
-      `attention needs tiles (N, 2) u32 for N = ${tileCount.capacity}: got ${
-        formatShape(tiles.shape)
-      } ${tiles.dtype}`,
+      `attention needs tiles (N, 2) u32 for N = ${tileCount.capacity}: got ` +
+        `${formatShape(tiles.shape)} ${tiles.dtype}`,
     );
   }
   const tokens: Size = qkv.shape[0]!;

@@ -30,9 +30,8 @@ export function excludeToken(
     logits.shape.length !== 2 || !Number.isInteger(column) || column < 0 || column >= columns
   ) {
     throw new RangeError(
-      `excludeToken needs logits (T, V) and a column of them: got ${
-        formatShape(logits.shape)
-      } and ${column}`,
+      `excludeToken needs logits (T, V) and a column of them: got ${formatShape(logits.shape)} ` +
+        `and ${column}`,
     );
   }
   const rows = logits.shape[0]!;

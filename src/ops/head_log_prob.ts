@@ -51,9 +51,8 @@ export function headLogProb(
     hidden.shape.length !== 2 || weight.shape.length !== 2 || hidden.shape[1] !== weight.shape[1]
   ) {
     throw new RangeError(
-      `headLogProb needs hidden (T, C) and weight (V, C): got ${formatShape(hidden.shape)} and ${
-        formatShape(weight.shape)
-      }`,
+      `headLogProb needs hidden (T, C) and weight (V, C): got ${formatShape(hidden.shape)} and ` +
+        `${formatShape(weight.shape)}`,
     );
   }
   const { excludedToken } = options;

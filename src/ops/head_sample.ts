@@ -41,9 +41,8 @@ export function headSample(
     hidden.shape.length !== 2 || weight.shape.length !== 2 || hidden.shape[1] !== weight.shape[1]
   ) {
     throw new RangeError(
-      `headSample needs hidden (R, C) and weight (V, C): got ${formatShape(hidden.shape)} and ${
-        formatShape(weight.shape)
-      }`,
+      `headSample needs hidden (R, C) and weight (V, C): got ${formatShape(hidden.shape)} and ` +
+        `${formatShape(weight.shape)}`,
     );
   }
   const { maxBytes = HEAD_BYTES, excludedToken, ...rest } = options;
@@ -79,9 +78,9 @@ function rowsAtOnce(plan: Plan, rows: number, fitting: number, inner: number): n
   const atOnce = Math.floor(fitting / step) * step;
   if (atOnce === 0) {
     throw new RangeError(
-      `${plan.path("sample")} needs the logits of ${step} rows at once: more than the ${
-        bindableBytes(plan.gpu)
-      } bytes that ${plan.gpu.adapter.description} can bind. Take a policy with a smaller vocabulary`,
+      `${plan.path("sample")} needs the logits of ${step} rows at once: more than the ` +
+        `${bindableBytes(plan.gpu)} bytes that ${plan.gpu.adapter.description} can bind. Take a ` +
+        "policy with a smaller vocabulary",
     );
   }
   return atOnce;

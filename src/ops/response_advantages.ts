@@ -71,17 +71,15 @@ export function responseAdvantages(
   const rule = ADVANTAGES[advantageEstimator];
   if (rule.byLength && lengths?.capacity !== rewards.capacity) {
     throw new RangeError(
-      `responseAdvantages ${advantageEstimator} needs lengths of the shape of rewards ${
-        formatShape(rewards.shape)
-      }: got ${lengths ? formatShape(lengths.shape) : "none"}`,
+      `responseAdvantages ${advantageEstimator} needs lengths of the shape of rewards ` +
+        `${formatShape(rewards.shape)}: got ${lengths ? formatShape(lengths.shape) : "none"}`,
     );
   }
   for (const [column, tensor] of Object.entries({ origins, judged, penalties, withheld })) {
     if (tensor && tensor.capacity !== rewards.capacity) {
       throw new RangeError(
-        `responseAdvantages needs ${column} of the shape of rewards ${
-          formatShape(rewards.shape)
-        }: got ${formatShape(tensor.shape)}`,
+        `responseAdvantages needs ${column} of the shape of rewards ` +
+          `${formatShape(rewards.shape)}: got ${formatShape(tensor.shape)}`,
       );
     }
   }

@@ -75,9 +75,8 @@ export function responseWeights(
   const end = options.end ?? responses;
   if (lengths.dtype !== "u32" || lengths.shape.length !== 1) {
     throw new RangeError(
-      `responseWeights needs lengths (B) in u32: got ${
-        formatShape(lengths.shape)
-      } in ${lengths.dtype}`,
+      `responseWeights needs lengths (B) in u32: got ${formatShape(lengths.shape)} in ` +
+        `${lengths.dtype}`,
     );
   }
   if (needs("lossScaleFactor") && lossScaleFactor === undefined) {

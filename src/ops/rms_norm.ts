@@ -48,9 +48,8 @@ export function rmsNorm(
   const width = sizeLimit(x.shape[1]!);
   if (x.shape.length !== 2 || width % 4 !== 0 || weight.capacity !== width) {
     throw new RangeError(
-      `rmsNorm needs x (T, C) with C a multiple of 4 and weight (C): got ${
-        formatShape(x.shape)
-      } and ${formatShape(weight.shape)}`,
+      "rmsNorm needs x (T, C) with C a multiple of 4 and weight (C): got " +
+        `${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
     );
   }
   if (delta && delta.capacity !== x.capacity) {

@@ -107,9 +107,8 @@ export function rotate(
   const tokens: Size = qkv.shape[0]!;
   if (positions.dtype !== "u32" || positions.capacity < sizeLimit(tokens)) {
     throw new RangeError(
-      `rope needs positions (T) u32 for T = ${sizeLimit(tokens)}: got ${
-        formatShape(positions.shape)
-      } ${positions.dtype}`,
+      `rope needs positions (T) u32 for T = ${sizeLimit(tokens)}: got ` +
+        `${formatShape(positions.shape)} ${positions.dtype}`,
     );
   }
   const { gpu } = plan;

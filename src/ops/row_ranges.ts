@@ -46,11 +46,9 @@ export function rowRanges(
   const steps = Math.floor(fitting / step);
   if (steps === 0) {
     throw new RangeError(
-      `${matrix.name} ${
-        formatShape(matrix.shape)
-      } is used in ranges of ${step} rows: more than the ${
-        bindableBytes(gpu)
-      } bytes that ${gpu.adapter.description} can bind. Lower maxTokensPerMicroBatch or take a smaller model`,
+      `${matrix.name} ${formatShape(matrix.shape)} is used in ranges of ${step} rows: more than ` +
+        `the ${bindableBytes(gpu)} bytes that ${gpu.adapter.description} can bind. Lower ` +
+        "maxTokensPerMicroBatch or take a smaller model",
     );
   }
   const count = Math.ceil(rows / (steps * step));

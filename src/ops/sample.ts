@@ -130,9 +130,8 @@ export function sample(
   }
   if (active.rows.capacity !== active.slots.capacity) {
     throw new RangeError(
-      `sample needs rows and slots of one shape (A): got ${formatShape(active.rows.shape)} and ${
-        formatShape(active.slots.shape)
-      }`,
+      `sample needs rows and slots of one shape (A): got ${formatShape(active.rows.shape)} and ` +
+        `${formatShape(active.slots.shape)}`,
     );
   }
   const perSequence = [entropySums, lengths, finished, lastTokens];

@@ -129,9 +129,8 @@ function partOf(x: Tensor, { first, width }: Columns): Part {
   const fours = [first, width, stride].every((size) => size % 4 === 0);
   if (x.shape.length !== 2 || x.dtype !== "f32" || !fours || first < 0 || first + width > stride) {
     throw new RangeError(
-      `Rounding needs (T, C) f32 and columns within C, all in multiples of 4: got ${
-        formatShape(x.shape)
-      } ${x.dtype} and columns ${first} to ${first + width}`,
+      "Rounding needs (T, C) f32 and columns within C, all in multiples of 4: got " +
+        `${formatShape(x.shape)} ${x.dtype} and columns ${first} to ${first + width}`,
     );
   }
   return { first, width, stride, count: () => sizeNow(rows!) * width };

@@ -135,9 +135,8 @@ export function link(
       );
       if (!found) {
         throw new TypeError(
-          `Kernel ${kernel.name} needs ${need}, which nothing provides for ${
-            JSON.stringify(choices)
-          }`,
+          `Kernel ${kernel.name} needs ${need}, which nothing provides for ` +
+            `${JSON.stringify(choices)}`,
         );
       }
       for (const [choice, value] of found.when) used.set(choice, value);

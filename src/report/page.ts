@@ -144,9 +144,10 @@ export function table(
   };
   const row = (cells: readonly TableCell[], tag: "th" | "td") =>
     `<tr>${cells.map((cell) => `<${tag}>${inner(cell)}</${tag}>`).join("")}</tr>`;
-  return `<div class="scroll"><table><thead>${row(head, "th")}</thead><tbody>${
-    rows.map((cells) => row(cells, "td")).join("\n")
-  }</tbody></table></div>`;
+  return "<div " +
+    `class="scroll"><table><thead>${row(head, "th")}</thead><tbody>${
+      rows.map((cells) => row(cells, "td")).join("\n")
+    }</tbody></table></div>`;
 }
 
 /** A table under a sentence. */
@@ -220,11 +221,9 @@ export function samplePairs(
     const { prompt, completion, reward, solved = (reward ?? 0) >= 1, length } = sample;
     const judgement = reward === null ? "not judged" : `reward ${Number(reward.toFixed(3))}`;
     const meta = `${title} · ${judgement} · ${length} tokens`;
-    return `<div class="sample ${solved ? "right" : "wrong"}"><div class="meta">${
-      escapeText(meta)
-    }</div><code class="prompt">${escapeText(prompt)}</code><code>${
-      escapeText(completion)
-    }</code></div>`;
+    return `<div class="sample ${solved ? "right" : "wrong"}"><div ` +
+      `class="meta">${escapeText(meta)}</div><code ` +
+      `class="prompt">${escapeText(prompt)}</code><code>${escapeText(completion)}</code></div>`;
   };
   return `<div class="pair">${
     rows.map((i) => box(lists[0][i], titles[0]) + box(lists[1][i], titles[1])).join("\n")

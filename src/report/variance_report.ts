@@ -223,9 +223,8 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
           [
             "lengths",
             `${responses.minLength} … ${responses.maxLength}`,
-            `mean ${responses.meanLength.toFixed(1)}, harmonic ${
-              responses.harmonicLength.toFixed(1)
-            }`,
+            `mean ${responses.meanLength.toFixed(1)}, harmonic ` +
+            `${responses.harmonicLength.toFixed(1)}`,
           ],
           ["mean reward", responses.meanReward.toFixed(3)],
         ]),

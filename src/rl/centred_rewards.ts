@@ -43,9 +43,8 @@ export function centredRewards(
   const bad = rewards.findIndex((reward) => reward !== null && reward < leastReward);
   if (bad >= 0) {
     throw new RangeError(
-      `${advantageEstimator} needs rewards >= ${leastReward}: that of response ${bad} is ${
-        rewards[bad]
-      }`,
+      `${advantageEstimator} needs rewards >= ${leastReward}: that of response ${bad} is ` +
+        `${rewards[bad]}`,
     );
   }
   const acrossGroups = whitens === true || scaleRewards === "batch";

@@ -40,9 +40,8 @@ export function describeObjective(options: ResolvedTrainOptions): [label: string
 function sampling(options: ResolvedTrainOptions): string {
   const { promptsPerStep, numGenerations, maxGenBatches } = options;
   const prompts = options.dynamicSampling
-    ? `${promptsPerStep} prompts with differing rewards out of at most ${
-      promptsPerStep * maxGenBatches
-    }`
+    ? `${promptsPerStep} prompts with differing rewards out of at most ` +
+      `${promptsPerStep * maxGenBatches}`
     : `${promptsPerStep} prompts`;
   return `${prompts}, ${numGenerations} responses each`;
 }
@@ -52,9 +51,8 @@ function reward(options: ResolvedTrainOptions): string | undefined {
   const parts = ["verifier"];
   if (softOverlongBuffer > 0) {
     parts.push(
-      `${softOverlongPenalty} · max(0, L - ${
-        maxCompletionLength - softOverlongBuffer
-      }) / ${softOverlongBuffer}`,
+      `${softOverlongPenalty} · max(0, L - ${maxCompletionLength - softOverlongBuffer}) / ` +
+        `${softOverlongBuffer}`,
     );
   }
   if (options.klInReward && !options.klAfterNormalization) {
@@ -68,9 +66,8 @@ function advantage(options: ResolvedTrainOptions): string {
   const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);
   const filtered = overlongFiltering ? `; 0 where L = ${maxCompletionLength}` : "";
   const penalty = options.klAfterNormalization
-    ? ` - ${options.beta} (Σ_t ${
-      KL_ESTIMATORS[options.klEstimator].formula()
-    } less its mean over the group)`
+    ? ` - ${options.beta} (Σ_t ${KL_ESTIMATORS[options.klEstimator].formula()} less its mean ` +
+      "over the group)"
     : "";
   const formula = options.objective?.replaces?.includes("advantages")
     ? `advantages of ${options.objective.name}`
@@ -86,7 +83,8 @@ function weights(options: ResolvedTrainOptions): string {
   }
   return `x = ${
     AGGREGATIONS[lossAggregation].formula(options)
-  } over the N responses of an optimizer step (${lossAggregation})${left}`;
+  } over the N responses of an optimizer ` +
+    `step (${lossAggregation})${left}`;
 }
 
 function loss(options: ResolvedTrainOptions): string {

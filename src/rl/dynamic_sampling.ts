@@ -129,10 +129,8 @@ export class BatchSampler {
 function requireJudged({ rewards }: Rollout, step: number): void {
   if (rewards.some((reward) => reward !== null)) return;
   throw new Error(
-    `The verifier judged none of the ${rewards.length} completions of step ${
-      step + 1
-    }: it returned null for each. ` +
-      "The step can be repeated once it answers",
+    `The verifier judged none of the ${rewards.length} completions of step ${step + 1}: it ` +
+      "returned null for each. The step can be repeated once it answers",
   );
 }
 

@@ -88,10 +88,8 @@ export function describeMemory(plan: MemoryPlan): string {
   return `${text(plan.total)} ${unit} of GPU memory: ${
     text(plan.parameters)
   } for the parameters, ` +
-    `${text(plan.optimizer)} for gradients and AdamW, ${
-      text(plan.work)
-    } for generation and learning ` +
-    `(the largest buffer, ${label}, ${text(largest)})`;
+    `${text(plan.optimizer)} for gradients and AdamW, ${text(plan.work)} for generation and ` +
+    `learning (the largest buffer, ${label}, ${text(largest)})`;
 }
 
 /**
@@ -110,9 +108,8 @@ export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
   const free = gpu.adapter.isFallback ? host.freeMemory() : undefined;
   if (free !== undefined && free < plan.total) {
     throw new RangeError(
-      `The run needs ${describeMemory(plan)}. The machine has ${
-        (free / 2 ** 30).toFixed(1)
-      } GiB free: ${advice}`,
+      `The run needs ${describeMemory(plan)}. The machine has ${(free / 2 ** 30).toFixed(1)} ` +
+        `GiB free: ${advice}`,
     );
   }
   const { device } = gpu;
@@ -124,9 +121,8 @@ export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
   for (const buffer of taken) buffer.destroy();
   if (error) {
     throw new RangeError(
-      `The run needs ${
-        describeMemory(plan)
-      }. ${gpu.adapter.description} has no room for it: ${advice}`,
+      `The run needs ${describeMemory(plan)}. ${gpu.adapter.description} has no room for it: ` +
+        `${advice}`,
     );
   }
 }

@@ -65,9 +65,8 @@ export function checkBatch(
       const row: ArrayLike<number> | undefined = lists[b];
       if (row?.length !== completion.length) {
         throw new RangeError(
-          `${name}[${b}] must have one number per token of its completion, ${completion.length}: got ${
-            row?.length ?? row
-          }`,
+          `${name}[${b}] must have one number per token of its completion, ` +
+            `${completion.length}: got ${row?.length ?? row}`,
         );
       }
       checkNumbers(row, `${name}[${b}]`);
@@ -86,10 +85,8 @@ export function checkBatch(
     const odd = group.findIndex((prompt) => prompt.join() !== group[0]!.join());
     if (odd >= 0) {
       throw new RangeError(
-        `prompts[${p * numGenerations + odd}] differs from prompts[${
-          p * numGenerations
-        }]: the ${numGenerations} ` +
-          "completions of a group answer one prompt",
+        `prompts[${p * numGenerations + odd}] differs from prompts[${p * numGenerations}]: the ` +
+          `${numGenerations} completions of a group answer one prompt`,
       );
     }
     return group[0]!;

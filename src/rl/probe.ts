@@ -97,15 +97,14 @@ function reasonFor(verdict: ProbeVerdict, samples: SampleSummary): string {
     case "ready":
       return `${right}, between the 10 % and 70 % from which reinforcement learning usually works`;
     case "hard":
-      return `${right}, which is few, but ${
-        percent(mixed)
-      } of the prompts have samples to tell apart: expect a slow ` +
-        "start, and raise numGenerations";
+      return `${right}, which is few, but ${percent(mixed)} of the prompts have samples to tell ` +
+        "apart: expect a slow start, and raise numGenerations";
     case "hopeless":
       return `${right}, and at ${
         percent(1 - mixed)
-      } of the prompts all ${numGenerations} samples earn the same, which ` +
-        "teaches nothing: warm-start longer, begin with easier prompts, or give partial rewards";
+      } of the prompts all ${numGenerations} samples ` +
+        "earn the same, which teaches nothing: warm-start longer, begin with easier prompts, " +
+        "or give partial rewards";
     case "easy":
       return `${right}: not much is left to learn, make the task harder`;
   }
@@ -119,26 +118,20 @@ function remarks(
   const list: string[] = [];
   if (verdict === "ready" && mixed < FEW_MIXED) {
     list.push(
-      `At only ${
-        percent(mixed)
-      } of the prompts do the ${numGenerations} samples earn different rewards: raise ` +
-        "numGenerations or the temperature, or turn on dynamicSampling",
+      `At only ${percent(mixed)} of the prompts do the ${numGenerations} samples earn different ` +
+        "rewards: raise numGenerations or the temperature, or turn on dynamicSampling",
     );
   }
   if (truncated > 0.5) {
     list.push(
-      `${
-        percent(truncated)
-      } of the samples are cut off at maxCompletionLength = ${maxCompletionLength}: raise it, or ` +
-        "warm-start on shorter demonstrations",
+      `${percent(truncated)} of the samples are cut off at maxCompletionLength = ` +
+        `${maxCompletionLength}: raise it, or warm-start on shorter demonstrations`,
     );
   }
   if (entropy < LOW_ENTROPY) {
     list.push(
-      `The entropy is ${
-        entropy.toFixed(3)
-      } nats per token, so that samples hardly vary: a shorter warm start leaves ` +
-        "more to choose from",
+      `The entropy is ${entropy.toFixed(3)} nats per token, so that samples hardly vary: a ` +
+        "shorter warm start leaves more to choose from",
     );
   }
   return list;

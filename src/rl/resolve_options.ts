@@ -179,17 +179,14 @@ function checkTogether(options: ResolvedTrainOptions): void {
   }
   if (miniBatchSize !== "all" && miniBatchSize > promptsPerStep * numGenerations) {
     throw new RangeError(
-      `miniBatchSize must not exceed promptsPerStep * numGenerations = ${
-        promptsPerStep * numGenerations
-      }: current value is ${miniBatchSize}`,
+      "miniBatchSize must not exceed promptsPerStep * numGenerations = " +
+        `${promptsPerStep * numGenerations}: current value is ${miniBatchSize}`,
     );
   }
   if (beta === 0 && (options.klInReward || options.refSyncSteps > 0)) {
     throw new RangeError(
-      `${
-        options.klInReward ? "klInReward" : "refSyncSteps"
-      } needs a reference policy, and beta is 0: ` +
-        "give beta > 0, 0.001 to 0.1 are usual",
+      `${options.klInReward ? "klInReward" : "refSyncSteps"} needs a reference policy, and beta ` +
+        "is 0: give beta > 0, 0.001 to 0.1 are usual",
     );
   }
   const { advantageEstimator, softOverlongBuffer } = options;

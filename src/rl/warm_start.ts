@@ -87,9 +87,8 @@ export class WarmStart {
     for (const [name, min] of [["steps", 0], ["batchSize", 1], ["seed", 0]] as const) {
       if (!Number.isInteger(resolved[name]) || resolved[name] < min) {
         throw new RangeError(
-          `${name} of the warm start must be an integer >= ${min}: current value is ${
-            resolved[name]
-          }`,
+          `${name} of the warm start must be an integer >= ${min}: current value is ` +
+            `${resolved[name]}`,
         );
       }
     }

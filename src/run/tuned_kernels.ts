@@ -73,10 +73,8 @@ export async function readTuned(dir: string, gpu: Gpu): Promise<TunedKernels | u
   if (different) {
     const [name, now] = different;
     throw new RangeError(
-      `${path} was measured with ${name} ${
-        JSON.stringify(measuredOn[name] ?? null)
-      }, and here it ` +
-        `is ${JSON.stringify(now)}`,
+      `${path} was measured with ${name} ${JSON.stringify(measuredOn[name] ?? null)}, and here ` +
+        `it is ${JSON.stringify(now)}`,
     );
   }
   return { path, kernels: checkedKernels(kernels, path) };

@@ -106,9 +106,8 @@ export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promis
   const { recipe: saved, weights } = await readJsonObject(path);
   if (saved === undefined || digest(saved) !== digest(describeRecipe(recipe))) {
     throw new RangeError(
-      `${dir} holds a warm start with other settings${
-        differences(saved, recipe)
-      }: choose another folder`,
+      `${dir} holds a warm start with other settings${differences(saved, recipe)}: choose ` +
+        "another folder",
     );
   }
   const file = join(dir, WEIGHTS);

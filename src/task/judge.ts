@@ -124,10 +124,9 @@ async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgeme
     if (reward === null) continue;
     if (typeof reward !== "number" || !Number.isFinite(reward)) {
       throw new Error(
-        `The verifier returned ${shownWithType(reward)}${name && ` for ${name}`} on ${
-          describe(task, sample)
-        }: ` +
-          "rewards must be finite numbers, or null for what could not be judged",
+        `The verifier returned ${shownWithType(reward)}${name && ` for ${name}`} on ` +
+          `${describe(task, sample)}: rewards must be finite numbers, or null for what could ` +
+          "not be judged",
       );
     }
   }
@@ -136,7 +135,6 @@ async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgeme
 
 function describe(task: Task, { problem, completionIds, where }: Judged): string {
   const text = (ids: readonly number[]) => JSON.stringify(task.describe(ids));
-  return `${where} of task ${task.name} (prompt ${text(problem.promptIds)}, completion ${
-    text(completionIds)
-  })`;
+  return `${where} of task ${task.name} (prompt ${text(problem.promptIds)}, completion ` +
+    `${text(completionIds)})`;
 }

@@ -45,9 +45,8 @@ export function checkNames(what: string, given: object, names: readonly string[]
   if (unknown === undefined) return;
   const near = nearest(unknown, names);
   throw new TypeError(
-    `${what} has no option ${unknown}${
-      near ? `, did you mean ${near}?` : `: there are ${names.join(", ")}`
-    }`,
+    `${what} has no option ` +
+      `${unknown}${near ? `, did you mean ${near}?` : `: there are ${names.join(", ")}`}`,
   );
 }
 

@@ -98,9 +98,8 @@ function judgeOf<Row extends PromptRow>(
   for (const [name, weight] of Object.entries(rewardWeights)) {
     if (!Object.hasOwn(verify, name) || !Number.isFinite(weight)) {
       throw new RangeError(
-        `rewardWeights.${name} must be a finite number, and ${name} one of ${
-          Object.keys(verify).join(", ")
-        }: current value is ${weight}`,
+        `rewardWeights.${name} must be a finite number, and ${name} one of ` +
+          `${Object.keys(verify).join(", ")}: current value is ${weight}`,
       );
     }
   }

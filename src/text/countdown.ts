@@ -153,9 +153,8 @@ function rowOf(problem: Pick<CountdownRow, "nums" | "target">, where: string): C
     nums.every((n) => Number.isSafeInteger(n) && n >= 0);
   if (!valid) {
     throw new TypeError(
-      `${where} must have nums, a list of whole numbers, and a target: got ${
-        JSON.stringify(problem)
-      }`,
+      `${where} must have nums, a list of whole numbers, and a target: got ` +
+        `${JSON.stringify(problem)}`,
     );
   }
   return { ...problem, prompt: countdownPrompt(nums, target) };
