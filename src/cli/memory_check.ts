@@ -16,10 +16,7 @@ import type { TrainOptions } from "../rl/train_options.ts";
 /**
  * Plans the memory of a run on a policy that exists and checks that the device has it.
  *
- * @param gpu The device.
  * @param dir Folder of the policy.
- * @param task The task.
- * @param options The run's settings.
  * @param storage How the policy is stored.
  * @returns A line that states the memory.
  * @throws {RangeError} If a tensor is beyond the device's limits, or there is no room; with the numbers.
@@ -39,10 +36,6 @@ export async function checkMemory(
 /**
  * Plans the memory of a run on a policy of some shape and checks that the device has it.
  *
- * @param gpu The device.
- * @param config The policy's.
- * @param task The task.
- * @param options The run's settings.
  * @param storage How the policy is stored.
  * @returns A line that states the memory.
  * @throws {RangeError} As {@linkcode checkMemory} does, or if the settings do not fit together.

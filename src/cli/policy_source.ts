@@ -26,7 +26,6 @@ export type PolicySource =
  * Decides where the policy comes from.
  *
  * @param values What was given.
- * @param task The task.
  * @param options Every setting of the run.
  * @throws {UsageError} For flags that do not go together.
  */

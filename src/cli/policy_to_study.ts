@@ -43,7 +43,6 @@ const WARM_START_SEED = 42;
 /**
  * Loads the checkpoint that was given, or fetches or makes a task's warm start.
  *
- * @param gpu The device.
  * @param values What was given.
  * @param tools Where to show progress, and what may interrupt a warm start.
  * @param defaultTask The task where neither a task nor a checkpoint was given.

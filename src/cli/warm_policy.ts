@@ -67,7 +67,6 @@ export function warmStartDirectory(recipe: WarmStartRecipe): string {
 /**
  * Fetches or makes a warm start.
  *
- * @param gpu The device.
  * @param recipe What to make.
  * @param tools Where to show progress, and what may interrupt it.
  * @param dir Where it is kept.

@@ -118,7 +118,6 @@ export async function recoverDirectory(
  * Between two renames the name is free for an instant, so other processes should read copies. One
  * writer at a time per folder; its parent has to exist.
  *
- * @param dir The folder.
  * @param build Fills the empty folder it is given, which then replaces `dir`.
  * @throws {RangeError} If `dir` ends in no name, such as `.` or `/`.
  */

@@ -21,8 +21,6 @@ export type TunableOperation = Pick<KernelChoice, "key" | "candidates">;
  * Lists what training a policy runs that has several kernels: rollouts, updates, and the warm start.
  *
  * @param gpu The device; nothing is allocated on it.
- * @param config The policy.
- * @param task The task.
  * @param options Settings of the run.
  * @param warmStart Settings of its warm start; `undefined` if it has none.
  * @param storage `dtype` the policy is stored in; the warm start is always in f32.

@@ -58,8 +58,6 @@ const MAX_TOKENS = 4096;
 /**
  * Records an operation with the kernel that `gpu.kernels` says.
  *
- * @param gpu The device.
- * @param key The operation.
  * @param workload The batches of attention.
  */
 export function tuningSubject(gpu: Gpu, key: OperationKey, workload: Workload): TuningSubject {

@@ -65,8 +65,6 @@ export class Adapters {
   /**
    * Takes memory for the adapters and initialises them: A as PyTorch does a linear layer's weight, B with zeros.
    *
-   * @param gpu The device.
-   * @param config The policy's.
    * @param options Rank, alpha, targets and seed.
    * @throws {RangeError} If one is out of range.
    */

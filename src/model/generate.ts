@@ -75,8 +75,6 @@ export class Generator {
   /**
    * Builds the plans and takes the memory.
    *
-   * @param gpu The device.
-   * @param parameters The policy.
    * @param capacity The largest batch to come.
    */
   static async create(

@@ -50,7 +50,6 @@ export function eosTokenIdsIn({ eosTokenId }: PolicyConfig): readonly number[] {
 /**
  * Fills in the defaults of a request and checks it.
  *
- * @param config The policy's.
  * @param prompts Token ids of each prompt.
  * @param options What to generate.
  * @throws {RangeError} Naming the value that is out of range.

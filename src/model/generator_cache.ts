@@ -16,10 +16,7 @@ export class GeneratorCache {
   readonly #held = new Map<string, Generator>();
   #shared: Generator | undefined;
 
-  /**
-   * @param gpu The device.
-   * @param parameters The policy's.
-   */
+  /** */
   constructor(gpu: Gpu, parameters: Parameters) {
     this.#gpu = gpu;
     this.#parameters = parameters;

@@ -14,8 +14,6 @@ const LOGITS = 64;
 /**
  * Checks a policy's parameters against a device's limits, before any memory is taken.
  *
- * @param gpu The device.
- * @param config The policy's.
  * @param dtype What its matrices take on the device at the most.
  * @throws {RangeError} Naming the tensor that is larger than the device can bind, or the number of parameters that is more
  * than it can hold in one buffer.
@@ -47,12 +45,7 @@ export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" |
   }
 }
 
-/**
- * How many packed tokens a pass of a policy may have, so that the device can bind its activations.
- *
- * @param gpu The device.
- * @param config The policy's.
- */
+/** How many packed tokens a pass of a policy may have, so that the device can bind its activations. */
 export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const { hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
@@ -70,8 +63,6 @@ export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
 /**
  * How many sequences a policy may decode at once, so that the device can bind a layer's cache.
  *
- * @param gpu The device.
- * @param config The policy's.
  * @param dtype How the cache is stored.
  * @param completionLength The most tokens of a sequence.
  */

@@ -39,7 +39,6 @@ const PLAIN: Readonly<Record<string, unknown>> = {
 /**
  * Reads the configuration of an adapter folder.
  *
- * @param dir The folder.
  * @returns `undefined` if it holds no adapters, or a whole model beside them.
  * @throws {RangeError} Naming a setting that is not supported.
  */
@@ -111,8 +110,6 @@ async function fillAdapters(adapters: Adapters, file: SafetensorsFile): Promise<
 /**
  * Writes an adapter folder that PEFT's `PeftModel.from_pretrained` reads.
  *
- * @param dir The folder.
- * @param adapters The adapters.
  * @param base Folder or name of the model they belong to.
  */
 export async function saveLoraFolder(dir: string, adapters: Adapters, base: string): Promise<void> {

@@ -59,7 +59,6 @@ export interface ResolvedLoraOptions {
  * Fills in defaults and checks every value.
  *
  * @param options What the caller chose.
- * @param config The policy's.
  * @throws {RangeError} If one is out of range.
  */
 export function resolveLora(

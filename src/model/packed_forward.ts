@@ -25,8 +25,6 @@ const MAX_LOGIT_BYTES = 2 ** 28;
 /**
  * Log-probabilities of the responses' tokens.
  *
- * @param gpu The device.
- * @param parameters The policy.
  * @param groups Prompts and responses.
  * @param temperature Divides the logits.
  * @returns One number per token, in order.
@@ -58,8 +56,6 @@ export async function packedScores(
 /**
  * Logits of every packed token.
  *
- * @param gpu The device.
- * @param parameters The policy.
  * @param groups Prompts, without responses.
  * @returns (T, V), row-major.
  */

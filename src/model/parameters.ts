@@ -60,7 +60,6 @@ export class Parameters implements PolicyWeights {
   /**
    * Reserves memory for all parameters, zeroed.
    *
-   * @param gpu The device.
    * @param config A complete configuration.
    * @param dtype How matrices are stored. Default `"f32"`.
    * @param trainable Whether all values are kept in f32 too. Default `true`.

@@ -66,7 +66,6 @@ export class Policy {
   /**
    * Makes a policy with random weights.
    *
-   * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
    * @param options `seed` of the weights; the same seed gives the same bytes. Default 0. `embeddingStd`: standard
    * deviation of the embedding. Default: 0.5 / sqrt(hiddenSize), like the other matrices. How they are stored.
@@ -89,7 +88,6 @@ export class Policy {
   /**
    * Makes a policy whose weights are all zero, to be written by the caller.
    *
-   * @param gpu The device.
    * @param config The vocabulary size, and what departs from the defaults.
    * @param options How the weights are stored.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
@@ -106,8 +104,6 @@ export class Policy {
    * Loads a Hugging Face checkpoint folder: `config.json`, safetensors, and the tokenizer's files unread; or a folder of
    * PEFT's with LoRA adapters, and the model that its `base_model_name_or_path` names.
    *
-   * @param gpu The device.
-   * @param dir The folder.
    * @param options How the weights are stored on the device, whatever the folder has.
    * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
    * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then. If a weight is

@@ -17,8 +17,6 @@ export interface SavePolicyOptions extends SaveCheckpointOptions {
 /**
  * Writes a Hugging Face folder of a policy's weights, or PEFT's folder of its adapters if there are some.
  *
- * @param dir The folder.
- * @param parameters The policy's.
  * @param options How, and the `base` folder of adapters.
  * @throws {Error} If there are adapters and no base.
  */

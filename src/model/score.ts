@@ -12,8 +12,6 @@ import { checkTokenIds } from "./token_ids.ts";
 /**
  * Logits of every position of sequences of one length.
  *
- * @param gpu The device.
- * @param parameters The policy.
  * @param tokens B sequences of S ids.
  * @returns (B, S, V), row-major.
  * @throws {RangeError} If the lengths differ, or an id is out of vocabulary.
@@ -39,8 +37,6 @@ export async function sequenceLogits(
 /**
  * Log-probabilities of completions.
  *
- * @param gpu The device.
- * @param parameters The policy.
  * @param prompts One prompt per completion.
  * @param completions Token ids to score.
  * @param temperature Divides the logits.

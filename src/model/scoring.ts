@@ -23,8 +23,6 @@ export interface Scoring {
 /**
  * Records a forward pass and the log-probabilities of the responses' tokens.
  *
- * @param plan Where to record.
- * @param parameters The policy's.
  * @param maxTokens The most packed tokens of a run.
  * @param options `temperature`, which divides the logits.
  */

@@ -7,7 +7,6 @@
 /**
  * Checks token ids.
  *
- * @param ids The ids.
  * @param vocabSize V.
  * @param what What to call them in the message.
  * @throws {RangeError} If there are none, or one is out of vocabulary.

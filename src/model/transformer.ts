@@ -28,8 +28,6 @@ export type Attend = (qkv: Tensor, layer: number) => Tensor;
 /**
  * Records the layers and the final norm.
  *
- * @param plan Where to record.
- * @param parameters The policy.
  * @param embedded Token embeddings (T, C).
  * @param attend How tokens see each other.
  * @returns Normalised hidden states (T, C), of which the head makes logits.
@@ -107,8 +105,6 @@ export function headsOf(config: PolicyConfig, layer: number): AttentionHeads {
 /**
  * Records the policy over packed tokens, up to the head.
  *
- * @param plan Where to record.
- * @param parameters The policy.
  * @param inputs The packed batch.
  * @param keep Called with each layer's q, k and v once they are rotated and attended to, for those who need them later.
  * @returns Hidden states (T, C).

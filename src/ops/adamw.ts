@@ -85,7 +85,6 @@ export interface AdamwOptions extends FlatOptions {
  * Nothing changes when the gradient norm is NaN or infinite: parameters and moments stay as the last good step left
  * them. Hyper-parameters are taken before each run; what derives from them is computed in float64.
  *
- * @param plan Where to record.
  * @param tensors Flat arrays (n), n a multiple of 4, and the norm [1].
  * @param options Hyper-parameters.
  * @throws {RangeError} If the shapes or dtypes do not fit; before a run, if a hyper-parameter is out of its range.

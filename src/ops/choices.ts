@@ -50,11 +50,7 @@ export interface KernelChoice {
 
 const choicesOfGpu = new WeakMap<Gpu, Map<string, KernelChoice>>();
 
-/**
- * Every operation with several kernels that was recorded on a device, by its name.
- *
- * @param gpu The device.
- */
+/** Every operation with several kernels that was recorded on a device, by its name. */
 export function choicesOf(gpu: Gpu): ReadonlyMap<string, KernelChoice> {
   return choicesOfGpu.get(gpu) ?? new Map();
 }
@@ -63,7 +59,6 @@ export function choicesOf(gpu: Gpu): ReadonlyMap<string, KernelChoice> {
  * Chooses one of the kernels that compute an operation: the one in {@linkcode Gpu.kernels}, or the first.
  *
  * @param gpu The device, with the kernels chosen for it.
- * @param key The operation.
  * @param candidates Its kernels, the built-in choice first.
  */
 export function choose<T extends { readonly name: string }>(

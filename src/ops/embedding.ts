@@ -70,7 +70,6 @@ export function embeddingIndex(
  *
  * Ids must be below V: the kernel reads the last row for others, it does not report them.
  *
- * @param plan Where to record.
  * @param table (V, C), C a multiple of 4; f32 or f16.
  * @param tokens Ids, u32 (T).
  * @param index The tokens sorted by id; needed where the table wants a gradient.

@@ -13,7 +13,6 @@ import { elementwiseConstants } from "./readers.ts";
  * Gives one column of logits the probability 0, in place: softmax, entropy and samples are those of the other tokens, and
  * its gradient is 0.
  *
- * @param plan Where to record.
  * @param logits (T, V).
  * @param column Which token.
  * @param options `name` of the dispatch below the current scope, `"exclude_token"` by default.

@@ -27,7 +27,6 @@ export interface FeedForwardAdapters {
  * On software adapters SwiGLU is computed where gates and ups are, at the end of the first product, and its gradient at
  * the end of the product that makes it; gates and ups are kept side by side for it.
  *
- * @param plan Where to record.
  * @param x (T, C).
  * @param gateUpWeight (2F, C): the F rows of the gates, then those of the ups; f32 or f16. F is a multiple of 4.
  * @param downWeight (C, F).

@@ -25,7 +25,6 @@ export interface GradNormOptions extends FlatOptions {
  * The order of the sum is fixed for a device. The norm itself may be as large as an f32 can be (the squares do not
  * overflow); elements below 1e-19 count as zero. A NaN or infinite gradient makes it NaN or infinite.
  *
- * @param plan Where to record.
  * @param gradients Flat array (n), n a multiple of 4.
  * @param options `name`, and `maxBindingBytes` to bind less at once than the device could.
  * @returns [1].

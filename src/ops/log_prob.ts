@@ -58,7 +58,6 @@ export interface LogitRange {
  *
  * Several items may share a row, with equal targets too. Nothing of the size of the logits is stored but the gradient.
  *
- * @param plan Where to record.
  * @param logits (T, V), any V.
  * @param scored The tokens to score.
  * @param options Temperature and name.
@@ -107,7 +106,6 @@ export class RangeScoring implements Scores {
   /**
    * Declares the outputs.
    *
-   * @param plan Where to record.
    * @param scored The tokens to score.
    * @param size Rows T and columns V of all logits.
    * @param options Temperature and name.

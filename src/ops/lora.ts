@@ -32,7 +32,6 @@ const NONE = 0xffffffff;
 /**
  * Records `wide` from `b`; to be run whenever `b` has changed.
  *
- * @param plan Where to record.
  * @param weights The adapters.
  * @param name Name of the dispatch below the current scope.
  */
@@ -45,7 +44,6 @@ export function widenLora(plan: Plan, weights: LoraWeights, name: string): void 
  * Adds what the adapters make of `x` to what the frozen matrices made of it: `y += x Aᵀ (scale B)ᵀ`, with gradients of A, B
  * and x.
  *
- * @param plan Where to record.
  * @param x (T, K).
  * @param y (T, N), changed in place before anything reads it.
  * @param weights The adapters; `wide` belongs to `b` as it is.

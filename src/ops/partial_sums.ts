@@ -41,7 +41,6 @@ export function partCount(division: Division): number {
  * Chunks to cut the terms of a sum into where a lane walks over a whole chunk: some, or as many as it takes for the walk not
  * to become too long.
  *
- * @param gpu The device.
  * @param terms The terms of the sum.
  * @param termTurns Turns that a term takes.
  * @param wanted The fewest chunks.
@@ -79,7 +78,6 @@ const groupsOfPlan = new WeakMap<Plan, Group[]>();
 /**
  * Makes room for the parts of a sum.
  *
- * @param plan Where to record.
  * @param out What becomes the sum over all parts, or has it added.
  * @param division How the sum is cut.
  * @param options `accumulate` adds to `out`. `parameter` says that `out` is a parameter's gradient, which nothing reads

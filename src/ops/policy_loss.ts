@@ -128,7 +128,6 @@ export interface PolicyLossNumbers {
  * The surrogates are those of {@linkcode PolicyLoss}; log-ratios are held to ±20 as in the published
  * code of arXiv 2509.07558, with no gradient beyond.
  *
- * @param plan Where to record.
  * @param inputs Log-probabilities, advantages and weights.
  * @param options The surrogate and its numbers.
  * @returns `stats` (16), laid out as {@linkcode POLICY_LOSS_STATS}: each run adds to it, so clear it before the first

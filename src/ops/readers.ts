@@ -12,7 +12,6 @@ import { type Choices, link } from "./wgsl.ts";
 /**
  * Compiles a kernel whose workgroups are teams: their size is `LANES`, and they reduce rows with `team_sum` and `team_max`.
  *
- * @param gpu The device.
  * @param descriptor The kernel.
  * @param choices What else decides between files that the kernel needs.
  * @param how Files beside the kernel's, and who works on a row, by default the device's usual team.
@@ -37,7 +36,6 @@ export type PackSize = 8 | 4 | 1;
 /**
  * The largest packs that are worth loading on this device.
  *
- * @param gpu The device.
  * @param multiple Sizes and offsets are multiples of this.
  */
 export function widestPack(gpu: Gpu, multiple: number): PackSize {
@@ -66,7 +64,6 @@ export interface RowReader {
 /**
  * Chooses how rows are read: in the widest packs, by a lane for each row where workgroups have few lanes, else by a team.
  *
- * @param gpu The device.
  * @param width Numbers per row.
  * @param pack Numbers that a load brings; by default as many as the device likes.
  */
@@ -127,7 +124,6 @@ const TURNS = 4;
 /**
  * Chooses how flat arrays are read: in the widest packs, and by spans of each lane's own where workgroups have few lanes.
  *
- * @param gpu The device.
  * @param multiple Lengths and offsets are multiples of this.
  * @param stretch Numbers that one workgroup reads where that is not for `share` to say.
  */

@@ -54,7 +54,6 @@ export interface ResponseAdvantageOptions {
  * The same numbers as `groupAdvantages`. Rewards must be finite, and
  * for `"maxRl"` not negative; that is for the caller to check.
  *
- * @param plan Where to record.
  * @param rewards (B).
  * @param options The estimator and the groups.
  * @returns (B).

@@ -24,7 +24,6 @@ export interface ResponseKlInputs {
 /**
  * Sum over each response's tokens of the estimates of KL(π ‖ π_ref), as `klEstimate` defines them.
  *
- * @param plan Where to record.
  * @param inputs Log-probabilities and lengths.
  * @param options The estimator, and the `name` of the output below the current scope, `"response_kl"` by default.
  * @returns The shape of `lengths` (B).

@@ -56,7 +56,6 @@ export interface ResponseWeightOptions {
  * The same numbers as `lossWeights`. Responses outside
  * [start, end) and those of length 0 get weight 0.
  *
- * @param plan Where to record.
  * @param lengths (B), u32: scored tokens of every response of the rollout batch.
  * @param options The rule, its numbers and the mini-batch.
  * @returns (B).

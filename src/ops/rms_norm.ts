@@ -30,7 +30,6 @@ export interface RmsNormOptions {
  * Use `sum` in place of `x` and `delta` afterwards: it carries the residual stream on, and its gradient becomes that of
  * both without a copy.
  *
- * @param plan Where to record.
  * @param x (T, C), C a multiple of 4.
  * @param weight (C).
  * @param options `eps`, and `delta` (T, C) to add first.

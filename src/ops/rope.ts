@@ -38,7 +38,6 @@ const tables = new WeakMap<Gpu, Map<string, Tensor>>();
  *
  * Made once per device, head size and rotation.
  *
- * @param gpu The device.
  * @param headDim Head size D.
  * @param rotation Base and scaling; without, nothing turns.
  * @returns (D) u32; the second half repeats the first.
@@ -63,7 +62,6 @@ export function ropeFrequencies(gpu: Gpu, headDim: number, rotation?: Rotation):
  * Checks that a tensor holds rows of `(H + 2J) D` numbers.
  *
  * @param op Name of the caller, for the message.
- * @param qkv The tensor.
  * @param layout Its heads.
  * @throws {RangeError} If the shape or the numbers of heads do not fit.
  */
@@ -90,7 +88,6 @@ export function checkHeads(op: string, qkv: Tensor, layout: HeadLayout): void {
 /**
  * Records the rotation of queries and keys by their positions, in place, and no gradient rule.
  *
- * @param plan Where to record.
  * @param qkv (T, (H + 2J) D), overwritten.
  * @param positions (T) u32.
  * @param options Heads, rotation, and whether to turn backwards.

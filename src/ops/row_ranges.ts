@@ -26,7 +26,6 @@ export function bindableBytes({ device }: Gpu): number {
 /**
  * Cuts a matrix into the fewest ranges of rows that can be bound.
  *
- * @param gpu The device.
  * @param matrix (V, C).
  * @param options `most` rows of a range; ranges begin at multiples of `step` rows; `bytes` of an element, if something
  * larger than the matrix is cut alike.

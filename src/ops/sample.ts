@@ -105,7 +105,6 @@ export function samplingKey(seed: number, step: number): [number, number] {
  * 1. A `truncation` decides what is drawn; log-probabilities and entropies are those of the whole distribution, which are
  * what a learner computes. The sequence ends with an end-of-sequence token or at the limit; sequences that have ended are left as they are.
  *
- * @param plan Where to record.
  * @param logits (R, V); with a `part`, each of its ranges is a matrix of its own, one after the other.
  * @param active `rows` (A): the row of logits of each active sequence; `slots` (A): its index b. Each b at most once.
  * @param state Brought forward by one token.

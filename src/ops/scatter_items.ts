@@ -22,7 +22,6 @@ export interface ItemPlaces {
 /**
  * Writes `values[i]` to `matrix[b, t]` for every item i; the rest of the matrix stays as it is.
  *
- * @param plan Where to record.
  * @param values (N).
  * @param places b and t of each item, within the matrix.
  * @param matrix (B, M).

@@ -12,7 +12,6 @@ import { elementwiseConstants } from "./readers.ts";
 /**
  * Computes `silu(gate) * up`.
  *
- * @param plan Where to record.
  * @param gateUp (T, 2F): each row holds the F gates, then the F ups. F is a multiple of 4.
  * @param options `name` of the output below the current scope, `"swiglu"` by default.
  * @returns (T, F).

@@ -26,7 +26,6 @@ const WIDE_TEAM: Team = { lanes: 256, subgroups: false };
 /**
  * Chooses who works on a row.
  *
- * @param gpu The device.
  * @param elements What the lanes visit in turns.
  */
 export function teamFor(gpu: Gpu, elements: number): Team {

@@ -20,7 +20,6 @@ export interface ToHalfOptions extends FlatOptions {
 /**
  * Rounds a flat array to float16.
  *
- * @param plan Where to record.
  * @param x (n), n a multiple of 4.
  * @param y (n) f16, written.
  * @param options `name`, and `maxBindingBytes` to bind less at once than the device could.
@@ -55,9 +54,7 @@ export interface Columns {
 /**
  * Rounds some columns of a matrix to float16.
  *
- * @param plan Where to record.
  * @param x (T, C), C a multiple of 4.
- * @param columns Which.
  * @param options `name` of the output below the current scope. Default `"halves"`.
  * @returns (T, width) f16.
  * @throws {RangeError} If the shapes do not fit.
@@ -79,9 +76,7 @@ export function columnsToHalf(
  * Rounds some columns of a matrix to what float16 holds, in place; they stay f32. There is no gradient rule: gradients
  * pass as if nothing had been rounded.
  *
- * @param plan Where to record.
  * @param z (T, C), C a multiple of 4; overwritten.
- * @param columns Which.
  * @param options `name` of the dispatch below the current scope. Default `"round"`.
  * @throws {RangeError} If the shapes do not fit.
  */
@@ -97,7 +92,6 @@ export function roundColumns(
 /**
  * The numbers of a matrix in float16, as float32.
  *
- * @param plan Where to record.
  * @param x (T, C) f16, C a multiple of 4.
  * @param options `name` of the output below the current scope. Default `"restored"`.
  * @returns (T, C).

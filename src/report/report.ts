@@ -45,7 +45,6 @@ export async function writeReport(dir: string): Promise<WrittenReport> {
 /**
  * Writes the report of several training runs side by side.
  *
- * @param dirs Their folders.
  * @param out The folder that gets it; made if it is not there.
  * @throws {Deno.errors.NotFound} If one of them is not the folder of a training run.
  */

@@ -25,7 +25,6 @@ interface ShownRun {
 /**
  * The page of several runs.
  *
- * @param dirs Their folders.
  * @throws {Deno.errors.NotFound} If one of them is not the folder of a training run.
  */
 export async function runsPage(dirs: readonly string[]): Promise<Page> {

@@ -119,7 +119,6 @@ export class Coefficients {
   /**
    * Takes the memory and compiles the two plans.
    *
-   * @param gpu The device.
    * @param maxResponses B, the largest batch.
    * @param options Estimator and aggregation rule.
    */

@@ -17,7 +17,6 @@ import type { ResolvedTrainOptions } from "./train_options.ts";
  *
  * r is the reward, L the length of a response, ρ = π/π_old the ratio of a token; i counts responses, t tokens.
  *
- * @param options Every setting.
  * @returns Pairs of a label and a formula.
  */
 export function describeObjective(options: ResolvedTrainOptions): [label: string, text: string][] {

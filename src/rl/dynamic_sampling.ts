@@ -38,10 +38,7 @@ export class BatchSampler {
   readonly #options: ResolvedTrainOptions;
 
   /**
-   * @param gpu The device.
    * @param generator Where to generate.
-   * @param task The task.
-   * @param options Every setting.
    */
   constructor(gpu: Gpu, generator: Generator, task: Task, options: ResolvedTrainOptions) {
     this.#gpu = gpu;

@@ -68,7 +68,6 @@ const EVALUATION_STEP = 2 ** 32 - 1;
  *
  * @param policy What to evaluate, or a generator of it, through which problems go in as many batches as its capacity
  * needs.
- * @param task The task.
  * @param options How much.
  * @throws {TypeError} For an option that does not exist.
  * @throws {RangeError} If the policy's vocabulary or positions, or the generator's capacity, do not suffice.
@@ -94,7 +93,6 @@ export async function evaluate(
  * Samples N completions for each of some problems of the train split, as the first steps of training would see them.
  *
  * @param policy What to sample from.
- * @param task The task.
  * @param options How much.
  * @throws {RangeError} If the policy's vocabulary or positions do not suffice.
  * @throws {Error} If the verifier fails on a completion; the message names it.
@@ -112,8 +110,6 @@ export async function sampleTraining(
 /**
  * How many problems an evaluation asks that should ask so many: no more than there are.
  *
- * @param task The task.
- * @param split Which problems.
  * @param prompts How many, default 128.
  */
 export function problemsAsked(task: Task, split: Split, prompts = 128): number {

@@ -12,8 +12,6 @@ import type { Task } from "../task/task.ts";
 /**
  * Checks a policy's vocabulary and positions against a task.
  *
- * @param config The policy's.
- * @param task The task.
  * @param maxCompletionLength The most tokens of a completion.
  * @throws {RangeError} If one does not suffice; the message says what to do.
  */
@@ -38,8 +36,6 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
  * How many packed tokens a forward and backward pass may have, so that the device can bind their activations. Wide
  * policies may have fewer; the result of training does not depend on it beyond rounding.
  *
- * @param gpu The device.
- * @param config The policy's.
  * @param wanted The most tokens asked for.
  * @param longest Tokens of the longest prompt and completion, which have to fit.
  * @throws {RangeError} If they do not.

@@ -16,8 +16,6 @@ import type { ResolvedTrainOptions } from "./train_options.ts";
  * On-policy every ratio is 1, so that the surrogates of the ratio have the value Σ_i x_i L_i (-A_i). It is 0 where the
  * advantages add up to 0 in the proportions that the weights give to whole responses, x_i L_i: in equal ones where x ∝ 1/L,
  * by tokens where x is the same for all. Its gradient is another matter.
- *
- * @param options Every setting.
  */
 export function lossCancels(options: ResolvedTrainOptions): boolean {
   const { numIterations, miniBatchSize, overlongFiltering, maskTruncatedCompletions } = options;

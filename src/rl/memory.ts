@@ -31,9 +31,6 @@ export interface MemoryPlan {
  * Plans the memory of a training run by building it on a stand-in for the device, without taking any.
  *
  * @param gpu The device it is to run on.
- * @param config The policy.
- * @param task The task.
- * @param options The run's settings.
  * @param storage How the policy is stored.
  * @throws {RangeError} If a setting is out of range, or a tensor beyond the device's limits; the message names it.
  *
@@ -98,7 +95,6 @@ export function describeMemory(plan: MemoryPlan): string {
  * A software adapter takes memory of the machine, which promises more than it has: there the plan is compared with what is
  * free, if the program may ask (`--allow-sys=systemMemoryInfo`).
  *
- * @param gpu The device.
  * @param plan What {@linkcode planMemory} found.
  * @throws {RangeError} If there is no room, with the numbers and what to do.
  */

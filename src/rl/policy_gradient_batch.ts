@@ -25,7 +25,6 @@ export interface PolicyGradientBatch {
  * Checks a batch.
  *
  * @param policy Whose vocabulary the tokens are from.
- * @param batch The batch.
  * @param numGenerations G.
  * @returns One prompt for each group.
  * @throws {TypeError} If a part is missing.

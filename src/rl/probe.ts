@@ -47,7 +47,6 @@ const NARROW_SPREAD = 2;
  * Samples N completions for each of some problems of the train split and judges what they foretell.
  *
  * @param policy The policy, as it would be trained.
- * @param task The task.
  * @param options How much to sample: by default 64 prompts with 16 samples each.
  * @throws {RangeError} If the policy's vocabulary or positions do not suffice.
  * @throws {Error} If the verifier fails on a completion; the message names it.

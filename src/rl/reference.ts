@@ -99,11 +99,7 @@ export class Reference {
     if (this.parameters) submit(gpu, this.parameters.copyFrom(parameters));
   }
 
-  /**
-   * Fills {@linkcode logProbs} for some responses.
-   *
-   * @param groups The responses.
-   */
+  /** Fills {@linkcode logProbs} for some responses. */
   score(groups: readonly PromptGroup[]): void {
     for (const microBatch of splitGroups(groups, this.#maxTokens)) {
       this.#inputs.upload(microBatch);

@@ -45,7 +45,6 @@ export interface RolloutRequest
  * Samples completions for consecutive problems of a task and verifies them.
  *
  * @param generator Where to generate; its capacity must suffice.
- * @param task The task.
  * @param request What to ask, and how to sample; its seed is that of the problems too.
  * @throws {Error} If a problem cannot be asked, or the verifier throws or returns something that is not a finite number; the message names the
  * problem.

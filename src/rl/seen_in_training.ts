@@ -41,7 +41,6 @@ export function promptsAsked(
  * The number of problems of an evaluation whose prompts training has asked; 0 without a look where the task says that its
  * splits are disjoint.
  *
- * @param task The task.
  * @param options How many problems there are of either kind.
  */
 export function seenInTraining(task: Task, options: SeenInTrainingOptions): number {
@@ -62,7 +61,6 @@ export function seenInTraining(task: Task, options: SeenInTrainingOptions): numb
  * On what an evaluation was made, as a sentence says it.
  *
  * @param prompts Problems asked.
- * @param task The task.
  * @param seen How many of them training has asked; `undefined` where nobody knows.
  */
 export function describeHeldOut(prompts: number, task: Task, seen: number | undefined): string {

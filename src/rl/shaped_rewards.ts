@@ -29,7 +29,6 @@ export interface ShapedRewards {
  *
  * @param rollout Completions and rewards.
  * @param reference The reference policy, if there is one.
- * @param options Every setting.
  */
 export async function shapeRewards(
   rollout: Rollout,

@@ -79,7 +79,6 @@ export class Trainer {
    *
    * @param policy The policy; its weights are changed by training. As it is now it becomes the reference, if there is
    * one.
-   * @param task The task.
    * @param options Settings; see {@linkcode TrainOptions} for defaults.
    * @throws {RangeError} If a setting is out of range or does not fit the policy or the task.
    */

@@ -60,10 +60,8 @@ export class Updater {
   /**
    * Takes the memory and compiles the plans.
    *
-   * @param policy The policy.
    * @param parts The `optimizer` over all its parameters, where the log-probabilities of the sampler will be
    * (`oldLogProbs`, B, M), and the `reference` if there is one.
-   * @param options Every setting.
    */
   static async create(
     policy: Policy,

@@ -79,7 +79,6 @@ export class WarmStart {
    *
    * @param policy The policy; its weights are changed.
    * @param task Whose demonstrations to learn.
-   * @param options Settings.
    * @throws {RangeError} If a setting is out of range.
    */
   static async create(policy: Policy, task: Task, options: WarmStartOptions): Promise<WarmStart> {

@@ -12,7 +12,6 @@ import { type MetricsRecord, STEP } from "./metrics_log.ts";
 /**
  * The lines of a step.
  *
- * @param report The step.
  * @param task Whose ids they are.
  * @param most The most lines; every prompt gets as many of them.
  */

@@ -56,7 +56,6 @@ export class RunCheckpoints {
   /**
    * Opens the checkpoints of a run.
    *
-   * @param run Its folder.
    * @param settings What to keep.
    * @param trainer The run as it is now.
    * @param metrics Its lines up to now. Evaluations before now count where the best of them was kept.

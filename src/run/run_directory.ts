@@ -142,7 +142,6 @@ export class RunDirectory implements Disposable {
   /**
    * Appends what a step did: one line of metrics, and completions with their text.
    *
-   * @param report The step.
    * @param task Whose ids they are.
    * @param evaluation What an evaluation after the step found.
    * @returns The lines.

@@ -144,7 +144,6 @@ function flatSpecs({ trained }: Policy, tensors: FlatTensors): Map<string, FlatS
 /**
  * Puts a checkpoint back into a trainer, which then goes on bit by bit as the one that was saved.
  *
- * @param dir The folder.
  * @param trainer Made for the same task with the same settings and a policy of the same shape and
  * dtype; its weights, moments and counters are replaced.
  * @throws {RangeError} Naming what differs: the task, a setting, the shape or dtype of the policy.

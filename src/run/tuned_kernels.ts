@@ -45,7 +45,6 @@ function identityOf(gpu: Gpu): Record<string, unknown> {
  * Where the kernels of a device are kept.
  *
  * @param dir Folder of all such files.
- * @param gpu The device.
  */
 export function tunedPath(dir: string, gpu: Gpu): string {
   const name = gpu.adapter.description.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")
@@ -57,7 +56,6 @@ export function tunedPath(dir: string, gpu: Gpu): string {
  * Reads the kernels that were measured on a device.
  *
  * @param dir Folder of all such files.
- * @param gpu The device.
  * @returns `undefined` if there are none.
  * @throws {SyntaxError | TypeError} If the file is damaged.
  * @throws {RangeError} If it is of another device, or of another version of the programs.
@@ -101,7 +99,6 @@ export function checkedKernels(kernels: unknown, path: string): KernelChoices {
  * Keeps what was measured on a device, with what is kept of other operations.
  *
  * @param dir Folder of all such files; made if it is not there.
- * @param gpu The device.
  * @param measured The kernel of each operation measured; `undefined` for the built-in one.
  * @returns What is kept now.
  */

@@ -132,7 +132,6 @@ function differences(saved: unknown, recipe: WarmStartRecipe): string {
  *
  * @param dir The folder; replaced as a whole. Its parent has to exist.
  * @param recipe What made it.
- * @param policy The policy.
  * @param loss Its last cross-entropy, nats per token.
  */
 export async function saveWarmStart(

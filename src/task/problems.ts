@@ -10,8 +10,6 @@ import type { Demonstration, Problem, Split, Task } from "./task.ts";
 /**
  * A problem of a task.
  *
- * @param task The task.
- * @param split Which problems.
  * @param seed Their seed.
  * @param index Number of the problem.
  * @throws {Error} Naming the problem, if the task fails to give one or its prompt cannot be used.
@@ -37,7 +35,6 @@ export function drawProblem<M>(
 /**
  * A demonstration of a task that has some.
  *
- * @param task The task.
  * @param seed Their seed.
  * @param index Number of the demonstration.
  * @throws {Error} Naming the demonstration, if the task fails to give one or its ids cannot be used.

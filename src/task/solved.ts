@@ -20,7 +20,6 @@ export function maxRewardOf(task: Pick<Task, "maxReward">): number {
 /**
  * Whether a completion with this reward is right: whether it reaches the task's {@linkcode Task.maxReward}.
  *
- * @param task The task.
  * @param reward What its verifier gave; `null`, where it could not judge, is not right.
  */
 export function isSolved(task: Pick<Task, "maxReward">, reward: number | null): boolean {

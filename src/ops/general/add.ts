@@ -14,7 +14,6 @@ import { flatReader } from "../readers.ts";
  *
  * Each summand gets a copy of the gradient, so both may be used elsewhere too, and may be the same tensor.
  *
- * @param plan Where to record.
  * @param a Any shape.
  * @param b The same shape.
  * @param options `name` of the output below the current scope, `"add"` by default.

@@ -25,7 +25,6 @@ export interface ReduceOptions extends FlatOptions {
 /**
  * Sums over everything, rows or columns.
  *
- * @param plan Where to record.
  * @param x (R, C), C fixed; any shape where everything is summed.
  * @param axis What is summed.
  * @param options `name`; `maxBindingBytes` to bind less at once than the device could, where everything is summed.
@@ -75,7 +74,6 @@ export function reduceSum(
 /**
  * The largest of everything, of rows or of columns. NaN if there is a NaN among them. Without a gradient.
  *
- * @param plan Where to record.
  * @param x (R, C), C fixed; any shape where everything is reduced.
  * @param axis What is reduced.
  * @param options As for {@linkcode reduceSum}.
@@ -99,7 +97,6 @@ export function reduceMax(
 /**
  * Sums the columns of `x` into a tensor that exists, for example a bias' gradient.
  *
- * @param plan Where to record.
  * @param x (T, N), N fixed.
  * @param into (N).
  * @param accumulate Whether `into` is added to or overwritten.

@@ -14,7 +14,6 @@ import { type RopeOptions, rotate } from "../rope.ts";
  * Dimension d < D/2 of a head is paired with d + D/2 and turned by `position * theta^(-2d/D)`, or what a scaling makes of
  * that, as in Hugging Face's models. Angles are kept as fractions of a turn, so precision does not suffer at large positions.
  *
- * @param plan Where to record.
  * @param qkv (T, (H + 2J) D), overwritten; the values, its last J heads, stay as they are.
  * @param positions (T) u32.
  * @param options Heads and rotation.

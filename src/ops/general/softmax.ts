@@ -14,7 +14,6 @@ import { rowReader } from "../readers.ts";
  *
  * A row that holds a NaN or plus infinity, or nothing but minus infinity, becomes NaN.
  *
- * @param plan Where to record.
  * @param x (R, C), C fixed; fastest where it is a multiple of 8.
  * @param options `name` of the output below the current scope, `"softmax"` by default.
  * @returns (R, C).
