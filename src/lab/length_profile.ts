@@ -173,8 +173,10 @@ function profileOf(
       count += n[p]!;
       energy += energies[p]!;
     }
-    const meanSquared = pairSum(own, set) / pairCount(n, n, set);
-    const shared = pairSum(withAll, set) / pairCount(n, perPrompt, set);
+    // Prompts without a response in the bin add nothing.
+    const inBin = set.filter((p) => n[p]! > 0);
+    const meanSquared = pairSum(own, inBin) / pairCount(n, n, set);
+    const shared = pairSum(withAll, inBin, set) / pairCount(n, perPrompt, set);
     counts.push(count);
     variances.push(energy / count - meanSquared);
     projections.push(shared / signal);

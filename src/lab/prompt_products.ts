@@ -49,12 +49,16 @@ export function promptProducts(
   return { prompts, values };
 }
 
-/** Sum over all ordered pairs of different prompts of a set. */
-export function pairSum({ prompts, values }: PromptProducts, set: ArrayLike<number>): number {
+/** Sum over all ordered pairs of different prompts, the first of one set and the second of another. */
+export function pairSum(
+  { prompts, values }: PromptProducts,
+  first: ArrayLike<number>,
+  second: ArrayLike<number> = first,
+): number {
   let sum = 0;
-  for (let k = 0; k < set.length; k++) {
-    for (let l = 0; l < set.length; l++) {
-      if (k !== l) sum += values[set[k]! * prompts + set[l]!]!;
+  for (let k = 0; k < first.length; k++) {
+    for (let l = 0; l < second.length; l++) {
+      if (first[k] !== second[l]) sum += values[first[k]! * prompts + second[l]!]!;
     }
   }
   return sum;

@@ -68,6 +68,7 @@ export function ruleProducts(gram: Gram, options: RulePool): RuleProducts[] {
     return sums;
   };
   const known = new Map<string, Omit<RuleProducts, "rule">>();
+  const means = new Map<boolean, PromptProducts>();
   return aggregationRules(alphas).map((rule) => {
     const key = `${rule.alpha} ${rule.std}`;
     let made = known.get(key);
@@ -76,10 +77,12 @@ export function ruleProducts(gram: Gram, options: RulePool): RuleProducts[] {
       const power = (i: number) => lengths[i]! ** -rule.alpha;
       const plain = Float64Array.from(lengths, (_, i) => advantage(i));
       const weighted = Float64Array.from(lengths, (_, i) => advantage(i) * power(i));
+      const mean = means.get(rule.std) ?? promptProducts(gram, numGenerations, plain, plain);
+      means.set(rule.std, mean);
       made = {
         own: promptProducts(gram, numGenerations, weighted, weighted),
         withMean: promptProducts(gram, numGenerations, weighted, plain),
-        mean: promptProducts(gram, numGenerations, plain, plain),
+        mean,
         powers: byPrompt(power),
         squares: byPrompt((i) => power(i) ** 2 * lengths[i]!),
         weights: byPrompt((i) => (advantage(i) * power(i)) ** 2),
@@ -121,21 +124,24 @@ export function tallyRules(
   for (const [i, length] of lengths.entries()) tokens[Math.floor(i / numGenerations)]! += length;
   const total = (values: Float64Array, batch: readonly number[]) =>
     batch.reduce((sum, p) => sum + values[p]!, 0);
-  return products.map(({ rule, own, withMean, mean, powers, squares, weights, energies }) => {
-    const t: Tally = {
-      energy: 0,
-      cross: 0,
-      shared: 0,
-      signal: 0,
-      factor: 0,
-      factorSquared: 0,
-      squares: 0,
-      weights: 0,
-      energies: 0,
-      batches: 0,
-      pairs: 0,
-    };
-    for (const batches of division) {
+  const tallies = products.map((): Tally => ({
+    energy: 0,
+    cross: 0,
+    shared: 0,
+    signal: 0,
+    factor: 0,
+    factorSquared: 0,
+    squares: 0,
+    weights: 0,
+    energies: 0,
+    batches: 0,
+    pairs: 0,
+  }));
+  for (const batches of division) {
+    const blocks = blockSums(batches);
+    for (const [r, { rule, powers, squares, weights, energies, ...sums }] of products.entries()) {
+      const t = tallies[r]!;
+      const [own, withMean, mean] = [sums.own, sums.withMean, sums.mean].map(blocks);
       const scales = batches.map((batch) => {
         const sums: BatchSums = {
           responses: batch.length * numGenerations,
@@ -152,22 +158,36 @@ export function tallyRules(
         return scale;
       });
       for (const [b, batch] of batches.entries()) {
-        for (const [c, other] of batches.entries()) {
-          const product = scales[b]! * scales[c]! * blockSum(own, batch, other);
+        for (const c of batches.keys()) {
+          const at = b * batches.length + c;
+          const product = scales[b]! * scales[c]! * own![at]!;
           if (b === c) {
             t.energy += product;
             continue;
           }
           const responses = batch.length * numGenerations;
           t.cross += product;
-          t.shared += scales[b]! / responses * blockSum(withMean, batch, other);
-          t.signal += blockSum(mean, batch, other) / responses ** 2;
+          t.shared += scales[b]! / responses * withMean![at]!;
+          t.signal += mean![at]! / responses ** 2;
           t.pairs++;
         }
       }
     }
-    return t;
-  });
+  }
+  return tallies;
+}
+
+/** Sums of products over pairs of batches, of each only once: rules have some in common. */
+function blockSums(batches: readonly number[][]): (products: PromptProducts) => number[] {
+  const known = new Map<PromptProducts, number[]>();
+  return (products) => {
+    let sums = known.get(products);
+    if (!sums) {
+      sums = batches.flatMap((batch) => batches.map((other) => blockSum(products, batch, other)));
+      known.set(products, sums);
+    }
+    return sums;
+  };
 }
 
 /** Σ over p in one list and q in another. */

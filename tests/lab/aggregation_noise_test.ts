@@ -11,13 +11,15 @@ import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 /** Scalar products of vectors. */
 function gramOf(rows: readonly (readonly number[])[]): Gram {
   const size = rows.length;
-  const products = Float64Array.from(
-    { length: size * size },
-    (_, k) => {
-      const [a, b] = [rows[Math.floor(k / size)]!, rows[k % size]!];
-      return a.reduce((sum, v, d) => sum + v * b[d]!, 0);
-    },
-  );
+  const products = new Float64Array(size * size);
+  for (const [i, a] of rows.entries()) {
+    for (let j = 0; j <= i; j++) {
+      const b = rows[j]!;
+      let product = 0;
+      for (let d = 0; d < a.length; d++) product += a[d]! * b[d]!;
+      products[i * size + j] = products[j * size + i] = product;
+    }
+  }
   return { size, products };
 }
 
