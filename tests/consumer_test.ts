@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { tinyWith } from "./helpers/bad_input.ts";
 import { inTempDir } from "./helpers/temp_dir.ts";
 
 const REGISTRY = new URL("helpers/jsr_registry.ts", import.meta.url).pathname;
@@ -41,45 +42,72 @@ policy.destroy();
 await gpu.close();
 `;
 
-/** Runs deno in a folder as someone who has nothing but the registry. */
-async function deno(
-  cwd: string,
-  registry: string,
-  args: string[],
-  env: Record<string, string> = { DENO_DIR: `${cwd}/cache` },
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command("deno", {
-    args,
-    cwd,
-    env: { JSR_URL: registry, NO_COLOR: "1", ...env },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+/** What one tries who builds on the engine. */
+const MODEL = `
+import { openGpu } from "jsr:@deltal/deltal";
+import { Gpu, linear, Plan, readTensor, submit } from "jsr:@deltal/deltal/engine";
+import { estimatorStatistics } from "jsr:@deltal/deltal/lab";
+const gpu: Gpu = await openGpu();
+const plan = new Plan(gpu, "model");
+const tensor = (data: number[]) => gpu.tensor([1, 2], { data });
+const y = plan.keep(linear(plan, tensor([1, 2]), tensor([3, 4])));
+await plan.compile();
+submit(gpu, [plan]);
+console.log(gpu instanceof Gpu, [...await readTensor(gpu, y)]);
+console.log(estimatorStatistics([2, 2], [0.25, 0.25]).meanFactor);
+await gpu.close();
+`;
+
+const TEXT = `
+import { countdownReward, loadTokenizer } from "jsr:@deltal/deltal/text";
+const { encode, decode } = await loadTokenizer(Deno.args[0]!);
+const text = decode(encode("<answer>44-19+35</answer>"));
+console.log(text, countdownReward(text, { nums: [44, 19, 35], target: 60 }));
+`;
+
+/** What is loaded from the registry's package to run a module of a folder. */
+interface Graph {
+  readonly specifiers: string[];
+  readonly npmPackages: unknown;
 }
 
-/** What is loaded to run a module of a folder; nothing of it may be missing. */
-async function graph(
-  dir: string,
-  registry: string,
-  module: string,
-): Promise<{ specifiers: string[]; npmPackages: unknown }> {
-  const info = await deno(dir, registry, ["info", "--json", module]);
-  const { modules, npmPackages } = JSON.parse(info.stdout);
-  assertEquals(modules.filter(({ error }: { error?: string }) => error), []);
-  return {
-    specifiers: modules.map(({ specifier }: { specifier: string }) => specifier),
-    npmPackages,
-  };
+/** A folder of someone who has nothing but the registry. */
+class Stranger {
+  readonly #dir: string;
+  readonly #env: Record<string, string>;
+
+  constructor(dir: string, registry: string) {
+    this.#dir = dir;
+    this.#env = { JSR_URL: registry, NO_COLOR: "1" };
+  }
+
+  /** Runs deno with a cache of its own, or with packages from npm that this test's cache has. */
+  async deno(args: string[], { npm = false } = {}) {
+    const { code, stdout, stderr } = await new Deno.Command("deno", {
+      args,
+      cwd: this.#dir,
+      env: npm ? this.#env : { ...this.#env, DENO_DIR: `${this.#dir}/cache` },
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, stdout: text(stdout), stderr: text(stderr) };
+  }
+
+  /** Nothing of it may be missing. */
+  async graph(module: string): Promise<Graph> {
+    const info = await this.deno(["info", "--json", module]);
+    const { modules, npmPackages } = JSON.parse(info.stdout);
+    assertEquals(modules.filter(({ error }: { error?: string }) => error), []);
+    return {
+      specifiers: modules.map(({ specifier }: { specifier: string }) => specifier),
+      npmPackages,
+    };
+  }
 }
 
 async function withRegistry(body: (dir: string, registry: string) => Promise<void>): Promise<void> {
   await using server = new Deno.Command("deno", {
     args: [
-      "run",
-      "--no-prompt",
-      "--allow-read",
-      "--allow-run=deno",
-      "--allow-net=127.0.0.1",
+      ...["run", "--no-prompt", "--allow-read", "--allow-run=deno", "--allow-net=127.0.0.1"],
       REGISTRY,
     ],
     stdout: "piped",
@@ -95,90 +123,60 @@ async function withRegistry(body: (dir: string, registry: string) => Promise<voi
   }
 }
 
-Deno.test("the published package: a stranger's program type-checks and runs without any permission", async () => {
+Deno.test("the published package", async (t) => {
   await withRegistry(async (dir, registry) => {
-    assert(PROGRAM.trim().split("\n").length < 33);
-    await Deno.writeTextFile(`${dir}/main.ts`, PROGRAM);
-    const run = await deno(dir, registry, ["run", "--check", "--no-prompt", "main.ts"]);
-    assertEquals(run.code, 0, run.stderr);
-    const step = "rewards/exact/mean,rewards/exact/std,rewards/near/mean,rewards/near/std";
-    assertEquals(run.stdout, `step 1 ${step}\nstep 2 ${step}\nmean true\nsample true\n`);
+    const stranger = new Stranger(dir, registry);
+    for (const [name, source] of [["main", PROGRAM], ["model", MODEL], ["text", TEXT]]) {
+      await Deno.writeTextFile(`${dir}/${name}.ts`, source!);
+    }
 
-    // The graph of the library: kernels, no command line, and not a single package from npm.
-    const { specifiers, npmPackages } = await graph(dir, registry, "main.ts");
-    assertEquals(npmPackages, {});
-    assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl")));
-    assertEquals(specifiers.filter((name) => name.includes("/src/cli/")), []);
-  });
-});
+    await t.step("programs of a stranger type-check", async () => {
+      const { code, stderr } = await stranger.deno(["check", "main.ts", "model.ts"]);
+      assertEquals(code, 0, stderr);
+    });
 
-Deno.test("the published entry point for text reads a tokenizer, with packages from npm", async () => {
-  await withRegistry(async (dir, registry) => {
-    await Deno.writeTextFile(
-      `${dir}/text.ts`,
-      `import { countdownReward, loadTokenizer } from "jsr:@deltal/deltal/text";
-       const { encode, decode } = await loadTokenizer(Deno.args[0]!);
-       const text = decode(encode("<answer>44-19+35</answer>"));
-       console.log(text, countdownReward(text, { nums: [44, 19, 35], target: 60 }));`,
-    );
-    const fixture = new URL("fixtures/tiny-bpe", import.meta.url).pathname;
-    // Packages come from the cache this test runs with.
-    const run = await deno(
-      dir,
-      registry,
-      ["run", "--check", "--allow-read", "text.ts", fixture],
-      {},
-    );
-    assertEquals([run.code, run.stdout], [0, "<answer>44-19+35</answer> 1\n"], run.stderr);
-    const loaded = (await graph(dir, registry, "text.ts")).specifiers;
-    assert(loaded.some((name) => name.endsWith("/src/text/mod.ts")));
-    const engine = /\/(kernels|src\/(gpu|ops|model|optim|rl))\//;
-    assertEquals(loaded.filter((name) => engine.test(name)), []);
-  });
-});
+    await t.step("a task of one's own trains without any permission", async () => {
+      assert(PROGRAM.trim().split("\n").length < 33);
+      const run = await stranger.deno(["run", "--no-prompt", "main.ts"]);
+      assertEquals(run.code, 0, run.stderr);
+      const step = "rewards/exact/mean,rewards/exact/std,rewards/near/mean,rewards/near/std";
+      assertEquals(run.stdout, `step 1 ${step}\nstep 2 ${step}\nmean true\nsample true\n`);
 
-Deno.test("the published entry points for the engine and for experiments share the library's classes", async () => {
-  await withRegistry(async (dir, registry) => {
-    await Deno.writeTextFile(
-      `${dir}/model.ts`,
-      `import { openGpu } from "jsr:@deltal/deltal";
-       import { Gpu, linear, Plan, readTensor, submit } from "jsr:@deltal/deltal/engine";
-       import { estimatorStatistics } from "jsr:@deltal/deltal/lab";
-       const gpu: Gpu = await openGpu();
-       const plan = new Plan(gpu, "model");
-       const tensor = (data: number[]) => gpu.tensor([1, 2], { data });
-       const y = plan.keep(linear(plan, tensor([1, 2]), tensor([3, 4])));
-       await plan.compile();
-       submit(gpu, [plan]);
-       console.log(gpu instanceof Gpu, [...await readTensor(gpu, y)]);
-       console.log(estimatorStatistics([2, 2], [0.25, 0.25]).meanFactor);
-       await gpu.close();`,
-    );
-    const run = await deno(dir, registry, ["run", "--check", "--no-prompt", "model.ts"]);
-    assertEquals([run.code, run.stdout], [0, "true [ 11 ]\n0.5\n"], run.stderr);
-  });
-});
+      // The graph of the library: kernels, no command line, and not a single package from npm.
+      const { specifiers, npmPackages } = await stranger.graph("main.ts");
+      assertEquals(npmPackages, {});
+      assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl")));
+      assertEquals(specifiers.filter((name) => name.includes("/src/cli/")), []);
+    });
 
-Deno.test("the published command line trains, saves and evaluates in an empty folder", async () => {
-  await withRegistry(async (dir, registry) => {
-    const cli = (...args: string[]) =>
-      deno(dir, registry, [
-        "run",
-        "--no-prompt",
-        "--allow-read=.",
-        "--allow-write=runs",
-        "jsr:@deltal/deltal/cli",
-        ...args,
-      ]);
-    const small = ["warm-start-steps=0", "max-steps=1", "prompts-per-step=2", "num-generations=4"];
-    const quick = ["num-generations-eval=4", "eval-prompts=2"];
-    const trained = await cli("train", ...[...small, ...quick].map((flag) => `--${flag}`));
-    assertEquals(trained.code, 0, trained.stderr);
-    const evaluated = await cli("eval", "--eval-prompts", "2", "--json");
-    assertEquals(evaluated.code, 0, evaluated.stderr);
-    assertEquals(JSON.parse(evaluated.stdout).task, "parity");
-    const unknown = await cli("trian");
-    assertEquals(unknown.code, 2);
-    assertMatch(unknown.stderr, /did you mean train\?/);
+    await t.step("the entry points for the engine and the lab share its classes", async () => {
+      const run = await stranger.deno(["run", "--no-prompt", "model.ts"]);
+      assertEquals([run.code, run.stdout], [0, "true [ 11 ]\n0.5\n"], run.stderr);
+    });
+
+    await t.step("the entry point for text reads a tokenizer, with packages from npm", async () => {
+      const fixture = new URL("fixtures/tiny-bpe", import.meta.url).pathname;
+      const args = ["run", "--check", "--allow-read", "text.ts", fixture];
+      const run = await stranger.deno(args, { npm: true });
+      assertEquals([run.code, run.stdout], [0, "<answer>44-19+35</answer> 1\n"], run.stderr);
+      const loaded = (await stranger.graph("text.ts")).specifiers;
+      assert(loaded.some((name) => name.endsWith("/src/text/mod.ts")));
+      const engine = /\/(kernels|src\/(gpu|ops|model|optim|rl))\//;
+      assertEquals(loaded.filter((name) => engine.test(name)), []);
+    });
+
+    await t.step("the command line trains, saves and evaluates in an empty folder", async () => {
+      const permissions = ["--no-prompt", "--allow-read=.", "--allow-write=runs"];
+      const cli = (...args: string[]) =>
+        stranger.deno(["run", ...permissions, "jsr:@deltal/deltal/cli", ...args]);
+      const trained = await cli("train", ...tinyWith("--max-steps=1"));
+      assertEquals(trained.code, 0, trained.stderr);
+      const evaluated = await cli("eval", "--eval-prompts", "2", "--json");
+      assertEquals(evaluated.code, 0, evaluated.stderr);
+      assertEquals(JSON.parse(evaluated.stdout).task, "parity");
+      const unknown = await cli("trian");
+      assertEquals(unknown.code, 2);
+      assertMatch(unknown.stderr, /did you mean train\?/);
+    });
   });
 });
