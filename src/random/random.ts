@@ -32,18 +32,19 @@ export function threefry2x32(
   counter0: number,
   counter1: number,
 ): [number, number] {
-  const key = [key0 | 0, key1 | 0, PARITY ^ key0 ^ key1] as const;
-  let x = (counter0 + key[0]) | 0;
-  let y = (counter1 + key[1]) | 0;
-  for (let round = 0; round < 20; round++) {
-    const distance = ROTATIONS[round % 8]!;
-    x = (x + y) | 0;
-    y = ((y << distance) | (y >>> (32 - distance))) ^ x;
-    if (round % 4 === 3) {
-      const injection = (round + 1) / 4;
-      x = (x + key[injection % 3]!) | 0;
-      y = (y + key[(injection + 1) % 3]! + injection) | 0;
+  let [a, b, c] = [key0 | 0, key1 | 0, PARITY ^ key0 ^ key1];
+  let x = (counter0 + a) | 0;
+  let y = (counter1 + b) | 0;
+  for (let injection = 1; injection <= 5; injection++) {
+    const from = injection % 2 === 1 ? 0 : 4;
+    for (let round = from; round < from + 4; round++) {
+      const distance = ROTATIONS[round]!;
+      x = (x + y) | 0;
+      y = ((y << distance) | (y >>> (32 - distance))) ^ x;
     }
+    x = (x + b) | 0;
+    y = (y + c + injection) | 0;
+    [a, b, c] = [b, c, a];
   }
   return [x >>> 0, y >>> 0];
 }
@@ -101,7 +102,8 @@ export class Random {
       return spare;
     }
     const block = this.#block++;
-    const [first, second] = threefry2x32(...this.#key, block >>> 0, Math.floor(block / 2 ** 32));
+    const [key0, key1] = this.#key;
+    const [first, second] = threefry2x32(key0, key1, block >>> 0, Math.floor(block / 2 ** 32));
     this.#spare = second;
     return first;
   }

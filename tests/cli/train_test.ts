@@ -77,7 +77,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
       );
       assert(stdout.startsWith("\nDone: 3 steps") && !stdout.includes("minimises"), stdout);
       assert((await checkpointOf(join(dir, half))).size > 0);
-      const resumed = succeeded(await runCommand(dir, "train", "--resume", "--max-steps=6"));
+      const resumed = succeeded(await runInProcess(dir, "train", "--resume", "--max-steps=6"));
       assertMatch(resumed.stdout, /resuming runs.half after step 3/);
       assertEquals(await checkpointOf(join(dir, half)), await checkpointOf(whole));
       const lines = await metricsOf(join(dir, half)) as Record<string, unknown>[];
@@ -163,7 +163,7 @@ Deno.test("train leaves a run that resumes bit by bit, is scored and sampled", a
 
     await t.step("eval samples among the most likely tokens where it is told to", async () => {
       const flags = ["--top-k=1", "--eval-prompts=4", "--num-generations=2", "--json"];
-      const { stdout } = succeeded(await runCommand(dir, "eval", whole, ...flags));
+      const { stdout } = succeeded(await runInProcess(dir, "eval", whole, ...flags));
       const scored = JSON.parse(stdout);
       assertEquals([scored.topK, scored.topP, scored.minP], [1, 1, 0]);
       assertEquals(scored.meanAtN, scored.greedy);

@@ -23,6 +23,18 @@ const TRAIN = [
   "--no-report",
 ];
 
+/** With a clock by which every look at it is a hundredth of a second after the one before: kernels are as fast as each other. */
+async function atOneRepetition<T>(measure: () => Promise<T>): Promise<T> {
+  const { now } = performance;
+  let time = 0;
+  performance.now = () => time += 10;
+  try {
+    return await measure();
+  } finally {
+    performance.now = now;
+  }
+}
+
 Deno.test("tune keeps kernels, runs use them, and resume with those they were begun with", async () => {
   await inTempDir(async (dir) => {
     const command = async (...args: string[]) => {
@@ -39,11 +51,11 @@ Deno.test("tune keeps kernels, runs use them, and resume with those they were be
     await command(...TRAIN, "--quiet", "--max-steps=4", "--out=runs/plain");
     assertEquals((await config("plain")).kernels, undefined);
 
-    const { stdout } = await command("tune", ...SHAPE, "--quiet");
+    const { stdout } = await atOneRepetition(() => command("tune", ...SHAPE, "--quiet"));
     if (stdout.startsWith("there is one kernel for everything")) return;
     assertMatch(
       stdout,
-      /^(.+: \S+ instead of \S+, [\d.]+ × faster\n)*.*(nothing changes|kernel); kept in runs.tuned.\S+\.json/,
+      /^no kernel is faster .+: nothing changes; kept in runs.tuned.\S+\.json/,
     );
     const [file] = [...Deno.readDirSync(run("tuned"))].map(({ name }) => join(run("tuned"), name));
     const tuned = JSON.parse(await Deno.readTextFile(file!));
