@@ -18,12 +18,22 @@ export function uniformStream(seed: number): () => number {
  * They are float32, so that a float64 reference and a float32 kernel start from equal inputs.
  */
 export function randomArray(seed: number, n: number, scale = 1): Float32Array<ArrayBuffer> {
-  const next = uniformStream(seed);
-  return Float32Array.from({ length: n }, () => {
-    const radius = Math.sqrt(-2 * Math.log(1 - next()));
-    return scale * radius * Math.cos(2 * Math.PI * next());
-  });
+  const key = `${seed} ${scale}`;
+  let drawn = normals.get(key);
+  if (!drawn || drawn.length < n) {
+    const next = uniformStream(seed);
+    drawn = new Float32Array(n);
+    for (let i = 0; i < n; i++) {
+      const radius = Math.sqrt(-2 * Math.log(1 - next()));
+      drawn[i] = scale * radius * Math.cos(2 * Math.PI * next());
+    }
+    normals.set(key, drawn);
+  }
+  return drawn.slice(0, n);
 }
+
+/** The longest array by seed and scale, of which the shorter ones are beginnings: tests want the same ones again and again. */
+const normals = new Map<string, Float32Array<ArrayBuffer>>();
 
 /** `n` float32 numbers uniform on [low, high). */
 export function randomUniform(

@@ -27,17 +27,30 @@ export function matmul(
   b: ArrayLike<number>,
   { m, n, k, transA = false, transB = false, bias }: MatmulOptions,
 ): Float64Array {
+  const left = laidOut(a, m, k, transA);
+  const right = laidOut(b, n, k, !transB);
   const c = new Float64Array(m * n);
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
       let sum = 0;
-      for (let p = 0; p < k; p++) {
-        const left = transA ? a[p * m + i]! : a[i * k + p]!;
-        const right = transB ? b[j * k + p]! : b[p * n + j]!;
-        sum += left * right;
-      }
+      for (let p = 0; p < k; p++) sum += left[i * k + p]! * right[j * k + p]!;
       c[i * n + j] = sum + (bias ? bias[j]! : 0);
     }
   }
   return c;
+}
+
+/** A matrix as [rows, columns] in float64; transposed it is stored [columns, rows]. One type of array keeps the loops fast. */
+function laidOut(
+  x: ArrayLike<number>,
+  rows: number,
+  columns: number,
+  transposed: boolean,
+): Float64Array {
+  if (!transposed) return x instanceof Float64Array ? x : Float64Array.from(x);
+  const y = new Float64Array(rows * columns);
+  for (let c = 0; c < columns; c++) {
+    for (let r = 0; r < rows; r++) y[r * columns + c] = x[c * rows + r]!;
+  }
+  return y;
 }
