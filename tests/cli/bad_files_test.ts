@@ -13,7 +13,6 @@ type Json = any;
 /** What happens to a file's bytes. */
 type Damage = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
 
-const text = (content: string): Damage => () => new TextEncoder().encode(content);
 const cut = (bytes: number): Damage => (all) => all.slice(0, bytes);
 const edited = (edit: (json: Json) => void): Damage => (bytes) => {
   const json = JSON.parse(new TextDecoder().decode(bytes));
@@ -21,204 +20,37 @@ const edited = (edit: (json: Json) => void): Damage => (bytes) => {
   return new TextEncoder().encode(JSON.stringify(json));
 };
 
-/** Packs a safetensors file of a header, as JSON or as text, and data. */
-function pack(header: Json, data: Uint8Array, length?: bigint): Uint8Array<ArrayBuffer> {
-  const json = new TextEncoder().encode(
-    typeof header === "string" ? header : JSON.stringify(header),
-  );
-  const bytes = new Uint8Array(8 + json.length + data.length);
-  new DataView(bytes.buffer).setBigUint64(0, length ?? BigInt(json.length), true);
-  bytes.set(json, 8);
-  bytes.set(data, 8 + json.length);
-  return bytes;
-}
-
-const repacked =
-  (change: (header: Json, data: Uint8Array) => Uint8Array<ArrayBuffer>): Damage => (bytes) => {
-    const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
-    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-    return change(header, bytes.subarray(8 + length));
-  };
-
-const EMBEDDING = "model.embed_tokens.weight";
-const embedding = (edit: (tensor: Json) => void) =>
-  repacked((header, data) => {
-    edit(header[EMBEDDING]);
-    return pack(header, data);
-  });
-
-const MODELS: readonly (readonly [file: string, what: string, damage: Damage, message: string])[] =
+/** A kind of damage for each way a file can be refused: the files' own tests have all there are. */
+const MODELS: readonly (readonly [file: string, damage: Damage, message: string])[] = [
+  ["model.safetensors", cut(9000), "is truncated: its tensors need 124032 bytes, 63"],
   [
-    ["model.safetensors", "empty", cut(0), "model.safetensors is truncated: 0 bytes, where a"],
-    [
-      "model.safetensors",
-      "in the length",
-      cut(7),
-      "model.safetensors is truncated: 7 bytes, where",
-    ],
-    [
-      "model.safetensors",
-      "before the header",
-      cut(8),
-      "is truncated: the header needs 2616 bytes, 0",
-    ],
-    [
-      "model.safetensors",
-      "in the header",
-      cut(100),
-      "is truncated: the header needs 2616 bytes, 92",
-    ],
-    [
-      "model.safetensors",
-      "in a tensor",
-      cut(9000),
-      "is truncated: its tensors need 124032 bytes, 63",
-    ],
-    [
-      "model.safetensors",
-      "the last byte",
-      (bytes) => bytes.slice(0, -1),
-      "is truncated: its tensors need 124032 bytes, 124031 are there",
-    ],
-    [
-      "model.safetensors",
-      "a byte more",
-      (bytes) => new Uint8Array([...bytes, 0]),
-      "has 1 bytes behind its last tensor: none are allowed",
-    ],
-    [
-      "model.safetensors",
-      "a huge header",
-      repacked((header, data) => pack(header, data, 2n ** 60n)),
-      "its first 8 bytes give a header of 1152921504606847000 bytes, at most 100000000 are allowed",
-    ],
-    [
-      "model.safetensors",
-      "no header",
-      repacked((header, data) => pack(header, data, 0n)),
-      "the safetensors header is not valid JSON",
-    ],
-    [
-      "model.safetensors",
-      "a list",
-      repacked((_, data) => pack("[]", data)),
-      "the safetensors header is not a JSON object",
-    ],
-    [
-      "model.safetensors",
-      "a dtype",
-      embedding((tensor) => tensor.dtype = "I4"),
-      `tensor "${EMBEDDING}" has dtype "I4": supported are`,
-    ],
-    [
-      "model.safetensors",
-      "a shape",
-      embedding((tensor) => tensor.shape = [1, 2, 3]),
-      `tensor "${EMBEDDING}" is F32 [1,2,3] and needs 24 bytes, but data_offsets [0,49152] give it`,
-    ],
-    [
-      "model.safetensors",
-      "offsets below 0",
-      embedding((tensor) => tensor.data_offsets = [-4, 0]),
-      "has data_offsets [-4,0]: two whole numbers of 0 or more needed",
-    ],
-    [
-      "model.safetensors",
-      "offsets beyond the end",
-      embedding((tensor) => tensor.data_offsets = [0, 1e15]),
-      "data_offsets [0,1000000000000000] give it 1000000000000000",
-    ],
-    [
-      "model.safetensors",
-      "not a number",
-      (bytes) => bytes.map((byte, i) => i >= bytes.length - 400 ? 0xff : byte),
-      "model.layers.1.self_attn.v_proj.weight holds NaN at element",
-    ],
-    ["config.json", "empty", cut(0), "config.json is not valid JSON"],
-    ["config.json", "half", cut(99), "config.json is not valid JSON"],
-    ["config.json", "a list", text("[]"), "config.json does not hold a JSON object"],
-    [
-      "config.json",
-      "a text for a number",
-      edited((json) => json.hidden_size = "32"),
-      'config.json: hidden_size is "32": a number is needed',
-    ],
-    [
-      "config.json",
-      "another width",
-      edited((json) => json.hidden_size = 64),
-      "the weights do not fit config.json; ",
-    ],
-    [
-      "config.json",
-      "a billion layers",
-      edited((json) => json.num_hidden_layers = 1e9),
-      "numHiddenLayers is 1000000000: give a whole number from 1 to 1024",
-    ],
-    [
-      "config.json",
-      "heads that do not go",
-      edited((json) => json.num_key_value_heads = 3),
-      "numKeyValueHeads is 3: it has to divide numAttentionHeads, which is 4",
-    ],
-    [
-      "config.json",
-      "an architecture",
-      edited((json) => json.model_type = "gpt2"),
-      'model_type is "gpt2", which is not supported: one of qwen2, qwen3, llama, mistral, smollm3 is',
-    ],
-    [
-      "config.json",
-      "rope",
-      edited((json) => json.rope_scaling = { type: "yarn", factor: 4 }),
-      'rope_scaling.rope_type is "yarn", which is not supported: only "default", "linear" and',
-    ],
-    [
-      "config.json",
-      "an end",
-      edited((json) => json.eos_token_id = 1e9),
-      "eosTokenId is 1000000000: give a token id from 0 to 383 (vocabSize - 1)",
-    ],
-    [
-      "generation_config.json",
-      "an end",
-      edited((json) => json.eos_token_id = "x"),
-      'eos_token_id must be ids of the tokenizer, from 0 to 354: current value is "x"',
-    ],
-    ["generation_config.json", "empty", cut(0), "generation_config.json is not valid JSON"],
-    ["tokenizer.json", "empty", cut(0), "tokenizer.json is not valid JSON"],
-    ["tokenizer.json", "half", cut(900), "tokenizer.json is not valid JSON"],
-    ["tokenizer.json", "a list", text("[]"), "tokenizer.json does not hold a JSON object"],
-    ["tokenizer.json", "an empty object", text("{}"), "tokenizer.json cannot be used: "],
-    [
-      "tokenizer.json",
-      "no vocabulary",
-      edited((json) => json.model.vocab = null),
-      "tokenizer.json cannot be used: ",
-    ],
-    [
-      "tokenizer.json",
-      "a number for merges",
-      edited((json) => json.model.merges = 7),
-      "tokenizer.json cannot be used: ",
-    ],
-    [
-      "tokenizer.json",
-      "a step that is not known",
-      edited((json) => json.pre_tokenizer = { type: "Weird" }),
-      "tokenizer.json cannot be used: Unknown PreTokenizer type: Weird",
-    ],
-    [
-      "tokenizer.json",
-      "ids beyond the policy's",
-      edited(({ model }) => {
-        for (const token of Object.keys(model.vocab)) model.vocab[token] += 1000;
-      }),
-      "Task countdown-text has 1352 token ids and the policy's vocabSize is 384",
-    ],
-    ["tokenizer_config.json", "empty", cut(0), "tokenizer_config.json is not valid JSON"],
-    ["tokenizer_config.json", "a number", text("3"), "tokenizer_config.json does not hold a JSON"],
-  ];
+    "model.safetensors",
+    (bytes) => bytes.map((byte, i) => i >= bytes.length - 400 ? 0xff : byte),
+    "model.layers.1.self_attn.v_proj.weight holds NaN at element",
+  ],
+  ["config.json", cut(99), "config.json is not valid JSON"],
+  ["config.json", edited((json) => json.hidden_size = 64), "the weights do not fit config.json; "],
+  [
+    "config.json",
+    edited((json) => json.num_hidden_layers = 1e9),
+    "numHiddenLayers is 1000000000: give a whole number from 1 to 1024",
+  ],
+  [
+    "generation_config.json",
+    edited((json) => json.eos_token_id = "x"),
+    'eos_token_id must be ids of the tokenizer, from 0 to 354: current value is "x"',
+  ],
+  ["tokenizer.json", cut(900), "tokenizer.json is not valid JSON"],
+  ["tokenizer.json", edited((json) => json.model.merges = 7), "tokenizer.json cannot be used: "],
+  [
+    "tokenizer.json",
+    edited(({ model }) => {
+      for (const token of Object.keys(model.vocab)) model.vocab[token] += 1000;
+    }),
+    "Task countdown-text has 1352 token ids and the policy's vocabSize is 384",
+  ],
+  ["tokenizer_config.json", cut(0), "tokenizer_config.json is not valid JSON"],
+];
 
 const HAVE = "must have nums, a list of whole numbers, and a target: got ";
 
@@ -269,8 +101,8 @@ async function refusal(dir: string, ...args: string[]): Promise<string> {
 
 Deno.test("models and tokenizers that are damaged", async (t) => {
   await inFolderWithModel(async (dir) => {
-    for (const [file, what, damage, message] of MODELS) {
-      await t.step(`${file}: ${what}`, async () => {
+    for (const [file, damage, message] of MODELS) {
+      await t.step(`${file}: ${message}`, async () => {
         const path = join(dir, "model", file);
         const good = await Deno.readFile(path);
         const bad = damage(good);

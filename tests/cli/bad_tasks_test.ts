@@ -34,230 +34,86 @@ const good = {
 };
 `;
 
-const TASKS: readonly (readonly [what: string, exported: string, message: string])[] = [
-  [
-    "no default",
-    "export const task = good;",
+/** What is wrong with a task: properties in place of the good one's, or a whole module; and what is said to that. */
+const TASKS: Readonly<Record<string, string>> = {
+  "export const task = good;":
     "own.ts cannot be used: it must export a task as its default, or a function",
-  ],
-  [
-    "no task",
-    "export default { name: 1 };",
-    "own.ts cannot be used: name is 1: give a text without slashes",
-  ],
-  ["no module", "throw new Error('at once');", "own.ts cannot be used: at once"],
-  [
-    "a function",
-    "export default () => { throw new Error('in it'); };",
-    "own.ts cannot be used: in it",
-  ],
-  [
-    "a task without",
-    "export default { ...good, verify: undefined };",
-    "verify is undefined: give a function",
-  ],
-  [
-    "a verifier",
-    "export default { ...good, verify() { throw new Error('no'); } };",
-    "The verifier threw on",
-  ],
-  [
-    "NaN",
-    "export default { ...good, verify: () => NaN };",
-    "The verifier returned NaN on eval problem 0",
-  ],
-  [
-    "Infinity",
-    "export default { ...good, verify: () => 1 / 0 };",
-    "The verifier returned Infinity on",
-  ],
-  ["nothing", "export default { ...good, verify() {} };", "The verifier returned undefined on"],
-  [
-    "a text",
-    "export default { ...good, verify: () => '1' };",
-    'The verifier returned "1", a text on eval prob',
-  ],
-  [
-    "null",
-    "export default { ...good, verify: () => null };",
-    "The verifier judged none of the 4 completions: it returned null for each",
-  ],
-  [
-    "later",
-    "export default { ...good, verify: () => Promise.reject('x') };",
-    "The verifier threw on",
-  ],
-  [
-    "parts",
-    "export default { ...good, verify: () => ({ reward: 1, rewards: { a: NaN } }) };",
+  "export default { name: 1 };": "own.ts cannot be used: name is 1: give a text without slashes",
+  "throw new Error('at once');": "own.ts cannot be used: at once",
+  "export default () => { throw new Error('in it'); };": "own.ts cannot be used: in it",
+  "verify: undefined": "verify is undefined: give a function",
+  "verify() { throw new Error('no'); }": "The verifier threw on",
+  "verify: () => NaN": "The verifier returned NaN on eval problem 0",
+  "verify: () => 1 / 0": "The verifier returned Infinity on",
+  "verify() {}": "The verifier returned undefined on",
+  "verify: () => '1'": 'The verifier returned "1", a text on eval prob',
+  "verify: () => null": "The verifier judged none of the 4 completions: it returned null for each",
+  "verify: () => Promise.reject('x')": "The verifier threw on",
+  "verify: () => ({ reward: 1, rewards: { a: NaN } })":
     "The verifier returned NaN for a on eval problem 0 of task own",
-  ],
-  [
-    "no problem",
-    "export default { ...good, problem() { throw new Error('none left'); } };",
+  "problem() { throw new Error('none left'); }":
     "There is no train problem 0 of task own: none left",
-  ],
-  [
-    "no prompt",
-    "export default { ...good, problem: () => ({}) };",
+  "problem: () => ({})":
     "The prompt of train problem 0 of task own is undefined: a list of token ids is needed",
-  ],
-  [
-    "an empty prompt",
-    "export default { ...good, problem: () => ({ promptIds: [] }) };",
+  "problem: () => ({ promptIds: [] })":
     "The prompt of train problem 0 of task own has 0 token ids: maxPromptLength allows 1 to 2",
-  ],
-  [
-    "a long prompt",
-    "export default { ...good, problem: () => ({ promptIds: [2, 2, 2] }) };",
+  "problem: () => ({ promptIds: [2, 2, 2] })":
     "The prompt of train problem 0 of task own has 3 token ids: maxPromptLength allows 1 to 2",
-  ],
-  [
-    "an id",
-    "export default { ...good, problem: () => ({ promptIds: [2, 9] }) };",
+  "problem: () => ({ promptIds: [2, 9] })":
     "The prompt of train problem 0 of task own has 9 at place 1: token ids are whole numbers from 0",
-  ],
-  [
-    "a demonstration",
-    "export default { ...good, demonstration: () => ({ promptIds: [2], completionIds: [3, -1] }) };",
+  "demonstration: () => ({ promptIds: [2], completionIds: [3, -1] })":
     "The completion of demonstration 0 of task own has -1 at place 1: token ids are whole",
-  ],
-  ["an empty name", "export default { ...good, name: '' };", 'name is "": give a text without'],
-  [
-    "a name that leads elsewhere",
-    "export default { ...good, name: '../../evil' };",
+  "name: ''": 'name is "": give a text without',
+  "name: '../../evil'":
     'name is "../../evil": give a text without slashes and control characters, for folders',
-  ],
-  ["a name with a line", "export default { ...good, name: 'a\\n' };", "name is"],
-  [
-    "no vocabulary",
-    "export default { ...good, vocabulary: [] };",
-    "vocabulary is []: give a list of texts, one for each id",
-  ],
-  [
-    "a vocabulary of numbers",
-    "export default { ...good, vocabulary: [1, 2, 3, 4] };",
-    "vocabulary is [ 1, 2, 3, 4 ]: give a list of texts, one for each id",
-  ],
-  [
-    "an end beyond the vocabulary",
-    "export default { ...good, eosTokenId: 99 };",
-    "eosTokenId is 99: give a whole number from 0 to 3",
-  ],
-  [
-    "a text for an end",
-    "export default { ...good, eosTokenId: '1' };",
-    'eosTokenId is "1": give a whole number from 0 to 3',
-  ],
-  [
-    "padding below 0",
-    "export default { ...good, padTokenId: -1 };",
-    "padTokenId is -1: give a whole number from 0 to 3",
-  ],
-  [
-    "NaN for a limit",
-    "export default { ...good, maxPromptLength: NaN };",
-    "maxPromptLength is NaN: give a whole number from 1 to 1000000",
-  ],
-  [
-    "a limit of 0",
-    "export default { ...good, maxCompletionLength: 0 };",
-    "maxCompletionLength is 0: give a whole number from 1 to 1000000",
-  ],
-  [
-    "half a token",
-    "export default { ...good, maxCompletionLength: 1.5 };",
-    "maxCompletionLength is 1.5: give a whole number from 1 to 1000000",
-  ],
-  [
-    "no defaults",
-    "export default { ...good, defaults: undefined };",
-    "defaults is undefined: give an object, see Task",
-  ],
-  [
-    "defaults without a policy",
-    "export default { ...good, defaults: {} };",
-    "defaults.policy is undefined: give an object, see Task",
-  ],
-  [
-    "a text for a width",
-    "export default { ...good, defaults: { ...good.defaults, policy: { hiddenSize: '16' } } };",
+  "name: 'a\\n'": "name is",
+  "vocabulary: []": "vocabulary is []: give a list of texts, one for each id",
+  "vocabulary: [1, 2, 3, 4]": "vocabulary is [ 1, 2, 3, 4 ]: give a list of texts, one for each id",
+  "eosTokenId: 99": "eosTokenId is 99: give a whole number from 0 to 3",
+  "eosTokenId: '1'": 'eosTokenId is "1": give a whole number from 0 to 3',
+  "padTokenId: -1": "padTokenId is -1: give a whole number from 0 to 3",
+  "maxPromptLength: NaN": "maxPromptLength is NaN: give a whole number from 1 to 1000000",
+  "maxCompletionLength: 0": "maxCompletionLength is 0: give a whole number from 1 to 1000000",
+  "maxCompletionLength: 1.5": "maxCompletionLength is 1.5: give a whole number from 1 to 1000000",
+  "defaults: undefined": "defaults is undefined: give an object, see Task",
+  "defaults: {}": "defaults.policy is undefined: give an object, see Task",
+  "defaults: { ...good.defaults, policy: { hiddenSize: '16' } }":
     'defaults.policy.hiddenSize is "16": give a whole number from 1 to 262144',
-  ],
-  [
-    "no warm start",
-    "export default { ...good, defaults: { ...good.defaults, warmStart: null } };",
+  "defaults: { ...good.defaults, warmStart: null }":
     "defaults.warmStart is null: give an object, see Task",
-  ],
-  [
-    "NaN for a rate",
-    "export default { ...good, defaults: { ...good.defaults, rl: { maxSteps: 1, learningRate: NaN } } };",
+  "defaults: { ...good.defaults, rl: { maxSteps: 1, learningRate: NaN } }":
     "defaults.rl.learningRate is NaN: give a number from 0 to 1",
-  ],
-  [
-    "no text",
-    "export default { ...good, describe: () => 3 };",
-    "describe([eosTokenId]) is 3: give a text",
-  ],
-  ["mute", "export default { ...good, describe() { throw new Error('mute'); } };", "used: mute"],
-  [
-    "a getter",
-    "export default { ...good, get verify() { throw new Error('gotcha'); } };",
-    "own.ts cannot be used: gotcha",
-  ],
-  ["a syntax error", "export default { ...good", "own.ts cannot be used: "],
-  [
-    "a package that is not there",
-    "import './gone.ts'; export default good;",
-    "own.ts cannot be used: ",
-  ],
-  [
-    "problems by chance",
-    "export default { ...good, problem: () => ({ promptIds: [2], metadata: Math.random() }) };",
+  "describe: () => 3": "describe([eosTokenId]) is 3: give a text",
+  "describe() { throw new Error('mute'); }": "used: mute",
+  "get verify() { throw new Error('gotcha'); }": "own.ts cannot be used: gotcha",
+  "export default { ...good": "own.ts cannot be used: ",
+  "import './gone.ts'; export default good;": "own.ts cannot be used: ",
+  "problem: () => ({ promptIds: [2], metadata: Math.random() })":
     "its problems or demonstrations are others when they are asked for again",
-  ],
-  [
-    "a circle",
-    "const m = {}; m.m = m; export default { ...good, problem: () => ({ promptIds: [2], metadata: m }) };",
+  "const m = {}; m.m = m; export default { ...good, problem: () => ({ promptIds: [2], metadata: m }) };":
     "The problems of task own are no plain data, which their metadata has to be: ",
-  ],
-  [
-    "a number that JSON lacks",
-    "export default { ...good, problem: () => ({ promptIds: [2], metadata: 1n }) };",
+  "problem: () => ({ promptIds: [2], metadata: 1n })":
     "The problems of task own are no plain data, which their metadata has to be: ",
-  ],
-  [
-    "a large number",
-    "export default { ...good, verify: () => 1n };",
-    "The verifier returned 1n on",
-  ],
-  ["true", "export default { ...good, verify: () => true };", "The verifier returned true on eval"],
-  [
-    "a list",
-    "export default { ...good, verify: () => [1] };",
-    "The verifier returned undefined on",
-  ],
-  [
-    "no demonstration",
-    "export default { ...good, demonstration: () => null };",
+  "verify: () => 1n": "The verifier returned 1n on",
+  "verify: () => true": "The verifier returned true on eval",
+  "verify: () => [1]": "The verifier returned undefined on",
+  "demonstration: () => null":
     "The prompt of demonstration 0 of task own is undefined: a list of token ids is needed",
-  ],
-  [
-    "a long demonstration",
-    "export default { ...good, demonstration: () => ({ promptIds: [2], completionIds: [3, 3, 3, 3, 1] }) };",
+  "demonstration: () => ({ promptIds: [2], completionIds: [3, 3, 3, 3, 1] })":
     "The completion of demonstration 0 of task own has 5 token ids: maxCompletionLength allows 1 to 4",
-  ],
-];
+};
 
 Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => {
   await inTempDir(async (dir) => {
     const path = join(dir, "own.ts");
-    for (const [i, [what, exported, message]] of TASKS.entries()) {
-      await t.step(what, async () => {
+    for (const [i, [wrong, message]] of Object.entries(TASKS).entries()) {
+      await t.step(wrong, async () => {
         // A module is read once per path.
         const module = `./own${i}.ts`;
+        const whole = /^(export|import|throw|const) /.test(wrong);
+        const exported = whole ? wrong : `export default { ...good, ${wrong} };`;
         await Deno.writeTextFile(join(dir, module), TASK + exported);
-        const warm = exported.includes("demonstration") ? ["--warm-start-steps=2"] : [];
+        const warm = wrong.includes("demonstration") ? ["--warm-start-steps=2"] : [];
         const args = ["train", ...tinyWith(...warm), "--task", module, `--out=runs/${i}`];
         const { code, stderr } = await runInProcess(dir, ...args);
         assertStringIncludes(stderr.replace(/own\d+\.ts/, "own.ts"), message);
@@ -272,25 +128,16 @@ Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => 
       await Deno.writeTextFile(path, `${TASK}export default { ...good, ${verify} };`);
       const task = ["--task", "./own.ts"];
       const steps = ["--max-steps=4", "--save-steps=1"];
-      const failed = await runInProcess(
-        dir,
-        "train",
-        ...tinyWith(...steps),
-        ...task,
-        "--out=runs/late",
-      );
+      const train = ["train", ...tinyWith(...steps), ...task, "--out=runs/late"];
+      const failed = await runInProcess(dir, ...train);
       assertEquals(failed.code, 1);
       const [, saved] = /late\. It failed .*runs.late.checkpoint holds step (\d), intact\n$/
         .exec(failed.stderr)!;
       assert(Number(saved) > 0);
       // The repaired task is another module to this process, as it is to another process.
       await Deno.writeTextFile(join(dir, "repaired.ts"), `${TASK}export default good;`);
-      const resumed = await runInProcess(
-        dir,
-        "train",
-        "--resume=runs/late",
-        "--task=./repaired.ts",
-      );
+      const resume = ["train", "--resume=runs/late", "--task=./repaired.ts"];
+      const resumed = await runInProcess(dir, ...resume);
       assertEquals(resumed.code, 0, resumed.stderr);
       assertStringIncludes(resumed.stdout, "Done: 4 steps of own");
     });

@@ -91,20 +91,12 @@ Deno.test("decodes the bytes of the reference implementation", () => {
   }
 });
 
-const WIDTHS: [SafetensorsDtype, number][] = [
-  ["U64", 8],
-  ["I64", 8],
-  ["F64", 8],
-  ["F32", 4],
-  ["U32", 4],
-  ["I32", 4],
-  ["BF16", 2],
-  ["F16", 2],
-  ["U16", 2],
-  ["I16", 2],
-  ["I8", 1],
-  ["U8", 1],
-  ["BOOL", 1],
+/** Types by the bytes of an element. */
+const WIDTHS: readonly (readonly [width: number, ...types: SafetensorsDtype[]])[] = [
+  [8, "U64", "I64", "F64"],
+  [4, "F32", "U32", "I32"],
+  [2, "BF16", "F16", "U16", "I16"],
+  [1, "I8", "U8", "BOOL"],
 ];
 
 /** Some tensors of random names, types, shapes and bytes. */
@@ -124,7 +116,8 @@ function randomTensors(next: () => number): [string, SafetensorsTensor<Uint8Arra
     "\u0001",
   ];
   return names.filter(() => next() < 0.5).map((name) => {
-    const [dtype, width] = WIDTHS[int(WIDTHS.length)]!;
+    const all = WIDTHS.flatMap(([width, ...types]) => types.map((type) => [type, width] as const));
+    const [dtype, width] = all[int(all.length)]!;
     const shape = Array.from({ length: int(4) }, () => int(5));
     const size = shape.reduce((total, n) => total * n, width);
     return [name, { dtype, shape, data: Uint8Array.from({ length: size }, () => int(256)) }];
@@ -244,6 +237,7 @@ const F32 = (begin: number, end: number) => entry("F32", [(end - begin) / 4], [b
 
 /** Damaged files: what, header, bytes behind it, and part of the message. */
 const DAMAGED: [string, string, number, string][] = [
+  ["nothing", "", 0, "the safetensors header is not valid JSON"],
   ["no JSON", "x", 0, "the safetensors header is not valid JSON"],
   ["unfinished JSON", '{"a":', 0, "is not valid JSON"],
   ["a list", "[]", 0, "is not a JSON object"],

@@ -162,6 +162,7 @@ Deno.test("loadTokenizer() says what is wrong with a folder", async () => {
   const { chat_template: _, ...withoutTemplate } = CONFIG;
   const { eos_token: __, ...withoutEnd } = CONFIG;
   const tokenizer = JSON.parse(Deno.readTextFileSync(`${FOLDER}tokenizer.json`));
+  const changed = (change: object) => ({ "tokenizer.json": { ...tokenizer, ...change } });
   const generation = (eos_token_id: unknown) => ({ "generation_config.json": { eos_token_id } });
   const cases: [files: Record<string, unknown>, message: string, chat?: boolean][] = [
     [{ "tokenizer.json": null }, "has no tokenizer.json"],
@@ -172,8 +173,11 @@ Deno.test("loadTokenizer() says what is wrong with a folder", async () => {
     [{ "tokenizer.json": '{"model": ' }, "tokenizer.json is not valid JSON"],
     [{ "tokenizer.json": "[]" }, "tokenizer.json does not hold a JSON object"],
     [{ "tokenizer.json": {} }, "tokenizer.json cannot be used"],
-    [{ "tokenizer.json": { ...tokenizer, model: { type: "Odd" } } }, "cannot be used"],
+    [changed({ model: { type: "Odd" } }), "cannot be used"],
+    [changed({ model: { ...tokenizer.model, vocab: null } }), "tokenizer.json cannot be used: "],
+    [changed({ pre_tokenizer: { type: "Weird" } }), "Unknown PreTokenizer type: Weird"],
     [{ "tokenizer_config.json": "x" }, "tokenizer_config.json is not valid JSON"],
+    [{ "tokenizer_config.json": "3" }, "tokenizer_config.json does not hold a JSON"],
     [{ "tokenizer_config.json": withoutEnd }, "does not say which token ends a text"],
     [{ "tokenizer_config.json": null }, "does not say which token ends a text"],
     [{ "tokenizer_config.json": { ...CONFIG, eos_token: "<none>" } }, "does not say which"],
