@@ -138,7 +138,7 @@ Deno.test("only charts, tokenizers and parquet files depend on packages", () => 
       .map((specifier) => `${path} imports ${specifier}`)
   );
   assertEquals(foreign, [
-    "src/export/verl_prompts.ts imports hyparquet-writer",
+    "src/export/prompts.ts imports hyparquet-writer",
     "src/files/parquet_rows.ts imports hyparquet",
     "src/report/chart.ts imports vega",
     "src/report/chart.ts imports vega-lite",

@@ -24,7 +24,7 @@ import type { Command } from "./command.ts";
 import { COMPARE } from "./compare.ts";
 import { completions } from "./completions.ts";
 import { EVAL } from "./eval.ts";
-import { EXPORT_VERL } from "./export_verl.ts";
+import { EXPORT } from "./export.ts";
 import { PROBE } from "./probe.ts";
 import { REPORT } from "./report.ts";
 import { SAMPLE } from "./sample.ts";
@@ -41,7 +41,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     EVAL,
     SAMPLE,
     PROBE,
-    EXPORT_VERL,
+    EXPORT,
     VARIANCE,
     COMPARE,
     TUNE,

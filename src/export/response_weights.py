@@ -1,8 +1,8 @@
-"""What deltal makes of rewards and lengths before the loss, in plain Python: no torch, no verl.
+"""What deltal makes of rewards and lengths before the loss, in plain Python: no torch, no trainer.
 
 The lengths and groups of a whole rollout batch go in, a factor for each response's advantage comes
-out. verl then aggregates with `loss_agg_mode`, which has weights b_i of its own; the factor is
-x_i / b_i, so that response i counts x_i as it did in deltal.
+out. The trainer then aggregates with weights b_i of its own, those of verl's `loss_agg_mode`; the
+factor is x_i / b_i, so that response i counts x_i as it did in deltal.
 """
 
 from math import sqrt
@@ -34,7 +34,8 @@ def response_weights(lengths, groups, settings):
 
     lengths: scored tokens of each response of the rollout batch.
     groups: the prompt each response answers.
-    settings: "aggregation", "alpha", "scope", "scale_factor" (M) and "loss_agg_mode", verl's.
+    settings: "aggregation", "alpha", "scope", "scale_factor" (M), "loss_agg_mode" and its constant,
+        "agg_scale_factor".
     """
     rule = settings["aggregation"]
     scale = settings["scale_factor"]
@@ -69,12 +70,14 @@ def response_weights(lengths, groups, settings):
     # Divided by b_i times the number of responses.
     mode = settings["loss_agg_mode"]
     if mode == "seq-mean-token-sum-norm":
-        return [weight * scale for weight in weights]
+        return [weight * settings["agg_scale_factor"] for weight in weights]
     if mode == "seq-mean-token-sum":
         return weights
     if mode == "seq-mean-token-mean":
         return [weight * length for weight, length in zip(weights, lengths)]
-    raise ValueError(f"loss_agg_mode is {mode}: the weights are for seq-mean modes")
+    if mode == "token-mean":
+        return [weight * sum(lengths) / max(count, 1) for weight in weights]
+    raise ValueError(f"loss_agg_mode is {mode}, whose weights are not known")
 
 
 def deviation(rewards):

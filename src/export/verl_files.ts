@@ -1,11 +1,51 @@
 /**
- * The launch script and the explanations of an export.
+ * What verl needs besides model, prompts and reward: settings, a launch script, explanations.
  *
  * @module
  */
 
+import deltalVerl from "./deltal_verl.py" with { type: "text" };
+import responseWeights from "./response_weights.py" with { type: "text" };
+import type { EngineFiles, Handover } from "./handover.ts";
+import { verlSettings } from "./verl_settings.ts";
+
+/**
+ * The files of an export to verl.
+ *
+ * @throws {RangeError} If verl has nothing for a setting.
+ */
+export function verlFiles({ task, options, plain, suppressedTokenId }: Handover): EngineFiles {
+  const { overrides, weights, limits: ofSettings } = verlSettings(options);
+  const limits = [...ofSettings];
+  if (suppressedTokenId !== undefined) {
+    limits.push(
+      `Token ${suppressedTokenId}, which this policy never writes, has a probability there.`,
+    );
+  }
+  const registers = weights !== undefined;
+  return {
+    limits,
+    start: "run.sh",
+    files: {
+      "run.sh": launchScript({
+        name: task.name,
+        maxPromptLength: task.maxPromptLength,
+        maxCompletionLength: options.maxCompletionLength,
+        overrides,
+        registers,
+      }),
+      "README.md": readme({ task: task.name, limits, plain, registers }),
+      ...(registers && {
+        "deltal_verl.py": deltalVerl,
+        "response_weights.py": responseWeights,
+        "deltal_verl.json": JSON.stringify(weights, null, 2) + "\n",
+      }),
+    },
+  };
+}
+
 /** What the launch script has to say. */
-export interface LaunchScript {
+interface LaunchScript {
   /** Name of the task. */
   readonly name: string;
   /** The most tokens of a prompt. */
@@ -22,7 +62,7 @@ export interface LaunchScript {
 const TOKENS_PER_GPU = 16384;
 
 /** The shell script that starts verl in the folder it lies in. */
-export function launchScript(
+function launchScript(
   { name, maxPromptLength, maxCompletionLength, overrides, registers }: LaunchScript,
 ): string {
   const longest = maxPromptLength + maxCompletionLength;
@@ -76,7 +116,7 @@ export function launchScript(
 }
 
 /** What the explanations depend on. */
-export interface Readme {
+interface Readme {
   /** Name of the task. */
   readonly task: string;
   /** What the settings lose. */
@@ -88,11 +128,11 @@ export interface Readme {
 }
 
 /** What is in the folder, how to start it, and what will not be as it was. */
-export function readme({ task, limits, plain, registers }: Readme): string {
+function readme({ task, limits, plain, registers }: Readme): string {
   return [
     `# ${task} for verl`,
     "",
-    "Written for verl 0.10 (its v1 trainer, August 2026) with vLLM. With verl installed, on a machine with 8 GPUs:",
+    "Written for verl 0.9 (its v1 trainer) with vLLM. With verl installed, on a machine with 8 GPUs:",
     "",
     "    ./run.sh",
     "",

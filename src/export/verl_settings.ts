@@ -1,44 +1,37 @@
 /**
  * A run's settings in the words of verl, and what verl cannot do.
  *
- * Written against verl 0.10 (main of August 2026) with its v1 trainer.
+ * Written against verl 0.9.1 with its v1 trainer.
  *
  * @module
  */
 
 import { ADVANTAGES } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
+import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
+import {
+  either,
+  type EngineWeights,
+  engineWeights,
+  isSingleBatch,
+  type OwnAdvantage,
+  ownAdvantage,
+  refusal as refusalOf,
+} from "./engine_weights.ts";
 
 /** What `deltal_verl.json` tells the Python side. */
-export interface VerlWeights {
+export interface VerlWeights extends EngineWeights {
   /** How rewards become advantages. */
-  readonly advantage:
-    | { readonly estimator: "grpo"; readonly divisor: "group" | "batch" | "none" }
-    | { readonly estimator: "rloo" | "maxRl" }
-    | {
-      readonly estimator: "verl";
-      readonly name: string;
-      /** Whether verl's estimator divides by the deviation, where it has the choice. */
-      readonly norm_adv_by_std_in_grpo?: boolean;
-    };
-  /** The rule of the response weights. */
-  readonly aggregation: string;
-  /** α of ΔL. */
-  readonly alpha: number;
-  /** What ΔL normalises over. */
-  readonly scope: string;
-  /** The constant M. */
-  readonly scale_factor: number;
-  /** verl's own aggregation, whose weights are divided out. */
-  readonly loss_agg_mode: string;
-  /** Whether responses that fill the limit get advantage 0. */
-  readonly overlong_filtering: boolean;
-  /** The limit. */
-  readonly max_response_length: number;
+  readonly advantage: OwnAdvantage | {
+    readonly estimator: "verl";
+    readonly name: string;
+    /** Whether verl's estimator divides by the deviation, where it has the choice. */
+    readonly norm_adv_by_std_in_grpo?: boolean;
+  };
 }
 
 /** Settings for verl. */
@@ -49,18 +42,6 @@ export interface VerlSettings {
   readonly weights: VerlWeights | undefined;
   /** What verl will do in another way, a sentence each. */
   readonly limits: readonly string[];
-}
-
-/** Aggregations that weights divided into the advantages cannot stand for, and what to choose instead. */
-const NOT_IN_VERL: Readonly<Partial<Record<ResolvedTrainOptions["lossAggregation"], string>>> = {
-  dapoMicroBatch: "choose dapo, the token mean of a mini-batch",
-  lambdaGrpo: "choose dapo, which it is without a preference",
-};
-
-/** The rules of a family that verl has too. */
-function inVerl(rules: Readonly<Record<string, { readonly verl?: string }>>): string {
-  const names = Object.keys(rules).filter((name) => rules[name]!.verl !== undefined);
-  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 }
 
 /** Stands for "no bound" where verl wants a number. */
@@ -75,10 +56,9 @@ const UNBOUNDED = "1e9";
 export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   const surrogate = SURROGATES[options.policyLoss];
   if (surrogate.verl === undefined) {
-    throw refusal("policyLoss", options.policyLoss, `choose ${inVerl(SURROGATES)}`);
+    const known = Object.entries(SURROGATES).flatMap(([name, { verl }]) => verl ? [name] : []);
+    throw refusal("policyLoss", options.policyLoss, `choose ${either(known)}`);
   }
-  const unknown = NOT_IN_VERL[options.lossAggregation];
-  if (unknown !== undefined) throw refusal("lossAggregation", options.lossAggregation, unknown);
   if (options.maskTruncatedCompletions) {
     throw refusal("maskTruncatedCompletions", true, "choose overlongFiltering");
   }
@@ -136,6 +116,13 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
       ? { "actor_rollout_ref.actor.loss_scale_factor": String(options.lossScaleFactor) }
       : {}),
     ...clipping(options.policyLoss, settings),
+    ...(options.policyLoss === "sapo"
+      ? {
+        "actor_rollout_ref.actor.tau_pos": String(settings.sapoTemperaturePos),
+        "actor_rollout_ref.actor.tau_neg": String(settings.sapoTemperatureNeg),
+      }
+      : {}),
+    ...lora(options),
     "actor_rollout_ref.actor.ppo_mini_batch_size": String(
       options.miniBatchSize === "all"
         ? options.promptsPerStep
@@ -183,14 +170,11 @@ function aggregation(
   options: ResolvedTrainOptions,
   fixed: string | undefined,
 ): { mode: string; weights: VerlWeights | undefined } {
-  const { lossAggregation, lossScope, miniBatchSize, promptsPerStep, numGenerations } = options;
+  const { lossAggregation } = options;
   const native = AGGREGATIONS[lossAggregation].verl;
   const mode = fixed ?? native ?? "seq-mean-token-sum-norm";
-  const single = miniBatchSize === "all" || miniBatchSize === promptsPerStep * numGenerations;
-  if (lossAggregation === "deltaL" && lossScope === "miniBatch" && !single) {
-    throw refusal("lossScope", lossScope, "choose batch: advantages do not know the mini-batch");
-  }
-  if (fixed !== undefined && lossAggregation === "dapo" && !single) {
+  const weights = engineWeights("verl", options, mode, options.lossScaleFactor);
+  if (fixed !== undefined && lossAggregation === "dapo" && !isSingleBatch(options)) {
     throw refusal(
       "lossAggregation",
       lossAggregation,
@@ -208,40 +192,21 @@ function aggregation(
       "it does not go with lossAggregation dapo in verl, choose another aggregation",
     );
   }
-  return {
-    mode,
-    weights: {
-      advantage: advantageOf(options),
-      aggregation: lossAggregation,
-      alpha: options.lossAlpha,
-      scope: lossScope,
-      scale_factor: options.lossScaleFactor,
-      loss_agg_mode: mode,
-      overlong_filtering: options.overlongFiltering,
-      max_response_length: options.maxCompletionLength,
-    },
-  };
+  return { mode, weights: { advantage: advantageOf(options), ...weights } };
 }
 
 function advantageOf(options: ResolvedTrainOptions): VerlWeights["advantage"] {
-  const { advantageEstimator, scaleRewards } = options;
-  switch (advantageEstimator) {
-    case "grpo":
-      return { estimator: "grpo", divisor: scaleRewards };
-    case "drGrpo":
-      return { estimator: "grpo", divisor: "none" };
-    case "rloo":
-    case "maxRl":
-      return { estimator: advantageEstimator };
-    case "passK":
-      return {
-        estimator: "verl",
-        name: "grpo_passk",
-        norm_adv_by_std_in_grpo: dividesByDeviation(options),
-      };
-    default:
-      return { estimator: "verl", name: ADVANTAGES[advantageEstimator].verl! };
+  const own = ownAdvantage(options);
+  if (own) return own;
+  const { advantageEstimator } = options;
+  if (advantageEstimator !== "passK") {
+    return { estimator: "verl", name: ADVANTAGES[advantageEstimator].verl! };
   }
+  return {
+    estimator: "verl",
+    name: "grpo_passk",
+    norm_adv_by_std_in_grpo: dividesByDeviation(options),
+  };
 }
 
 function nativeEstimator({ advantageEstimator }: ResolvedTrainOptions): string {
@@ -277,6 +242,15 @@ function overlong(options: ResolvedTrainOptions): Record<string, string> {
   };
 }
 
+function lora({ loraRank, loraAlpha, loraTargetModules }: ResolvedTrainOptions) {
+  if (loraRank === 0) return {};
+  return {
+    "actor_rollout_ref.model.lora_rank": String(loraRank),
+    "actor_rollout_ref.model.lora_alpha": String(loraAlpha || 2 * loraRank),
+    "actor_rollout_ref.model.target_modules": `[${LORA_TARGET_SETS[loraTargetModules]}]`,
+  };
+}
+
 function python(value: boolean): string {
   return value ? "True" : "False";
 }
@@ -287,5 +261,5 @@ function verlTopK({ topK }: ResolvedTrainOptions): string {
 }
 
 function refusal(setting: string, value: unknown, advice: string): RangeError {
-  return new RangeError(`${setting} is ${value}, which verl cannot do: ${advice}`);
+  return refusalOf("verl", setting, value, advice);
 }

@@ -105,7 +105,7 @@ const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
   ["compare --shard=9/8", '--shard is "9/8": give i/n with i from 1 to n, such as 2/8'],
   ["variance --prompts=8", "--prompts is 8: give at least four times --batch-prompts, 64"],
   ["probe --prompts=0", '--prompts is "0": give a whole number from 1 to 1000000'],
-  ["export-verl", "there is no run with a checkpoint below runs: give --checkpoint <dir>"],
+  ["export", "there is no run with a checkpoint below runs: give --checkpoint <dir>"],
   ["completions tcsh", "tcsh is no shell known here: give one of bash, zsh, fish"],
 ];
 

@@ -30,6 +30,7 @@ Deno.test("verlSettings(): ΔL is a registered advantage and a constant divisor"
     scope: "batch",
     scale_factor: 1024,
     loss_agg_mode: "seq-mean-token-sum-norm",
+    agg_scale_factor: 1024,
     overlong_filtering: false,
     max_response_length: 1024,
   });
@@ -148,6 +149,17 @@ Deno.test("verlSettings(): batches, optimizer, clipping, divergence and DAPO's p
     ],
     ["False", "True", "kl"],
   );
+});
+
+Deno.test("verlSettings(): SAPO's temperatures and low-rank adapters", () => {
+  const sapo = overridesOf({ policyLoss: "sapo", sapoTemperatureNeg: 2 });
+  assertEquals([sapo.tau_pos, sapo.tau_neg], ["1", "2"]);
+  const lora = overridesOf({ loraRank: 4, loraTargetModules: "query-value" });
+  assertEquals(
+    [lora["model.lora_rank"], lora["model.lora_alpha"], lora["model.target_modules"]],
+    ["4", "8", "[q_proj,v_proj]"],
+  );
+  assertEquals(overridesOf({})["model.lora_rank"], undefined);
 });
 
 Deno.test("verlSettings() says what verl does in another way", () => {

@@ -1,16 +1,18 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
-import { exportVerl, type VerlExport } from "../../src/export/verl.ts";
+import { exportRun, type RunExport } from "../../src/export/export.ts";
+import { trlSettings } from "../../src/export/trl_settings.ts";
 import { verlSettings } from "../../src/export/verl_settings.ts";
 import { openGpu } from "../../src/gpu/open.ts";
+import { Policy } from "../../src/model/policy.ts";
 import { loadCheckpoint } from "../../src/model/hf_checkpoint.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { defineTask } from "../../src/task/define_task.ts";
-import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
+import { taskByName, taskNames } from "../../src/tasks/mod.ts";
 import { countdownPrompt, textCountdown } from "../../src/text/countdown.ts";
 import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
@@ -100,7 +102,17 @@ Deno.test({
       { policyLoss: "gspo", lossAggregation: "drGrpo" },
       { policyLoss: "sapo", lossAggregation: "seqSum" },
     ];
-    const settings = cases.map((options) => verlSettings(resolve(options)).weights);
+    const inTrl: Partial<TrainOptions>[] = [
+      { lossAggregation: "grpo" },
+      { lossAggregation: "dapo" },
+      { lossAggregation: "drGrpo", lossScaleFactor: 7 },
+      { policyLoss: "cispo" },
+      { policyLoss: "luspo", lossAggregation: "grpo" },
+    ];
+    const settings = [
+      ...cases.map((options) => verlSettings(resolve(options)).weights),
+      ...[...cases, ...inTrl].map((options) => trlSettings(resolve(options)).weights),
+    ];
     const found = await python(
       `from response_weights import response_advantages, response_weights
 lengths, rewards, groups = value["lengths"], value["rewards"], value["groups"]
@@ -109,7 +121,8 @@ print(json.dumps([[response_weights(lengths, groups, s), response_advantages(rew
       { lengths, rewards, groups, settings },
     ) as [number[], number[]][];
     const filled = lengths.filter((length) => length > 0).length;
-    for (const [i, options] of cases.entries()) {
+    const tokens = lengths.reduce((sum, length) => sum + length, 0);
+    for (const [i, options] of [...cases, ...cases, ...inTrl].entries()) {
       const label = JSON.stringify(options);
       const resolved = resolve(options);
       const [factors, advantages] = found[i]!;
@@ -121,10 +134,13 @@ print(json.dumps([[response_weights(lengths, groups, s), response_advantages(rew
         }),
         { tolerance: 1e-12, label },
       );
-      // verl's own weights, by which the factors are multiplied there.
-      const own = settings[i]!.loss_agg_mode === "seq-mean-token-mean"
-        ? (length: number) => length === 0 ? 0 : 1 / (filled * length)
-        : () => 1 / (filled * 48);
+      // The engine's own weights, by which the factors are multiplied there.
+      const own = (length: number) => {
+        const mode = settings[i]!.loss_agg_mode;
+        if (length === 0) return 0;
+        if (mode === "token-mean") return 1 / tokens;
+        return 1 / (filled * (mode === "seq-mean-token-mean" ? length : 48));
+      };
       const products = factors.map((factor, b) => factor * own(lengths[b]!));
       assertClose(products, lossWeights(lengths, resolved), { tolerance: 1e-12, label });
     }
@@ -154,7 +170,7 @@ print(json.dumps([compute_score("countdown-text", text, truth) for text, truth i
   },
 });
 
-Deno.test("exportVerl() writes model, prompts, reward and settings", async () => {
+Deno.test("exportRun() writes model, prompts, reward and settings", async () => {
   await withModel(async (dir) => {
     const model = join(dir, "model");
     const task = textCountdown({
@@ -171,7 +187,7 @@ Deno.test("exportVerl() writes model, prompts, reward and settings", async () =>
       pad_token_id: null,
     };
     await Deno.writeTextFile(join(model, "generation_config.json"), JSON.stringify(generation));
-    await exportVerl(out, { model, task, options: resolve() });
+    await exportRun(out, "verl", { model, task, options: resolve() });
     assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
       "README.md",
       "deltal_verl.json",
@@ -239,7 +255,13 @@ Deno.test({
         maxCompletionLength: 48,
       });
       const out = join(dir, "a folder");
-      await exportVerl(out, { model, task, options: resolve(), trainPrompts: 3, evalPrompts: 2 });
+      await exportRun(out, "verl", {
+        model,
+        task,
+        options: resolve(),
+        trainPrompts: 3,
+        evalPrompts: 2,
+      });
       // A python3 that tells how it was called.
       const bin = join(dir, "bin");
       await Deno.mkdir(bin);
@@ -273,7 +295,7 @@ Deno.test({
   },
 });
 
-Deno.test("exportVerl() refuses before it writes", async () => {
+Deno.test("exportRun() refuses before it writes", async () => {
   await withModel(async (dir) => {
     const model = join(dir, "model");
     const tokenizer = await loadTokenizer(model, { chatTemplate: true });
@@ -286,30 +308,26 @@ Deno.test("exportVerl() refuses before it writes", async () => {
         maxCompletionLength: 8,
       });
     const chat = { prompt: [{ role: "user", content: "hi" }] };
-    const symbols = defineTask({
-      name: "symbols",
-      tokenizer: symbolTokenizer("ab"),
-      prompts: ["a"],
-      verify: () => 1,
-      maxCompletionLength: 8,
-    });
     const reward =
       "def compute_score(data_source, solution_str, ground_truth, **more):\n    return 1.0\n";
-    const good: VerlExport = { model, task: own(["a", "b"]), options: resolve(), reward };
-    const cases: [change: Partial<VerlExport>, message: string][] = [
+    const good: RunExport = { model, task: own(["a", "b"]), options: resolve(), reward };
+    const cases: [change: Partial<RunExport>, message: string][] = [
       [{ reward: undefined }, "The verifier of own is not in Python"],
       [{ reward: "def score(): pass" }, "must define compute_score"],
       [{ task: own(["a", chat, "b", "c"]) }, "all texts or all conversations"],
-      [{ task: symbols, model: dir }, "symbols is over symbols of its own"],
       [{ options: resolve({ policyLoss: "gmpo" }) }, "policyLoss is gmpo"],
     ];
     const out = join(dir, "out");
     for (const [change, message] of cases) {
-      await assertRejects(() => exportVerl(out, { ...good, ...change }), Error, message);
+      await assertRejects(() => exportRun(out, "verl", { ...good, ...change }), Error, message);
       await assertRejects(() => Deno.stat(out), Deno.errors.NotFound);
     }
     // Conversations keep the model's own template.
-    await exportVerl(out, { ...good, task: own([chat]), options: resolve({ preset: "drGrpo" }) });
+    await exportRun(out, "verl", {
+      ...good,
+      task: own([chat]),
+      options: resolve({ preset: "drGrpo" }),
+    });
     const config = JSON.parse(await Deno.readTextFile(join(out, "model", "tokenizer_config.json")));
     assert(config.chat_template.includes("<|im_start|>"));
     const names = [...Deno.readDirSync(out)].map(({ name }) => name);
@@ -317,7 +335,66 @@ Deno.test("exportVerl() refuses before it writes", async () => {
   });
 });
 
-Deno.test("export-verl hands a run over by command line", async () => {
+Deno.test("exportRun() to TRL: a task over symbols of its own becomes text", async () => {
+  await inTempDir(async (dir) => {
+    const gpu = await openGpu();
+    try {
+      for (const name of taskNames) {
+        const task = taskByName(name);
+        const { vocabulary, padTokenId, eosTokenId } = task;
+        const shape = {
+          hiddenSize: 8,
+          intermediateSize: 8,
+          numHiddenLayers: 1,
+          numAttentionHeads: 1,
+        };
+        const vocabSize = vocabulary.length;
+        const policy = Policy.create(gpu, { ...shape, vocabSize, padTokenId, eosTokenId });
+        const model = join(dir, name, "policy");
+        await policy.save(model);
+        policy.destroy();
+        const out = join(dir, name, "trl");
+        const reward = "reward_funcs = [len]\n";
+        const counts = { trainPrompts: 3, evalPrompts: 2 };
+        const { start } = await exportRun(out, "trl", {
+          model,
+          task,
+          options: resolve(),
+          reward,
+          ...counts,
+        });
+        assertEquals(start, "train.py");
+        assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
+          "README.md",
+          "deltal_trl.json",
+          "eval.parquet",
+          "grpo.yaml",
+          "model",
+          "response_weights.py",
+          "reward.py",
+          "train.parquet",
+          "train.py",
+        ]);
+        const tokenizer = await loadTokenizer(join(out, "model"));
+        assertEquals(tokenizer.eosTokenIds, [eosTokenId]);
+        const { buffer } = await Deno.readFile(join(out, "train.parquet"));
+        for (const [i, row] of (await parquetReadObjects({ file: buffer })).entries()) {
+          const { promptIds, metadata } = task.problem("train", 42, i);
+          assertEquals(tokenizer.encode(row.prompt), promptIds);
+          assertEquals(JSON.parse(row.ground_truth), JSON.parse(JSON.stringify(metadata)));
+          const { completionIds } = task.demonstration!(42, i);
+          assertEquals(tokenizer.encode(task.describe(completionIds.slice(0, -1))), [
+            ...completionIds.slice(0, -1),
+          ]);
+        }
+      }
+    } finally {
+      await gpu.close();
+    }
+  });
+});
+
+Deno.test("export hands a run over by command line", async () => {
   await withModel(async (dir) => {
     const common = [
       "--task=countdown-text",
@@ -325,22 +402,19 @@ Deno.test("export-verl hands a run over by command line", async () => {
       "--train-prompts=5",
       "--held-prompts=2",
     ];
-    const written = await runInProcess(dir, "export-verl", ...common, "--loss-alpha=0.75");
-    assertEquals(written.code, 0, written.stderr);
-    assert(written.stdout.includes("run.sh starts verl"));
-    const json = await Deno.readTextFile(join(dir, "runs", "verl", "deltal_verl.json"));
-    assertEquals(JSON.parse(json).alpha, 0.75);
-    const again = await runInProcess(dir, "export-verl", ...common);
+    for (const [to, start] of [["trl", "train.py"], ["verl", "run.sh"]] as const) {
+      const written = await runInProcess(dir, "export", ...common, "--to", to, "--loss-alpha=0.75");
+      assertEquals(written.code, 0, written.stderr);
+      assert(written.stdout.includes(`${start} starts ${to}`), written.stdout);
+      const json = await Deno.readTextFile(join(dir, "runs", to, `deltal_${to}.json`));
+      assertEquals(JSON.parse(json).alpha, 0.75);
+    }
+    const again = await runInProcess(dir, "export", ...common);
     assertEquals([again.code, again.stderr.includes("is not empty")], [1, true], again.stderr);
-    const refused = await runInProcess(
-      dir,
-      "export-verl",
-      ...common,
-      "--out=runs/b",
-      "--policy-loss=gmpo",
-    );
+    const loss = ["--out=runs/b", "--policy-loss=gmpo"];
+    const refused = await runInProcess(dir, "export", ...common, ...loss);
     assertEquals(
-      [refused.code, refused.stderr.includes("--policy-loss is gmpo")],
+      [refused.code, refused.stderr.includes("--policy-loss is gmpo, which TRL cannot do")],
       [2, true],
       refused.stderr,
     );

@@ -1,5 +1,5 @@
 /**
- * `export-verl`: hands a run over to verl, for more machines than one.
+ * `export`: hands a run over to TRL or verl, for more devices than one.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import {
   asUsageError,
+  choiceFlag,
   type FlagValues,
   numberFlag,
   switchFlag,
@@ -26,13 +27,14 @@ import { OPTION_FLAGS } from "./train_flags.ts";
 import { RUNS } from "./runs.ts";
 
 const EXPORT_FLAGS = {
+  to: choiceFlag(["trl", "verl"], "The engine that goes on.", "trl"),
   checkpoint: CHECKPOINT_FLAG,
   task: taskFlag("What it is trained on.", "the checkpoint's"),
   data: DATASET_FLAGS.data,
-  out: textFlag("dir", "Folder to write.", `${RUNS}/verl`),
+  out: textFlag("dir", "Folder to write.", `${RUNS}/trl or ${RUNS}/verl`),
   reward: textFlag(
     "file.py",
-    "Python source of compute_score, the reward function.",
+    "Python source of compute_score, the reward function; for TRL, or of reward_funcs.",
     "the paper's, for countdown-text",
   ),
   trainPrompts: numberFlag(
@@ -46,22 +48,23 @@ const EXPORT_FLAGS = {
 
 const FLAGS = { ...EXPORT_FLAGS, ...OPTION_FLAGS };
 
-/** `export-verl`. */
-export const EXPORT_VERL: Command = command({
-  name: "export-verl",
-  brief: "Hand a run over to verl, for more machines than one",
+/** `export`. */
+export const EXPORT: Command = command({
+  name: "export",
+  brief: "Hand a run over to TRL or verl, for more devices than one",
   about:
-    "Writes what verl on Ray needs to go on with a run on many machines: the model, its prompts as parquet, the reward " +
-    "function, and a launch script with the run's settings in verl's words, ΔL's weights included. What verl does in " +
-    "another way is said, and what it cannot do is refused.",
+    "Writes what TRL with accelerate, or verl on Ray, needs to go on with a run on many GPUs: the model, its prompts as " +
+    "parquet, the reward function, and what starts it with the run's settings in that engine's words, ΔL's weights included. " +
+    "What the engine does in another way is said, and what it cannot do is refused.",
   sections: [
     { title: "Flags", flags: EXPORT_FLAGS },
     { title: "Settings, where they shall not be the run's", flags: OPTION_FLAGS },
   ],
   examples: [
-    ["deno task export-verl --checkpoint runs/countdown-text-1", "go on with a run"],
+    ["deno task export --checkpoint runs/countdown-text-1", "go on with a run in TRL"],
+    ["deno task export --checkpoint runs/parity-1 --reward parity.py", "on symbols of its own"],
     [
-      "deno task export-verl --checkpoint models/Qwen2.5-3B --task countdown-text",
+      "deno task export --to verl --checkpoint models/Qwen2.5-3B --task countdown-text",
       "begin with a model",
     ],
   ],
@@ -70,7 +73,7 @@ export const EXPORT_VERL: Command = command({
 });
 
 async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
-  const { out = join(RUNS, "verl"), data, reward, trainPrompts, heldPrompts } = values;
+  const { to = "trl", out = join(RUNS, to), data, reward, trainPrompts, heldPrompts } = values;
   await refuseExisting(out);
   const { dir, task } = await findCheckpoint(values.checkpoint, { task: values.task, data });
   const state = await fileExists(join(dir, TRAINER_STATE))
@@ -78,7 +81,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     : undefined;
   if (state?.options.objective) {
     throw new UsageError(
-      `the run has rules of its own, ${state.options.objective.name}, which verl does not know: register them there`,
+      `the run has rules of its own, ${state.options.objective.name}, which ${to} does not know: register them there`,
     );
   }
   const given = Object.fromEntries(
@@ -90,9 +93,9 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
       task.maxCompletionLength,
     );
     // Not a literal, so that the parquet library is fetched when something is exported and not before.
-    const module = new URL("../export/verl.ts", import.meta.url).href;
-    const { exportVerl } = await import(module) as typeof import("../export/verl.ts");
-    const limits = await exportVerl(out, {
+    const module = new URL("../export/export.ts", import.meta.url).href;
+    const { exportRun } = await import(module) as typeof import("../export/export.ts");
+    const { start, limits } = await exportRun(out, to, {
       model: dir,
       task,
       options,
@@ -100,7 +103,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
       trainPrompts,
       evalPrompts: heldPrompts,
     });
-    console.log(`written to ${out}: run.sh starts verl, README.md says what is where`);
+    console.log(`written to ${out}: ${start} starts ${to}, README.md says what is where`);
     for (const limit of limits) console.log(wrap(`- ${limit}`, lineWidth()).join("\n"));
     return 0;
   } catch (error) {
