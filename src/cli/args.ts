@@ -240,6 +240,19 @@ export function asUsageError(error: unknown, flags: Flags): unknown {
   return new UsageError(flagNames(error.message, flags), { cause: error });
 }
 
+/** Does something, and repeats an error of the library about options as one about flags. */
+export function namingFlags<T>(flags: Flags, work: () => T): T {
+  const rethrow = (error: unknown) => {
+    throw asUsageError(error, flags);
+  };
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(rethrow) as T : result;
+  } catch (error) {
+    return rethrow(error);
+  }
+}
+
 /** A text of the library with the options it names written as flags: `maxSteps` as `--max-steps`. */
 export function flagNames(text: string, flags: Flags): string {
   return text.replaceAll(

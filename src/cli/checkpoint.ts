@@ -10,6 +10,7 @@ import { explainMissing } from "../files/model_folder.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
 import type { StoredDType } from "../model/policy_weights.ts";
 import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
+import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Task } from "../task/task.ts";
 import { checkpointOf, latestRun } from "../run/run_directory.ts";
 import {
@@ -45,20 +46,13 @@ export interface FoundCheckpoint {
 }
 
 /** Settings of a run that another look at its checkpoint takes over, unless flags say otherwise. */
-export interface RecordedSettings extends ResolvedTruncation {
-  /** Softmax temperature. */
-  readonly temperature: number;
-  /** The most tokens of a response. */
-  readonly maxCompletionLength: number;
-  /** Seed of problems and sampling. */
-  readonly seed: number;
-  /** Held-out prompts of an evaluation. */
-  readonly evalPrompts: number;
-  /** Samples per held-out prompt. */
-  readonly numGenerationsEval: number;
-  /** How the policy is stored on the device. */
-  readonly dtype: StoredDType;
-}
+export type RecordedSettings =
+  & Pick<
+    ResolvedTrainOptions,
+    "temperature" | "maxCompletionLength" | "seed" | "evalPrompts" | "numGenerationsEval"
+  >
+  & ResolvedTruncation
+  & { readonly dtype: StoredDType };
 
 /**
  * The settings that a checkpoint was trained with, or the defaults where it is no run's.

@@ -18,13 +18,9 @@ import { comparisonTables } from "../lab/comparison_table.ts";
 import { comparisonMarkdown, writeComparison } from "../lab/comparison_text.ts";
 import { type Provenance, provenance } from "../lab/provenance.ts";
 import { Policy } from "../model/policy.ts";
+import { weightsDigest } from "../run/fingerprint.ts";
 import { type Flag, type FlagValues, kebab, switchFlag, textFlag, UsageError } from "./args.ts";
-import {
-  PLAN_FLAGS,
-  planComparison,
-  type PlannedComparison,
-  weightsDigest,
-} from "./compare_plan.ts";
+import { PLAN_FLAGS, planComparison, type PlannedComparison } from "./compare_plan.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -120,9 +116,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const output = standardError(values.quiet);
   if (!values.table) {
     await writePlan(dir, plan);
-    using interrupt = new Interrupt(() =>
-      output.write("\nstopping after this step; Ctrl-C again stops at once\n")
-    );
+    using interrupt = Interrupt.said(output, "after this step");
     const done = await withGpu(
       (gpu) => runAll(gpu, dir, mine, { plan, output, interrupt }),
       values,

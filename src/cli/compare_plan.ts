@@ -11,16 +11,16 @@ import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import { SETTINGS } from "../rl/settings.ts";
-import { digest, digestFile, taskFingerprint } from "../run/fingerprint.ts";
+import { taskFingerprint, weightsDigest } from "../run/fingerprint.ts";
 import { maxRewardOf } from "../task/solved.ts";
 import type { Task } from "../task/task.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
 import {
-  asUsageError,
   choiceFlag,
   type Flag,
   type FlagValues,
   kebab,
+  namingFlags,
   numberFlag,
   textFlag,
   UsageError,
@@ -146,28 +146,16 @@ async function ofTask(values: Values): Promise<PlannedComparison> {
 
 /** The task's settings with those that were given. */
 function resolved({ maxSteps, learningRate }: Values, task: Task) {
-  try {
-    const { rl } = task.defaults;
-    return resolveTrainOptions({
+  const { rl } = task.defaults;
+  return namingFlags(PLAN_FLAGS, () =>
+    resolveTrainOptions({
       ...rl,
       maxSteps: maxSteps ?? rl.maxSteps,
       learningRate: learningRate?.[0] ?? rl.learningRate,
-    }, task.maxCompletionLength);
-  } catch (error) {
-    throw asUsageError(error, PLAN_FLAGS);
-  }
+    }, task.maxCompletionLength));
 }
 
 async function configOf(dir: string): Promise<PolicyConfig> {
   using checkpoint = await loadCheckpoint(dir);
   return checkpoint.config;
-}
-
-/** The SHA-256 of the weights in a folder; of several files that of all of theirs. */
-export async function weightsDigest(dir: string): Promise<string> {
-  const names = [...Deno.readDirSync(dir)].map(({ name }) => name)
-    .filter((name) => name.endsWith(".safetensors") && !/^(optimizer|reference)\./.test(name));
-  const digests: string[] = [];
-  for (const name of names.sort()) digests.push(await digestFile(`${dir}/${name}`));
-  return digests.length === 1 ? digests[0]! : digest(digests);
 }

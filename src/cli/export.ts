@@ -10,9 +10,9 @@ import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import { refuseExisting } from "../run/run_directory.ts";
 import { readTrainerState, TRAINER_STATE } from "../run/trainer_state.ts";
 import {
-  asUsageError,
   choiceFlag,
   type FlagValues,
+  namingFlags,
   numberFlag,
   switchFlag,
   textFlag,
@@ -87,7 +87,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const given = Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(OPTION_FLAGS, name)),
   );
-  try {
+  return await namingFlags(FLAGS, async () => {
     const options = resolveTrainOptions(
       { ...task.defaults.rl, ...state?.options, ...given },
       task.maxCompletionLength,
@@ -106,7 +106,5 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     console.log(`written to ${out}: ${start} starts ${to}, README.md says what is where`);
     for (const limit of limits) console.log(wrap(`- ${limit}`, lineWidth()).join("\n"));
     return 0;
-  } catch (error) {
-    throw asUsageError(error, FLAGS);
-  }
+  });
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ProgressOutput } from "./progress.ts";
+
 /** Exit code of a program stopped by Ctrl-C: 128 + the number of SIGINT. */
 export const INTERRUPTED = 130;
 
@@ -26,6 +28,13 @@ export class Interrupt implements Disposable {
       onFirst();
     };
     for (const signal of SIGNALS) Deno.addSignalListener(signal, this.#listener);
+  }
+
+  /** Listens, and says at first that the work stops, and where; such as `after this step`. */
+  static said(output: ProgressOutput, where = ""): Interrupt {
+    return new Interrupt(() =>
+      output.write(`\nstopping${where && ` ${where}`}; Ctrl-C again stops at once\n`)
+    );
   }
 
   /**

@@ -6,7 +6,7 @@
 
 import { type PolicyConfig, resolveConfig } from "../model/config.ts";
 import { eosTokenIdsOf, type Task } from "../task/task.ts";
-import { asUsageError, type FlagValues } from "./args.ts";
+import { type FlagValues, namingFlags } from "./args.ts";
 import { SIZE_FLAGS } from "./train_flags.ts";
 
 /**
@@ -33,8 +33,8 @@ export function newPolicyConfig(
   const { policy } = task.defaults;
   const { hiddenSize, numAttentionHeads } = values;
   const ends = eosTokenIdsOf(task);
-  try {
-    return resolveConfig({
+  return namingFlags(SIZE_FLAGS, () =>
+    resolveConfig({
       vocabSize: VOCABULARY_MULTIPLE * Math.ceil(task.vocabulary.length / VOCABULARY_MULTIPLE),
       hiddenSize: hiddenSize ?? policy.hiddenSize,
       numHiddenLayers: values.numHiddenLayers ?? policy.numHiddenLayers,
@@ -48,8 +48,5 @@ export function newPolicyConfig(
       maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),
       eosTokenId: ends.length === 1 ? ends[0]! : ends,
       padTokenId: task.padTokenId,
-    });
-  } catch (error) {
-    throw asUsageError(error, SIZE_FLAGS);
-  }
+    }));
 }

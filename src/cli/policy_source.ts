@@ -7,7 +7,8 @@
 import type { PolicyConfig } from "../model/config.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
-import { originIn, type WarmStartRecipe } from "../run/warm_start_cache.ts";
+import { weightsDigest } from "../run/fingerprint.ts";
+import type { WarmStartRecipe } from "../run/warm_start_cache.ts";
 import type { Task } from "../task/task.ts";
 import { type FlagValues, refuseBeside, UsageError } from "./args.ts";
 import { newPolicyConfig } from "./policy_size.ts";
@@ -79,7 +80,7 @@ export async function fineTuneRecipe(
   return {
     task,
     policy: checkpoint.config,
-    from: await originIn(dir),
+    from: { dir, weights: await weightsDigest(dir) },
     steps: values.warmStartSteps ?? FINE_TUNE.steps,
     batchSize: values.warmStartBatchSize ?? FINE_TUNE.batchSize,
     learningRate: values.warmStartLearningRate ?? FINE_TUNE.learningRate,

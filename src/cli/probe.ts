@@ -76,7 +76,7 @@ export const PROBE: Command = command({
 
 async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const output = standardError(values.quiet ?? values.json);
-  using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
+  using interrupt = Interrupt.said(output);
   return await withGpu(async (gpu) => {
     const found = await policyToStudy(gpu, values, { output, interrupt }, "parity");
     if (found === undefined) return INTERRUPTED;

@@ -5,19 +5,8 @@
  * @module
  */
 
+import type { LiveState } from "../run/live_feed.ts";
 import { duration, LINE, wrap } from "./style.ts";
-
-/** How far a phase is. */
-export interface ProgressState {
-  /** The phase, a word or two. */
-  readonly label: string;
-  /** Steps done. */
-  readonly done: number;
-  /** Steps in all. */
-  readonly total: number;
-  /** The figures of the last step. */
-  readonly text: string;
-}
 
 /** Where progress goes; standard error unless a test puts something else in its place. */
 export interface ProgressOutput {
@@ -32,7 +21,7 @@ export interface ProgressOutput {
   /** Seconds since some moment. */
   now(): number;
   /** Is told how far it is, quiet or not. */
-  readonly onProgress?: ((state: ProgressState) => void) | undefined;
+  readonly onProgress?: ((state: LiveState) => void) | undefined;
 }
 
 /**

@@ -9,7 +9,8 @@ import { Policy } from "../model/policy.ts";
 import { judge } from "../task/judge.ts";
 import { drawProblem } from "../task/problems.ts";
 import { eosTokenIdsOf, type Problem, type Task } from "../task/task.ts";
-import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
+import type { GenerateOptions } from "../model/generate_request.ts";
+import { truncationOf } from "../model/truncation.ts";
 import { SETTINGS } from "../rl/settings.ts";
 import { TRUNCATION_FLAGS } from "./sampling_flags.ts";
 import { type FlagValues, numberFlag, switchFlag, textFlag, UsageError } from "./args.ts";
@@ -54,12 +55,10 @@ const FLAGS = {
 };
 
 /** What answering needs. */
-interface Session extends ResolvedTruncation {
+interface Session extends Omit<GenerateOptions, "signal"> {
   readonly policy: Policy;
   readonly task: Task;
   readonly numGenerations: number;
-  readonly maxCompletionLength: number;
-  readonly temperature: number;
   readonly seed: number;
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { countParameters, type PolicyConfig } from "../model/config.ts";
+import { countParameters } from "../model/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
 import { describeObjective } from "../rl/describe_objective.ts";
@@ -13,7 +13,7 @@ import { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
 import { readRunMetrics } from "../run/run_directory.ts";
 import { LiveServer } from "../run/live_server.ts";
-import { asUsageError, type FlagValues, UsageError } from "./args.ts";
+import { type FlagValues, namingFlags, UsageError } from "./args.ts";
 import { type Command, command } from "./command.ts";
 import { commandLine } from "./command_name.ts";
 import { overlongLines } from "./evaluation_table.ts";
@@ -28,12 +28,7 @@ import { dim, lineWidth, short, wrap } from "./style.ts";
 import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
 import { runSession, type Session } from "./train_session.ts";
-import {
-  type NewRun,
-  type ResumedRun,
-  type TrainSettings,
-  trainSettings,
-} from "./train_settings.ts";
+import { type ResumedRun, trainSettings } from "./train_settings.ts";
 import { onDevice, warmPolicy } from "./warm_policy.ts";
 
 /** `train`. */
@@ -68,9 +63,7 @@ async function run(
     return 0;
   }
   const output = standardError(values.quiet, (state) => live?.feed.progress(state));
-  using interrupt = new Interrupt(() =>
-    output.write("\nstopping after this step; Ctrl-C again stops at once\n")
-  );
+  using interrupt = Interrupt.said(output, "after this step");
   const { profile = false, report = true, merge = false } = values;
   const totals = new Totals();
   const session: Session = {
@@ -121,7 +114,11 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
     output.write("the warm start is not finished: nothing is kept of it\n");
     return INTERRUPTED;
   }
-  const trainer = await announced(output, COMPILING, () => makeTrainer(policy, settings));
+  const trainer = await announced(
+    output,
+    COMPILING,
+    () => namingFlags(TRAIN_FLAGS, () => Trainer.create(policy, settings.task, settings.options)),
+  );
   if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));
   totals.spend("set-up", totals.elapsed - totals.seconds("warm start"));
   try {
@@ -166,7 +163,11 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
     return await Policy.load(gpu, source.dir, storage);
   }
   // Before the warm start, which takes its time.
-  await checkRoom(gpu, source.kind === "random" ? source.config : source.recipe.policy, settings);
+  const config = source.kind === "random" ? source.config : source.recipe.policy;
+  await namingFlags(
+    TRAIN_FLAGS,
+    () => checkMemoryOf(gpu, config, task, settings.options, { dtype }),
+  );
   if (source.kind === "random") {
     if (adapts) {
       throw new UsageError(
@@ -191,16 +192,6 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
   return await Policy.load(gpu, warm.dir, storage);
 }
 
-/** Refuses a policy of flags that do not go together, or that there is no room for. */
-async function checkRoom(gpu: Gpu, config: PolicyConfig, settings: NewRun): Promise<void> {
-  try {
-    const { task, options, dtype } = settings;
-    await checkMemoryOf(gpu, config, task, options, { dtype });
-  } catch (error) {
-    throw asUsageError(error, TRAIN_FLAGS);
-  }
-}
-
 /** What is minimised, in the lines it takes. */
 function objectiveLines(options: ResolvedTrainOptions): string[] {
   const lines = new Map(describeObjective(options));
@@ -208,12 +199,4 @@ function objectiveLines(options: ResolvedTrainOptions): string[] {
     `${lines.get("surrogate")}; ${lines.get("advantage")}` +
     (lines.has("reward") ? `; ${lines.get("reward")}` : "");
   return wrap(formula, lineWidth());
-}
-
-async function makeTrainer(policy: Policy, settings: TrainSettings): Promise<Trainer> {
-  try {
-    return await Trainer.create(policy, settings.task, settings.options);
-  } catch (error) {
-    throw asUsageError(error, TRAIN_FLAGS);
-  }
 }

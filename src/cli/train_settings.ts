@@ -27,7 +27,7 @@ import {
   type TrainerState,
 } from "../run/trainer_state.ts";
 import { checkedKernels } from "../run/tuned_kernels.ts";
-import { asUsageError, type FlagValues, refuseBeside, UsageError } from "./args.ts";
+import { type FlagValues, namingFlags, refuseBeside, UsageError } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
 import { HOW_FLAGS, isFile, namesOf } from "./dataset_flags.ts";
@@ -101,9 +101,8 @@ type Values = FlagValues<typeof TRAIN_FLAGS>;
  * @throws {Error} If the run to resume is not there, damaged, or was made with other settings.
  */
 export async function trainSettings(values: Values): Promise<TrainSettings> {
-  return values.resume === undefined
-    ? await newRun(values)
-    : await resumedRun(values, values.resume);
+  const { resume } = values;
+  return resume === undefined ? await newRun(values) : await resumedRun(values, resume);
 }
 
 /** Those flags that are settings of the library; the module of the objective is loaded apart. */
@@ -120,15 +119,11 @@ function resolve(
   objective: OwnObjective | undefined,
 ): ResolvedTrainOptions {
   const given = { ...givenOptions(values), ...(objective ? { objective } : {}) };
-  try {
-    return resolveTrainOptions(
-      { ...base, ...given },
-      task.maxCompletionLength,
-      Object.keys(given),
-    );
-  } catch (error) {
-    throw asUsageError(error, TRAIN_FLAGS);
-  }
+  const { maxCompletionLength } = task;
+  return namingFlags(
+    TRAIN_FLAGS,
+    () => resolveTrainOptions({ ...base, ...given }, maxCompletionLength, Object.keys(given)),
+  );
 }
 
 async function newRun(given: Values): Promise<NewRun> {
@@ -137,9 +132,7 @@ async function newRun(given: Values): Promise<NewRun> {
     ? given
     : { ...given, policy: await weightsIn(given.policy) };
   const task = await findTask(namesOf(values), values.policy);
-  const objective = values.objective === undefined
-    ? undefined
-    : await loadObjective(values.objective);
+  const objective = values.objective && await loadObjective(values.objective) || undefined;
   const options = resolve(task.defaults.rl, values, task, objective);
   const source = await policySource(values, task, options);
   if (values.out !== undefined) {
@@ -215,12 +208,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
   }
   const options = resolve(state.options, values, task, objective);
   const { dtype = state.dtype ?? "f32" } = values;
-  try {
+  namingFlags(TRAIN_FLAGS, () => {
     checkResumable(checkpoint, state, task, options);
     checkDType(checkpoint, state, dtype);
-  } catch (error) {
-    throw asUsageError(error, TRAIN_FLAGS);
-  }
+  });
   if (options.maxSteps < state.completedSteps) {
     throw new UsageError(
       `--max-steps is ${options.maxSteps} and ${dir} has done ${state.completedSteps} steps: give at ` +

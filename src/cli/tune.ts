@@ -5,17 +5,16 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type TunableOperation, tunableOperations } from "../lab/tunable_operations.ts";
+import { tunableOperations } from "../lab/tunable_operations.ts";
 import { type TunedOperation, tuneOperation } from "../lab/kernel_tuning.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { operationName } from "../ops/choices.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
-import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import type { Task } from "../task/task.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { writeTuned } from "../run/tuned_kernels.ts";
-import { asUsageError, type FlagValues, switchFlag } from "./args.ts";
+import { type FlagValues, namingFlags, switchFlag } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
 import { TUNED, withGpu } from "./gpu.ts";
@@ -74,14 +73,16 @@ export const TUNE: Command = command({
 });
 
 async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
-  const subject = await subjectOf(values);
-  const { task, options, config } = subject;
+  const { task, options, config } = await subjectOf(values);
   const output = standardError(values.quiet);
-  using interrupt = new Interrupt(() =>
-    output.write("\nstopping after this operation; Ctrl-C again stops at once\n")
-  );
+  using interrupt = Interrupt.said(output, "after this operation");
   return await withGpu(async (gpu) => {
-    const operations = await operationsOf(gpu, subject, { dtype: values.dtype ?? "f32" });
+    const warmStart = task.demonstration ? task.defaults.warmStart : undefined;
+    const storage = { dtype: values.dtype ?? "f32" };
+    const operations = await namingFlags(
+      FLAGS,
+      () => tunableOperations(gpu, config, task, options, warmStart, storage),
+    );
     const { promptsPerStep, numGenerations, maxCompletionLength } = options;
     const workload = {
       promptLength: task.maxPromptLength,
@@ -135,7 +136,7 @@ async function subjectOf(given: FlagValues<typeof FLAGS>): Promise<Subject> {
   const chosen = Object.fromEntries(
     Object.entries(values).filter(([name]) => Object.hasOwn(SETTING_FLAGS, name)),
   );
-  try {
+  return await namingFlags(FLAGS, async () => {
     const options = resolveTrainOptions(
       { ...task.defaults.rl, ...chosen },
       task.maxCompletionLength,
@@ -145,22 +146,7 @@ async function subjectOf(given: FlagValues<typeof FLAGS>): Promise<Subject> {
     }
     using checkpoint = await loadCheckpoint(values.policy);
     return { task, options, config: checkpoint.config };
-  } catch (error) {
-    throw asUsageError(error, FLAGS);
-  }
-}
-
-async function operationsOf(
-  gpu: Gpu,
-  { task, options, config }: Subject,
-  storage: PolicyStorageOptions,
-): Promise<TunableOperation[]> {
-  try {
-    const warmStart = task.demonstration ? task.defaults.warmStart : undefined;
-    return await tunableOperations(gpu, config, task, options, warmStart, storage);
-  } catch (error) {
-    throw asUsageError(error, FLAGS);
-  }
+  });
 }
 
 /** A line for each operation: its built-in kernel, and the others' times relative to it. */

@@ -95,7 +95,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     );
   }
   const output = standardError(values.quiet);
-  using interrupt = new Interrupt(() => output.write("\nstopping; Ctrl-C again stops at once\n"));
+  using interrupt = Interrupt.said(output);
   return await withGpu(async (gpu) => {
     const found = await policyToStudy(gpu, values, { output, interrupt }, "countdown");
     if (found === undefined) return INTERRUPTED;

@@ -61,9 +61,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     ? warmStartRecipe(values, task, newPolicyConfig(task, values), seed)
     : await fineTuneRecipe(values, task, folder, seed);
   const output = standardError(values.quiet);
-  using interrupt = new Interrupt(() =>
-    output.write("\nstopping after this step; Ctrl-C again stops at once\n")
-  );
+  using interrupt = Interrupt.said(output, "after this step");
   return await withGpu(async (gpu) => {
     if (!output.quiet) {
       console.log(

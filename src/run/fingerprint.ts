@@ -28,6 +28,15 @@ export async function digestFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
+/** The SHA-256 of the weights in a folder; of several files that of all of theirs. What resuming needs is no weight. */
+export async function weightsDigest(dir: string): Promise<string> {
+  const names = [...fs.readDirSync(dir)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".safetensors") && !/^(optimizer|reference)\./.test(name));
+  const digests: string[] = [];
+  for (const name of names.sort()) digests.push(await digestFile(`${dir}/${name}`));
+  return digests.length === 1 ? digests[0]! : digest(digests);
+}
+
 const known = new WeakMap<Task, string>();
 
 /**

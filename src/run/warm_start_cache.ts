@@ -24,21 +24,6 @@ export interface WarmStartOrigin {
   readonly weights: string;
 }
 
-/**
- * The policy in a folder as the beginning of a warm start.
- *
- * @param dir A Hugging Face folder.
- */
-export async function originIn(dir: string): Promise<WarmStartOrigin> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(dir)) {
-    if (name.endsWith(".safetensors")) names.push(name);
-  }
-  const weights: string[] = [];
-  for (const name of names.sort()) weights.push(await digestFile(join(dir, name)));
-  return { dir, weights: weights.length === 1 ? weights[0]! : digest(weights) };
-}
-
 /** What decides the weights of a warm start. */
 export interface WarmStartRecipe {
   /** The task. */
