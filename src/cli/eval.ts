@@ -15,13 +15,14 @@ import { type FlagValues, numberFlag, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
-import { evaluationTable } from "./evaluation_table.ts";
+import { evaluationIntervals, evaluationTable } from "./evaluation_table.ts";
 import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type Command, command } from "./command.ts";
 import type { TrainerState } from "../run/trainer_state.ts";
 import type { Task } from "../task/task.ts";
+import { evaluating, standardError } from "./progress.ts";
 import { bold, dim } from "./style.ts";
 
 const FLAGS = {
@@ -83,17 +84,23 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
     const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
     profile?.begin();
-    const evaluation = await evaluate(policy, task, {
-      prompts: evalPrompts,
-      numGenerations,
-      temperature,
-      ...truncation,
-      maxCompletionLength,
-      seed,
-    });
+    const evaluation = await evaluating(
+      standardError(values.json),
+      (onProgress) =>
+        evaluate(policy, task, {
+          prompts: evalPrompts,
+          numGenerations,
+          temperature,
+          ...truncation,
+          maxCompletionLength,
+          seed,
+          onProgress,
+        }),
+    );
     policy.destroy();
     await profile?.collect();
     if (profile) console.error(profile.format());
+    const figures = evaluationMetrics(task, evaluation);
     if (values.json) {
       const { kernels } = gpu;
       const tuned = Object.keys(kernels).length > 0 ? { kernels } : {};
@@ -108,6 +115,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
           dtype,
           ...tuned,
           ...evaluation,
+          intervals: evaluationIntervals(task, figures, evaluation.numGenerations),
         }),
       );
       return 0;
@@ -116,7 +124,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
       bold(`${task.name}: ${dir}`),
       ...evaluationTable(
         task,
-        [{ title: "", figures: evaluationMetrics(task, evaluation) }],
+        [{ title: "", figures }],
         evaluation.numGenerations,
       ),
       dim(

@@ -6,6 +6,7 @@
 
 import type { Task } from "../task/task.ts";
 import type { MetricsRecord } from "../run/metrics_log.ts";
+import { rewardInterval, shareInterval } from "../rl/evaluation_interval.ts";
 import { percent } from "./style.ts";
 
 /** The figures of an evaluation, by the names of the metrics. */
@@ -61,6 +62,36 @@ export function askedAlike(task: Task, columns: readonly EvaluationColumn[]): bo
   return new Set(asked).size <= 1;
 }
 
+/** 95 % intervals of an evaluation's mean and greedy reward, as far as they are known. */
+export interface EvaluationIntervals {
+  /** Of the mean reward of N samples. */
+  readonly meanAtN?: readonly [low: number, high: number];
+  /** Of the greedy reward. */
+  readonly greedy?: readonly [low: number, high: number];
+}
+
+/** The intervals of an evaluation; that of a greedy reward only where it is a share of right answers. */
+export function evaluationIntervals(
+  task: Task,
+  figures: EvaluationFigures,
+  numGenerations: number,
+): EvaluationIntervals {
+  const of = (name: string) => figures[`eval/${task.name}/${name}`];
+  const name = `mean@${numGenerations}`;
+  const [mean, error, prompts, greedy] = [
+    of(name),
+    of(`${name}_error`),
+    of("prompts"),
+    of("greedy"),
+  ];
+  if (mean === undefined || error === undefined || prompts === undefined) return {};
+  if (!isAccuracy(mean, of("pass@1"))) return { meanAtN: rewardInterval(mean, error) };
+  return {
+    meanAtN: shareInterval(mean, prompts, numGenerations, error),
+    ...(greedy === undefined ? {} : { greedy: shareInterval(greedy, prompts) }),
+  };
+}
+
 /** A table: one row per figure, one column per evaluation. */
 export function evaluationTable(
   task: Task,
@@ -77,40 +108,48 @@ export function evaluationTable(
   const [accuracy, show] = shares
     ? ["accuracy", percent]
     : ["reward", (value: number) => value.toFixed(3)];
-  const functions = functionNames(task, columns);
-  const asked: [string, string, (value: number) => string][] = askedAlike(task, columns)
-    ? []
-    : [["prompts asked", "prompts", String]];
-  const solved: [string, string, typeof percent][] = shares || n === 1
-    ? []
-    : [["solved (pass@1)", "pass@1", percent]];
-  const rows: [label: string, name: string, show: (value: number) => string][] = [
-    [`${shares ? accuracy : `mean ${accuracy}`} (mean@${n})`, `mean@${n}`, show],
-    ...solved,
-    [`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent],
-    [`greedy ${accuracy}`, "greedy", show],
-    ...functions.map((name): [string, string, typeof percent] => [
-      `${name}, mean`,
-      `rewards/${name}/mean`,
-      (value) => value.toFixed(3),
-    ]),
-    ["mean length, tokens", "response_length/mean", (value) => value.toFixed(1)],
-    ["cut off by the limit", "response_length/clip_ratio", percent],
-    ...asked,
+  const intervals = columns.map(({ figures = {} }) => evaluationIntervals(task, figures, n));
+  const row = (
+    label: string,
+    name: string,
+    show: (value: number) => string,
+  ): [string, string[]] => [
+    label,
+    columns.map((column) => {
+      const value = figure(column, name);
+      return value === undefined ? "–" : show(value);
+    }),
+  ];
+  const interval = (of: keyof EvaluationIntervals): [string, string[]][] =>
+    intervals.every((known) => known[of] === undefined) ? [] : [[
+      "  95 % interval",
+      intervals.map((known) =>
+        known[of]?.map((end) => show(end).replace(" %", "")).join("–") ?? "–"
+      ),
+    ]];
+  const rows: [label: string, cells: string[]][] = [
+    row(`${shares ? accuracy : `mean ${accuracy}`} (mean@${n})`, `mean@${n}`, show),
+    ...interval("meanAtN"),
+    ...(shares || n === 1 ? [] : [row("solved (pass@1)", "pass@1", percent)]),
+    row(`solved by any of ${n} (pass@${n})`, `pass@${n}`, percent),
+    row(`greedy ${accuracy}`, "greedy", show),
+    ...interval("greedy"),
+    ...functionNames(task, columns).map((name) =>
+      row(`${name}, mean`, `rewards/${name}/mean`, (value) => value.toFixed(3))
+    ),
+    row("mean length, tokens", "response_length/mean", (value) => value.toFixed(1)),
+    row("cut off by the limit", "response_length/clip_ratio", percent),
+    ...(askedAlike(task, columns) ? [] : [row("prompts asked", "prompts", String)]),
   ];
   const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const cell = Math.max(
+    10,
+    2 + Math.max(...rows.flatMap(([, cells]) => cells).map((c) => c.length)),
+  );
   const line = (label: string, cells: readonly string[]) =>
-    label.padEnd(width) + cells.map((cell) => cell.padStart(10)).join("");
+    label.padEnd(width) + cells.map((text) => text.padStart(cell)).join("");
   return [
     ...(columns.length > 1 ? [line("", columns.map(({ title }) => title))] : []),
-    ...rows.map(([label, name, show]) =>
-      line(
-        label,
-        columns.map((column) => {
-          const value = figure(column, name);
-          return value === undefined ? "–" : show(value);
-        }),
-      )
-    ),
+    ...rows.map(([label, cells]) => line(label, cells)),
   ];
 }

@@ -16,7 +16,7 @@ import { TUNED_FLAG, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
-import { standardError } from "./progress.ts";
+import { evaluating, standardError } from "./progress.ts";
 import { bold, dim, percent, wrap } from "./style.ts";
 import { SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 
@@ -84,14 +84,16 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     const { prompts, numGenerations } = values;
     const settings = { ...recorded, ...values };
     const { maxCompletionLength, temperature, seed } = settings;
-    const report = await probe(policy, task, {
-      prompts,
-      numGenerations,
-      maxCompletionLength,
-      temperature,
-      ...truncationOf(settings),
-      seed,
-    });
+    const report = await evaluating(output, (onProgress) =>
+      probe(policy, task, {
+        prompts,
+        numGenerations,
+        maxCompletionLength,
+        temperature,
+        ...truncationOf(settings),
+        seed,
+        onProgress,
+      }));
     policy.destroy();
     console.log(
       values.json

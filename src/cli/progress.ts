@@ -176,6 +176,28 @@ export class Progress {
   }
 }
 
+/**
+ * Shows how far an evaluation is; without a terminal only of one that takes more than some seconds.
+ *
+ * @param output Where to.
+ * @param work The evaluation, which is given what to tell its progress to.
+ */
+export async function evaluating<T>(
+  output: ProgressOutput,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
+  const start = output.now();
+  let progress: Progress | undefined;
+  try {
+    return await work((done, total) => {
+      if (progress === undefined) progress = new Progress(output, "evaluation", total, done);
+      else if (output.terminal || output.now() - start >= LINE_EVERY) progress.update(done, "");
+    });
+  } finally {
+    progress?.clear();
+  }
+}
+
 /** What stands between the parts of a line. */
 const PARTS = "  ";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Evaluation, problemsAsked } from "../rl/evaluation.ts";
+import type { Evaluation } from "../rl/evaluation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Trainer } from "../rl/trainer.ts";
 import { hasEvaluation } from "../run/metrics_log.ts";
@@ -15,7 +15,7 @@ import { evaluationAt } from "./evaluation_table.ts";
 import type { GpuProfile } from "./gpu_profile.ts";
 import { type Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
-import { Progress, type ProgressOutput } from "./progress.ts";
+import { evaluating, Progress, type ProgressOutput } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { openRun } from "./run_folder.ts";
 import { lineWidth } from "./style.ts";
@@ -79,10 +79,10 @@ export async function runSession(
 
   const evaluateNow = async (): Promise<Evaluation> => {
     const start = performance.now();
-    const asked = problemsAsked(task, "eval", options.evalPrompts);
-    const progress = new Progress(output, "evaluation", asked);
-    const evaluation = await trainer.evaluate();
-    progress.clear();
+    const evaluation = await evaluating(
+      output,
+      (onProgress) => trainer.evaluate({ onProgress }),
+    );
     totals.spend("evaluation", (performance.now() - start) / 1000);
     return evaluation;
   };

@@ -16,7 +16,7 @@ import { withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
-import { standardError } from "./progress.ts";
+import { evaluating, standardError } from "./progress.ts";
 import { duration, short } from "./style.ts";
 import { POLICY_FLAG, RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { fineTuneRecipe, warmStartRecipe } from "./policy_source.ts";
@@ -79,7 +79,10 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
       output.write("the warm start is not finished: nothing is kept of it\n");
       return INTERRUPTED;
     }
-    const evaluation = await evaluate(warm.policy, task, { seed });
+    const evaluation = await evaluating(
+      output,
+      (onProgress) => evaluate(warm.policy, task, { seed, onProgress }),
+    );
     const figures = evaluationMetrics(task, evaluation);
     warm.policy.destroy();
     console.log(

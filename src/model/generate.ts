@@ -144,6 +144,7 @@ export class Generator {
     this.#busy = true;
     try {
       yield* this.#advance(request);
+      request.onTokens?.(request.maxCompletionLength);
     } finally {
       this.#busy = false;
     }
@@ -180,6 +181,7 @@ export class Generator {
       }
       const [flags] = await this.#finished.take();
       gpu.check();
+      request.onTokens?.(done);
       yield active.filter((b) => flags![b] !== 0);
       request.signal?.throwIfAborted();
       active = active.filter((b) => flags![b] === 0);

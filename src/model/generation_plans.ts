@@ -59,6 +59,8 @@ export interface GenerationRequest extends TruncationOptions {
   readonly eosTokenIds: readonly number[];
   /** Stops between two chunks of tokens. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told after each chunk how many tokens the sequences have that are not finished; at the end, the most there may be. */
+  readonly onTokens?: ((tokens: number) => void) | undefined;
 }
 
 /** Plans and the memory they share, for batches up to a capacity. */

@@ -35,6 +35,11 @@ export interface EvaluationOptions extends TruncationOptions {
   readonly seed?: number | undefined;
   /** Ends the evaluation early; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Is told now and then how far it is: of the tokens of the longest completions there may be, batch after batch, how many
+   * are done. It takes at most as long as that says, since completions that end early are jumped over.
+   */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Every option; one that is missing here does not compile. */
@@ -49,11 +54,14 @@ const NAMES = Object.keys(
     minP: true,
     seed: true,
     signal: true,
+    onProgress: true,
   } satisfies Record<keyof EvaluationOptions, true>,
 );
 
 /** What to sample, with every default filled in. */
-type SampleRequest = ReturnType<typeof resolveRequest>;
+type SampleRequest = ReturnType<typeof resolveRequest> & {
+  readonly onTokens?: ((tokens: number) => void) | undefined;
+};
 
 /** Sequences a policy samples at a time, unless one prompt has more. */
 const WAVE = 512;
@@ -80,8 +88,10 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const request = resolveRequest(task, "eval", options);
   const generator = policy instanceof Policy ? await generatorOf(policy, task, request) : policy;
-  const sampled = await inWaves(generator, task, request);
-  const greedy = await inWaves(generator, task, { ...request, numGenerations: 1, temperature: 0 });
+  const once = { ...request, numGenerations: 1, temperature: 0 };
+  const onTokens = progressOf([request, once], generator, task, options.onProgress);
+  const sampled = await inWaves(generator, task, { ...request, onTokens });
+  const greedy = await inWaves(generator, task, { ...once, onTokens });
   const rewards = judged(greedy.flatMap((r) => r.rewards));
   return {
     ...summariseSamples(sampled),
@@ -104,7 +114,8 @@ export async function sampleTraining(
 ): Promise<SampleSummary> {
   const request = resolveRequest(task, "train", options);
   const generator = await generatorOf(policy, task, request);
-  return summariseSamples(await inWaves(generator, task, request));
+  const onTokens = progressOf([request], generator, task, options.onProgress);
+  return summariseSamples(await inWaves(generator, task, { ...request, onTokens }));
 }
 
 /**
@@ -165,13 +176,32 @@ async function generatorOf(
   });
 }
 
-async function inWaves(
+/** Adds the tokens of one batch after the other up, over several passes. */
+function progressOf(
+  passes: readonly SampleRequest[],
   generator: Generator,
   task: Task,
-  options: SampleRequest,
-): Promise<Rollout[]> {
-  const { numGenerations } = options;
-  const { sequences, promptTokens } = generator.capacity;
+  report: EvaluationOptions["onProgress"],
+): SampleRequest["onTokens"] {
+  if (report === undefined) return undefined;
+  const batches = passes.map((pass) =>
+    Math.ceil(pass.prompts / promptsAtOnce(generator, task, pass))
+  );
+  const each = passes[0]!.maxCompletionLength;
+  const total = each * batches.reduce((sum, n) => sum + n, 0);
+  let before = 0;
+  return (tokens) => {
+    report(before + tokens, total);
+    if (tokens === each) before += each;
+  };
+}
+
+/** How many prompts of a pass a generator takes at a time. */
+function promptsAtOnce(
+  { capacity: { sequences, promptTokens } }: Generator,
+  task: Task,
+  { numGenerations }: SampleRequest,
+): number {
   const most = Math.min(
     Math.floor(sequences / numGenerations),
     Math.floor(promptTokens / task.maxPromptLength),
@@ -181,6 +211,15 @@ async function inWaves(
       `An evaluation with ${numGenerations} samples per prompt does not fit a generator of ${sequences} sequences`,
     );
   }
+  return most;
+}
+
+async function inWaves(
+  generator: Generator,
+  task: Task,
+  options: SampleRequest,
+): Promise<Rollout[]> {
+  const most = promptsAtOnce(generator, task, options);
   const rollouts: Rollout[] = [];
   for (let first = 0; first < options.prompts; first += most) {
     rollouts.push(

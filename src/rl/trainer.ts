@@ -14,7 +14,7 @@ import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { BatchSampler } from "./dynamic_sampling.ts";
-import { evaluate, type Evaluation } from "./evaluation.ts";
+import { evaluate, type Evaluation, type EvaluationOptions } from "./evaluation.ts";
 import { checkFit, microBatchTokens } from "./fit.ts";
 import { Reference } from "./reference.ts";
 import type { Task } from "../task/task.ts";
@@ -208,9 +208,11 @@ export class Trainer {
   /**
    * Measures the policy on the eval split.
    *
-   * @param request `signal` ends it early; its reason is thrown.
+   * @param request `signal` ends it early, its reason is thrown; `onProgress` is told how far it is.
    */
-  async evaluate(request: { signal?: AbortSignal | undefined } = {}): Promise<Evaluation> {
+  async evaluate(
+    request: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
+  ): Promise<Evaluation> {
     const { options } = this;
     return await evaluate(this.#generator, this.task, {
       prompts: options.evalPrompts,

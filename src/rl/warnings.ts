@@ -108,7 +108,7 @@ function truncation(metrics: Metrics, options: ResolvedTrainOptions): string | u
   const share = metrics["response_length/clip_ratio"] ?? 0;
   if (share <= TRUNCATED) return undefined;
   return `${percent(share)} of the responses are cut off at maxCompletionLength = ` +
-    `${options.maxCompletionLength} and cannot be right: raise it, or begin with a policy that comes to an end`;
+    `${options.maxCompletionLength}, and what they would have said then is lost: raise it, or begin with a policy that comes to an end`;
 }
 
 function lackOfSignal(metrics: Metrics, options: ResolvedTrainOptions): string | undefined {

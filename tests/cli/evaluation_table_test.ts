@@ -39,6 +39,29 @@ Deno.test("a mean reward that is not the share of right samples is shown as a re
   }
 });
 
+Deno.test("what is known of prompts and errors gives intervals, of a reward that is no share the mean's alone", () => {
+  const known = (column: { title: string; figures: Record<string, number> }) => {
+    const figures = {
+      ...column.figures,
+      "eval/parity/mean@8_error": 0.02,
+      "eval/parity/prompts": 128,
+    };
+    return { ...column, figures };
+  };
+  const cells = (...columns: Parameters<typeof evaluationTable>[1]) =>
+    evaluationTable(task, columns, 8).map((line) => line.trim().split(/ {2,}/));
+  const before = column("before", 0.5, 1);
+  assertEquals(cells(before, known(column("after", 0.9, 0.75))).slice(1, 6), [
+    ["accuracy (mean@8)", "50.0 %", "90.0 %"],
+    ["95 % interval", "–", "85.4–93.3"],
+    ["solved by any of 8 (pass@8)", "100.0 %", "100.0 %"],
+    ["greedy accuracy", "100.0 %", "75.0 %"],
+    ["95 % interval", "–", "66.8–81.7"],
+  ]);
+  const rewards = cells(known(column("", 1.1, 1.2, 0.8))).filter(([label]) => label!.includes("%"));
+  assertEquals(rewards, [["95 % interval", "1.061–1.139"]]);
+});
+
 Deno.test("evaluations of unequal numbers of prompts say how many each asked", () => {
   const asking = (title: string, prompts: number) => {
     const { figures } = column(title, 0.5, 1);

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { announced, Progress, type ProgressOutput } from "../../src/cli/progress.ts";
+import { announced, evaluating, Progress, type ProgressOutput } from "../../src/cli/progress.ts";
 
 /** An output that keeps what is written, with a clock that a test moves. */
 function fakeOutput(kind: Partial<ProgressOutput>) {
@@ -29,6 +29,27 @@ Deno.test("without a terminal there is a line at first, now and then, and at las
     "train 21/60  reward 0.500  2.0 step/s  20 s left\n",
     "train 41/60  reward 0.500  2.0 step/s  9.5 s left\n",
     "train 60/60  reward 0.500  2.0 step/s\n",
+  ]);
+});
+
+Deno.test("an evaluation says how far it is only if it takes more than some seconds", async () => {
+  const { output, written, clock } = fakeOutput({});
+  const evaluate = (seconds: number) =>
+    evaluating(output, (onProgress) => {
+      for (let done = 0; done <= 40; done += 10) {
+        clock.now += seconds / 4;
+        onProgress(done, 40);
+      }
+      return Promise.resolve("done");
+    });
+  assertEquals(await evaluate(4), "done");
+  assertEquals(written, []);
+  await evaluate(40);
+  assertEquals(written, [
+    "evaluation 10/40  1.0 step/s  30 s left\n",
+    "evaluation 20/40  1.0 step/s  20 s left\n",
+    "evaluation 30/40  1.0 step/s  10 s left\n",
+    "evaluation 40/40  1.0 step/s\n",
   ]);
 });
 

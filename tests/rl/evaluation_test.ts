@@ -189,7 +189,16 @@ Deno.test("evaluate() asks no more problems than there are", async () => {
   assertEquals([hundred.prompts, hundred.meanAtN, hundred.greedy], [100, 0.2, 0.2]);
   assertEquals(hundred.byFunction, { right: 0.2, half: 0.5 });
   // Of 5 rows the standard error is √(0.3 / 5), not that of 128.
-  const five = await evaluate(policy, task(5, 2), { numGenerations: 2 });
+  const heard: number[][] = [];
+  const five = await evaluate(policy, task(5, 2), {
+    numGenerations: 2,
+    maxCompletionLength: 11,
+    onProgress: (...at) => heard.push(at),
+  });
+  // A batch of samples and a greedy one, in chunks of tokens.
+  assertEquals(heard.map(([done]) => done! % 11).filter((done) => done === 0).length, 2);
+  assertEquals(heard, heard.toSorted(([a], [b]) => a! - b!));
+  assertEquals(heard.at(-1), [22, 22]);
   assertEquals(five.prompts, 5);
   assertAlmostEquals(five.meanAtNError, Math.sqrt(0.3 / 5), 1e-12);
   // A row that is there twice is one problem.
