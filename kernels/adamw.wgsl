@@ -1,4 +1,4 @@
-// needs: pack, spans, moment
+// needs: pack, spans, moment, workgroup
 // AdamW (Loshchilov & Hutter 2017) with clipping by the global gradient norm, as PyTorch does both.
 //   g *= min(1, max_grad_norm / (grad_norm + 1e-6));  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
 //   p = p * (1 - lr * weight_decay) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
@@ -44,18 +44,14 @@ fn updated(p: Part, m: Part, v: Part, g: Part) -> State {
 }
 
 @compute @workgroup_size(LANES)
-fn update(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn update(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let norm = grad_norm[0];
     // By its bits, because a compiler may assume that floats are finite.
     if ((bitcast<u32>(norm) & 0x7f800000u) == 0x7f800000u) { return; }
     var clip = 1.0;
     if (params.max_grad_norm > 0.0) { clip = min(1.0, params.max_grad_norm / (norm + 1e-6)); }
     let key = vec2u(params.key_low, params.key_high);
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
         let p = parameters[i];
         let g = gradients[i];

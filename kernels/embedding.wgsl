@@ -1,4 +1,4 @@
-// needs: pack, stored, rows
+// needs: pack, stored, rows, workgroup
 // Table look-up: y[t] = table[tokens[t]], and its gradient without scattered additions.
 // table, dtable (V, C); tokens, order (T); y, dy (T, C). C is a multiple of 4: the last axis is read in fours.
 // For the gradient the host sorts the token positions by id into `order`, cuts them into chunks of one id each, and
@@ -22,12 +22,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let id = min(tokens[row], params.vocabulary - 1u) - params.first;
     if (id >= params.count) { return; }
@@ -41,12 +37,8 @@ fn forward(
 
 // y[t] = table[tokens[rows_of[t]]]
 @compute @workgroup_size(LANES)
-fn forward_rows(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn forward_rows(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let id = min(tokens[rows_of[row]], params.vocabulary - 1u) - params.first;
     if (id >= params.count) { return; }
@@ -63,13 +55,9 @@ fn forward_rows(
 
 // partial[chunk, c] = sum over the chunk of dy
 @compute @workgroup_size(LANES)
-fn backward_chunks(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn backward_chunks(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + LANES - 1u) / LANES;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let chunk = id / blocks;
     let c = (id % blocks) * LANES + lane;
     if (chunk >= params.chunks || c >= params.columns) { return; }
@@ -87,13 +75,9 @@ fn backward_chunks(
 
 // dtable[id, c] += sum over the chunks of the id
 @compute @workgroup_size(LANES)
-fn backward_runs(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn backward_runs(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + LANES - 1u) / LANES;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let run = id / blocks;
     let c = (id % blocks) * LANES + lane;
     if (run >= params.runs || c >= params.columns) { return; }
@@ -109,12 +93,8 @@ fn backward_runs(
 
 // dtable = 0, for a gradient that is written rather than accumulated: ids that do not occur have none.
 @compute @workgroup_size(LANES)
-fn clear(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.count);
+fn clear(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.count);
     if (row >= params.count) { return; }
     for (var c = first_pack(lane); c < params.columns; c += PACK_STEP) {
         dtable[row * params.columns + c] = vec4f();

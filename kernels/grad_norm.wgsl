@@ -1,4 +1,4 @@
-// needs: pack, spans
+// needs: pack, spans, workgroup
 // Euclidean norm of a flat array x (n), in two stages with a fixed order and without overflow below the largest f32.
 // partial_norms: one team per chunk. total_norm: one team.
 // Norms combine as S * sqrt(sum((norm / S)^2)) with S the largest of them, so that only the result can overflow.
@@ -28,12 +28,8 @@ fn team_norm(norm: f32, lane: u32) -> f32 {
 }
 
 @compute @workgroup_size(LANES)
-fn partial_norms(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let chunk = wid.x + wid.y * nwg.x;
+fn partial_norms(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let chunk = number_of(group);
     if (chunk * params.chunk >= params.count) { return; }
     let span = span_of(chunk, lane, params.chunk, params.count);
     var squares = Part();

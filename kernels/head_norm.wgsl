@@ -1,4 +1,4 @@
-// needs: pack, rows
+// needs: pack, rows, workgroup
 // RMSNorm of every query and key head, in place (Qwen3, arXiv 2505.09388, section 2):
 //   y = x * rstd * w;  rstd = 1 / sqrt(mean(x^2) + eps), over the D numbers of a head
 // qkv (T, (H + 2J) D): the first H heads are queries, the next J keys, and the values are left alone. weight (2, D): that of
@@ -27,13 +27,9 @@ override SAVE: bool = false;   // forward: save heads as they were, for the back
 fn weight_of(head: u32) -> u32 { return select(0u, params.columns, head >= params.heads); }
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let rows = params.tokens * params.normed_heads;
-    let row = row_of(wid.x + wid.y * nwg.x, lane, rows);
+    let row = row_of(number_of(group), lane, rows);
     if (row >= rows) { return; }
     let head = row % params.normed_heads;
     let begin = row / params.normed_heads * params.row + head * params.columns;
@@ -60,12 +56,8 @@ fn forward(
 // dx = rstd * (w * dy - xhat * mean(w * dy * xhat)), with xhat = x * rstd
 // partial[chunk] = sums over the chunk's queries and over its keys of dy * xhat
 @compute @workgroup_size(LANES)
-fn backward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let chunk = row_of(wid.x + wid.y * nwg.x, lane, params.chunks);
+fn backward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let chunk = row_of(number_of(group), lane, params.chunks);
     if (chunk >= params.chunks) { return; }
     let first = chunk * params.chunk_tokens;
     let last = min(first + params.chunk_tokens, params.tokens);

@@ -1,4 +1,4 @@
-// needs: pack, rows, numbers
+// needs: pack, rows, numbers, workgroup
 // Log-probability of chosen tokens under softmax(logits / temperature), and the entropy of that softmax.
 // logits (T, V), any V; N scored items belong to rows through the CSR table row_offsets (T+1), row_items (N);
 // item_targets (N); log_probs, entropies (N). Per row, saved for the gradient: the largest logit, the logarithm of
@@ -52,12 +52,8 @@ fn logit_of(begin: u32, column: u32) -> f32 {
 }
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];
@@ -192,12 +188,8 @@ fn add_targets(begin: u32, first: u32, last: u32, lane: u32) {
 
 // dlogits[v] = (1/temperature) (sum_i g_i [v = target_i] - p_v (sum_i g_i + sum_i ge_i (ln p_v + H)))
 @compute @workgroup_size(LANES)
-fn backward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn backward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];
@@ -228,12 +220,8 @@ fn backward(
 
 // As `backward`, where dlogits holds the logits.
 @compute @workgroup_size(LANES)
-fn backward_in_place(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn backward_in_place(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let first = row_offsets[row];
     let last = row_offsets[row + 1u];

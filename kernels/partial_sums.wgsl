@@ -1,4 +1,4 @@
-// needs: pack
+// needs: pack, workgroup
 // out = sum over parts of partials, in ascending order, for several stretches of out in one dispatch. A stretch of n numbers
 // lies in partials as (parts, n). The terms it is the sum of, such as the tokens of a weight's gradient, were cut into parts
 // of `step` terms, or of more where that would make more than `most`.
@@ -43,12 +43,8 @@ fn stretch_of(id: u32) -> u32 {
 }
 
 @compute @workgroup_size(LANES)
-fn add_up(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn add_up(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group);
     let s = stretch_of(id) * STRIDE;
     let most = stretches[s + MOST];
     let step = max(stretches[s + STEP], (params.terms + most - 1u) / most);

@@ -1,4 +1,4 @@
-// needs: team, kl
+// needs: team, kl, workgroup
 // Divergence of whole responses from a reference policy: sums[b] = sum over t < lengths[b] of the estimate of
 // KL(pi || pi_ref) with d = log_probs[b, t] - ref_log_probs[b, t].
 // log_probs, ref_log_probs (B, M); lengths, sums (B).
@@ -16,12 +16,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let b = wid.x + wid.y * nwg.x;
+fn main(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let b = number_of(group);
     if (b >= params.responses) { return; }
     let first = b * params.stride;
     let last = first + min(lengths[b], params.stride);

@@ -1,4 +1,4 @@
-// needs: pack, rows
+// needs: pack, rows, workgroup
 // RMSNorm with an optional residual sum before it (Zhang & Sennrich 2019):
 //   sum = x + delta;  rstd = 1 / sqrt(mean(sum^2) + eps);  normed = sum * rstd * weight
 // x, delta, sum, normed (T, C); weight (C); rstd (T).
@@ -24,12 +24,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     var squares = Part();
@@ -67,12 +63,8 @@ fn forward(
 // dx = rstd * (w * dy - xhat * mean(w * dy * xhat)) + dsum, with xhat = x * rstd; x is the saved sum.
 // partials[chunk, c] = sum over the chunk's rows of dy * xhat
 @compute @workgroup_size(LANES)
-fn backward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let chunk = row_of(wid.x + wid.y * nwg.x, lane, params.chunks);
+fn backward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let chunk = row_of(number_of(group), lane, params.chunks);
     let to = chunk * params.columns;
     let first = chunk * params.chunk_rows;
     let last = min(first + params.chunk_rows, params.rows);

@@ -1,4 +1,4 @@
-// needs: turn
+// needs: turn, workgroup
 // Rotary position embedding (Su et al., arXiv 2104.09864), half-split as in Hugging Face's rotate_half, in place:
 //   (a, b) = (x[d], x[d + D/2]);  x[d] = a cos - b sin;  x[d + D/2] = b cos + a sin;  angle = position * theta^(-2d/D)
 // qkv (T, (H + 2J) D): the first H + J heads are turned, the values are left alone. positions (T); frequencies (D) in
@@ -21,12 +21,8 @@ override LANES: u32 = 64u;
 @group(0) @binding(3) var<storage, read_write> qkv: array<vec2f>;
 
 @compute @workgroup_size(LANES)
-fn rotate(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = (wid.x + wid.y * nwg.x) * LANES + lane;
+fn rotate(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group) * LANES + lane;
     let token = id / params.quarter;
     let d = id % params.quarter;
     if (token >= params.tokens) { return; }

@@ -1,4 +1,4 @@
-// needs: team, threefry, numbers
+// needs: team, threefry, numbers, workgroup
 // Draws the next token of active sequences from softmax(logits / temperature), or takes the most likely one at
 // temperature 0, and advances their state.
 // logits (R, V), any V up to 2^24, or some of the rows, each range of the vocabulary after the other; rows, slots (A): logits row and sequence b of each; eos (eos_count);
@@ -160,12 +160,8 @@ fn threshold_of(row: u32, columns: u32, largest: f32, inverse: f32, lane: u32) -
 }
 
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn main(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group);
     if (id >= params.count) { return; }
     let b = slots[id];
     let position = progress[params.lengths_at + b];

@@ -1,4 +1,4 @@
-// needs: pack, spans
+// needs: pack, spans, workgroup
 // Element-wise sum: y = a + b, and for its gradient y = a or y += a; all (n). One workgroup per chunk.
 
 struct Params {
@@ -17,22 +17,14 @@ fn sum(p: Pack, q: Pack) -> Pack {
 }
 
 @compute @workgroup_size(LANES)
-fn add(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+fn add(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) { y[i] = sum(a[i], b[i]); }
 }
 
 @compute @workgroup_size(LANES)
-fn pass_on(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+fn pass_on(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
         var pack = a[i];
         if (params.accumulate != 0u) { pack = sum(pack, y[i]); }

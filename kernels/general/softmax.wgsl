@@ -1,4 +1,4 @@
-// needs: pack, rows, numbers
+// needs: pack, rows, numbers, workgroup
 // Softmax of rows: y = exp(x - max) / sum(exp(x - max)); x, y, dy, dx (R, C).
 // Maximum and sum are taken in one pass,
 // as Milakov & Gimelshein 2018 do; the row is then read again rather than its exponentials stored.
@@ -16,12 +16,8 @@ struct Params {
 const LOWEST = -0x1.fffffep+127f;
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     let end = begin + params.columns;
@@ -49,12 +45,8 @@ fn forward(
 
 // dx = y * (dy - sum(y * dy))
 @compute @workgroup_size(LANES)
-fn backward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = row_of(wid.x + wid.y * nwg.x, lane, params.rows);
+fn backward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(number_of(group), lane, params.rows);
     if (row >= params.rows) { return; }
     let begin = row * params.columns;
     let end = begin + params.columns;

@@ -39,6 +39,7 @@ import teamShared from "../../kernels/lib/team_shared.wgsl" with { type: "text" 
 import teamSubgroup from "../../kernels/lib/team_subgroup.wgsl" with { type: "text" };
 import threefry from "../../kernels/lib/threefry.wgsl" with { type: "text" };
 import turn from "../../kernels/lib/turn.wgsl" with { type: "text" };
+import workgroup from "../../kernels/lib/workgroup.wgsl" with { type: "text" };
 import type { KernelDescriptor } from "../gpu/kernel.ts";
 
 /** What several kernels share: `kernels/lib/`. */
@@ -70,6 +71,7 @@ const LIBRARY = [
   teamSubgroup,
   threefry,
   turn,
+  workgroup,
 ].map(read);
 
 /** What a device and a call decide. */

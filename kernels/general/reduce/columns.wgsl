@@ -1,4 +1,4 @@
-// needs: combine
+// needs: combine, workgroup
 // Sums and maxima of columns, in a fixed order: x (rows, columns), y[chunk, c] = combine over the chunk's rows of x[row, c].
 // All rows are reduced as chunks, then as one chunk of the results. Columns are counted in packs.
 // columns: one lane per pack of columns and chunk.
@@ -29,13 +29,9 @@ fn with_pack(sofar: Halves, pack: Pack) -> Halves {
 }
 
 @compute @workgroup_size(LANES)
-fn columns(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn columns(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + LANES - 1u) / LANES;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let chunk = id / blocks;
     let c = (id % blocks) * LANES + lane;
     if (chunk >= params.chunks || c >= params.columns) { return; }
@@ -50,12 +46,8 @@ fn columns(
 }
 
 @compute @workgroup_size(LANES)
-fn chunk_columns(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let chunk = (wid.x + wid.y * nwg.x) * LANES + lane;
+fn chunk_columns(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let chunk = number_of(group) * LANES + lane;
     if (chunk >= params.chunks) { return; }
     let begin = chunk * params.chunk_rows;
     let end = min(begin + params.chunk_rows, params.rows);

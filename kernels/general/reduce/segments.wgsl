@@ -1,4 +1,4 @@
-// needs: combine, spans
+// needs: combine, spans, workgroup
 // Sums and maxima of stretches of a flat array, in a fixed order:
 //   totals[first + s] = combine(x[s * width .. (s + 1) * width]), the last segment may be shorter
 // Rows are segments; everything is reduced as segments, then as one segment of the results. One team per segment. The first
@@ -16,12 +16,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> totals: array<f32>;
 
 @compute @workgroup_size(LANES)
-fn segments(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let segment = wid.x + wid.y * nwg.x;
+fn segments(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let segment = number_of(group);
     if (segment * params.width >= params.count && segment > 0u) { return; }
     let span = span_of(segment, lane, params.width, params.count);
     var total = Part(params.initial);

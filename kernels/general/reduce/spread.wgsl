@@ -1,4 +1,4 @@
-// needs: team
+// needs: team, workgroup
 // The gradient of a sum: dx[row, c] (+)= dy[row * row_stride + c * column_stride]. One workgroup per row and block of columns.
 
 override CHUNK: u32 = 256u;   // columns per workgroup
@@ -16,13 +16,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(LANES)
-fn spread(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn spread(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + CHUNK - 1u) / CHUNK;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let row = id / blocks;
     if (row >= params.rows) { return; }
     let begin = (id % blocks) * CHUNK;
