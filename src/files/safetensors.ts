@@ -8,16 +8,14 @@
  * const data = new Float32Array([1, 2, 3]);
  * const bytes = encodeSafetensors([["weight", { dtype: "F32", shape: [3], data }]]);
  * const { tensors } = decodeSafetensors(bytes);
- * assertEquals(tensorToFloat32(tensors.get("weight")!), data);
+ * assertEquals(tensors.get("weight")!.data, new Uint8Array(data.buffer));
  * ```
  *
  * @module
  */
 
 import { createFileAtomic, writeAll } from "./atomic_file.ts";
-import { decodeFloats, isFloatFormat } from "./float_formats.ts";
 import {
-  elementCount,
   parseHeader,
   readHeaderLength,
   type SafetensorsDtype,
@@ -98,22 +96,6 @@ export function decodeSafetensors(
     tensors.set(name, { dtype, shape, data: bytes.subarray(start + begin, start + end) });
   }
   return { metadata: header.metadata, tensors };
-}
-
-/**
- * A stored F32, F16, BF16 or F64 tensor as float32.
- *
- * @throws {TypeError} If the tensor holds whole numbers.
- */
-export function tensorToFloat32(tensor: SafetensorsTensor<Uint8Array>): Float32Array<ArrayBuffer> {
-  if (!isFloatFormat(tensor.dtype)) {
-    throw new TypeError(
-      `a tensor of ${tensor.dtype} is not read as float32: F32, F16, BF16, F64 are`,
-    );
-  }
-  const out = new Float32Array(elementCount(tensor.shape));
-  decodeFloats(tensor.data, tensor.dtype, out);
-  return out;
 }
 
 /**

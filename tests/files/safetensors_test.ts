@@ -4,7 +4,6 @@ import {
   decodeSafetensors,
   encodeSafetensors,
   type SafetensorsTensor,
-  tensorToFloat32,
   writeSafetensors,
 } from "../../src/files/safetensors.ts";
 import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
@@ -162,7 +161,7 @@ function dataBytes(tensors: [string, SafetensorsTensor][]): number {
   return tensors.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
 }
 
-Deno.test("float types are read as float32, from memory and from a file", async () => {
+Deno.test("float types are read as float32", async () => {
   await inTempDir(async (dir) => {
     const values = Float32Array.of(1.5, -0.25, 0, 3, -2, 0.5);
     const list = (["F16", "BF16", "F64", "F32"] as const).map((dtype): FixtureTensor => ({
@@ -173,11 +172,9 @@ Deno.test("float types are read as float32, from memory and from a file", async 
     }));
     const path = join(dir, "floats.safetensors");
     await Deno.writeFile(path, handmadeSafetensors(list));
-    const { tensors } = decodeSafetensors(await Deno.readFile(path));
     using file = await SafetensorsFile.open(path);
     assertEquals(file.metadata, { made: "by hand" });
     for (const { name } of list) {
-      assertEquals(tensorToFloat32(tensors.get(name)!), values);
       assertEquals(await file.readFloat32(name), values);
       assertEquals(await file.readFloat32(name, 1, 3), values.slice(1, 4));
       assertEquals(await file.readFloat32(name, 4), values.slice(4));
@@ -223,11 +220,6 @@ Deno.test("whole numbers are not read as float32, and unknown names are named", 
     await assertRejects(() => file.readFloat32("z"), TypeError, "z is I64 and is not read as");
     assertThrows(() => file.info("weight"), RangeError, 'has no tensor "weight": it has 13, l, z');
     assert(file.has("z") && !file.has("weight"));
-    assertThrows(
-      () => tensorToFloat32(decodeSafetensors(sampleBytes()).tensors.get("z")!),
-      TypeError,
-      "I64",
-    );
   });
 });
 
