@@ -9,7 +9,6 @@ import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
 import { harmonicMean } from "./statistics.ts";
 import type { Evaluation } from "../rl/evaluation.ts";
-import { rollOut } from "../rl/rollout.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import type { CompletionRecord, StepReport } from "../rl/step_report.ts";
@@ -17,6 +16,7 @@ import { Trainer } from "../rl/trainer.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { digest } from "../run/fingerprint.ts";
 import type { RunSpec } from "./comparison_plan.ts";
+import { sampleResponses } from "./gradient_pool.ts";
 import type { Provenance } from "./provenance.ts";
 
 /** A finished run, as its file holds it. */
@@ -72,7 +72,7 @@ export interface RunContext {
 /** Samples kept of a step. */
 const SAMPLES = 8;
 /** Rollout whose lengths {@linkcode Arm.matchScale} goes by; its problems are those of no run's seed. */
-const SCALE_ROLLOUT = { seed: 0, prompts: 64, step: 0 };
+const [SCALE_SEED, SCALE_PROMPTS] = [0, 64];
 
 /**
  * Runs one specification.
@@ -143,26 +143,16 @@ async function warmStartHarmonicLength(
   { policy, task }: RunContext,
 ): Promise<number> {
   const { promptsPerStep, numGenerations, maxCompletionLength } = cell;
-  const generator = await policy.sharedGenerator({
-    promptTokens: promptsPerStep * task.maxPromptLength,
-    sequences: promptsPerStep * numGenerations,
-    completionLength: maxCompletionLength,
-  });
-  const lengths: number[] = [];
-  for (let first = 0; first < SCALE_ROLLOUT.prompts; first += promptsPerStep) {
-    const { completions } = await rollOut(generator, task, {
-      split: "train",
-      seed: SCALE_ROLLOUT.seed,
-      step: SCALE_ROLLOUT.step,
-      firstProblem: first,
-      count: promptsPerStep,
-      numGenerations,
-      maxCompletionLength,
-      temperature: 1,
-    });
-    lengths.push(...completions.map((completion) => completion.length));
-  }
-  return harmonicMean(lengths);
+  const prompts = promptsPerStep * Math.ceil(SCALE_PROMPTS / promptsPerStep);
+  const sampling = {
+    prompts,
+    numGenerations,
+    maxCompletionLength,
+    temperature: 1,
+    seed: SCALE_SEED,
+  };
+  const rollouts = await sampleResponses(policy, task, sampling, promptsPerStep);
+  return harmonicMean(rollouts.flatMap(({ completions }) => completions.map((c) => c.length)));
 }
 
 function sampleOf(task: Task, { promptIds, completionIds, reward }: CompletionRecord): RunSample {

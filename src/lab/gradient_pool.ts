@@ -7,7 +7,6 @@
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
-import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul/linear.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
@@ -28,8 +27,6 @@ export interface GradientPoolOptions {
   readonly temperature: number;
   /** Seed of prompts and sampling. */
   readonly seed: number;
-  /** Prompts sampled at a time. Default 16. */
-  readonly promptsAtOnce?: number;
   /** Called after some gradients; the pool is given up where it gives true. */
   readonly onProgress?: (done: number, total: number) => Promise<boolean>;
 }
@@ -51,6 +48,9 @@ export interface GradientPool {
   /** Gradient of each response, laid out like the parameters; absent where the advantage is 0 and so is the gradient. */
   readonly gradients: readonly (Float32Array | undefined)[];
 }
+
+/** Prompts sampled at a time. */
+const PROMPTS_AT_ONCE = 16;
 
 /** Gradients between looks at whether to go on. */
 const PROGRESS_EVERY = 16;
@@ -82,21 +82,19 @@ export async function sampleGradients(
     scaleRewards: "group",
   });
   const centred = groupAdvantages(rewards, numGenerations, { advantageEstimator: "drGrpo" });
-  const differentiator = await Differentiator.create(policy, task, options);
+  const one = await differentiator(policy, task, options);
   const gradients: (Float32Array | undefined)[] = [];
   try {
     for (const [i, completion] of completions.entries()) {
       const prompt = prompts[Math.floor(i / numGenerations)]!;
       gradients.push(
-        advantages[i] === 0
-          ? undefined
-          : await differentiator.gradient(prompt, completion, advantages[i]!),
+        advantages[i] === 0 ? undefined : await one.gradient(prompt, completion, advantages[i]!),
       );
       const due = i % PROGRESS_EVERY === 0 || i + 1 === completions.length;
       if (due && await onProgress?.(i + 1, completions.length)) return undefined;
     }
   } finally {
-    differentiator.destroy();
+    one.destroy();
   }
   return {
     numGenerations,
@@ -115,85 +113,65 @@ export async function sampleGradients(
   };
 }
 
-async function sampleResponses(
+/**
+ * Responses to the first training problems of a seed, some prompts at a time.
+ *
+ * @param options How many, and how to sample.
+ */
+export async function sampleResponses(
   policy: Policy,
   task: Task,
-  options: GradientPoolOptions,
+  options: Omit<GradientPoolOptions, "onProgress">,
+  promptsAtOnce: number = Math.min(options.prompts, PROMPTS_AT_ONCE),
 ): Promise<Rollout[]> {
   const { prompts, numGenerations, maxCompletionLength, temperature, seed } = options;
-  const promptsAtOnce = Math.min(prompts, options.promptsAtOnce ?? 16);
   const generator = await policy.sharedGenerator({
     promptTokens: promptsAtOnce * task.maxPromptLength,
     sequences: promptsAtOnce * numGenerations,
     completionLength: maxCompletionLength,
   });
+  const sampling = { split: "train", seed, step: 0, numGenerations, maxCompletionLength } as const;
   const rollouts: Rollout[] = [];
-  for (let first = 0; first < prompts; first += promptsAtOnce) {
+  for (let firstProblem = 0; firstProblem < prompts; firstProblem += promptsAtOnce) {
+    const count = Math.min(promptsAtOnce, prompts - firstProblem);
     rollouts.push(
-      await rollOut(generator, task, {
-        split: "train",
-        seed,
-        step: 0,
-        firstProblem: first,
-        count: Math.min(promptsAtOnce, prompts - first),
-        numGenerations,
-        maxCompletionLength,
-        temperature,
-      }),
+      await rollOut(generator, task, { ...sampling, temperature, firstProblem, count }),
     );
   }
   return rollouts;
 }
 
-/** Computes the gradient of one response at a time. */
-class Differentiator {
-  readonly #policy: Policy;
-  readonly #learner: Learner;
-  readonly #inputs: readonly Tensor[];
-
-  private constructor(policy: Policy, learner: Learner, inputs: readonly Tensor[]) {
-    this.#policy = policy;
-    this.#learner = learner;
-    this.#inputs = inputs;
-  }
-
-  static async create(
-    policy: Policy,
-    task: Task,
-    { maxCompletionLength, temperature }: GradientPoolOptions,
-  ): Promise<Differentiator> {
-    const { gpu } = policy;
-    const advantages = gpu.tensor([1], { name: "pool.advantage" });
-    const weights = gpu.tensor([1], { data: new Float32Array([1]), name: "pool.weight" });
-    const oldLogProbs = gpu.tensor([1, maxCompletionLength], { name: "pool.old_log_probs" });
-    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
-      ...policyLossSettings({ policyLoss: "reinforce" }),
-      temperature,
-      beta: 0,
-      entropyCoef: 0,
-    }, { maxTokens: task.maxPromptLength + maxCompletionLength });
-    return new Differentiator(policy, learner, [advantages, weights, oldLogProbs]);
-  }
-
-  async gradient(
-    prompt: readonly number[],
-    completion: readonly number[],
-    advantage: number,
-  ): Promise<Float32Array> {
-    const { gpu, parameters } = this.#policy;
-    // The learner minimises -A log π; the sign makes it g_i.
-    gpu.write(this.#inputs[0]!, [-advantage]);
-    const { read: [gradient] } = await this.#learner.step(
-      [{ prompt, responses: [{ sequence: 0, tokens: completion }] }],
-      { read: [parameters.gradients], label: "Gradient of a response" },
-    );
-    return gradient as Float32Array;
-  }
-
-  destroy(): void {
-    this.#learner.destroy();
-    for (const tensor of this.#inputs) this.#policy.gpu.destroyTensor(tensor);
-  }
+/** What computes the gradient of one response at a time. */
+async function differentiator(
+  policy: Policy,
+  task: Task,
+  { maxCompletionLength, temperature }: GradientPoolOptions,
+) {
+  const { gpu, parameters } = policy;
+  const advantages = gpu.tensor([1], { name: "pool.advantage" });
+  const weights = gpu.tensor([1], { data: new Float32Array([1]), name: "pool.weight" });
+  const oldLogProbs = gpu.tensor([1, maxCompletionLength], { name: "pool.old_log_probs" });
+  const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+    ...policyLossSettings({ policyLoss: "reinforce" }),
+    temperature,
+    beta: 0,
+    entropyCoef: 0,
+  }, { maxTokens: task.maxPromptLength + maxCompletionLength });
+  return {
+    async gradient(prompt: readonly number[], tokens: readonly number[], advantage: number) {
+      // The learner minimises -A log π; the sign makes it g_i.
+      gpu.write(advantages, [-advantage]);
+      const { read: [gradient] } = await learner.step(
+        [{ prompt, responses: [{ sequence: 0, tokens }] }],
+        { read: [parameters.gradients], label: "Gradient of a response" },
+      );
+      return gradient as Float32Array;
+    },
+    destroy() {
+      learner.destroy();
+      for (const tensor of [advantages, weights, oldLogProbs]) gpu.destroyTensor(tensor);
+    },
+  };
 }
 
 /** Elements of a block of gradients on the GPU at most. */

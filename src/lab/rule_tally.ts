@@ -39,20 +39,14 @@ export interface RuleProducts {
   readonly energies: Float64Array;
 }
 
+/** What is summed over batches and pairs of batches. */
+const TALLIED = [
+  ...["energy", "cross", "shared", "signal", "factor", "factorSquared"] as const,
+  ...["squares", "weights", "energies", "batches", "pairs"] as const,
+];
+
 /** Sums over batches and pairs of batches. */
-export interface Tally {
-  energy: number;
-  cross: number;
-  shared: number;
-  signal: number;
-  factor: number;
-  factorSquared: number;
-  squares: number;
-  weights: number;
-  energies: number;
-  batches: number;
-  pairs: number;
-}
+export type Tally = Record<typeof TALLIED[number], number>;
 
 /** Stream number of this laboratory's batches. */
 const BATCHES = 72;
@@ -124,19 +118,7 @@ export function tallyRules(
   for (const [i, length] of lengths.entries()) tokens[Math.floor(i / numGenerations)]! += length;
   const total = (values: Float64Array, batch: readonly number[]) =>
     batch.reduce((sum, p) => sum + values[p]!, 0);
-  const tallies = products.map((): Tally => ({
-    energy: 0,
-    cross: 0,
-    shared: 0,
-    signal: 0,
-    factor: 0,
-    factorSquared: 0,
-    squares: 0,
-    weights: 0,
-    energies: 0,
-    batches: 0,
-    pairs: 0,
-  }));
+  const tallies = products.map(() => Object.fromEntries(TALLIED.map((name) => [name, 0])) as Tally);
   for (const batches of division) {
     const blocks = blockSums(batches);
     for (const [r, { rule, powers, squares, weights, energies, ...sums }] of products.entries()) {
