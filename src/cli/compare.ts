@@ -21,7 +21,7 @@ import { Policy } from "../model/policy.ts";
 import { weightsDigest } from "../run/fingerprint.ts";
 import { type Flag, type FlagValues, kebab, switchFlag, textFlag, UsageError } from "./args.ts";
 import { PLAN_FLAGS, planComparison, type PlannedComparison } from "./compare_plan.ts";
-import { TUNED_FLAG, withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
@@ -69,7 +69,7 @@ const RUN_FLAGS = {
   list: switchFlag("Print the runs, with those that are finished, and make none."),
   table: switchFlag("Make the table of the runs that are finished, and no run."),
   json: switchFlag("Print compare.json in place of tables."),
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   quiet: switchFlag("Print no progress, only the table."),
   verbose: switchFlag("Print where in the code an error arose."),
 };

@@ -16,7 +16,7 @@ import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
 import { evaluationIntervals, evaluationTable } from "./evaluation_table.ts";
-import { TUNED_FLAG, withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { DTYPE_FLAG } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type Command, command } from "./command.ts";
@@ -50,7 +50,7 @@ const FLAGS = {
   dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 

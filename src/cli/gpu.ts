@@ -10,23 +10,58 @@ import type { KernelChoices } from "../gpu/kernel.ts";
 import { openGpu } from "../gpu/open.ts";
 import { readTuned } from "../run/tuned_kernels.ts";
 import { callableHere } from "./command_name.ts";
-import { type Flag, switchFlag } from "./args.ts";
+import { choiceFlag, type Flags, switchFlag, textFlag, UsageError } from "./args.ts";
 import { RUNS } from "./runs.ts";
 import { count } from "./style.ts";
 
 /** Folder that tuned kernels are kept in. */
 export const TUNED: string = join(RUNS, "tuned");
 
-/** The flag of commands that compute with the kernels found by `tune`. */
-export const TUNED_FLAG: Flag<boolean> = {
-  ...switchFlag(
-    "Use the kernels that `tune` found fastest here; --no-tuned for the built-in ones.",
-  ),
-  default: "on",
-};
+/** Implementations of WebGPU. */
+const IMPLEMENTATIONS = ["deno", "dawn"] as const;
 
-/** Which kernels a command computes with. */
-export interface KernelSource {
+/** npm's package of Dawn. */
+const DAWN = "npm:webgpu@^0.6.2";
+
+/** Flags of what a command computes on. */
+export const WEBGPU_FLAGS = {
+  webgpu: choiceFlag(
+    IMPLEMENTATIONS,
+    "The WebGPU to compute with: Deno's own, or Dawn, that of Chrome (npm's webgpu, fetched when it is used).",
+    "deno",
+  ),
+  dawnOptions: textFlag(
+    "options",
+    'Options and toggles of Dawn, with blanks between them, as "backend=vulkan adapter=llvmpipe".',
+  ),
+  matrixUnits: switchFlag(
+    "Multiply by the device's matrix units, which rounds operands to float16; --webgpu dawn has them where the driver does.",
+  ),
+} satisfies Flags;
+
+/** Flags of commands that compute, with the kernels found by `tune`. */
+export const DEVICE_FLAGS = {
+  ...WEBGPU_FLAGS,
+  tuned: {
+    ...switchFlag(
+      "Use the kernels that `tune` found fastest here; --no-tuned for the built-in ones.",
+    ),
+    default: "on",
+  },
+} satisfies Flags;
+
+/** What a command computes on. */
+export interface DeviceChoice {
+  /** Which WebGPU. Default `"deno"`. */
+  readonly webgpu?: typeof IMPLEMENTATIONS[number] | undefined;
+  /** Options of Dawn. */
+  readonly dawnOptions?: string | undefined;
+  /** Whether matrix units are used. Default `false`. */
+  readonly matrixUnits?: boolean | undefined;
+}
+
+/** What a command computes on, and with which kernels. */
+export interface DeviceSource extends DeviceChoice {
   /** Whether those that `tune` found are used. Default `true`. */
   readonly tuned?: boolean | undefined;
   /** These, whatever was tuned since. */
@@ -36,15 +71,36 @@ export interface KernelSource {
 }
 
 /**
+ * What a run computes on: what flags say, and what its config.json has where they say nothing.
+ *
+ * @throws {RangeError} If the file has what no flag allows.
+ */
+export function deviceOfRun(values: DeviceChoice, recorded: unknown = {}): DeviceChoice {
+  const { webgpu, dawnOptions, matrixUnits } = recorded as Record<string, unknown>;
+  const known = {
+    ...(webgpu === undefined ? {} : { webgpu: WEBGPU_FLAGS.webgpu.parse!(`${webgpu}`) }),
+    ...(dawnOptions === undefined ? {} : { dawnOptions: `${dawnOptions}` }),
+    ...(matrixUnits === true ? { matrixUnits } : {}),
+  };
+  const given = Object.entries(values).filter(([name]) => Object.hasOwn(WEBGPU_FLAGS, name));
+  return { ...known, ...Object.fromEntries(given) };
+}
+
+/**
  * Opens the GPU and closes it after `use`.
  *
- * @throws {Error} If there is no adapter; the message names the remedy.
+ * @throws {Error} If there is no adapter, no such WebGPU, or no matrix units; the message names the remedy.
  */
 export async function withGpu<T>(
   use: (gpu: Gpu) => Promise<T>,
-  source: KernelSource = {},
+  source: DeviceSource = {},
 ): Promise<T> {
-  const gpu = await openGpu();
+  const { webgpu, dawnOptions, matrixUnits = false } = source;
+  if (dawnOptions !== undefined && webgpu !== "dawn") {
+    throw new UsageError("--dawn-options is of Dawn: give --webgpu dawn, too");
+  }
+  const dawn = webgpu === "dawn" ? await loadDawn(dawnOptions, matrixUnits) : undefined;
+  const gpu = await openGpu({ ...(dawn ? { webgpu: dawn } : {}), matrixUnits });
   try {
     gpu.kernels = source.kernels ?? (source.tuned === false ? {} : await tunedKernels(gpu, source));
     return await use(gpu);
@@ -53,8 +109,29 @@ export async function withGpu<T>(
   }
 }
 
+/**
+ * Dawn, out of its package.
+ *
+ * @throws {Error} If it is not there, or does not know an option; the message says what to install.
+ */
+async function loadDawn(options: string | undefined, matrixUnits: boolean): Promise<GPU> {
+  let dawn: { create(options: string[]): GPU };
+  try {
+    // Not a literal, so that nothing is fetched for those who do not use it.
+    dawn = await import(DAWN);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new Error(
+      `--webgpu dawn needs npm's package webgpu, which is not here: deno cache ${DAWN} fetches it (${reason})`,
+    );
+  }
+  const toggles = matrixUnits ? ["enable-dawn-features=allow_unsafe_apis"] : [];
+  return dawn.create([...toggles, ...(options?.split(/\s+/).filter(Boolean) ?? [])]);
+}
+
 /** The kernels kept for a device; a file that cannot be used is no reason to stop. */
-async function tunedKernels(gpu: Gpu, { quiet }: KernelSource): Promise<KernelChoices> {
+async function tunedKernels(gpu: Gpu, { quiet }: DeviceSource): Promise<KernelChoices> {
   try {
     const found = await readTuned(TUNED, gpu);
     if (found === undefined) return {};

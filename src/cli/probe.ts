@@ -12,7 +12,7 @@ import { flagNames, type FlagValues, numberFlag, switchFlag } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
-import { TUNED_FLAG, withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
@@ -34,7 +34,7 @@ const PROBE_FLAGS = {
   temperature: numberFlag(SETTINGS.temperature, "Softmax temperature.", "the run's, 1"),
   ...TRUNCATION_FLAGS,
   seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", "the run's, 42"),
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   json: switchFlag("Print one JSON object."),
   quiet: switchFlag("Print no progress."),
   verbose: switchFlag("Print where in the code an error arose."),

@@ -54,7 +54,7 @@ export async function openRun(
 
 async function runConfig(
   { options, policy }: Trainer,
-  { task, taskFiles, checkpoints, logCompletions, reportTo }: TrainSettings,
+  { task, taskFiles, checkpoints, logCompletions, reportTo, device }: TrainSettings,
   more: Record<string, unknown>,
 ): Promise<RunConfig> {
   return {
@@ -71,6 +71,7 @@ async function runConfig(
     logCompletions,
     reportTo,
     ...more,
+    ...(Object.keys(device).length > 0 ? { device } : {}),
     adapter: policy.gpu.adapter,
     numbers: await numbersOf(policy.gpu),
     ...(Object.keys(policy.gpu.kernels).length > 0 ? { kernels: policy.gpu.kernels } : {}),

@@ -17,7 +17,7 @@ import { type FlagValues, numberFlag, switchFlag, textFlag, UsageError } from ".
 import { CHECKPOINT_FLAG, findCheckpoint, settingsOf } from "./checkpoint.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
-import { TUNED_FLAG, withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
@@ -50,7 +50,7 @@ const FLAGS = {
   ),
   seed: numberFlag(SETTINGS.seed, "Seed of problems and sampling.", "the run's, 42"),
   dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   verbose: switchFlag("Print where in the code an error arose."),
 };
 

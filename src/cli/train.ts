@@ -80,6 +80,7 @@ async function run(
   try {
     const code = await withGpu((gpu) => trainOn(gpu, session), {
       ...values,
+      ...settings.device,
       // The bits of a run depend on its kernels, whatever was tuned since it began.
       ...(settings.kind === "resumed" ? { kernels: settings.kernels } : {}),
     });

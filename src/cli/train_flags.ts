@@ -13,7 +13,7 @@ import { choiceFlag, type Flag, type Flags, numberFlag, switchFlag, textFlag } f
 import { CHECKPOINT_FLAGS } from "./checkpoint_flags.ts";
 import { DATASET_FLAGS } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
-import { TUNED_FLAG } from "./gpu.ts";
+import { DEVICE_FLAGS } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
 import { REPORT_TO_FLAG } from "./trackers.ts";
@@ -112,7 +112,7 @@ export const RUN_FLAGS = {
   reportTo: REPORT_TO_FLAG,
   merge: switchFlag("With adapters: write the model with them added to it, too, at the end."),
   profile: PROFILE_FLAG,
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   report: {
     ...switchFlag("Write report.html at the end; --no-report for none."),
     default: "on",

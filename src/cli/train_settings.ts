@@ -33,6 +33,7 @@ import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
 import { HOW_FLAGS, isFile, namesOf } from "./dataset_flags.ts";
 import { checkFolder } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
+import { type DeviceChoice, deviceOfRun } from "./gpu.ts";
 import { type PolicySource, policySource } from "./policy_source.ts";
 import { RUNS } from "./runs.ts";
 import { recordTaskFiles, type TaskFiles, taskNamesOf } from "./task_files.ts";
@@ -49,6 +50,8 @@ interface CommonSettings {
   readonly options: ResolvedTrainOptions;
   /** How the policy is stored. */
   readonly dtype: StoredDType;
+  /** What it computes on. */
+  readonly device: DeviceChoice;
   /** The files that the task is made of. */
   readonly taskFiles: TaskFiles;
   /** The checkpoints kept. */
@@ -145,6 +148,7 @@ async function newRun(given: Values): Promise<NewRun> {
     task,
     options,
     dtype: values.dtype ?? "f32",
+    device: deviceOfRun(values),
     source,
     out: values.out,
     taskFiles: await recordTaskFiles(namesOf(values)),
@@ -226,6 +230,7 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     task,
     options,
     dtype,
+    device: deviceOfRun(values, config.device),
     dir,
     lock,
     checkpoint,

@@ -17,7 +17,7 @@ import { writeTuned } from "../run/tuned_kernels.ts";
 import { type FlagValues, namingFlags, switchFlag } from "./args.ts";
 import { weightsIn } from "./checkpoint.ts";
 import { findTask } from "./find_task.ts";
-import { TUNED, withGpu } from "./gpu.ts";
+import { TUNED, WEBGPU_FLAGS, withGpu } from "./gpu.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -45,6 +45,7 @@ const TUNE_FLAGS = {
   policy: { ...policy, help: "Hugging Face folder of the policy, instead of the task's own size." },
   thorough: switchFlag("Take ten times as long, for smaller differences."),
   quiet: { ...quiet, help: "Print no progress and no table, only what changes." },
+  ...WEBGPU_FLAGS,
   verbose,
 };
 
@@ -118,7 +119,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     for (const line of skipped) console.error(line);
     await keep(gpu, tuned);
     return interrupted ? INTERRUPTED : 0;
-  }, { tuned: false });
+  }, { ...values, tuned: false });
 }
 
 /** What is tuned for. */

@@ -21,7 +21,7 @@ import {
   UsageError,
 } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
-import { TUNED_FLAG, withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { policyToStudy } from "./policy_to_study.ts";
@@ -55,7 +55,7 @@ const STUDY_FLAGS = {
   ),
   seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", 42),
   out: textFlag("dir", "Folder of the results.", "runs/variance-<task>"),
-  tuned: TUNED_FLAG,
+  ...DEVICE_FLAGS,
   quiet: switchFlag("Print no progress, only the tables."),
   verbose: switchFlag("Print where in the code an error arose."),
 };

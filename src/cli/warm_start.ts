@@ -12,7 +12,7 @@ import { weightsIn } from "./checkpoint.ts";
 import { evaluationTable } from "./evaluation_table.ts";
 import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { findTask } from "./find_task.ts";
-import { withGpu } from "./gpu.ts";
+import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
@@ -22,12 +22,12 @@ import { POLICY_FLAG, RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_fl
 import { fineTuneRecipe, warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
-const { task, seed, out, tuned, quiet, verbose } = RUN_FLAGS;
+const { task, seed, out, quiet, verbose } = RUN_FLAGS;
 const FLAGS = {
   task,
   seed,
   out: { ...out, help: "Folder to keep it in.", default: "runs/warm-start/<settings>" },
-  tuned,
+  ...DEVICE_FLAGS,
   quiet,
   verbose,
   ...DATASET_FLAGS,
@@ -47,7 +47,7 @@ export const WARM_START: Command = command({
     { title: "Warm start", flags: { task, seed, ...WARM_START_FLAGS, out: FLAGS.out } },
     { title: "Prompts of a file", flags: DATASET_FLAGS },
     { title: "Policy", flags: { policy: FLAGS.policy, ...SIZE_FLAGS } },
-    { title: "Run", flags: { tuned, quiet, verbose } },
+    { title: "Run", flags: { ...DEVICE_FLAGS, quiet, verbose } },
   ],
   flags: FLAGS,
   run,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { MATRIX_UNITS, type MatrixUnit, matrixUnitsOf } from "./matrix_units.ts";
 import { withQuietWayland } from "./quiet_wayland.ts";
 
 /** What an adapter says of itself, and the features this engine makes use of. */
@@ -24,12 +25,18 @@ export interface AdapterSummary {
   readonly int64: boolean;
   /** Whether timestamp queries work, which `--profile` needs. */
   readonly timestamps: boolean;
+  /** Products that subgroups compute at once; empty unless {@linkcode GpuOptions.matrixUnits} asks for them. */
+  readonly matrixUnits: readonly MatrixUnit[];
 }
 
 const NO_ADAPTER =
   "No WebGPU adapter was found: a Vulkan, Metal or DirectX 12 driver is needed. On Debian or Ubuntu run `sh setup.sh` " +
   "(it installs Mesa's software Vulkan driver), elsewhere install your GPU's driver, then try again. Node has no WebGPU " +
   "of its own: give openGpu({ webgpu: create([]) }) with create from npm's webgpu";
+
+const NO_ADAPTER_OF_GIVEN =
+  "The given implementation of WebGPU found no adapter: a driver that it accepts is needed. Dawn refuses Mesa's software " +
+  "driver before version 25; with that one use Deno's own WebGPU";
 
 /** Limits that the engine asks for at the adapter's own maximum, because the WebGPU defaults are too small. */
 const WANTED_LIMITS = [
@@ -47,20 +54,22 @@ const INT64 = "wgpu-shader-int64";
 /**
  * Asks for a device with every feature and limit that the engine makes use of.
  *
- * @param gpu Whom to ask. Default: `navigator.gpu`.
+ * @param given Whom to ask. Default: `navigator.gpu`.
+ * @param matrixUnits Whether to ask for matrix units where there are any.
  * @returns The device and what its adapter says of itself.
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
 export async function requestDevice(
-  gpu: GPU | undefined = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu,
+  given: GPU | undefined,
+  matrixUnits: boolean,
 ): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
+  const gpu = given ?? (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
   const adapter = await withQuietWayland(async () => await gpu?.requestAdapter());
-  if (!adapter) throw new Error(NO_ADAPTER);
+  if (!adapter) throw new Error(given ? NO_ADAPTER_OF_GIVEN : NO_ADAPTER);
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const listed = ["shader-f16", "timestamp-query"].filter((name) =>
-    adapter.features.has(name as GPUFeatureName)
-  );
+  const listed = ["shader-f16", "timestamp-query", ...(matrixUnits ? [MATRIX_UNITS] : [])]
+    .filter((name) => adapter.features.has(name as GPUFeatureName));
   const request = (features: string[]) =>
     adapter.requestDevice({
       label: "deltal",
@@ -104,5 +113,8 @@ export function summarize(device: GPUDevice, info?: GPUAdapterInfo): AdapterSumm
     f16: has("shader-f16"),
     int64: has(INT64),
     timestamps: has("timestamp-query"),
+    matrixUnits: [MATRIX_UNITS, "subgroups", "shader-f16"].every(has) && fixedSize > 0
+      ? matrixUnitsOf(stated as GPUAdapterInfo | undefined)
+      : [],
   };
 }

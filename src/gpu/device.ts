@@ -17,6 +17,7 @@ import { toBytes } from "./host_array.ts";
 import type { Kernel, KernelChoices, KernelDescriptor } from "./kernel.ts";
 import { KernelCache } from "./kernel_cache.ts";
 import { createReadable } from "./mapping.ts";
+import { noMatrixUnits } from "./matrix_units.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
 
@@ -29,6 +30,11 @@ export interface GpuOptions {
   treatAs?: Partial<AdapterSummary>;
   /** Kernels to take instead of the built-in choices, see {@linkcode Gpu.kernels}. Default: none. */
   kernels?: KernelChoices;
+  /**
+   * Multiply matrices by the device's matrix units: operands are rounded to float16's 11 binary digits, sums are float32.
+   * Only Dawn offers them, see docs/portability.md. Default `false`.
+   */
+  matrixUnits?: boolean;
 }
 
 /** The event loop gets a turn at least this often while results are read without awaiting. */
@@ -100,6 +106,7 @@ export class Gpu {
    * @param options Kernels to choose, and what to treat the adapter as.
    * @param origin `info`, what the adapter says of itself, where it is known; and `owned`, whether {@linkcode close}
    * destroys the device. Default: it is left to whoever made it.
+   * @throws {Error} If matrix units are asked for and there are none; the message says where they can be had.
    */
   static async fromDevice(
     device: GPUDevice,
@@ -107,7 +114,12 @@ export class Gpu {
     { info, owned = false }: { readonly info?: GPUAdapterInfo; readonly owned?: boolean } = {},
   ): Promise<Gpu> {
     const facts = await factsOf(device, info);
-    const adapter = { ...facts.adapter, ...options.treatAs };
+    const { matrixUnits, ...known } = facts.adapter;
+    if (options.matrixUnits && matrixUnits.length === 0) {
+      throw noMatrixUnits(device, known.description);
+    }
+    const units = options.matrixUnits ? matrixUnits : [];
+    const adapter = { ...known, matrixUnits: units, ...options.treatAs };
     return new Gpu(device, owned, { ...facts, adapter }, options.kernels ?? {});
   }
 

@@ -26,14 +26,17 @@ const kept = new WeakMap<Gpu, GPU>();
  *
  * @param options The device to use, or how to choose one.
  * @returns A {@linkcode Gpu}; call {@linkcode Gpu.close} when done.
- * @throws {Error} If there is no adapter; the message names the remedy.
+ * @throws {Error} If there is no adapter, or no matrix units where they are asked for; the message names the remedy.
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   const { device: given, webgpu } = options;
   const { device, ...origin } = given
     ? { device: given }
-    : { ...await requestDevice(webgpu), owned: true };
-  const gpu = await Gpu.fromDevice(device, options, origin);
+    : { ...await requestDevice(webgpu, options.matrixUnits ?? false), owned: true };
+  const gpu = await Gpu.fromDevice(device, options, origin).catch((error) => {
+    if (!given) device.destroy();
+    throw error;
+  });
   if (webgpu) kept.set(gpu, webgpu);
   return gpu;
 }

@@ -5,9 +5,12 @@
  */
 
 import type { AdapterSummary } from "./adapter.ts";
+import type { MatrixUnit } from "./matrix_units.ts";
 
 /** How matrix products are shared out on a device. */
 export type ProductClass =
+  /** Tiles in workgroup memory, multiplied by matrix units. */
+  | "units"
   /** A tile for each narrow subgroup, whose lanes pass values to each other. */
   | "lanes"
   /** Tiles in workgroup memory. */
@@ -32,6 +35,8 @@ export interface DeviceTraits {
   readonly shuffles: boolean;
   /** How matrix products are shared out. */
   readonly products: ProductClass;
+  /** The matrix units to use, what is built in first. */
+  readonly matrixUnits: readonly MatrixUnit[];
   /** Tokens per attention tile: one subgroup where its size is known. */
   readonly attentionTile: number;
   /** Turns that the loops of an invocation may take in all; longer walks are shared out among more lanes. */
@@ -55,7 +60,7 @@ const SOFTWARE_TURNS = 60_000;
  * @param adapter What the device is.
  */
 export function traitsOf(adapter: AdapterSummary): DeviceTraits {
-  const { isFallback, subgroupSize, int64 } = adapter;
+  const { isFallback, subgroupSize, int64, matrixUnits } = adapter;
   const subgroups = subgroupSize !== 0;
   const lanes = subgroupSize || SHARED_LANES;
   return {
@@ -65,7 +70,14 @@ export function traitsOf(adapter: AdapterSummary): DeviceTraits {
     loads: !int64 || !subgroups ? [4] : isFallback ? [8, 4] : [4, 8],
     shuffles: [4, 8, 16].includes(subgroupSize),
     // A software device: a subgroup is one vector register of the processor, workgroup memory and barriers are dear.
-    products: !isFallback ? "tiled" : subgroupSize >= 4 ? "lanes" : "plain",
+    products: matrixUnits.length > 0 && subgroups
+      ? "units"
+      : !isFallback
+      ? "tiled"
+      : subgroupSize >= 4
+      ? "lanes"
+      : "plain",
+    matrixUnits,
     attentionTile: subgroupSize || SHARED_TILE,
     turns: isFallback ? SOFTWARE_TURNS : Infinity,
     stepsPerSubmit: isFallback ? 4 : 16,

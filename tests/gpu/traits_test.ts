@@ -13,6 +13,7 @@ const LLVMPIPE: AdapterSummary = {
   f16: true,
   int64: true,
   timestamps: true,
+  matrixUnits: [],
 };
 
 Deno.test("a software adapter gives each lane a row of its own, and wide loads where it can", () => {
@@ -27,6 +28,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     attentionTile: 8,
     turns: 60_000,
     stepsPerSubmit: 4,
+    matrixUnits: [],
   });
   assertEquals(traitsOf({ ...LLVMPIPE, int64: false }), { ...wide, loads: [4] });
   assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 4 }), {
@@ -44,6 +46,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     attentionTile: 32,
     turns: 60_000,
     stepsPerSubmit: 4,
+    matrixUnits: [],
   });
 });
 
@@ -59,6 +62,7 @@ Deno.test("a graphics processor gets tiles in workgroup memory, and teams for ro
     attentionTile: 32,
     turns: Infinity,
     stepsPerSubmit: 16,
+    matrixUnits: [],
   });
   assertEquals(traitsOf({ ...gpu, subgroupSize: 8 }).loads, [4, 8]);
 });

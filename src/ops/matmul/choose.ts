@@ -8,7 +8,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { DeviceTraits } from "../../gpu/traits.ts";
 import { choose, keySize } from "../choices.ts";
 import { type ProductKernel, tilesOf } from "./kernel.ts";
-import { PRODUCT_KERNELS } from "./kernels.ts";
+import { productKernels } from "./kernels.ts";
 import { type ProductRequest, type ProductShape, shapeOf } from "./operands.ts";
 
 /** A kernel for a product, with K whole or cut. */
@@ -54,13 +54,13 @@ export function chooseKernel(gpu: Gpu, request: ProductRequest): ProductCandidat
 /** Whether there is a kernel for a product; there is one for every product without an epilogue. */
 export function hasKernel(traits: DeviceTraits, request: ProductRequest): boolean {
   const shape = shapeOf(request);
-  return PRODUCT_KERNELS.some((kernel) => kernel.fits(shape, traits));
+  return productKernels(traits).some((kernel) => kernel.fits(shape, traits));
 }
 
 /** The kernels that a measurement may choose between for a product, the built-in choice first. */
 function candidatesFor(traits: DeviceTraits, request: ProductRequest): ProductCandidate[] {
   const shape = shapeOf(request);
-  const fitting = PRODUCT_KERNELS.filter((kernel) => kernel.fits(shape, traits));
+  const fitting = productKernels(traits).filter((kernel) => kernel.fits(shape, traits));
   const best = fitting.filter(({ family }) => family === fitting[0]!.family)
     .reduce((best, kernel) => kernel.time(shape) < best.time(shape) ? kernel : best);
   const builtIn = candidate(best, builtInSplit(best, shape, traits));

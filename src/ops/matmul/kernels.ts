@@ -9,24 +9,19 @@
 
 import plain from "../../../kernels/matmul/plain.wgsl" with { type: "text" };
 import tiled from "../../../kernels/matmul/tiled.wgsl" with { type: "text" };
+import type { DeviceTraits } from "../../gpu/traits.ts";
 import { link } from "../wgsl.ts";
 import {
   accumulates,
   type ProductKernel,
   storedDType,
   STRIDES,
-  tilesOf,
   transposes,
   withBias,
 } from "./kernel.ts";
 import { LANE_KERNELS, STRIDED_KERNELS } from "./lane_kernels.ts";
-import type { ProductShape } from "./operands.ts";
-
-/** Workgroups that keep a graphics processor busy. */
-const WANTED_WORKGROUPS = 256;
-
-/** Rows up to which a tile of 16 rows is built in: one of 64 would be empty for the most part, and there would be few. */
-const FEW_ROWS = 32;
+import { builtInTile, fitsFours } from "./tiles.ts";
+import { unitKernels } from "./unit_kernels.ts";
 
 /** The graphics processors' kernels: rows and columns of a tile, and turns of its loops over so many steps of K. */
 const TILES = [
@@ -35,20 +30,10 @@ const TILES = [
   { rows: 16, columns: 32, turns: (inner: number) => 33 * Math.ceil(inner / 32) },
 ];
 
-/** Rows of the tile that is built in for a product. */
-function builtInTile(shape: ProductShape): number {
-  if (shape.layout !== "tn" && shape.rows <= FEW_ROWS) return 16;
-  return tilesOf(shape, { rows: 128, columns: 128 }) >= WANTED_WORKGROUPS ? 128 : 64;
-}
-
 const TILED_KERNELS = TILES.map(({ turns, ...tile }): ProductKernel => ({
   name: `tiled.tile${tile.rows}`,
   family: "tiled",
-  fits: (shape, { products }) =>
-    products === "tiled" && shape.epilogue === undefined &&
-    (shape.layout[0] === "t" ? shape.rowsAlignment : shape.innerAlignment) >= 4 &&
-    (shape.layout[1] === "t" ? shape.innerAlignment : shape.columnsAlignment) >= 4 &&
-    shape.columnsAlignment >= 4,
+  fits: (shape, { products }) => products === "tiled" && fitsFours(shape),
   tile,
   time: (shape) => builtInTile(shape) === tile.rows ? 1 : 2,
   turns,
@@ -67,8 +52,7 @@ const TILED_KERNELS = TILES.map(({ turns, ...tile }): ProductKernel => ({
   bindings: withBias,
 }));
 
-/** Every kernel. */
-export const PRODUCT_KERNELS: readonly ProductKernel[] = [
+const KERNELS: readonly ProductKernel[] = [
   ...LANE_KERNELS,
   ...STRIDED_KERNELS,
   ...TILED_KERNELS,
@@ -78,7 +62,7 @@ export const PRODUCT_KERNELS: readonly ProductKernel[] = [
     // Long sums over tokens are no use to a device with many workgroups unless they are cut.
     fits: (shape, traits) =>
       traits.products !== "lanes" && shape.epilogue === undefined &&
-      (shape.layout !== "tn" || !TILED_KERNELS.some((kernel) => kernel.fits(shape, traits))),
+      (shape.layout !== "tn" || traits.products === "plain" || !fitsFours(shape)),
     tile: { rows: 32, columns: 32 },
     time: () => 1,
     turns: (inner) => inner,
@@ -98,3 +82,8 @@ export const PRODUCT_KERNELS: readonly ProductKernel[] = [
     bindings: withBias,
   },
 ];
+
+/** Every kernel that a device may have. */
+export function productKernels({ matrixUnits, lanes }: DeviceTraits): readonly ProductKernel[] {
+  return [...matrixUnits.flatMap((unit) => unitKernels(unit, lanes)), ...KERNELS];
+}
