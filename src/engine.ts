@@ -37,6 +37,8 @@
 // Devices, tensors, plans.
 export type { OpenGpuOptions } from "./gpu/open.ts";
 export type { AdapterSummary } from "./gpu/adapter.ts";
+export type { MatrixUnit } from "./gpu/matrix_units.ts";
+export { type DevicePeaks, measurePeaks } from "./ops/general/peaks.ts";
 export type { DeviceTraits, ProductClass } from "./gpu/traits.ts";
 export type { GpuCounters } from "./gpu/counters.ts";
 export { Gpu, type GpuOptions } from "./gpu/device.ts";

@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
+import { measurePeaks } from "../../src/ops/general/peaks.ts";
 import { formatProfile, profileRows } from "../../src/run/profile_report.ts";
 import { Rollout } from "../cases/rollout.ts";
 import { TrainingStep } from "../cases/training_step.ts";
@@ -29,8 +30,9 @@ export async function profile(gpu: Gpu, title: string, run: () => Promise<unknow
     gpu.profiler = undefined;
     profiler.destroy();
   }
-  console.log(`\n## Profile: ${title}\n${formatProfile(profiler)}`);
-  return { title, rows: profileRows(profiler.entries.values()) };
+  const peaks = await measurePeaks(gpu);
+  console.log(`\n## Profile: ${title}\n${formatProfile(profiler, { peaks })}`);
+  return { title, peaks, rows: profileRows(profiler.entries.values()) };
 }
 
 /** Profiles a training step and a rollout. */

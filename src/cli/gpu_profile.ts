@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Profiler } from "../gpu/profile.ts";
+import { type DevicePeaks, measurePeaks } from "../ops/general/peaks.ts";
 import { formatProfile } from "../run/profile_report.ts";
 import { type Flag, switchFlag } from "./args.ts";
 import { bold } from "./style.ts";
@@ -22,6 +23,7 @@ const [KERNEL_ROWS, PATH_ROWS] = [12, 24];
 export class GpuProfile implements Disposable {
   readonly #gpu: Gpu;
   readonly #profiler: Profiler;
+  #peaks: DevicePeaks | undefined;
 
   /**
    * Gets ready; the time begins with {@linkcode begin}.
@@ -38,9 +40,10 @@ export class GpuProfile implements Disposable {
     this.#gpu.profiler = this.#profiler;
   }
 
-  /** Fetches the times so far, which take memory until then. */
+  /** Fetches the times so far, which take memory until then; the first time it also measures what the device can do. */
   async collect(): Promise<void> {
     await this.#profiler.collect();
+    this.#peaks ??= await measurePeaks(this.#gpu);
   }
 
   /** Two tables: by kernel, and by place in the model. */
@@ -48,9 +51,9 @@ export class GpuProfile implements Disposable {
     return [
       "",
       bold("Where the GPU's time went"),
-      formatProfile(this.#profiler, { groupBy: "kernel", rows: KERNEL_ROWS }),
+      formatProfile(this.#profiler, { groupBy: "kernel", rows: KERNEL_ROWS, peaks: this.#peaks }),
       "",
-      formatProfile(this.#profiler, { rows: PATH_ROWS }),
+      formatProfile(this.#profiler, { rows: PATH_ROWS, peaks: this.#peaks }),
     ].join("\n");
   }
 

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { type Command, type DispatchTimer, encode } from "./command.ts";
+import { type Command, type DispatchTimer, encode, paramNow } from "./command.ts";
 import type { Gpu } from "./device.ts";
+import { bytesOf } from "./tensor.ts";
 
 /** Accumulated figures of one dispatch path. */
 export interface ProfileEntry {
@@ -22,7 +23,7 @@ export interface ProfileEntry {
   nanoseconds: number;
   /** Floating-point operations stated by its launcher. */
   flops: number;
-  /** Bytes moved as stated by its launcher. */
+  /** Bytes moved as stated by its launcher, else those of all that it binds. */
   bytes: number;
 }
 
@@ -30,6 +31,15 @@ export interface ProfileEntry {
 interface Batch {
   readonly staging: GPUBuffer;
   readonly entries: readonly ProfileEntry[];
+}
+
+/** Bytes of what a command binds, at the sizes of now: what it moves if it reads or writes each number once. */
+function boundBytes({ bindings, kernel, workgroups }: Command): number {
+  if (paramNow(workgroups) <= 0) return 0;
+  return kernel.bindings.reduce((sum, { name }) => {
+    const { length, dtype } = bindings[name]!;
+    return sum + bytesOf(length, dtype);
+  }, 0);
 }
 
 /** Dispatches of one submit that can be timed. */
@@ -112,7 +122,7 @@ export class Profiler implements DispatchTimer {
     }
     entry.calls++;
     entry.flops += command.cost?.flops?.() ?? 0;
-    entry.bytes += command.cost?.bytes?.() ?? 0;
+    entry.bytes += command.cost?.bytes?.() ?? boundBytes(command);
     this.#encoded.push(entry);
   }
 

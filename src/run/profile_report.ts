@@ -5,6 +5,7 @@
  */
 
 import type { ProfileEntry, Profiler } from "../gpu/profile.ts";
+import type { DevicePeaks } from "../ops/general/peaks.ts";
 
 /** Figures of all dispatches that do the same, summed. */
 export interface ProfileRow {
@@ -34,6 +35,8 @@ export interface ProfileReportOptions {
 export interface FormatProfileOptions extends ProfileReportOptions {
   /** The most rows; the others are summed up in a last one. Default 40. */
   rows?: number;
+  /** What the device can do, as `measurePeaks` finds; rows then say how near to it they come. */
+  peaks?: DevicePeaks | undefined;
 }
 
 /**
@@ -76,11 +79,23 @@ export function profileRows(
 }
 
 /**
+ * How near a row comes to what the device can do: the larger of its shares of the peak rates of computing and of memory.
+ *
+ * @returns 1 where one of them is used up; 0 where nothing is stated.
+ */
+export function roofline(row: ProfileRow, peaks: DevicePeaks): number {
+  return Math.max(
+    row.flopsPerSecond / peaks.flopsPerSecond,
+    row.bytesPerSecond / peaks.bytesPerSecond,
+  );
+}
+
+/**
  * A profile as a table for people.
  *
  * @param profiler After {@linkcode Profiler.collect}.
  * @param options What makes one row, and how many there are.
- * @returns Lines of text: share, time, calls, GFLOP/s or GB/s, and what it is.
+ * @returns Lines of text: share, time, calls, GFLOP/s or GB/s, with `peaks` the part of the device's, and what it is.
  *
  * @example
  * ```ts ignore
@@ -97,6 +112,7 @@ export function formatProfile(profiler: Profiler, options: FormatProfileOptions 
   const seconds = (list: readonly ProfileRow[]) => list.reduce((n, row) => n + row.seconds, 0);
   const calls = (list: readonly ProfileRow[]) => list.reduce((n, row) => n + row.calls, 0);
   const kernels = options.groupBy !== "kernel";
+  const { peaks } = options;
   const cells = rows.map((row) => [
     percent(row.share),
     milliseconds(row.seconds),
@@ -104,6 +120,7 @@ export function formatProfile(profiler: Profiler, options: FormatProfileOptions 
     milliseconds(row.seconds / row.calls),
     row.flopsPerSecond > 0 ? (row.flopsPerSecond / 1e9).toFixed(1) : "",
     row.bytesPerSecond > 0 ? (row.bytesPerSecond / 1e9).toFixed(1) : "",
+    ...(peaks ? [`${(100 * roofline(row, peaks)).toFixed(0)} %`] : []),
     kernels ? `${row.path}  (${row.kernel})` : row.path,
   ]);
   const rest = all.slice(limit);
@@ -115,10 +132,20 @@ export function formatProfile(profiler: Profiler, options: FormatProfileOptions 
       milliseconds(seconds(rest) / calls(rest)),
       "",
       "",
+      ...(peaks ? [""] : []),
       `${rest.length} others`,
     ]);
   }
-  const head = ["share", "ms", "calls", "ms/call", "GFLOP/s", "GB/s", kernels ? "path" : "kernel"];
+  const head = [
+    "share",
+    "ms",
+    "calls",
+    "ms/call",
+    "GFLOP/s",
+    "GB/s",
+    ...(peaks ? ["of peak"] : []),
+    kernels ? "path" : "kernel",
+  ];
   const width = (column: number) =>
     [head, ...cells].reduce((n, line) => Math.max(n, line[column]!.length), 0);
   const last = head.length - 1;
@@ -126,7 +153,11 @@ export function formatProfile(profiler: Profiler, options: FormatProfileOptions 
     line.map((cell, column) => column === last ? cell : cell.padStart(width(column))).join("  ");
   const summary = `GPU time ${seconds(all).toFixed(3)} s in ${calls(all)} dispatches`;
   const untimed = profiler.untimed > 0 ? `; ${profiler.untimed} more were not timed` : "";
-  return [summary + untimed, format(head), ...cells.map(format)].join("\n");
+  const measured = peaks
+    ? `; the device does ${(peaks.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s and ` +
+      `${(peaks.bytesPerSecond / 1e9).toFixed(1)} GB/s`
+    : "";
+  return [summary + untimed + measured, format(head), ...cells.map(format)].join("\n");
 }
 
 function percent(share: number): string {

@@ -47,8 +47,9 @@ function identityOf(gpu: Gpu): Record<string, unknown> {
  * @param dir Folder of all such files.
  */
 export function tunedPath(dir: string, gpu: Gpu): string {
-  const name = gpu.adapter.description.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")
-    .replaceAll(/^-|-$/g, "");
+  const { description, matrixUnits } = gpu.adapter;
+  const name = `${description}${matrixUnits.length > 0 ? " matrix units" : ""}`.toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "");
   return join(dir, `${name || "adapter"}.json`);
 }
 

@@ -28,6 +28,10 @@ export const DEVICE_CLASSES: Readonly<Record<string, Partial<AdapterSummary>>> =
   "graphics processor, 32 lanes": { subgroupSize: 32 },
   "graphics processor, 64 lanes": { subgroupSize: 64 },
   "graphics processor, no subgroups of one size": {},
+  "graphics processor, matrix units": {
+    subgroupSize: 32,
+    matrixUnits: [{ rows: 16, columns: 8, inner: 16 }],
+  },
 };
 
 /** Sizes that suit wide loads, and such that suit no more than four numbers at a time. */

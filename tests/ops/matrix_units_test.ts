@@ -128,39 +128,37 @@ function testNumbers(): void {
     gpu.check();
   }
 
-  for (const transA of [false, true]) {
-    for (const transB of [false, true]) {
-      const name = `op(a) = a${transA ? "ᵀ" : ""}, op(b) = b${transB ? "ᵀ" : ""}`;
-      Deno.test(`matrix units: ${name} matches float64, forward and gradients`, async () => {
-        await onUnits(async (gpu) => {
-          for (const [m, n, k] of SIZES) {
-            const [a, b, dout] = [[1, m * k], [2, k * n], [3, m * n]].map(([seed, size]) =>
-              randomArray(seed!, size!)
-            ) as [Float32Array, Float32Array, Float32Array];
-            const { outputs, gradients } = await runOp(gpu, {
-              inputs: {
-                a: { shape: transA ? [k, m] : [m, k], data: a },
-                b: { shape: transB ? [n, k] : [k, n], data: b },
-              },
-              build: (plan, { a, b }) => ({
-                out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
-              }),
-              reference: () => ({}),
-              outputGradients: { out: dout },
-            });
-            const label = `${m} x ${n} x ${k}`;
-            check(outputs.out!, a, b, { m, n, k, transA, transB, label });
-            const da = { m: k, n: m, k: n, label: `${label}: a` };
-            if (transA) check(gradients.a!, b, dout, { ...da, transA: transB, transB: true });
-            else check(gradients.a!, dout, b, { ...da, m, n: k, transB: !transB });
-            const db = { m: k, n, k: m, label: `${label}: b` };
-            if (transB) {
-              check(gradients.b!, dout, a, { ...db, m: n, n: k, transA: true, transB: transA });
-            } else check(gradients.b!, a, dout, { ...db, transA: !transA });
-          }
-        });
+  for (const [transA, transB] of [[false, false], [false, true], [true, false]] as const) {
+    const name = `op(a) = a${transA ? "ᵀ" : ""}, op(b) = b${transB ? "ᵀ" : ""}`;
+    Deno.test(`matrix units: ${name} matches float64, forward and gradients`, async () => {
+      await onUnits(async (gpu) => {
+        for (const [m, n, k] of SIZES) {
+          const [a, b, dout] = [[1, m * k], [2, k * n], [3, m * n]].map(([seed, size]) =>
+            randomArray(seed!, size!)
+          ) as [Float32Array, Float32Array, Float32Array];
+          const { outputs, gradients } = await runOp(gpu, {
+            inputs: {
+              a: { shape: transA ? [k, m] : [m, k], data: a },
+              b: { shape: transB ? [n, k] : [k, n], data: b },
+            },
+            build: (plan, { a, b }) => ({
+              out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
+            }),
+            reference: () => ({}),
+            outputGradients: { out: dout },
+          });
+          const label = `${m} x ${n} x ${k}`;
+          check(outputs.out!, a, b, { m, n, k, transA, transB, label });
+          const da = { m: k, n: m, k: n, label: `${label}: a` };
+          if (transA) check(gradients.a!, b, dout, { ...da, transA: transB, transB: true });
+          else check(gradients.a!, dout, b, { ...da, m, n: k, transB: !transB });
+          const db = { m: k, n, k: m, label: `${label}: b` };
+          if (transB) {
+            check(gradients.b!, dout, a, { ...db, m: n, n: k, transA: true, transB: transA });
+          } else check(gradients.b!, a, dout, { ...db, transA: !transA });
+        }
       });
-    }
+    });
   }
 
   Deno.test("matrix units: a bias, weights in f16, and long sums over tokens that are cut", async () => {
@@ -205,31 +203,29 @@ function testNumbers(): void {
       const [m, n, k] = [24, 40, 72];
       const a = randomArray(1, m * k).map((v, i) => v * magnitudes[Math.floor(i / k) % 8]!);
       const b = randomArray(2, n * k).map((v, i) => v * magnitudes[Math.floor(i / k) % 7]!);
-      for (const transA of [false, true]) {
-        for (const transB of [false, true]) {
-          const turned = (x: Float32Array, rows: number) =>
-            Float32Array.from(x, (_, i) => x[(i % rows) * k + Math.floor(i / rows)]!);
-          const { outputs } = await runOp(gpu, {
-            inputs: {
-              a: { shape: transA ? [k, m] : [m, k], data: transA ? turned(a, m) : a },
-              b: { shape: transB ? [n, k] : [k, n], data: transB ? b : turned(b, n) },
-            },
-            build: (plan, { a, b }) => ({
-              out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
-            }),
-            reference: () => ({}),
-          });
-          const expected = reference(rounded(a), rounded(b), { m, n, k, transB: true });
-          const out = outputs.out!;
-          for (let row = 0; row < m; row++) {
-            for (let column = 0; column < n; column++) {
-              const at = row * n + column;
-              const size = magnitudes[row % 8]! * magnitudes[column % 7]!;
-              // The smallest numbers of float32 have fewer digits.
-              const allowed = 1e-5 * 8 * size + 1e-37;
-              const error = Math.abs(out[at]! - expected[at]!);
-              assert(error <= allowed, `[${row}, ${column}] is ${out[at]}, not ${expected[at]}`);
-            }
+      for (const [transA, transB] of [[false, false], [false, true], [true, false]] as const) {
+        const turned = (x: Float32Array, rows: number) =>
+          Float32Array.from(x, (_, i) => x[(i % rows) * k + Math.floor(i / rows)]!);
+        const { outputs } = await runOp(gpu, {
+          inputs: {
+            a: { shape: transA ? [k, m] : [m, k], data: transA ? turned(a, m) : a },
+            b: { shape: transB ? [n, k] : [k, n], data: transB ? b : turned(b, n) },
+          },
+          build: (plan, { a, b }) => ({
+            out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
+          }),
+          reference: () => ({}),
+        });
+        const expected = reference(rounded(a), rounded(b), { m, n, k, transB: true });
+        const out = outputs.out!;
+        for (let row = 0; row < m; row++) {
+          for (let column = 0; column < n; column++) {
+            const at = row * n + column;
+            const size = magnitudes[row % 8]! * magnitudes[column % 7]!;
+            // The smallest numbers of float32 have fewer digits.
+            const allowed = 1e-5 * 8 * size + 1e-37;
+            const error = Math.abs(out[at]! - expected[at]!);
+            assert(error <= allowed, `[${row}, ${column}] is ${out[at]}, not ${expected[at]}`);
           }
         }
       }

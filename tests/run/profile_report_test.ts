@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { ProfileEntry, Profiler } from "../../src/gpu/profile.ts";
-import { formatProfile, profileRows } from "../../src/run/profile_report.ts";
+import { formatProfile, profileRows, roofline } from "../../src/run/profile_report.ts";
 
 const entry = (fields: Partial<ProfileEntry>): ProfileEntry => ({
   plan: "learner",
@@ -55,6 +55,23 @@ Deno.test("formatProfile is an aligned table with a last row for the rest", () =
       " share    ms  calls  ms/call  GFLOP/s  GB/s  path",
       "80.0 %  8.00      2     4.00      2.0        learner: layers.*.mlp.up.forward  (matmul/nt)",
       "20.0 %  2.00     11    0.182                 2 others",
+    ].join("\n"),
+  );
+});
+
+Deno.test("with a device's peaks each row says how near it comes to the nearer of them", () => {
+  const peaks = { flopsPerSecond: 8e9, bytesPerSecond: 4e9 };
+  const rows = profileRows([...ENTRIES, entry({ label: "both", flops: 1e6, bytes: 2e6 })]);
+  assertEquals(rows.map((row) => roofline(row, peaks)), [0.25, 0, 0.75, 0.5]);
+  const entries = new Map(ENTRIES.map((e, i) => [String(i), e]));
+  const profiler = { entries, untimed: 0 } as Profiler;
+  assertEquals(
+    formatProfile(profiler, { rows: 1, peaks }),
+    [
+      "GPU time 0.010 s in 13 dispatches; the device does 8.0 GFLOP/s and 4.0 GB/s",
+      " share    ms  calls  ms/call  GFLOP/s  GB/s  of peak  path",
+      "80.0 %  8.00      2     4.00      2.0           25 %  learner: layers.*.mlp.up.forward  (matmul/nt)",
+      "20.0 %  2.00     11    0.182                          2 others",
     ].join("\n"),
   );
 });

@@ -52,7 +52,7 @@ const TEAMS_ACROSS = ${team.teamsAcross}u;
     return {
       name: `units${size}.tile${tile.rows}`,
       family: `units${size}`,
-      fits: fitsFours,
+      fits: (shape) => shape.layout !== "tt" && fitsFours(shape),
       tile,
       time: (shape) => builtInTile(shape) === tile.rows ? 1 : 2,
       turns: (inner) => Math.ceil(inner / STEPS) * Math.ceil(1 + 2 * loads + multiplying),
