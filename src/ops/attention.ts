@@ -10,7 +10,9 @@ import backwardQueryCode from "../../kernels/attention/backward_query.wgsl" with
 import directCode from "../../kernels/attention/direct.wgsl" with { type: "text" };
 import forwardCode from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "text" };
+import segmentsCode from "../../kernels/attention/segments.wgsl" with { type: "text" };
 import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text" };
+import tiledCode from "../../kernels/attention/tiled.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
@@ -52,13 +54,29 @@ const PASSES = {
 };
 
 /** Files beside the passes' of which the linker takes what is needed. */
-const OWN = [commonCode, slopesCode, shuffleCode, directCode];
+const OWN = [commonCode, segmentsCode, slopesCode, shuffleCode, directCode];
 
 /** A kernel of attention: how lanes come by rows that all of them need, and how heads are read. */
 interface AttentionKernel {
   readonly name: string;
   readonly passing: "shuffle" | "direct";
   readonly read: HeadRead;
+  /** Keys that the forward pass has in workgroup memory at a time. Default: it is like the others. */
+  readonly tiledKeys?: 32 | 16;
+}
+
+/** Workgroup memory of the tiled forward pass, bytes. */
+function tiledBytes(tile: number, headDim: number, keys: number): number {
+  return 4 * ((tile + keys) * (headDim + 4) + tile * (keys + 1) + tile);
+}
+
+/** The kernel whose forward pass has keys in workgroup memory, as many as there is room for. */
+function tiledKernel({ traits, device }: Gpu, headDim: number, read: HeadRead): AttentionKernel[] {
+  const { attentionTile } = traits;
+  const room = device.limits.maxComputeWorkgroupStorageSize;
+  const keys = ([32, 16] as const).find((keys) => tiledBytes(attentionTile, headDim, keys) <= room);
+  if (traits.narrow || keys === undefined) return [];
+  return [{ name: `tiled_${read.pack}`, passing: "direct", read, tiledKeys: keys }];
 }
 
 /** The kernels of attention on a device, the built-in choice first. */
@@ -66,11 +84,21 @@ function kernelsFor(gpu: Gpu, headDim: number): readonly AttentionKernel[] {
   const reads = headReads(gpu, headDim);
   const kernels = (passing: AttentionKernel["passing"], reads: readonly HeadRead[]) =>
     reads.map((read) => ({ name: `${passing}_${read.pack}`, passing, read }));
-  const direct = kernels("direct", reads.filter(({ pack }) => pack === 4));
+  const fours = reads.filter(({ pack }) => pack === 4);
+  const direct = [
+    ...kernels("direct", fours),
+    ...fours.flatMap((read) => tiledKernel(gpu, headDim, read)),
+  ];
   // Of a tile that is not a subgroup, lanes cannot pass anything to each other.
   if (!gpu.traits.subgroups) return direct;
   const shuffles = kernels("shuffle", reads);
   return gpu.traits.shuffles ? [...shuffles, ...direct] : [...direct, ...shuffles];
+}
+
+/** Turns of the tiled forward pass: bringing rows, scores, probabilities and sums of each block of keys. */
+function tiledTurns(tokens: number, keys: number, packs: number, tile: number): number {
+  const brought = Math.ceil(keys * packs / (2 * tile));
+  return Math.ceil(packs / 2) + Math.ceil(tokens / keys) * (1 + 2 * brought + packs + 6 * keys);
 }
 
 /** Options of {@linkcode attention}. */
@@ -127,7 +155,8 @@ export function attention(
   const tokens: Size = qkv.shape[0]!;
   const { gpu } = plan;
   const key = { operation: "attention", heads, keyValueHeads, headDim, dtype: "f32" } as const;
-  const { passing, read } = choose(gpu, key, kernelsFor(gpu, headDim));
+  const { passing, read, tiledKeys } = choose(gpu, key, kernelsFor(gpu, headDim));
+  const tile = gpu.traits.attentionTile;
   const blockRows = passing === "shuffle" && gpu.traits.lanes > 4 ? 8 : 4;
   const blocks = Math.ceil(sizeLimit(tokens) / blockRows);
   const kernel = (entryPoint: keyof typeof PASSES, constants: Record<string, boolean> = {}) =>
@@ -137,13 +166,24 @@ export function attention(
         code: PASSES[entryPoint],
         entryPoint,
         constants: {
-          TILE: gpu.traits.attentionTile,
+          TILE: tile,
           BLOCK: blockRows,
           HEAD_PACKS: read.count,
           ...constants,
         },
       },
       { ...read.choices, passing },
+      OWN,
+    ));
+  const tiled = (keys: number) =>
+    gpu.kernel(link(
+      {
+        name: "attention/tiled",
+        code: tiledCode,
+        entryPoint: "forward",
+        constants: { TILE: tile, GROUPS: tile / 4, KEYS: keys, HEAD_PACKS: read.count },
+      },
+      read.choices,
       OWN,
     ));
   const table = { segments, tiles };
@@ -168,11 +208,11 @@ export function attention(
   const out = plan.empty([tokens, width], name);
   const stats = plan.empty([tokens, heads, 2], `${name}.stats`);
   plan.dispatch({
-    kernel: kernel("forward"),
+    kernel: tiledKeys ? tiled(tiledKeys) : kernel("forward"),
     label: `${name}.forward`,
     bindings: { ...table, qkv, out, stats },
     params,
-    turns: blocks,
+    turns: tiledKeys ? tiledTurns(sizeLimit(tokens), tiledKeys, read.count, tile) : blocks,
     workgroups: () => tileCount.value * heads,
     cost: cost(2, 4 * (2 * width + 2 * keyWidth)),
   });

@@ -3,7 +3,15 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
-import { checkOp, onEveryDevice, type OpCase, runOp } from "../helpers/gpu.ts";
+import { choicesOf } from "../../src/ops/choices.ts";
+import {
+  checkOp,
+  onEveryDevice,
+  type OpCase,
+  openAs,
+  runOp,
+  withDeviceLimits,
+} from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { attention as reference } from "../reference/attention.ts";
@@ -217,6 +225,36 @@ Deno.test("attention() gives the same bytes every time, and follows the tiles in
     });
     assertEquals(none.outputs.out!.every((x) => x === 0), true);
   });
+});
+
+Deno.test("attention() with keys in workgroup memory matches float64, forward and gradient", async (t) => {
+  for (
+    const [device, treatAs] of [
+      ["tiles of 8", { isFallback: false }],
+      ["tiles of 32", { isFallback: false, subgroupSize: 0 }],
+    ] as const
+  ) {
+    const gpu = await openAs(treatAs);
+    if (!gpu) continue;
+    await t.step(device, async () => {
+      for (
+        const [label, groups, heads] of [
+          ...CASES.slice(3, 5),
+          // For tiles of 32 there is room for 16 keys at a time.
+          ["heads of 128", [group(33, 40, 7)], { heads: 2, keyValueHeads: 1, headDim: 128 }],
+        ] as typeof CASES
+      ) {
+        const operation = `attention ${heads.heads}/${heads.keyValueHeads}x${heads.headDim}`;
+        gpu.kernels = { [operation]: "tiled_4" };
+        const { outputGradients, ...op } = attentionCase(gpu, groups, heads);
+        const gradients = heads.headDim === 16 ? { outputGradients: outputGradients! } : {};
+        await checkOp(gpu, label, { ...op, ...gradients });
+        assertEquals(choicesOf(gpu).get(operation)?.chosen, "tiled_4");
+      }
+    });
+    gpu.check();
+    await gpu.close();
+  }
 });
 
 Deno.test("attention() refuses shapes that do not fit", async (t) => {

@@ -33,6 +33,7 @@ const PROVENANCE: Provenance = {
     f16: true,
     int64: true,
     timestamps: true,
+    matrixUnits: [],
   },
   at: "2026-01-01T00:00:00.000Z",
 };
