@@ -4,14 +4,7 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { choicesOf } from "../../src/ops/choices.ts";
-import {
-  checkOp,
-  onEveryDevice,
-  type OpCase,
-  openAs,
-  runOp,
-  withDeviceLimits,
-} from "../helpers/gpu.ts";
+import { checkOp, onEveryDevice, type OpCase, openAs, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { attention as reference } from "../reference/attention.ts";
