@@ -1,13 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { QUICK } from "../../bench/harness/measure.ts";
 import { kernelCases, timeKernel } from "../../bench/suites/kernels.ts";
 import { Rollout } from "../../bench/cases/rollout.ts";
 import { TrainingStep } from "../../bench/cases/training_step.ts";
 import { quickWorkload } from "../../bench/cases/workloads.ts";
+import { test } from "../helpers/test.ts";
 
-Deno.test("every kernel that is measured runs, and states its work", async (t) => {
-  const gpu = await openGpu();
+test.onGpu("every kernel that is measured runs, and states its work", async (gpu, t) => {
   for (const kernel of kernelCases("quick")) {
     await t.step(`${kernel.name} ${kernel.shape}`, async () => {
       const bytes = gpu.counters.bytesAllocated;
@@ -16,11 +15,9 @@ Deno.test("every kernel that is measured runs, and states its work", async (t) =
       assertEquals(gpu.counters.bytesAllocated, bytes);
     });
   }
-  await gpu.close();
 });
 
-Deno.test("an optimizer step is one submit and creates nothing", async () => {
-  const gpu = await openGpu();
+test.onGpu("an optimizer step is one submit and creates nothing", async (gpu) => {
   const { step: { policy, batch } } = quickWorkload();
   const step = await TrainingStep.create(gpu, policy, batch);
   assertEquals([step.tokens, step.usefulTokens], [2 * 3 + 12 - 4, 12]);
@@ -35,11 +32,9 @@ Deno.test("an optimizer step is one submit and creates nothing", async () => {
   assert(first.gradNorm > 0, "no gradient");
   assert(second.gradNorm !== first.gradNorm, "the optimizer changed nothing");
   step.destroy();
-  await gpu.close();
 });
 
-Deno.test("a rollout gives the same tokens every time and creates nothing", async () => {
-  const gpu = await openGpu();
+test.onGpu("a rollout gives the same tokens every time and creates nothing", async (gpu) => {
   const { rollout: { policy, work } } = quickWorkload();
   const rollout = await Rollout.create(gpu, policy, work);
   const first = await rollout.run();
@@ -49,5 +44,4 @@ Deno.test("a rollout gives the same tokens every time and creates nothing", asyn
   assertEquals(gpu.counters.bindGroups, before.bindGroups);
   assert(first.tokens >= 4 && first.longest <= work.maxCompletionLength);
   rollout.destroy();
-  await gpu.close();
 });

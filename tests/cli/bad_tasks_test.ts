@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "node:path";
 import { tinyWith } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 /** A task of a user's own, in a module, with one thing wrong. */
 const TASK = `
@@ -103,43 +103,41 @@ const TASKS: Readonly<Record<string, string>> = {
     "The completion of demonstration 0 of task own has 5 token ids: maxCompletionLength allows 1 to 4",
 };
 
-Deno.test("tasks that cannot be used, throw, or return no reward", async (t) => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "own.ts");
-    for (const [i, [wrong, message]] of Object.entries(TASKS).entries()) {
-      await t.step(wrong, async () => {
-        // A module is read once per path.
-        const module = `./own${i}.ts`;
-        const whole = /^(export|import|throw|const) /.test(wrong);
-        const exported = whole ? wrong : `export default { ...good, ${wrong} };`;
-        await Deno.writeTextFile(join(dir, module), TASK + exported);
-        const warm = wrong.includes("demonstration") ? ["--warm-start-steps=2"] : [];
-        const args = ["train", ...tinyWith(...warm), "--task", module, `--out=runs/${i}`];
-        const { code, stderr } = await runInProcess(dir, ...args);
-        assertStringIncludes(stderr.replace(/own\d+\.ts/, "own.ts"), message);
-        // Of code that cannot be read, the place is shown below.
-        assertMatch(stderr, /^error: .+\n(?:[ \d].*\n)*$/);
-        assertEquals(code, 1);
-      });
-    }
-
-    await t.step("a verifier that fails late: no step before is lost", async () => {
-      const verify = "verify() { if (asked++ > 30) throw new Error('late'); return asked % 2; }";
-      await Deno.writeTextFile(path, `${TASK}export default { ...good, ${verify} };`);
-      const task = ["--task", "./own.ts"];
-      const steps = ["--max-steps=4", "--save-steps=1"];
-      const train = ["train", ...tinyWith(...steps), ...task, "--out=runs/late"];
-      const failed = await runInProcess(dir, ...train);
-      assertEquals(failed.code, 1);
-      const [, saved] = /late\. It failed .*runs.late.checkpoint holds step (\d), intact\n$/
-        .exec(failed.stderr)!;
-      assert(Number(saved) > 0);
-      // The repaired task is another module to this process, as it is to another process.
-      await Deno.writeTextFile(join(dir, "repaired.ts"), `${TASK}export default good;`);
-      const resume = ["train", "--resume=runs/late", "--task=./repaired.ts"];
-      const resumed = await runInProcess(dir, ...resume);
-      assertEquals(resumed.code, 0, resumed.stderr);
-      assertStringIncludes(resumed.stdout, "Done: 4 steps of own");
+test.inDir("tasks that cannot be used, throw, or return no reward", async (dir, t) => {
+  const path = join(dir, "own.ts");
+  for (const [i, [wrong, message]] of Object.entries(TASKS).entries()) {
+    await t.step(wrong, async () => {
+      // A module is read once per path.
+      const module = `./own${i}.ts`;
+      const whole = /^(export|import|throw|const) /.test(wrong);
+      const exported = whole ? wrong : `export default { ...good, ${wrong} };`;
+      await Deno.writeTextFile(join(dir, module), TASK + exported);
+      const warm = wrong.includes("demonstration") ? ["--warm-start-steps=2"] : [];
+      const args = ["train", ...tinyWith(...warm), "--task", module, `--out=runs/${i}`];
+      const { code, stderr } = await runInProcess(dir, ...args);
+      assertStringIncludes(stderr.replace(/own\d+\.ts/, "own.ts"), message);
+      // Of code that cannot be read, the place is shown below.
+      assertMatch(stderr, /^error: .+\n(?:[ \d].*\n)*$/);
+      assertEquals(code, 1);
     });
+  }
+
+  await t.step("a verifier that fails late: no step before is lost", async () => {
+    const verify = "verify() { if (asked++ > 30) throw new Error('late'); return asked % 2; }";
+    await Deno.writeTextFile(path, `${TASK}export default { ...good, ${verify} };`);
+    const task = ["--task", "./own.ts"];
+    const steps = ["--max-steps=4", "--save-steps=1"];
+    const train = ["train", ...tinyWith(...steps), ...task, "--out=runs/late"];
+    const failed = await runInProcess(dir, ...train);
+    assertEquals(failed.code, 1);
+    const [, saved] = /late\. It failed .*runs.late.checkpoint holds step (\d), intact\n$/
+      .exec(failed.stderr)!;
+    assert(Number(saved) > 0);
+    // The repaired task is another module to this process, as it is to another process.
+    await Deno.writeTextFile(join(dir, "repaired.ts"), `${TASK}export default good;`);
+    const resume = ["train", "--resume=runs/late", "--task=./repaired.ts"];
+    const resumed = await runInProcess(dir, ...resume);
+    assertEquals(resumed.code, 0, resumed.stderr);
+    assertStringIncludes(resumed.stdout, "Done: 4 steps of own");
   });
 });

@@ -5,6 +5,7 @@ import { completionScript, type Shell, SHELLS } from "../../src/cli/completion_s
 import { completions } from "../../src/cli/completions.ts";
 import { runCommand } from "../helpers/cli.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const COMMANDS = new Map([
   ["train", {
@@ -95,26 +96,24 @@ Deno.test("bash completes commands, flags and what follows them, of deltal and o
   });
 });
 
-Deno.test("fish completes the same", async () => {
-  await inTempDir(async (dir) => {
-    await Deno.mkdir(join(dir, "src", "cli"), { recursive: true });
-    await Deno.writeTextFile(join(dir, "src", "cli", "completion_scripts.ts"), "");
-    const ask = (line: string) => `complete -C '${line}'; echo`;
-    const program = [
-      completionScript("fish", COMMANDS),
-      ...["deltal r", "deltal train --lo", "deltal train --loss-scope m", "deno task train --max-s"]
-        .map(ask),
-    ].join("\n");
-    const printed = await inShell("fish", program, dir);
-    if (printed === undefined) return;
-    const own = printed.split("\n").filter((line) => line !== "" && !line.startsWith("src"));
-    assertEquals(own, [
-      "report\tWrite a report",
-      "--loss-scope\tWhose: it's [all] of them.",
-      "mini-batch\tWhose: it's [all] of them.",
-      "--max-steps\tSteps.",
-    ]);
-  });
+test.inDir("fish completes the same", async (dir) => {
+  await Deno.mkdir(join(dir, "src", "cli"), { recursive: true });
+  await Deno.writeTextFile(join(dir, "src", "cli", "completion_scripts.ts"), "");
+  const ask = (line: string) => `complete -C '${line}'; echo`;
+  const program = [
+    completionScript("fish", COMMANDS),
+    ...["deltal r", "deltal train --lo", "deltal train --loss-scope m", "deno task train --max-s"]
+      .map(ask),
+  ].join("\n");
+  const printed = await inShell("fish", program, dir);
+  if (printed === undefined) return;
+  const own = printed.split("\n").filter((line) => line !== "" && !line.startsWith("src"));
+  assertEquals(own, [
+    "report\tWrite a report",
+    "--loss-scope\tWhose: it's [all] of them.",
+    "mini-batch\tWhose: it's [all] of them.",
+    "--max-steps\tSteps.",
+  ]);
 });
 
 Deno.test("zsh gets one specification per flag, quoted", () => {
@@ -133,20 +132,18 @@ Deno.test("zsh gets one specification per flag, quoted", () => {
   ) assertStringIncludes(script, text);
 });
 
-Deno.test("completions prints a script that its shell can read, for every command there is", async () => {
-  await inTempDir(async (dir) => {
-    for (const shell of SHELLS) {
-      const { code, stdout, stderr } = await runCommand(dir, "completions", shell);
-      assertEquals([code, stderr], [0, ""]);
-      for (const name of ["train", "warm-start", "eval", "sample", "--loss-aggregation"]) {
-        assertStringIncludes(stdout, shell === "fish" ? name.replace(/^--/, "-l ") : name);
-      }
-      await Deno.writeTextFile(join(dir, "script"), stdout);
-      const check = `command -v ${shell} >/dev/null || exit 0; exec ${shell} -n ./script`;
-      const read = await new Deno.Command("sh", { args: ["-c", check], cwd: dir }).output();
-      assert(read.success, new TextDecoder().decode(read.stderr));
+test.inDir("completions prints a script that its shell can read, for every command there is", async (dir) => {
+  for (const shell of SHELLS) {
+    const { code, stdout, stderr } = await runCommand(dir, "completions", shell);
+    assertEquals([code, stderr], [0, ""]);
+    for (const name of ["train", "warm-start", "eval", "sample", "--loss-aggregation"]) {
+      assertStringIncludes(stdout, shell === "fish" ? name.replace(/^--/, "-l ") : name);
     }
-  });
+    await Deno.writeTextFile(join(dir, "script"), stdout);
+    const check = `command -v ${shell} >/dev/null || exit 0; exec ${shell} -n ./script`;
+    const read = await new Deno.Command("sh", { args: ["-c", check], cwd: dir }).output();
+    assert(read.success, new TextDecoder().decode(read.stderr));
+  }
 });
 
 Deno.test("completions of another shell are refused with the shells there are", () => {

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { contentsOf, TINY } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 type Damage = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | undefined;
 
@@ -110,22 +110,20 @@ async function refuseDamaged(
   }
 }
 
-Deno.test("damaged runs and checkpoints", async (t) => {
-  await inTempDir(async (dir) => {
-    const made = await runInProcess(dir, "train", ...TINY, "--out=runs/run");
-    assertEquals(made.code, 0, made.stderr);
-    const resume = ["train", "--resume=runs/run", "--max-steps=3"];
-    const load = ["eval", "--checkpoint=runs/run", "--task=parity"];
-    await refuseDamaged(t, dir, RESUMED, () => [...resume, "--quiet"], "runs/run");
-    await refuseDamaged(t, dir, LOADED, () => load, "runs/run");
-    await t.step("a last line that was not written to its end is written again", async () => {
-      for (const file of ["metrics.jsonl", "completions.jsonl"]) {
-        const path = join(dir, "runs", "run", file);
-        Deno.writeFileSync(path, Deno.readFileSync(path).subarray(0, -20));
-      }
-      const { code, stderr } = await runInProcess(dir, ...resume);
-      assertEquals(code, 0, stderr);
-    });
+test.inDir("damaged runs and checkpoints", async (dir, t) => {
+  const made = await runInProcess(dir, "train", ...TINY, "--out=runs/run");
+  assertEquals(made.code, 0, made.stderr);
+  const resume = ["train", "--resume=runs/run", "--max-steps=3"];
+  const load = ["eval", "--checkpoint=runs/run", "--task=parity"];
+  await refuseDamaged(t, dir, RESUMED, () => [...resume, "--quiet"], "runs/run");
+  await refuseDamaged(t, dir, LOADED, () => load, "runs/run");
+  await t.step("a last line that was not written to its end is written again", async () => {
+    for (const file of ["metrics.jsonl", "completions.jsonl"]) {
+      const path = join(dir, "runs", "run", file);
+      Deno.writeFileSync(path, Deno.readFileSync(path).subarray(0, -20));
+    }
+    const { code, stderr } = await runInProcess(dir, ...resume);
+    assertEquals(code, 0, stderr);
   });
 });
 
@@ -167,17 +165,15 @@ const OTHERS: Cases = [
   ],
 ];
 
-Deno.test("damaged results and warm starts", async (t) => {
-  await inTempDir(async (dir) => {
-    for (const args of [["train", ...TINY, "--no-report", "--out=run"], WARM, ["report", "run"]]) {
-      const made = await runInProcess(dir, ...args);
-      assertEquals(made.code, 0, made.stderr);
-    }
-    await refuseDamaged(
-      t,
-      dir,
-      OTHERS,
-      (file) => file.startsWith("warm") ? WARM : ["report", "run"],
-    );
-  });
+test.inDir("damaged results and warm starts", async (dir, t) => {
+  for (const args of [["train", ...TINY, "--no-report", "--out=run"], WARM, ["report", "run"]]) {
+    const made = await runInProcess(dir, ...args);
+    assertEquals(made.code, 0, made.stderr);
+  }
+  await refuseDamaged(
+    t,
+    dir,
+    OTHERS,
+    (file) => file.startsWith("warm") ? WARM : ["report", "run"],
+  );
 });

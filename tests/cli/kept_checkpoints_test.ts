@@ -5,7 +5,7 @@ import { earlierCheckpoints, recoverCheckpoint } from "../../src/run/run_checkpo
 import { completedStepsOf } from "../../src/run/trainer_state.ts";
 import type { CommandResult } from "../helpers/cli.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 import { TINY_RUN } from "../helpers/tiny_run.ts";
 
 async function train(dir: string, ...flags: string[]): Promise<CommandResult> {
@@ -27,8 +27,9 @@ function checkpointsOf(run: string): Map<string, Uint8Array> {
   return new Map([...files].sort());
 }
 
-Deno.test("the best checkpoint and those before the latest are kept, resumed or not", async (t) => {
-  await inTempDir(async (dir) => {
+test.inDir(
+  "the best checkpoint and those before the latest are kept, resumed or not",
+  async (dir, t) => {
     const whole = join(dir, "runs", "whole");
     const half = join(dir, "runs", "half");
     const flags = [
@@ -102,58 +103,54 @@ Deno.test("the best checkpoint and those before the latest are kept, resumed or 
       ]);
       assertEquals(checkpointsOf(half), kept);
     });
-  });
+  },
+);
+
+test.inDir("a run that gets no better ends when its patience does, and so does the resumed one", async (dir) => {
+  // Nothing changes, so the evaluation before training stays the best.
+  const flags = [...TINY_RUN, "--learning-rate=0", "--eval-steps=2"];
+  const patient = [...flags, "--patience=2", "--max-steps=9"];
+  const { stdout } = await train(dir, ...patient, "--out=runs/whole");
+  assertStringIncludes(stdout, "Ended early, after 4 of 9 steps");
+  assertStringIncludes(stdout, "best        eval/parity/mean@4");
+  assertStringIncludes(stdout, "after step 0; 2 evaluations since then found none better");
+  assertEquals(await completedStepsOf(join(dir, "runs/whole/checkpoint")), 4);
+
+  await train(dir, ...flags, "--max-steps=2", "--out=runs/half");
+  // The evaluation after its last step was one without a better figure, so one more ends it.
+  const resumed = await train(dir, "--resume=runs/half", "--patience=2", "--max-steps=9");
+  assertStringIncludes(resumed.stdout, "Ended early, after 4 of 9 steps");
+  const again = await train(dir, "--resume=runs/half");
+  assertStringIncludes(again.stdout, "Ended early, after 4 of 9 steps");
+  const more = await train(dir, "--resume=runs/half", "--patience=0", "--max-steps=5");
+  assertStringIncludes(more.stdout, "Done: 5 steps");
 });
 
-Deno.test("a run that gets no better ends when its patience does, and so does the resumed one", async () => {
-  await inTempDir(async (dir) => {
-    // Nothing changes, so the evaluation before training stays the best.
-    const flags = [...TINY_RUN, "--learning-rate=0", "--eval-steps=2"];
-    const patient = [...flags, "--patience=2", "--max-steps=9"];
-    const { stdout } = await train(dir, ...patient, "--out=runs/whole");
-    assertStringIncludes(stdout, "Ended early, after 4 of 9 steps");
-    assertStringIncludes(stdout, "best        eval/parity/mean@4");
-    assertStringIncludes(stdout, "after step 0; 2 evaluations since then found none better");
-    assertEquals(await completedStepsOf(join(dir, "runs/whole/checkpoint")), 4);
-
-    await train(dir, ...flags, "--max-steps=2", "--out=runs/half");
-    // The evaluation after its last step was one without a better figure, so one more ends it.
-    const resumed = await train(dir, "--resume=runs/half", "--patience=2", "--max-steps=9");
-    assertStringIncludes(resumed.stdout, "Ended early, after 4 of 9 steps");
-    const again = await train(dir, "--resume=runs/half");
-    assertStringIncludes(again.stdout, "Ended early, after 4 of 9 steps");
-    const more = await train(dir, "--resume=runs/half", "--patience=0", "--max-steps=5");
-    assertStringIncludes(more.stdout, "Done: 5 steps");
-  });
-});
-
-Deno.test("what cannot decide between checkpoints is refused", async () => {
-  await inTempDir(async (dir) => {
-    const refused: [flags: string[], code: number, message: string][] = [
-      [
-        ["--patience=3"],
-        2,
-        "--patience is 3 and there is no evaluation while training: give --eval-steps",
-      ],
-      [["--save-best=reward/mean"], 2, "give a figure of evaluations, such as eval/parity/mean@4"],
-      [
-        ["--save-best=eval/parity/best"],
-        1,
-        "there is no figure eval/parity/best: evaluations have eval/parity/mean@4",
-      ],
-      [["--keep-checkpoints=0"], 2, "give a whole number from 1"],
-    ];
-    for (const [flags, code, message] of refused) {
-      const result = await runInProcess(
-        dir,
-        "train",
-        ...TINY_RUN,
-        "--quiet",
-        "--max-steps=2",
-        ...flags,
-      );
-      assertEquals(result.code, code, result.stderr);
-      assertStringIncludes(result.stderr, message);
-    }
-  });
+test.inDir("what cannot decide between checkpoints is refused", async (dir) => {
+  const refused: [flags: string[], code: number, message: string][] = [
+    [
+      ["--patience=3"],
+      2,
+      "--patience is 3 and there is no evaluation while training: give --eval-steps",
+    ],
+    [["--save-best=reward/mean"], 2, "give a figure of evaluations, such as eval/parity/mean@4"],
+    [
+      ["--save-best=eval/parity/best"],
+      1,
+      "there is no figure eval/parity/best: evaluations have eval/parity/mean@4",
+    ],
+    [["--keep-checkpoints=0"], 2, "give a whole number from 1"],
+  ];
+  for (const [flags, code, message] of refused) {
+    const result = await runInProcess(
+      dir,
+      "train",
+      ...TINY_RUN,
+      "--quiet",
+      "--max-steps=2",
+      ...flags,
+    );
+    assertEquals(result.code, code, result.stderr);
+    assertStringIncludes(result.stderr, message);
+  }
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "node:path";
 import { spawnCommand } from "../helpers/cli.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const TINY = [
   "--hidden-size=16",
@@ -17,69 +17,63 @@ const TINY = [
   "--max-steps=6",
 ];
 
-Deno.test("train --serve tells a page everything, and pages that come and go change nothing", async () => {
-  await inTempDir(async (dir) => {
-    await using run = spawnCommand(dir, "train", ...TINY, "--serve=0", "--out=runs/watched");
-    const stderr = new Response(run.stderr).text();
-    const stdout = run.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
-    let printed = "";
-    while (!/^live page: (\S+)\n/m.test(printed)) printed += (await stdout.next()).value;
-    const url = /^live page: (\S+)\n/.exec(printed)![1]!;
-    assertStringIncludes(await (await fetch(url)).text(), "<title>deltal</title>");
-    const gone = await fetch(`${url}events`);
-    await gone.body!.cancel();
-    const events = await (await fetch(`${url}events`)).text();
-    for (let more; !(more = await stdout.next()).done;) printed += more.value;
-    assertEquals((await run.status).code, 0, await stderr);
-    assertMatch(printed, /Done: 6 steps of parity/);
+test.inDir("train --serve tells a page everything, and pages that come and go change nothing", async (dir) => {
+  await using run = spawnCommand(dir, "train", ...TINY, "--serve=0", "--out=runs/watched");
+  const stderr = new Response(run.stderr).text();
+  const stdout = run.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
+  let printed = "";
+  while (!/^live page: (\S+)\n/m.test(printed)) printed += (await stdout.next()).value;
+  const url = /^live page: (\S+)\n/.exec(printed)![1]!;
+  assertStringIncludes(await (await fetch(url)).text(), "<title>deltal</title>");
+  const gone = await fetch(`${url}events`);
+  await gone.body!.cancel();
+  const events = await (await fetch(`${url}events`)).text();
+  for (let more; !(more = await stdout.next()).done;) printed += more.value;
+  assertEquals((await run.status).code, 0, await stderr);
+  assertMatch(printed, /Done: 6 steps of parity/);
 
-    const told = events.trim().split("\n\n").map((block) => /^event: (\w+)\n/.exec(block)![1]);
-    assertEquals(told[0], "snapshot");
-    // Steps are in the snapshot or events of their own, whenever the page was opened.
-    assertEquals(new Set(events.match(/"training\/global_step":\d+,"reward\/mean"/g)).size, 6);
-    assertStringIncludes(events, '"eval/parity/mean@2"');
-    assertStringIncludes(events, '"completion":');
-    assertEquals(told.at(-1), "end");
-    assert(events.endsWith('data: "done"\n\n'), events.slice(-80));
+  const told = events.trim().split("\n\n").map((block) => /^event: (\w+)\n/.exec(block)![1]);
+  assertEquals(told[0], "snapshot");
+  // Steps are in the snapshot or events of their own, whenever the page was opened.
+  assertEquals(new Set(events.match(/"training\/global_step":\d+,"reward\/mean"/g)).size, 6);
+  assertStringIncludes(events, '"eval/parity/mean@2"');
+  assertStringIncludes(events, '"completion":');
+  assertEquals(told.at(-1), "end");
+  assert(events.endsWith('data: "done"\n\n'), events.slice(-80));
 
-    await runInProcess(dir, "train", ...TINY, "--out=runs/alone", "--quiet");
-    for (const name of ["model.safetensors", "optimizer.safetensors", "trainer_state.json"]) {
-      const [a, b] = ["watched", "alone"]
-        .map((run) => Deno.readFileSync(join(dir, "runs", run, "checkpoint", name)));
-      assertEquals(a, b, name);
-    }
-  });
+  await runInProcess(dir, "train", ...TINY, "--out=runs/alone", "--quiet");
+  for (const name of ["model.safetensors", "optimizer.safetensors", "trainer_state.json"]) {
+    const [a, b] = ["watched", "alone"]
+      .map((run) => Deno.readFileSync(join(dir, "runs", run, "checkpoint", name)));
+    assertEquals(a, b, name);
+  }
 });
 
-Deno.test("train --serve at a port in use is refused before anything is computed", async () => {
-  await inTempDir(async (dir) => {
-    using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = other.addr as Deno.NetAddr;
-    const { code, stdout, stderr } = await runInProcess(dir, "train", ...TINY, `--serve=${port}`);
-    assertEquals([code, stdout], [1, ""]);
-    assertEquals(
-      stderr,
-      `error: port ${port} is in use: give --serve another one, or 0 for any that is free\n`,
-    );
-    assertEquals([...Deno.readDirSync(dir)], []);
-  });
+test.inDir("train --serve at a port in use is refused before anything is computed", async (dir) => {
+  using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = other.addr as Deno.NetAddr;
+  const { code, stdout, stderr } = await runInProcess(dir, "train", ...TINY, `--serve=${port}`);
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    `error: port ${port} is in use: give --serve another one, or 0 for any that is free\n`,
+  );
+  assertEquals([...Deno.readDirSync(dir)], []);
 });
 
-Deno.test("train --profile tells where the GPU's time went", async () => {
-  await inTempDir(async (dir) => {
-    const { code, stdout, stderr } = await runInProcess(
-      dir,
-      "train",
-      ...TINY,
-      "--profile",
-      "--quiet",
-    );
-    // Not every device can measure times; then it says so before it begins.
-    if (code !== 0) {
-      return assertMatch(stderr, /^error: Cannot profile: .+ Run without --profile\n$/);
-    }
-    assertMatch(stdout, /Where the GPU's time went\nGPU time \d+\.\d+ s in \d+ dispatches\n/);
-    assertMatch(stdout, /\bkernel\n(.+ %.+\n){12}.+ \d+ others\n/);
-    assertMatch(stdout, /\d {2}(decode|learner): layers\.\*\.\w+\.\w+\.forward {2}\(\w+/);
-  });
+test.inDir("train --profile tells where the GPU's time went", async (dir) => {
+  const { code, stdout, stderr } = await runInProcess(
+    dir,
+    "train",
+    ...TINY,
+    "--profile",
+    "--quiet",
+  );
+  // Not every device can measure times; then it says so before it begins.
+  if (code !== 0) {
+    return assertMatch(stderr, /^error: Cannot profile: .+ Run without --profile\n$/);
+  }
+  assertMatch(stdout, /Where the GPU's time went\nGPU time \d+\.\d+ s in \d+ dispatches\n/);
+  assertMatch(stdout, /\bkernel\n(.+ %.+\n){12}.+ \d+ others\n/);
+  assertMatch(stdout, /\d {2}(decode|learner): layers\.\*\.\w+\.\w+\.forward {2}\(\w+/);
 });

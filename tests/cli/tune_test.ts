@@ -4,7 +4,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { digestFile } from "../../src/run/fingerprint.ts";
 import { writeTuned } from "../../src/run/tuned_kernels.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const SHAPE = [
   "--hidden-size=16",
@@ -35,141 +35,134 @@ async function atOneRepetition<T>(measure: () => Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("tune keeps kernels, runs use them, and resume with those they were begun with", async () => {
-  await inTempDir(async (dir) => {
-    const command = async (...args: string[]) => {
-      const result = await runInProcess(dir, ...args);
-      assertEquals(result.code, 0, result.stdout + result.stderr);
-      return result;
-    };
-    const run = (name: string) => join(dir, "runs", name);
-    const weights = (name: string) =>
-      digestFile(join(run(name), "checkpoint", "model.safetensors"));
-    const config = async (name: string) =>
-      JSON.parse(await Deno.readTextFile(join(run(name), "config.json")));
+test.inDir("tune keeps kernels, runs use them, and resume with those they were begun with", async (dir) => {
+  const command = async (...args: string[]) => {
+    const result = await runInProcess(dir, ...args);
+    assertEquals(result.code, 0, result.stdout + result.stderr);
+    return result;
+  };
+  const run = (name: string) => join(dir, "runs", name);
+  const weights = (name: string) => digestFile(join(run(name), "checkpoint", "model.safetensors"));
+  const config = async (name: string) =>
+    JSON.parse(await Deno.readTextFile(join(run(name), "config.json")));
 
-    await command(...TRAIN, "--quiet", "--max-steps=4", "--out=runs/plain");
-    assertEquals((await config("plain")).kernels, undefined);
+  await command(...TRAIN, "--quiet", "--max-steps=4", "--out=runs/plain");
+  assertEquals((await config("plain")).kernels, undefined);
 
-    const { stdout } = await atOneRepetition(() => command("tune", ...SHAPE, "--quiet"));
-    if (stdout.startsWith("there is one kernel for everything")) return;
-    assertMatch(
-      stdout,
-      /^no kernel is faster .+: nothing changes; kept in runs.tuned.\S+\.json/,
-    );
-    const [file] = [...Deno.readDirSync(run("tuned"))].map(({ name }) => join(run("tuned"), name));
-    const tuned = JSON.parse(await Deno.readTextFile(file!));
-    // The gradient of a weight over at most 8192 tokens, which ranges of the sum round differently.
-    const operation = "matmul tn 16x16x~8192";
-    const split = (steps: number) => ({ [operation]: `tn.rows32.split${steps}` });
-    const keep = (kernels: unknown) =>
-      Deno.writeTextFile(file!, JSON.stringify({ ...tuned, kernels }));
-    await keep(split(128));
+  const { stdout } = await atOneRepetition(() => command("tune", ...SHAPE, "--quiet"));
+  if (stdout.startsWith("there is one kernel for everything")) return;
+  assertMatch(
+    stdout,
+    /^no kernel is faster .+: nothing changes; kept in runs.tuned.\S+\.json/,
+  );
+  const [file] = [...Deno.readDirSync(run("tuned"))].map(({ name }) => join(run("tuned"), name));
+  const tuned = JSON.parse(await Deno.readTextFile(file!));
+  // The gradient of a weight over at most 8192 tokens, which ranges of the sum round differently.
+  const operation = "matmul tn 16x16x~8192";
+  const split = (steps: number) => ({ [operation]: `tn.rows32.split${steps}` });
+  const keep = (kernels: unknown) =>
+    Deno.writeTextFile(file!, JSON.stringify({ ...tuned, kernels }));
+  await keep(split(128));
 
-    const { stderr } = await command(...TRAIN, "--max-steps=4", "--out=runs/whole");
-    assertMatch(stderr, /^1 tuned kernel from runs.tuned.\S+\.json; --no-tuned for none\n/);
-    assertEquals((await config("whole")).kernels, split(128));
-    if (tuned.measuredOn.isFallback && tuned.measuredOn.subgroupSize >= 8) {
-      assertNotEquals(await weights("whole"), await weights("plain"));
-    }
-    await command(...TRAIN, "--quiet", "--max-steps=4", "--out=runs/again", "--no-tuned");
-    assertEquals(await weights("again"), await weights("plain"));
-    assertEquals((await config("again")).kernels, undefined);
+  const { stderr } = await command(...TRAIN, "--max-steps=4", "--out=runs/whole");
+  assertMatch(stderr, /^1 tuned kernel from runs.tuned.\S+\.json; --no-tuned for none\n/);
+  assertEquals((await config("whole")).kernels, split(128));
+  if (tuned.measuredOn.isFallback && tuned.measuredOn.subgroupSize >= 8) {
+    assertNotEquals(await weights("whole"), await weights("plain"));
+  }
+  await command(...TRAIN, "--quiet", "--max-steps=4", "--out=runs/again", "--no-tuned");
+  assertEquals(await weights("again"), await weights("plain"));
+  assertEquals((await config("again")).kernels, undefined);
 
-    const evaluated = await command(
-      "eval",
-      "--checkpoint=runs/whole",
-      "--num-generations=2",
-      "--eval-prompts=2",
-      "--json",
-    );
-    assertEquals(JSON.parse(evaluated.stdout).kernels, split(128));
+  const evaluated = await command(
+    "eval",
+    "--checkpoint=runs/whole",
+    "--num-generations=2",
+    "--eval-prompts=2",
+    "--json",
+  );
+  assertEquals(JSON.parse(evaluated.stdout).kernels, split(128));
 
-    // Tuned anew, forgotten, damaged: a run that goes on has its own.
-    await command(...TRAIN, "--quiet", "--max-steps=2", "--out=runs/half");
-    await keep(split(256));
-    await command("train", "--quiet", "--no-report", "--resume=runs/half", "--max-steps=3");
-    await Deno.writeTextFile(file!, "{");
-    await command("train", "--quiet", "--no-report", "--resume=runs/half", "--max-steps=4");
-    assertEquals((await config("half")).kernels, split(128));
-    assertEquals(await weights("half"), await weights("whole"));
-    await keep(split(128));
-    const resumed = await command("train", "--no-report", "--resume=runs/plain", "--max-steps=5");
-    assert(!resumed.stderr.includes("tuned"), resumed.stderr);
-    assertEquals((await config("plain")).kernels, undefined);
-  });
+  // Tuned anew, forgotten, damaged: a run that goes on has its own.
+  await command(...TRAIN, "--quiet", "--max-steps=2", "--out=runs/half");
+  await keep(split(256));
+  await command("train", "--quiet", "--no-report", "--resume=runs/half", "--max-steps=3");
+  await Deno.writeTextFile(file!, "{");
+  await command("train", "--quiet", "--no-report", "--resume=runs/half", "--max-steps=4");
+  assertEquals((await config("half")).kernels, split(128));
+  assertEquals(await weights("half"), await weights("whole"));
+  await keep(split(128));
+  const resumed = await command("train", "--no-report", "--resume=runs/plain", "--max-steps=5");
+  assert(!resumed.stderr.includes("tuned"), resumed.stderr);
+  assertEquals((await config("plain")).kernels, undefined);
 });
 
-Deno.test("a file of tuned kernels that does not fit is named in a line and passed over", async () => {
-  await inTempDir(async (dir) => {
-    const evaluate = () =>
-      runInProcess(dir, "eval", "--checkpoint=runs/a", "--num-generations=2", "--eval-prompts=4");
-    await runInProcess(dir, ...TRAIN, "--quiet", "--max-steps=1", "--out=runs/a");
-    const plain = await evaluate();
-    assertEquals([plain.code, plain.stderr], [0, ""]);
-    const gpu = await openGpu();
-    const { path } = await writeTuned(join(dir, "runs", "tuned"), gpu, new Map());
-    await gpu.close();
-    const good = JSON.parse(await Deno.readTextFile(path));
-    for (
-      const [text, message] of [
-        ["{", "is not valid JSON"],
-        ["", "is not valid JSON"],
-        ["[]", "does not hold a JSON object"],
-        [{ ...good, format: 1 }, "is not a file of tuned kernels"],
-        [{ ...good, kernels: { a: 3 } }, "is damaged: kernels is"],
-        [{ ...good, kernels: undefined }, "is damaged: kernels is undefined"],
-        [
-          { ...good, measuredOn: { ...good.measuredOn, subgroupSize: 1024 } },
-          "was measured with subgroupSize 1024, and here it is",
-        ],
-        [
-          { ...good, measuredOn: { ...good.measuredOn, deltal: "9.9" } },
-          'was measured with deltal "9.9", and here it is',
-        ],
-      ] as const
-    ) {
-      const written = typeof text === "string" ? text : JSON.stringify(text);
-      await Deno.writeTextFile(path, written);
-      const { code, stdout, stderr } = await evaluate();
-      assertEquals([code, stdout], [0, plain.stdout]);
-      assert(stderr.includes(`${relative(dir, path)} ${message}`), stderr);
-      assert(
-        stderr.endsWith(": the built-in kernels are used instead; deno task tune measures anew\n"),
-        stderr,
-      );
-      assertEquals(stderr.trim().split("\n").length, 1);
-      assertEquals(await Deno.readTextFile(path), written, "left alone");
-    }
-    // Names that no operation has, any more, do nothing.
-    await Deno.writeTextFile(
-      path,
-      JSON.stringify({ ...good, kernels: { "matmul nt ~1x1x1": "x" } }),
-    );
-    const { code, stdout } = await evaluate();
+test.inDir("a file of tuned kernels that does not fit is named in a line and passed over", async (dir) => {
+  const evaluate = () =>
+    runInProcess(dir, "eval", "--checkpoint=runs/a", "--num-generations=2", "--eval-prompts=4");
+  await runInProcess(dir, ...TRAIN, "--quiet", "--max-steps=1", "--out=runs/a");
+  const plain = await evaluate();
+  assertEquals([plain.code, plain.stderr], [0, ""]);
+  const gpu = await openGpu();
+  const { path } = await writeTuned(join(dir, "runs", "tuned"), gpu, new Map());
+  await gpu.close();
+  const good = JSON.parse(await Deno.readTextFile(path));
+  for (
+    const [text, message] of [
+      ["{", "is not valid JSON"],
+      ["", "is not valid JSON"],
+      ["[]", "does not hold a JSON object"],
+      [{ ...good, format: 1 }, "is not a file of tuned kernels"],
+      [{ ...good, kernels: { a: 3 } }, "is damaged: kernels is"],
+      [{ ...good, kernels: undefined }, "is damaged: kernels is undefined"],
+      [
+        { ...good, measuredOn: { ...good.measuredOn, subgroupSize: 1024 } },
+        "was measured with subgroupSize 1024, and here it is",
+      ],
+      [
+        { ...good, measuredOn: { ...good.measuredOn, deltal: "9.9" } },
+        'was measured with deltal "9.9", and here it is',
+      ],
+    ] as const
+  ) {
+    const written = typeof text === "string" ? text : JSON.stringify(text);
+    await Deno.writeTextFile(path, written);
+    const { code, stdout, stderr } = await evaluate();
     assertEquals([code, stdout], [0, plain.stdout]);
-  });
+    assert(stderr.includes(`${relative(dir, path)} ${message}`), stderr);
+    assert(
+      stderr.endsWith(": the built-in kernels are used instead; deno task tune measures anew\n"),
+      stderr,
+    );
+    assertEquals(stderr.trim().split("\n").length, 1);
+    assertEquals(await Deno.readTextFile(path), written, "left alone");
+  }
+  // Names that no operation has, any more, do nothing.
+  await Deno.writeTextFile(
+    path,
+    JSON.stringify({ ...good, kernels: { "matmul nt ~1x1x1": "x" } }),
+  );
+  const { code, stdout } = await evaluate();
+  assertEquals([code, stdout], [0, plain.stdout]);
 });
 
-Deno.test("tune refuses what train refuses, before it measures anything", async () => {
-  await inTempDir(async (dir) => {
-    for (
-      const [args, message, code] of [
-        [["--hidden-size=17"], "--hidden-size", 2],
-        [["--hidden-size=0"], '--hidden-size is "0": give a whole number from 1', 2],
-        [["--num-generations=0"], '--num-generations is "0": give a whole number from', 2],
-        [["--max-completion-length=100000000"], "--max-completion-length is", 2],
-        [["--task=./gone.ts"], "./gone.ts does not exist", 1],
-        [["--policy=gone"], "gone", 1],
-        [["--tuned"], "there is no flag --tuned", 2],
-        [["--throrough"], "did you mean --thorough?", 2],
-        [["now"], "now is no flag: flags begin with --", 2],
-      ] as const
-    ) {
-      const result = await runInProcess(dir, "tune", ...args);
-      assert(result.stderr.includes(message), `${args}: ${result.stderr}`);
-      assertEquals([result.code, result.stdout], [code, ""]);
-      assertEquals([...Deno.readDirSync(dir)], []);
-    }
-  });
+test.inDir("tune refuses what train refuses, before it measures anything", async (dir) => {
+  for (
+    const [args, message, code] of [
+      [["--hidden-size=17"], "--hidden-size", 2],
+      [["--hidden-size=0"], '--hidden-size is "0": give a whole number from 1', 2],
+      [["--num-generations=0"], '--num-generations is "0": give a whole number from', 2],
+      [["--max-completion-length=100000000"], "--max-completion-length is", 2],
+      [["--task=./gone.ts"], "./gone.ts does not exist", 1],
+      [["--policy=gone"], "gone", 1],
+      [["--tuned"], "there is no flag --tuned", 2],
+      [["--throrough"], "did you mean --thorough?", 2],
+      [["now"], "now is no flag: flags begin with --", 2],
+    ] as const
+  ) {
+    const result = await runInProcess(dir, "tune", ...args);
+    assert(result.stderr.includes(message), `${args}: ${result.stderr}`);
+    assertEquals([result.code, result.stdout], [code, ""]);
+    assertEquals([...Deno.readDirSync(dir)], []);
+  }
 });

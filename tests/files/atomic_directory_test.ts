@@ -6,7 +6,7 @@ import {
   replaceDirectoryAtomic,
   writeFileAtomic,
 } from "../../src/files/atomic_directory.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 class Killed extends Error {}
 
@@ -99,156 +99,140 @@ function save(dir: string, text: string, steps = Infinity): Promise<boolean> {
   return wasKilled(() => replaceDirectoryAtomic(dir, (temp) => process.fill(temp, text), process));
 }
 
-Deno.test("a folder is created and replaced", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    for (const text of ["1", "2", "3"]) {
-      await replaceDirectoryAtomic(dir, (temp) => forever().fill(temp, text));
-      assertEquals(await contents(dir), text);
-      assertEquals(names(parent), ["checkpoint"]);
-    }
-    // A slash at the end names the same folder.
-    await replaceDirectoryAtomic(`${dir}/`, (temp) => forever().fill(temp, "4"));
-    assertEquals(await contents(dir), "4");
+test.inDir("a folder is created and replaced", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  for (const text of ["1", "2", "3"]) {
+    await replaceDirectoryAtomic(dir, (temp) => forever().fill(temp, text));
+    assertEquals(await contents(dir), text);
     assertEquals(names(parent), ["checkpoint"]);
-  });
+  }
+  // A slash at the end names the same folder.
+  await replaceDirectoryAtomic(`${dir}/`, (temp) => forever().fill(temp, "4"));
+  assertEquals(await contents(dir), "4");
+  assertEquals(names(parent), ["checkpoint"]);
 });
 
-Deno.test("a process killed at any step leaves the old or the new folder, complete", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    const outcomes: string[] = [];
-    for (let steps = 0;; steps++) {
-      await save(dir, "old");
-      const killed = await save(dir, "new", steps);
-      // Who reads without recovering may miss the folder for an instant, but never sees half of it.
-      if (names(parent).includes("checkpoint")) await contents(dir);
-      assertEquals(await recoverDirectory(dir), true);
-      outcomes.push(await contents(dir));
-      assertEquals(names(parent), ["checkpoint"]);
-      // Recovery does nothing where nothing is amiss.
-      assertEquals(await recoverDirectory(dir, new MortalProcess(0)), true);
-      if (!killed) break;
-    }
-    // First the old one, then, from one step on, the new one.
-    const first = outcomes.indexOf("new");
-    assert(first > 5 && outcomes.length - first > 5, `${outcomes}`);
-    assertEquals(outcomes.slice(first).every((text) => text === "new"), true, `${outcomes}`);
-  });
+test.inDir("a process killed at any step leaves the old or the new folder, complete", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  const outcomes: string[] = [];
+  for (let steps = 0;; steps++) {
+    await save(dir, "old");
+    const killed = await save(dir, "new", steps);
+    // Who reads without recovering may miss the folder for an instant, but never sees half of it.
+    if (names(parent).includes("checkpoint")) await contents(dir);
+    assertEquals(await recoverDirectory(dir), true);
+    outcomes.push(await contents(dir));
+    assertEquals(names(parent), ["checkpoint"]);
+    // Recovery does nothing where nothing is amiss.
+    assertEquals(await recoverDirectory(dir, new MortalProcess(0)), true);
+    if (!killed) break;
+  }
+  // First the old one, then, from one step on, the new one.
+  const first = outcomes.indexOf("new");
+  assert(first > 5 && outcomes.length - first > 5, `${outcomes}`);
+  assertEquals(outcomes.slice(first).every((text) => text === "new"), true, `${outcomes}`);
 });
 
-Deno.test("a process killed while it creates a folder leaves none or all of it", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    const outcomes: (string | undefined)[] = [];
-    for (let steps = 0;; steps++) {
-      const killed = await save(dir, "new", steps);
-      const there = await recoverDirectory(dir);
-      outcomes.push(there ? await contents(dir) : undefined);
-      assertEquals(names(parent), there ? ["checkpoint"] : []);
-      if (!killed) break;
-      if (there) await Deno.remove(dir, { recursive: true });
-    }
-    assertEquals(new Set(outcomes), new Set([undefined, "new"]));
-    assertEquals(outcomes.at(-1), "new");
-  });
+test.inDir("a process killed while it creates a folder leaves none or all of it", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  const outcomes: (string | undefined)[] = [];
+  for (let steps = 0;; steps++) {
+    const killed = await save(dir, "new", steps);
+    const there = await recoverDirectory(dir);
+    outcomes.push(there ? await contents(dir) : undefined);
+    assertEquals(names(parent), there ? ["checkpoint"] : []);
+    if (!killed) break;
+    if (there) await Deno.remove(dir, { recursive: true });
+  }
+  assertEquals(new Set(outcomes), new Set([undefined, "new"]));
+  assertEquals(outcomes.at(-1), "new");
 });
 
-Deno.test("recovery may itself be killed at any step, and so may a save after it", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    let deaths = 0;
-    for (let steps = 0, killed = true; killed; steps++) {
-      for (let recoverySteps = 0, dying = true; dying; recoverySteps++) {
-        await save(dir, "old");
-        killed = await save(dir, "new", steps);
-        dying = await wasKilled(() => recoverDirectory(dir, new MortalProcess(recoverySteps)));
-        if (dying) deaths++;
-        // A third process dies somewhere in a save of its own.
-        await save(dir, "newest", (7 * recoverySteps + steps) % 25);
-        assertEquals(await recoverDirectory(dir), true);
-        const text = await contents(dir);
-        assert(["old", "new", "newest"].includes(text), text);
-        assertEquals(names(parent), ["checkpoint"]);
-      }
-    }
-    assert(deaths > 20, `only ${deaths} recoveries died`);
-  });
-});
-
-Deno.test("once the new folder counts, no recovery brings the old one back", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    for (let steps = 0, killed = true; killed; steps++) {
+test.inDir("recovery may itself be killed at any step, and so may a save after it", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  let deaths = 0;
+  for (let steps = 0, killed = true; killed; steps++) {
+    for (let recoverySteps = 0, dying = true; dying; recoverySteps++) {
       await save(dir, "old");
       killed = await save(dir, "new", steps);
-      if (!names(parent).includes("checkpoint.ready")) continue;
-      for (let recoverySteps = 0, dying = true; dying; recoverySteps++) {
-        dying = await wasKilled(() => recoverDirectory(dir, new MortalProcess(recoverySteps)));
-      }
-      assertEquals(await contents(dir), "new");
+      dying = await wasKilled(() => recoverDirectory(dir, new MortalProcess(recoverySteps)));
+      if (dying) deaths++;
+      // A third process dies somewhere in a save of its own.
+      await save(dir, "newest", (7 * recoverySteps + steps) % 25);
+      assertEquals(await recoverDirectory(dir), true);
+      const text = await contents(dir);
+      assert(["old", "new", "newest"].includes(text), text);
+      assertEquals(names(parent), ["checkpoint"]);
     }
-  });
+  }
+  assert(deaths > 20, `only ${deaths} recoveries died`);
 });
 
-Deno.test("an old folder found alone is put back", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
+test.inDir("once the new folder counts, no recovery brings the old one back", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  for (let steps = 0, killed = true; killed; steps++) {
     await save(dir, "old");
-    await Deno.rename(dir, `${dir}.old`);
-    assertEquals(await recoverDirectory(dir), true);
-    assertEquals(await contents(dir), "old");
-    assertEquals(names(parent), ["checkpoint"]);
-  });
+    killed = await save(dir, "new", steps);
+    if (!names(parent).includes("checkpoint.ready")) continue;
+    for (let recoverySteps = 0, dying = true; dying; recoverySteps++) {
+      dying = await wasKilled(() => recoverDirectory(dir, new MortalProcess(recoverySteps)));
+    }
+    assertEquals(await contents(dir), "new");
+  }
 });
 
-Deno.test("if building fails the old folder stays and nothing else is left", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    const fail = () =>
-      replaceDirectoryAtomic(dir, async (temp) => {
-        await Deno.writeTextFile(join(temp, "a"), "half");
-        throw new Error("boom");
-      });
-    await assertRejects(fail, Error, "boom");
-    assertEquals(names(parent), []);
-    await save(dir, "old");
-    await assertRejects(fail, Error, "boom");
-    assertEquals(await contents(dir), "old");
-    assertEquals(names(parent), ["checkpoint"]);
-  });
+test.inDir("an old folder found alone is put back", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  await save(dir, "old");
+  await Deno.rename(dir, `${dir}.old`);
+  assertEquals(await recoverDirectory(dir), true);
+  assertEquals(await contents(dir), "old");
+  assertEquals(names(parent), ["checkpoint"]);
 });
 
-Deno.test("every file is brought to disk before the new folder counts", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    const log: string[] = [];
-    const process = forever();
-    await replaceDirectoryAtomic(dir, (temp) => process.fill(temp, "x"), {
-      mkdir: (path) => process.mkdir(path),
-      remove: (path) => process.remove(path),
-      rename(from: string, to: string): Promise<void> {
-        log.push(`rename ${to.slice(parent.length)}`);
-        return process.rename(from, to);
-      },
-      sync(path: string): Promise<void> {
-        log.push(`sync ${path.slice(parent.length)}`);
-        return process.sync();
-      },
+test.inDir("if building fails the old folder stays and nothing else is left", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  const fail = () =>
+    replaceDirectoryAtomic(dir, async (temp) => {
+      await Deno.writeTextFile(join(temp, "a"), "half");
+      throw new Error("boom");
     });
-    const partial = "/checkpoint.partial";
-    const ready = log.indexOf("rename /checkpoint.ready");
-    assertEquals(
-      log.slice(0, ready).sort(),
-      ["", "/a", "/c", "/sub", "/sub/b"].map((path) => `sync ${partial}${path}`).sort(),
-    );
-    assertEquals(log.slice(ready), [
-      "rename /checkpoint.ready",
-      "sync ",
-      "rename /checkpoint",
-      "sync ",
-    ]);
+  await assertRejects(fail, Error, "boom");
+  assertEquals(names(parent), []);
+  await save(dir, "old");
+  await assertRejects(fail, Error, "boom");
+  assertEquals(await contents(dir), "old");
+  assertEquals(names(parent), ["checkpoint"]);
+});
+
+test.inDir("every file is brought to disk before the new folder counts", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  const log: string[] = [];
+  const process = forever();
+  await replaceDirectoryAtomic(dir, (temp) => process.fill(temp, "x"), {
+    mkdir: (path) => process.mkdir(path),
+    remove: (path) => process.remove(path),
+    rename(from: string, to: string): Promise<void> {
+      log.push(`rename ${to.slice(parent.length)}`);
+      return process.rename(from, to);
+    },
+    sync(path: string): Promise<void> {
+      log.push(`sync ${path.slice(parent.length)}`);
+      return process.sync();
+    },
   });
+  const partial = "/checkpoint.partial";
+  const ready = log.indexOf("rename /checkpoint.ready");
+  assertEquals(
+    log.slice(0, ready).sort(),
+    ["", "/a", "/c", "/sub", "/sub/b"].map((path) => `sync ${partial}${path}`).sort(),
+  );
+  assertEquals(log.slice(ready), [
+    "rename /checkpoint.ready",
+    "sync ",
+    "rename /checkpoint",
+    "sync ",
+  ]);
 });
 
 Deno.test("a folder without a name of its own is refused", async () => {
@@ -262,14 +246,13 @@ Deno.test("a folder without a name of its own is refused", async () => {
   }
 });
 
-Deno.test("a real process killed with -9 leaves a complete folder", async () => {
-  await inTempDir(async (parent) => {
-    const dir = join(parent, "checkpoint");
-    const module = new URL("../../src/files/atomic_directory.ts", import.meta.url).href;
-    const script = join(parent, "writer.ts");
-    await Deno.writeTextFile(
-      script,
-      `import { replaceDirectoryAtomic } from ${JSON.stringify(module)};
+test.inDir("a real process killed with -9 leaves a complete folder", async (parent) => {
+  const dir = join(parent, "checkpoint");
+  const module = new URL("../../src/files/atomic_directory.ts", import.meta.url).href;
+  const script = join(parent, "writer.ts");
+  await Deno.writeTextFile(
+    script,
+    `import { replaceDirectoryAtomic } from ${JSON.stringify(module)};
       for (let i = 0;; i++) {
         await replaceDirectoryAtomic(${JSON.stringify(dir)}, async (temp) => {
           await Deno.writeTextFile(temp + "/a", String(i));
@@ -279,29 +262,26 @@ Deno.test("a real process killed with -9 leaves a complete folder", async () => 
         });
         if (i === 0) console.log("going");
       }`,
-    );
-    for (let kill = 0; kill < 4; kill++) {
-      const child = new Deno.Command("deno", {
-        args: ["run", "--no-config", "--allow-read", "--allow-write", script],
-        stdout: "piped",
-        stderr: "inherit",
-      }).spawn();
-      const reader = child.stdout.getReader();
-      assert(!(await reader.read()).done, "the writer ended");
-      await new Promise((resolve) => setTimeout(resolve, 3 + 11 * kill));
-      child.kill("SIGKILL");
-      assert(!(await child.status).success);
-      await reader.cancel();
-      assertEquals(await recoverDirectory(dir), true);
-      assert(Number(await contents(dir)) >= 0);
-      assertEquals(names(parent), ["checkpoint", "writer.ts"]);
-    }
-  });
+  );
+  for (let kill = 0; kill < 4; kill++) {
+    const child = new Deno.Command("deno", {
+      args: ["run", "--no-config", "--allow-read", "--allow-write", script],
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    assert(!(await reader.read()).done, "the writer ended");
+    await new Promise((resolve) => setTimeout(resolve, 3 + 11 * kill));
+    child.kill("SIGKILL");
+    assert(!(await child.status).success);
+    await reader.cancel();
+    assertEquals(await recoverDirectory(dir), true);
+    assert(Number(await contents(dir)) >= 0);
+    assertEquals(names(parent), ["checkpoint", "writer.ts"]);
+  }
 });
 
-Deno.test("writeFileAtomic is offered beside the folders", async () => {
-  await inTempDir(async (dir) => {
-    await writeFileAtomic(join(dir, "x"), "y");
-    assertEquals(await Deno.readTextFile(join(dir, "x")), "y");
-  });
+test.inDir("writeFileAtomic is offered beside the folders", async (dir) => {
+  await writeFileAtomic(join(dir, "x"), "y");
+  assertEquals(await Deno.readTextFile(join(dir, "x")), "y");
 });

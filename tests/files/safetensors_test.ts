@@ -12,6 +12,7 @@ import { type FixtureTensor, handmadeSafetensors } from "../fixtures/make_checkp
 import { uniformStream } from "../helpers/random.ts";
 import { readSafetensors } from "../helpers/safetensors.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const FIXTURE = new URL("../fixtures/tiny-qwen2/model.safetensors", import.meta.url);
 
@@ -123,83 +124,77 @@ function randomTensors(next: () => number): [string, SafetensorsTensor<Uint8Arra
   });
 }
 
-Deno.test("any tensors come back, in memory and through a file", async () => {
-  await inTempDir(async (dir) => {
-    const next = uniformStream(11);
-    for (let i = 0; i < 60; i++) {
-      const tensors = randomTensors(next);
-      const metadata: Record<string, string> = next() < 0.5 ? {} : { "1": "x", note: "ä\n" };
-      const bytes = encodeSafetensors(tensors, metadata);
-      assertEquals((bytes.length - dataBytes(tensors)) % 8, 0);
-      const back = decodeSafetensors(bytes);
-      assertEquals(back.metadata, metadata);
-      assertEquals(new Map([...back.tensors].sort()), new Map(tensors.toSorted()));
+test.inDir("any tensors come back, in memory and through a file", async (dir) => {
+  const next = uniformStream(11);
+  for (let i = 0; i < 60; i++) {
+    const tensors = randomTensors(next);
+    const metadata: Record<string, string> = next() < 0.5 ? {} : { "1": "x", note: "ä\n" };
+    const bytes = encodeSafetensors(tensors, metadata);
+    assertEquals((bytes.length - dataBytes(tensors)) % 8, 0);
+    const back = decodeSafetensors(bytes);
+    assertEquals(back.metadata, metadata);
+    assertEquals(new Map([...back.tensors].sort()), new Map(tensors.toSorted()));
 
-      const path = join(dir, "x.safetensors");
-      const byName = new Map(tensors);
-      await writeSafetensors(
-        path,
-        tensors.map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
-        (name) => Promise.resolve(byName.get(name)!.data),
-        metadata,
-      );
-      assertEquals(await Deno.readFile(path), bytes);
-      using file = await SafetensorsFile.open(path);
-      assertEquals(file.names, [...back.tensors.keys()]);
-      assertEquals(file.metadata, metadata);
-      // All at once: reads of one file take their turns.
-      await Promise.all(tensors.map(async ([name, { dtype, shape, data }]) => {
-        const info = file.info(name);
-        assertEquals([info.name, info.dtype, info.shape], [name, dtype, shape]);
-        assertEquals(await file.readBytes(name), data);
-      }));
-    }
-  });
+    const path = join(dir, "x.safetensors");
+    const byName = new Map(tensors);
+    await writeSafetensors(
+      path,
+      tensors.map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+      (name) => Promise.resolve(byName.get(name)!.data),
+      metadata,
+    );
+    assertEquals(await Deno.readFile(path), bytes);
+    using file = await SafetensorsFile.open(path);
+    assertEquals(file.names, [...back.tensors.keys()]);
+    assertEquals(file.metadata, metadata);
+    // All at once: reads of one file take their turns.
+    await Promise.all(tensors.map(async ([name, { dtype, shape, data }]) => {
+      const info = file.info(name);
+      assertEquals([info.name, info.dtype, info.shape], [name, dtype, shape]);
+      assertEquals(await file.readBytes(name), data);
+    }));
+  }
 });
 
 function dataBytes(tensors: [string, SafetensorsTensor][]): number {
   return tensors.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
 }
 
-Deno.test("float types are read as float32", async () => {
-  await inTempDir(async (dir) => {
-    const values = Float32Array.of(1.5, -0.25, 0, 3, -2, 0.5);
-    const list = (["F16", "BF16", "F64", "F32"] as const).map((dtype): FixtureTensor => ({
-      name: dtype,
-      dtype,
-      shape: [2, 3],
-      values,
-    }));
-    const path = join(dir, "floats.safetensors");
-    await Deno.writeFile(path, handmadeSafetensors(list));
-    using file = await SafetensorsFile.open(path);
-    assertEquals(file.metadata, { made: "by hand" });
-    for (const { name } of list) {
-      assertEquals(await file.readFloat32(name), values);
-      assertEquals(await file.readFloat32(name, 1, 3), values.slice(1, 4));
-      assertEquals(await file.readFloat32(name, 4), values.slice(4));
-      assertEquals(await file.readFloat32(name, 6), new Float32Array());
-      for (const [first, count] of [[-1, 1], [0, 7], [7, 0], [0.5, 1], [NaN, 1]] as const) {
-        await assertRejects(() => file.readFloat32(name, first, count), RangeError, "which has 6");
-      }
+test.inDir("float types are read as float32", async (dir) => {
+  const values = Float32Array.of(1.5, -0.25, 0, 3, -2, 0.5);
+  const list = (["F16", "BF16", "F64", "F32"] as const).map((dtype): FixtureTensor => ({
+    name: dtype,
+    dtype,
+    shape: [2, 3],
+    values,
+  }));
+  const path = join(dir, "floats.safetensors");
+  await Deno.writeFile(path, handmadeSafetensors(list));
+  using file = await SafetensorsFile.open(path);
+  assertEquals(file.metadata, { made: "by hand" });
+  for (const { name } of list) {
+    assertEquals(await file.readFloat32(name), values);
+    assertEquals(await file.readFloat32(name, 1, 3), values.slice(1, 4));
+    assertEquals(await file.readFloat32(name, 4), values.slice(4));
+    assertEquals(await file.readFloat32(name, 6), new Float32Array());
+    for (const [first, count] of [[-1, 1], [0, 7], [7, 0], [0.5, 1], [NaN, 1]] as const) {
+      await assertRejects(() => file.readFloat32(name, first, count), RangeError, "which has 6");
     }
-  });
+  }
 });
 
-Deno.test("a float tensor longer than one converted chunk is read whole", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "long.safetensors");
-    // bfloat16 of 5 million values is two chunks and a part of a third.
-    const halves = Uint16Array.from({ length: 5_000_000 }, (_, i) => (i * 31) % 0x7f80);
-    await writeSafetensors(
-      path,
-      [{ name: "w", dtype: "BF16", shape: [5_000_000] }],
-      () => halves,
-    );
-    using file = await SafetensorsFile.open(path);
-    const bits = new Uint32Array((await file.readFloat32("w")).buffer);
-    assertEquals(bits.findIndex((value, i) => value !== halves[i]! << 16), -1);
-  });
+test.inDir("a float tensor longer than one converted chunk is read whole", async (dir) => {
+  const path = join(dir, "long.safetensors");
+  // bfloat16 of 5 million values is two chunks and a part of a third.
+  const halves = Uint16Array.from({ length: 5_000_000 }, (_, i) => (i * 31) % 0x7f80);
+  await writeSafetensors(
+    path,
+    [{ name: "w", dtype: "BF16", shape: [5_000_000] }],
+    () => halves,
+  );
+  using file = await SafetensorsFile.open(path);
+  const bits = new Uint32Array((await file.readFloat32("w")).buffer);
+  assertEquals(bits.findIndex((value, i) => value !== halves[i]! << 16), -1);
 });
 
 Deno.test("the stored checkpoint is read as another reader reads it", async () => {
@@ -212,15 +207,13 @@ Deno.test("the stored checkpoint is read as another reader reads it", async () =
   }
 });
 
-Deno.test("whole numbers are not read as float32, and unknown names are named", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "x.safetensors");
-    await Deno.writeFile(path, sampleBytes());
-    using file = await SafetensorsFile.open(path);
-    await assertRejects(() => file.readFloat32("z"), TypeError, "z is I64 and is not read as");
-    assertThrows(() => file.info("weight"), RangeError, 'has no tensor "weight": it has 13, l, z');
-    assert(file.has("z") && !file.has("weight"));
-  });
+test.inDir("whole numbers are not read as float32, and unknown names are named", async (dir) => {
+  const path = join(dir, "x.safetensors");
+  await Deno.writeFile(path, sampleBytes());
+  using file = await SafetensorsFile.open(path);
+  await assertRejects(() => file.readFloat32("z"), TypeError, "z is I64 and is not read as");
+  assertThrows(() => file.info("weight"), RangeError, 'has no tensor "weight": it has 13, l, z');
+  assert(file.has("z") && !file.has("weight"));
 });
 
 const entry = (dtype: unknown, shape: unknown, offsets: unknown) =>
@@ -297,36 +290,32 @@ Deno.test("refuses a header length beyond the file, the format, or 2^53", () => 
   }
 });
 
-Deno.test("a file cut off anywhere is refused as truncated or damaged", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "cut.safetensors");
-    const bytes = sampleBytes();
-    for (let length = 0; length < bytes.length; length++) {
-      const cut = bytes.subarray(0, length);
-      const error = assertThrows(() => decodeSafetensors(cut, path), RangeError);
-      assert(error.message.startsWith(`${path} is truncated:`), `${length}: ${error.message}`);
-      if (length % 7 !== 0) continue;
-      await Deno.writeFile(path, cut);
-      const fromFile = await assertRejects(() => SafetensorsFile.open(path), RangeError);
-      assertEquals(fromFile.message, error.message);
-    }
-  });
+test.inDir("a file cut off anywhere is refused as truncated or damaged", async (dir) => {
+  const path = join(dir, "cut.safetensors");
+  const bytes = sampleBytes();
+  for (let length = 0; length < bytes.length; length++) {
+    const cut = bytes.subarray(0, length);
+    const error = assertThrows(() => decodeSafetensors(cut, path), RangeError);
+    assert(error.message.startsWith(`${path} is truncated:`), `${length}: ${error.message}`);
+    if (length % 7 !== 0) continue;
+    await Deno.writeFile(path, cut);
+    const fromFile = await assertRejects(() => SafetensorsFile.open(path), RangeError);
+    assertEquals(fromFile.message, error.message);
+  }
 });
 
-Deno.test("a file cut off after it was opened is refused when read", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "cut.safetensors");
-    await Deno.copyFile(FIXTURE, path);
-    using file = await SafetensorsFile.open(path);
-    await Deno.truncate(path, 50_000);
-    const results = await Promise.allSettled(file.names.map((name) => file.readFloat32(name)));
-    assertEquals(results.at(0)!.status, "fulfilled");
-    const last = results.at(-1)!;
-    assert(last.status === "rejected");
-    assert(`${last.reason}`.includes(`${path} is truncated:`), `${last.reason}`);
-    // One failure does not spoil the reads after it.
-    await file.readFloat32(file.names[0]!);
-  });
+test.inDir("a file cut off after it was opened is refused when read", async (dir) => {
+  const path = join(dir, "cut.safetensors");
+  await Deno.copyFile(FIXTURE, path);
+  using file = await SafetensorsFile.open(path);
+  await Deno.truncate(path, 50_000);
+  const results = await Promise.allSettled(file.names.map((name) => file.readFloat32(name)));
+  assertEquals(results.at(0)!.status, "fulfilled");
+  const last = results.at(-1)!;
+  assert(last.status === "rejected");
+  assert(`${last.reason}`.includes(`${path} is truncated:`), `${last.reason}`);
+  // One failure does not spoil the reads after it.
+  await file.readFloat32(file.names[0]!);
 });
 
 Deno.test("a damaged byte of the header never gives a tensor outside the file or a crash", () => {

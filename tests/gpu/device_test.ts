@@ -4,6 +4,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { DType } from "../../src/gpu/tensor.ts";
+import { test } from "../helpers/test.ts";
 
 Deno.test("openGpu() without an adapter names the remedy", async () => {
   const original = Object.getOwnPropertyDescriptor(globalThis, "navigator")!;
@@ -27,26 +28,21 @@ Deno.test("openGpu() takes a device that the caller brings, and leaves it open",
   await owner.close();
 });
 
-Deno.test("a device lost behind our back is reported at the next call", async () => {
-  const gpu = await openGpu();
+test.onGpu("a device lost behind our back is reported at the next call", async (gpu) => {
   const guest = await Gpu.fromDevice(gpu.device);
   gpu.device.destroy();
   await gpu.device.lost;
   assertThrows(() => guest.check(), Error, "The GPU device was lost");
   assertThrows(() => submit(guest, []), Error, "Resume from the last checkpoint");
-  await gpu.close();
 });
 
-Deno.test("an error nobody caught stops the next call", async () => {
-  const gpu = await openGpu();
+test.onGpu("an error nobody caught stops the next call", async (gpu) => {
   gpu.device.createBuffer({ size: 16, usage: 0x8000, label: "impossible" });
   await new Promise((resolve) => setTimeout(resolve, 5));
   assertThrows(() => gpu.check(), Error, "The GPU reported an error");
-  await gpu.close();
 });
 
-Deno.test("values of every type make the round trip", async () => {
-  const gpu = await openGpu();
+test.onGpu("values of every type make the round trip", async (gpu) => {
   const cases = [
     ["f32", Float32Array.of(1.5, -0, 3e38)],
     ["u32", Uint32Array.of(0, 7, 2 ** 32 - 1)],
@@ -59,11 +55,9 @@ Deno.test("values of every type make the round trip", async () => {
   gpu.write(t, [9], 2);
   assertEquals(await readTensor(gpu, t), Float32Array.of(1, 2, 9, 4));
   assertThrows(() => gpu.write(t, [1, 2], 3), RangeError, "Cannot write 2 values at 3");
-  await gpu.close();
 });
 
-Deno.test("lists of numbers with anything else in them are refused, by place", async () => {
-  const gpu = await openGpu();
+test.onGpu("lists of numbers with anything else in them are refused, by place", async (gpu) => {
   const refused = (dtype: DType, bad: unknown, message: string) => {
     const tensor = gpu.tensor([4], { dtype, name: "x" });
     assertThrows(() => gpu.write(tensor, [1, bad as number], 2), RangeError, message);
@@ -80,11 +74,9 @@ Deno.test("lists of numbers with anything else in them are refused, by place", a
   refused("u32", NaN, "Cannot write NaN at 3 of x");
   const floats = gpu.tensor([2], { data: [NaN, -Infinity] });
   assertEquals(await readTensor(gpu, floats), Float32Array.of(NaN, -Infinity));
-  await gpu.close();
 });
 
-Deno.test("a readback gives the values at the time of its submit, many times over", async () => {
-  const gpu = await openGpu();
+test.onGpu("a readback gives the values at the time of its submit, many times over", async (gpu) => {
   const a = gpu.tensor([2], { name: "a" });
   const b = gpu.tensor([3], { dtype: "u32", name: "b" });
   const readback = new Readback(gpu, [a, b]);
@@ -99,22 +91,18 @@ Deno.test("a readback gives the values at the time of its submit, many times ove
     assertEquals(integers.reduce((sum, v) => sum + v, 0), 3 * i + 3);
   }
   readback.destroy();
-  await gpu.close();
 });
 
-Deno.test("memory is counted when it is taken and given back", async () => {
-  const gpu = await openGpu();
+test.onGpu("memory is counted when it is taken and given back", async (gpu) => {
   const before = gpu.counters.bytesAllocated;
   const t = gpu.tensor([1000]);
   assertEquals(gpu.counters.bytesAllocated - before, 4000);
   gpu.destroyTensor(t);
   assertEquals(gpu.counters.bytesAllocated, before);
   assert(gpu.counters.peakBytesAllocated >= before + 4000);
-  await gpu.close();
 });
 
-Deno.test("reading in a loop does not await each time, and lets timers and errors through", async () => {
-  const gpu = await openGpu();
+test.onGpu("reading in a loop does not await each time, and lets timers and errors through", async (gpu) => {
   const tensor = gpu.tensor([1], { data: [5] });
   const readback = new Readback(gpu, [tensor]);
   let timer = false;
@@ -140,5 +128,4 @@ Deno.test("reading in a loop does not await each time, and lets timers and error
     Error,
     "The GPU reported an error",
   );
-  await gpu.close();
 });

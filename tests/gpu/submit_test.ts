@@ -1,10 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
+import { test } from "../helpers/test.ts";
 
-Deno.test("a submit copies and clears tensors and views in order", async () => {
-  const gpu = await openGpu();
+test.onGpu("a submit copies and clears tensors and views in order", async (gpu) => {
   const from = gpu.tensor([6], { data: [1, 2, 3, 4, 5, 6] });
   const to = gpu.tensor([5]);
   submit(gpu, [
@@ -25,11 +24,9 @@ Deno.test("a submit copies and clears tensors and views in order", async () => {
     RangeError,
     "Cannot copy tensor of 4 values to tensor of 5",
   );
-  await gpu.close();
 });
 
-Deno.test("readTensor() reads the values in use, long tensors in parts", async () => {
-  const gpu = await openGpu();
+test.onGpu("readTensor() reads the values in use, long tensors in parts", async (gpu) => {
   const atOnce = 2 ** 24;
   for (const dtype of ["f16", "u32"] as const) {
     const rows = new Dim("rows", atOnce + 300);
@@ -47,11 +44,9 @@ Deno.test("readTensor() reads the values in use, long tensors in parts", async (
     assertEquals([...await readTensor(gpu, tensor)], [...new Array(298).fill(0), 7, 8]);
     gpu.destroyTensor(tensor);
   }
-  await gpu.close();
 });
 
-Deno.test("tensors in bf16 are written, copied, cleared and read, odd lengths too", async () => {
-  const gpu = await openGpu();
+test.onGpu("tensors in bf16 are written, copied, cleared and read, odd lengths too", async (gpu) => {
   const values = [0, 1, -2.5, 3.3e38, -1e-30, 2 ** -133, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -Infinity];
   const rounded = [0, 1, -2.5, 1.9375 * 2 ** 127, -1.265625 * 2 ** -100, 2 ** -133]
     // Ties to even.
@@ -71,11 +66,9 @@ Deno.test("tensors in bf16 are written, copied, cleared and read, odd lengths to
     "Cannot store 3.4e+38 at 1 of tensor: bf16",
   );
   assertThrows(() => gpu.write(to, [1], 3), RangeError, "bf16 is written two at a time");
-  await gpu.close();
 });
 
-Deno.test("tensors of halves are written, copied, cleared and read, odd lengths too", async () => {
-  const gpu = await openGpu();
+test.onGpu("tensors of halves are written, copied, cleared and read, odd lengths too", async (gpu) => {
   const values = [0, 1, -2.5, 65504, -65504, 2 ** -14, 2 ** -24, 1 + 2 ** -11, 1 + 3 * 2 ** -11];
   const rounded = [...Float16Array.from(values)];
   const from = gpu.tensor([9], { data: values, dtype: "f16" });
@@ -102,5 +95,4 @@ Deno.test("tensors of halves are written, copied, cleared and read, odd lengths 
     RangeError,
     "f16 to f32",
   );
-  await gpu.close();
 });

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { tuneOperation } from "../../src/lab/kernel_tuning.ts";
 import { tunableOperations } from "../../src/lab/tunable_operations.ts";
 import { tuningSubject } from "../../src/lab/tuning_subject.ts";
@@ -7,12 +6,12 @@ import { type Layout, type OperationKey, operationName } from "../../src/ops/cho
 import type { DType } from "../../src/gpu/tensor.ts";
 import { resolveConfig } from "../../src/model/config.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const workload = { promptLength: 2, completionLength: 5, numGenerations: 4, sequences: 16 };
 const quick = { rounds: 1, turn: 1e-4 };
 
-Deno.test("what training runs is found without running it, and measured one by one", async () => {
-  const gpu = await openGpu();
+test.onGpu("what training runs is found without running it, and measured one by one", async (gpu) => {
   const task = tinyTask();
   const config = resolveConfig({ vocabSize: 8, hiddenSize: 32, numHiddenLayers: 1, eosTokenId: 1 });
   const { rl, warmStart } = task.defaults;
@@ -47,11 +46,9 @@ Deno.test("what training runs is found without running it, and measured one by o
   assertEquals(gpu.buffers.filter(({ label }) => !label.includes("frequencies")), []);
   assertEquals(gpu.kernels, { "a": "b" }, "put back");
   gpu.check();
-  await gpu.close();
 });
 
-Deno.test("a kernel that computes something else, or does not run, is refused with the reason", async () => {
-  const gpu = await openGpu();
+test.onGpu("a kernel that computes something else, or does not run, is refused with the reason", async (gpu) => {
   if (gpu.adapter.isFallback && gpu.adapter.subgroupSize >= 8) {
     const key = {
       operation: "matmul",
@@ -84,11 +81,9 @@ Deno.test("a kernel that computes something else, or does not run, is refused wi
     assertMatch(refused["nt.rows32"]!, /does not compile/);
   }
   assertEquals(gpu.counters.bytesAllocated, 0);
-  await gpu.close();
 });
 
-Deno.test("products with weights in f16 are measured as such", async () => {
-  const gpu = await openGpu();
+test.onGpu("products with weights in f16 are measured as such", async (gpu) => {
   const task = tinyTask();
   const config = resolveConfig({ vocabSize: 8, hiddenSize: 32, numHiddenLayers: 1, eosTokenId: 1 });
   const operations = await tunableOperations(gpu, config, task, task.defaults.rl, undefined, {
@@ -105,11 +100,9 @@ Deno.test("products with weights in f16 are measured as such", async () => {
   const decode = halves.find(({ key }) => key.operation === "attention_decode")!;
   assertEquals((await tuneOperation(gpu, decode, workload, quick)).refused, {});
   gpu.check();
-  await gpu.close();
 });
 
-Deno.test("only kernels of sums over tokens and of attention may round in their own way", async () => {
-  const gpu = await openGpu();
+test.onGpu("only kernels of sums over tokens and of attention may round in their own way", async (gpu) => {
   const tolerance = (key: OperationKey) => {
     const subject = tuningSubject(gpu, key, workload);
     subject.destroy();
@@ -124,5 +117,4 @@ Deno.test("only kernels of sums over tokens and of attention may round in their 
   assertEquals(product("tn"), 1e-5);
   assertEquals(tolerance({ operation: "attention", ...heads }), 1e-5);
   assertEquals(tolerance({ operation: "attention_decode", ...heads }), 1e-5);
-  await gpu.close();
 });

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
@@ -9,6 +8,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const CONFIG = {
   modelType: "qwen2",
@@ -36,8 +36,7 @@ async function disturb(policy: Policy): Promise<void> {
   await adapters!.synchronise();
 }
 
-Deno.test("adapters change nothing at first, and a merged policy computes what they do", async () => {
-  const gpu = await openGpu();
+test.onGpu("adapters change nothing at first, and a merged policy computes what they do", async (gpu) => {
   for (const dtype of ["f32", "f16"] as const) {
     const policy = base(gpu, dtype);
     const before = await policy.logits(TOKENS);
@@ -69,11 +68,9 @@ Deno.test("adapters change nothing at first, and a merged policy computes what t
     }
     policy.destroy();
   }
-  await gpu.close();
 });
 
-Deno.test("the adapters' gradients are the differences of the loss", async () => {
-  const gpu = await openGpu();
+test.onGpu("the adapters' gradients are the differences of the loss", async (gpu) => {
   const policy = base(gpu);
   policy.addAdapters({ rank: 4 });
   await disturb(policy);
@@ -119,11 +116,9 @@ Deno.test("the adapters' gradients are the differences of the loss", async () =>
     }
   }
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("adapters are saved as PEFT's folder and come back to the bit, with their base", async () => {
-  const gpu = await openGpu();
+test.onGpu("adapters are saved as PEFT's folder and come back to the bit, with their base", async (gpu) => {
   await inTempDir(async (dir) => {
     const model = join(dir, "model");
     const source = base(gpu);
@@ -150,11 +145,9 @@ Deno.test("adapters are saved as PEFT's folder and come back to the bit, with th
     );
     await assertRejects(() => Policy.load(gpu, folder), RangeError, "use_dora is true: only false");
   });
-  await gpu.close();
 });
 
-Deno.test("training with LoRA changes the adapters alone; the reference is the policy without them", async () => {
-  const gpu = await openGpu();
+test.onGpu("training with LoRA changes the adapters alone; the reference is the policy without them", async (gpu) => {
   const task = tinyTask();
   const make = async () => {
     const policy = Policy.create(gpu, { ...CONFIG, vocabSize: 8 }, {
@@ -192,11 +185,9 @@ Deno.test("training with LoRA changes the adapters alone; the reference is the p
     "refSyncSteps is 2",
   );
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("adapters with a rank or targets that make no sense are refused", async () => {
-  const gpu = await openGpu();
+test.onGpu("adapters with a rank or targets that make no sense are refused", async (gpu) => {
   const policy = base(gpu);
   assertThrows(() => policy.addAdapters({ rank: 0 }), RangeError, "loraRank must be an integer");
   assertThrows(() => policy.addAdapters({ rank: 2, alpha: -1 }), RangeError, "loraAlpha");
@@ -206,5 +197,4 @@ Deno.test("adapters with a rank or targets that make no sense are refused", asyn
     "got lm_head",
   );
   policy.destroy();
-  await gpu.close();
 });

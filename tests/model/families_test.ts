@@ -1,7 +1,6 @@
 /** Policies of every supported family and file format, from the folder to the logits and back. */
 
 import { assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import type { PolicyConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
 import {
@@ -13,6 +12,7 @@ import {
 import { assertClose } from "../helpers/assert_close.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { type TransformerConfig, transformerRows } from "../reference/transformer.ts";
+import { test } from "../helpers/test.ts";
 
 const SIZES = { hiddenSize: 16, intermediateSize: 24, numAttentionHeads: 4, numKeyValueHeads: 2 };
 
@@ -43,34 +43,35 @@ const FAMILIES: Readonly<Record<string, Partial<PolicyConfig>>> = {
 
 const TOKENS = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 0, 9, 9, 3, 2, 1, 5, 4]];
 
-Deno.test("Policy.load() computes what a float64 transformer computes of the same folder", async (t) => {
-  const gpu = await openGpu();
-  for (const [family, changes] of Object.entries(FAMILIES)) {
-    for (const [dtype, shards] of [["F32", 1], ["BF16", 3], ["F16", 2]] as const) {
-      await t.step(`${family}, ${dtype} in ${shards} file(s)`, async () => {
-        const config = tinyConfig({ ...SIZES, headDim: 4, ...changes });
-        // Damped, so that attention stays far from one-hot; still exact in every format.
-        const tensors = new Map(
-          [...makeTensors(config)].map(([name, values]) =>
-            [name, name.endsWith("norm.weight") ? values : values.map((v) => v / 4)] as const
-          ),
-        );
-        await inTempDir(async (dir) => {
-          await writeCheckpoint(dir, config, tensors, { dtype, shards });
-          const policy = await Policy.load(gpu, dir);
-          const json = handmadeConfigJson(config) as unknown as TransformerConfig;
-          const expected = transformerRows(json, tensors, TOKENS);
-          assertClose(await policy.logits(TOKENS), expected, { tolerance: 2e-5, label: family });
+test.onGpu(
+  "Policy.load() computes what a float64 transformer computes of the same folder",
+  async (gpu, t) => {
+    for (const [family, changes] of Object.entries(FAMILIES)) {
+      for (const [dtype, shards] of [["F32", 1], ["BF16", 3], ["F16", 2]] as const) {
+        await t.step(`${family}, ${dtype} in ${shards} file(s)`, async () => {
+          const config = tinyConfig({ ...SIZES, headDim: 4, ...changes });
+          // Damped, so that attention stays far from one-hot; still exact in every format.
+          const tensors = new Map(
+            [...makeTensors(config)].map(([name, values]) =>
+              [name, name.endsWith("norm.weight") ? values : values.map((v) => v / 4)] as const
+            ),
+          );
+          await inTempDir(async (dir) => {
+            await writeCheckpoint(dir, config, tensors, { dtype, shards });
+            const policy = await Policy.load(gpu, dir);
+            const json = handmadeConfigJson(config) as unknown as TransformerConfig;
+            const expected = transformerRows(json, tensors, TOKENS);
+            assertClose(await policy.logits(TOKENS), expected, { tolerance: 2e-5, label: family });
 
-          // And back: the same weights in another format, in a folder of our own.
-          await policy.save(`${dir}/saved`, { dtype: dtype === "BF16" ? "f32" : "bf16" });
-          const again = await Policy.load(gpu, `${dir}/saved`);
-          assertEquals(await again.parameters.read(), await policy.parameters.read());
-          again.destroy();
-          policy.destroy();
+            // And back: the same weights in another format, in a folder of our own.
+            await policy.save(`${dir}/saved`, { dtype: dtype === "BF16" ? "f32" : "bf16" });
+            const again = await Policy.load(gpu, `${dir}/saved`);
+            assertEquals(await again.parameters.read(), await policy.parameters.read());
+            again.destroy();
+            policy.destroy();
+          });
         });
-      });
+      }
     }
-  }
-  await gpu.close();
-});
+  },
+);

@@ -2,7 +2,6 @@
 
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { policyGradient, type PolicyGradientOptions } from "../../src/rl/policy_gradient.ts";
 import { assertClose } from "../helpers/assert_close.ts";
@@ -14,6 +13,7 @@ import {
 } from "../helpers/family_oracle.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { softmax } from "../reference/softmax.ts";
+import { test } from "../helpers/test.ts";
 
 const RULES: Record<string, Partial<PolicyGradientOptions>> = {
   "grpo": { lossAggregation: "grpo" },
@@ -33,8 +33,7 @@ function optionsOf(oracle: FamilyOracle, rule: string): PolicyGradientOptions {
   };
 }
 
-Deno.test("policies of every family compute what transformers computes", async (t) => {
-  const gpu = await openGpu();
+test.onGpu("policies of every family compute what transformers computes", async (gpu, t) => {
   for (const name of FAMILY_FIXTURES) {
     const { folder, oracle, truth } = loadFamily(name);
     const policy = await Policy.load(gpu, fileURLToPath(folder));
@@ -109,5 +108,4 @@ Deno.test("policies of every family compute what transformers computes", async (
     });
     policy.destroy();
   }
-  await gpu.close();
 });

@@ -1,11 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
-Deno.test("the generator of a loop of one's own stays as it is while the policy is asked for more", async () => {
-  const gpu = await openGpu();
+test.onGpu("the generator of a loop of one's own stays as it is while the policy is asked for more", async (gpu) => {
   const task = tinyTask();
   const first = tinyPolicy(gpu, task);
   await first.generate([[2]], { maxCompletionLength: 2 });
@@ -35,11 +34,9 @@ Deno.test("the generator of a loop of one's own stays as it is while the policy 
   assertEquals(await (await policy.generator(capacity)).run(request), before);
   policy.destroy();
   assertEquals(gpu.counters.bytesAllocated, allocated);
-  await gpu.close();
 });
 
-Deno.test("a request for generation is checked before anything runs", async () => {
-  const gpu = await openGpu();
+test.onGpu("a request for generation is checked before anything runs", async (gpu) => {
   const policy = tinyPolicy(gpu, tinyTask());
   const refused = (options: object, message: string) =>
     assertRejects(
@@ -63,11 +60,9 @@ Deno.test("a request for generation is checked before anything runs", async () =
   await refused({ eosTokenIds: [null] }, "eosTokenIds[0] is null");
   await refused({ eosTokenIds: new Array(17).fill(1) }, "At most 16 end-of-sequence ids");
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("a policy samples among the most likely tokens where it is asked to, and among all before and after", async () => {
-  const gpu = await openGpu();
+test.onGpu("a policy samples among the most likely tokens where it is asked to, and among all before and after", async (gpu) => {
   const task = tinyTask();
   const policy = tinyPolicy(gpu, task);
   const options = { maxCompletionLength: 4, numGenerations: 3, temperature: 2, eosTokenIds: [] };
@@ -97,5 +92,4 @@ Deno.test("a policy samples among the most likely tokens where it is asked to, a
   const { capacity } = await policy.generator({ ...generator.capacity, truncates: true });
   assertEquals(capacity.truncates, true);
   policy.destroy();
-  await gpu.close();
 });

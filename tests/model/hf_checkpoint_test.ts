@@ -12,7 +12,7 @@ import {
 } from "../fixtures/make_checkpoints.ts";
 import { randomArray } from "../helpers/random.ts";
 import { readSafetensors } from "../helpers/safetensors.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const EMBEDDING = "model.embed_tokens.weight";
 const BIAS = "model.layers.1.self_attn.k_proj.bias";
@@ -41,416 +41,378 @@ Deno.test("the stored checkpoint loads unchanged", async () => {
 
 for (const dtype of ["F32", "F16", "BF16", "F64"] as const) {
   for (const shards of [1, 3]) {
-    Deno.test(`loads ${dtype} weights in ${shards} file(s), tied and untied`, async () => {
-      await inTempDir(async (dir) => {
-        for (const tieWordEmbeddings of [true, false]) {
-          const config = tinyConfig({ tieWordEmbeddings });
-          const tensors = makeTensors(config);
-          const folder = join(dir, `${tieWordEmbeddings}`);
-          await writeCheckpoint(folder, config, tensors, { dtype, shards });
-          assertEquals(await readAll(folder), { config, tensors });
-        }
-      });
+    test.inDir(`loads ${dtype} weights in ${shards} file(s), tied and untied`, async (dir) => {
+      for (const tieWordEmbeddings of [true, false]) {
+        const config = tinyConfig({ tieWordEmbeddings });
+        const tensors = makeTensors(config);
+        const folder = join(dir, `${tieWordEmbeddings}`);
+        await writeCheckpoint(folder, config, tensors, { dtype, shards });
+        assertEquals(await readAll(folder), { config, tensors });
+      }
     });
   }
 }
 
-Deno.test("a saved policy comes back bit by bit, denormals and -0 included", async () => {
-  await inTempDir(async (dir) => {
-    for (const modelType of ["qwen2", "llama"] as const) {
-      const config = tinyConfig({
-        modelType,
-        attentionBias: modelType === "qwen2",
-        tieWordEmbeddings: modelType === "qwen2",
-        eosTokenId: [3, 5],
-        padTokenId: 0,
-      });
-      const tensors = makeTensors(config);
-      let seed = 1;
-      for (const values of tensors.values()) values.set(randomArray(seed++, values.length));
-      tensors.get(EMBEDDING)!.set([-0, 2 ** -149, -(2 ** -149), 3.4028234663852886e38]);
-      await saveCheckpoint(dir, config, tensors);
-      const back = await readAll(dir);
-      assertEquals(back.config, config);
-      for (const [name, values] of tensors) {
-        assertEquals(
-          new Uint32Array(back.tensors.get(name)!.buffer),
-          new Uint32Array(values.buffer),
-        );
-      }
-      assertEquals(
-        [...Deno.readDirSync(dir)].map(({ name }) => name).sort(),
-        ["config.json", "generation_config.json", "model.safetensors"],
-      );
-    }
-  });
-});
-
-Deno.test("the same policy gives the same bytes, from a Map or from a function", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    const tensors = makeTensors(config);
-    const asked: string[] = [];
-    await saveCheckpoint(join(dir, "a"), config, tensors);
-    await saveCheckpoint(join(dir, "b"), config, async (name) => {
-      asked.push(name);
-      return await Promise.resolve(tensors.get(name)!);
+test.inDir("a saved policy comes back bit by bit, denormals and -0 included", async (dir) => {
+  for (const modelType of ["qwen2", "llama"] as const) {
+    const config = tinyConfig({
+      modelType,
+      attentionBias: modelType === "qwen2",
+      tieWordEmbeddings: modelType === "qwen2",
+      eosTokenId: [3, 5],
+      padTokenId: 0,
     });
-    for (const file of ["config.json", "generation_config.json", "model.safetensors"]) {
+    const tensors = makeTensors(config);
+    let seed = 1;
+    for (const values of tensors.values()) values.set(randomArray(seed++, values.length));
+    tensors.get(EMBEDDING)!.set([-0, 2 ** -149, -(2 ** -149), 3.4028234663852886e38]);
+    await saveCheckpoint(dir, config, tensors);
+    const back = await readAll(dir);
+    assertEquals(back.config, config);
+    for (const [name, values] of tensors) {
       assertEquals(
-        await Deno.readFile(join(dir, "a", file)),
-        await Deno.readFile(join(dir, "b", file)),
+        new Uint32Array(back.tensors.get(name)!.buffer),
+        new Uint32Array(values.buffer),
       );
     }
-    assertEquals(asked.sort(), [...tensors.keys()].sort());
-  });
-});
-
-Deno.test("weights saved as bf16 and f16 are stored and announced as such", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    // Exact in both formats.
-    const tensors = makeTensors(config);
-    for (
-      const [dtype, stored, torch] of [
-        ["f32", "F32", "float32"],
-        ["bf16", "BF16", "bfloat16"],
-        ["f16", "F16", "float16"],
-      ] as const
-    ) {
-      const folder = join(dir, dtype);
-      await saveCheckpoint(folder, config, tensors, { dtype });
-      assertEquals((await readAll(folder)).tensors, tensors);
-      const json = JSON.parse(await Deno.readTextFile(join(folder, "config.json")));
-      assertEquals(json.torch_dtype, torch);
-      using file = await SafetensorsFile.open(join(folder, "model.safetensors"));
-      assertEquals(file.info(BIAS).dtype, stored);
-      assertEquals(file.metadata, { format: "pt" });
-    }
-  });
-});
-
-Deno.test("eos tokens of generation_config.json take precedence", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig({ eosTokenId: 3 });
-    await writeCheckpoint(dir, config, makeTensors(config));
-    const path = join(dir, "generation_config.json");
-    const eosOf = async (json: object) => {
-      await Deno.writeTextFile(path, JSON.stringify(json));
-      return (await readAll(dir)).config.eosTokenId;
-    };
-    assertEquals(await eosOf({ eos_token_id: [7, 2] }), [7, 2]);
-    assertEquals(await eosOf({ eos_token_id: 9 }), 9);
-    assertEquals(await eosOf({ eos_token_id: null }), 3);
-    assertEquals(await eosOf({ temperature: 0.7 }), 3);
-    await assertRejects(
-      () => eosOf({ eos_token_id: [7, 11] }),
-      RangeError,
-      `${path}: eosTokenId[1] is 11`,
+    assertEquals(
+      [...Deno.readDirSync(dir)].map(({ name }) => name).sort(),
+      ["config.json", "generation_config.json", "model.safetensors"],
     );
+  }
+});
+
+test.inDir("the same policy gives the same bytes, from a Map or from a function", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  const asked: string[] = [];
+  await saveCheckpoint(join(dir, "a"), config, tensors);
+  await saveCheckpoint(join(dir, "b"), config, async (name) => {
+    asked.push(name);
+    return await Promise.resolve(tensors.get(name)!);
+  });
+  for (const file of ["config.json", "generation_config.json", "model.safetensors"]) {
+    assertEquals(
+      await Deno.readFile(join(dir, "a", file)),
+      await Deno.readFile(join(dir, "b", file)),
+    );
+  }
+  assertEquals(asked.sort(), [...tensors.keys()].sort());
+});
+
+test.inDir("weights saved as bf16 and f16 are stored and announced as such", async (dir) => {
+  const config = tinyConfig();
+  // Exact in both formats.
+  const tensors = makeTensors(config);
+  for (
+    const [dtype, stored, torch] of [
+      ["f32", "F32", "float32"],
+      ["bf16", "BF16", "bfloat16"],
+      ["f16", "F16", "float16"],
+    ] as const
+  ) {
+    const folder = join(dir, dtype);
+    await saveCheckpoint(folder, config, tensors, { dtype });
+    assertEquals((await readAll(folder)).tensors, tensors);
+    const json = JSON.parse(await Deno.readTextFile(join(folder, "config.json")));
+    assertEquals(json.torch_dtype, torch);
+    using file = await SafetensorsFile.open(join(folder, "model.safetensors"));
+    assertEquals(file.info(BIAS).dtype, stored);
+    assertEquals(file.metadata, { format: "pt" });
+  }
+});
+
+test.inDir("eos tokens of generation_config.json take precedence", async (dir) => {
+  const config = tinyConfig({ eosTokenId: 3 });
+  await writeCheckpoint(dir, config, makeTensors(config));
+  const path = join(dir, "generation_config.json");
+  const eosOf = async (json: object) => {
+    await Deno.writeTextFile(path, JSON.stringify(json));
+    return (await readAll(dir)).config.eosTokenId;
+  };
+  assertEquals(await eosOf({ eos_token_id: [7, 2] }), [7, 2]);
+  assertEquals(await eosOf({ eos_token_id: 9 }), 9);
+  assertEquals(await eosOf({ eos_token_id: null }), 3);
+  assertEquals(await eosOf({ temperature: 0.7 }), 3);
+  await assertRejects(
+    () => eosOf({ eos_token_id: [7, 11] }),
+    RangeError,
+    `${path}: eosTokenId[1] is 11`,
+  );
+});
+
+test.inDir("saving keeps the bos token and the generation defaults that were read", async (dir) => {
+  const config = tinyConfig({ eosTokenId: 3, bosTokenId: 1, padTokenId: 0 });
+  const [from, to] = [join(dir, "from"), join(dir, "to")];
+  await writeCheckpoint(from, config, makeTensors(config));
+  const generation = {
+    bos_token_id: 1,
+    do_sample: true,
+    eos_token_id: [3, 7],
+    pad_token_id: 0,
+    temperature: 0.6,
+    top_k: 20,
+    top_p: 0.95,
+    transformers_version: "4.51.0",
+  };
+  const write = (json: object) =>
+    Deno.writeTextFile(join(from, "generation_config.json"), JSON.stringify(json));
+  const resave = async () => {
+    const { config, tensors } = await readAll(from);
+    await saveCheckpoint(to, config, tensors);
+    assertEquals((await readAll(to)).config, config);
+    return {
+      config: JSON.parse(await Deno.readTextFile(join(to, "config.json"))),
+      generation: JSON.parse(await Deno.readTextFile(join(to, "generation_config.json"))),
+    };
+  };
+  await write(generation);
+  const saved = await resave();
+  assertEquals(saved.generation, generation);
+  assertEquals(saved.config.bos_token_id, 1);
+  assertEquals(saved.config.eos_token_id, [3, 7]);
+  await write({ _from_model_config: true });
+  assertEquals((await readAll(from)).config.generationDefaults, undefined);
+  assertEquals((await resave()).generation, {
+    _from_model_config: true,
+    bos_token_id: 1,
+    eos_token_id: 3,
+    pad_token_id: 0,
+  });
+  // As Qwen2.5-Instruct has it: ids that only generation_config.json has, or other ones.
+  const unsaid = tinyConfig({ eosTokenId: 3 });
+  await writeCheckpoint(from, unsaid, makeTensors(unsaid));
+  await write({ bos_token_id: 2, eos_token_id: 3, pad_token_id: 5, top_k: 9 });
+  const instruct = await resave();
+  assertEquals(instruct.config.pad_token_id, null);
+  assertEquals(instruct.generation, {
+    bos_token_id: 2,
+    eos_token_id: 3,
+    pad_token_id: 5,
+    top_k: 9,
   });
 });
 
-Deno.test("saving keeps the bos token and the generation defaults that were read", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig({ eosTokenId: 3, bosTokenId: 1, padTokenId: 0 });
-    const [from, to] = [join(dir, "from"), join(dir, "to")];
-    await writeCheckpoint(from, config, makeTensors(config));
-    const generation = {
-      bos_token_id: 1,
-      do_sample: true,
-      eos_token_id: [3, 7],
-      pad_token_id: 0,
-      temperature: 0.6,
-      top_k: 20,
-      top_p: 0.95,
-      transformers_version: "4.51.0",
-    };
-    const write = (json: object) =>
-      Deno.writeTextFile(join(from, "generation_config.json"), JSON.stringify(json));
-    const resave = async () => {
-      const { config, tensors } = await readAll(from);
-      await saveCheckpoint(to, config, tensors);
-      assertEquals((await readAll(to)).config, config);
-      return {
-        config: JSON.parse(await Deno.readTextFile(join(to, "config.json"))),
-        generation: JSON.parse(await Deno.readTextFile(join(to, "generation_config.json"))),
-      };
-    };
-    await write(generation);
-    const saved = await resave();
-    assertEquals(saved.generation, generation);
-    assertEquals(saved.config.bos_token_id, 1);
-    assertEquals(saved.config.eos_token_id, [3, 7]);
-    await write({ _from_model_config: true });
-    assertEquals((await readAll(from)).config.generationDefaults, undefined);
-    assertEquals((await resave()).generation, {
-      _from_model_config: true,
-      bos_token_id: 1,
-      eos_token_id: 3,
-      pad_token_id: 0,
-    });
-    // As Qwen2.5-Instruct has it: ids that only generation_config.json has, or other ones.
-    const unsaid = tinyConfig({ eosTokenId: 3 });
-    await writeCheckpoint(from, unsaid, makeTensors(unsaid));
-    await write({ bos_token_id: 2, eos_token_id: 3, pad_token_id: 5, top_k: 9 });
-    const instruct = await resave();
-    assertEquals(instruct.config.pad_token_id, null);
-    assertEquals(instruct.generation, {
-      bos_token_id: 2,
-      eos_token_id: 3,
-      pad_token_id: 5,
-      top_k: 9,
-    });
-  });
+test.inDir("a token that is never written travels as suppress_tokens; padding alone suppresses nothing", async (dir) => {
+  const config = tinyConfig({ eosTokenId: 3, padTokenId: 2, suppressedTokenId: 2 });
+  await saveCheckpoint(dir, config, makeTensors(config));
+  const path = join(dir, "generation_config.json");
+  assertEquals(JSON.parse(await Deno.readTextFile(path)).suppress_tokens, [2]);
+  assertEquals((await readAll(dir)).config, config);
+  await Deno.remove(path);
+  assertEquals((await readAll(dir)).config.suppressedTokenId, undefined);
+  await Deno.writeTextFile(path, JSON.stringify({ suppress_tokens: [2, 4] }));
+  const several = (await readAll(dir)).config;
+  assertEquals(several.suppressedTokenId, undefined);
+  assertEquals(several.generationDefaults, { suppress_tokens: [2, 4] });
 });
 
-Deno.test("a token that is never written travels as suppress_tokens; padding alone suppresses nothing", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig({ eosTokenId: 3, padTokenId: 2, suppressedTokenId: 2 });
+test.inDir("what is no folder of a model is refused with what to do", async (dir) => {
+  const refused = async (path: string) =>
+    (await assertRejects(() => loadCheckpoint(path), Deno.errors.NotFound)).message;
+  assertEquals(
+    await refused("Qwen/Qwen3-0.6B"),
+    "There is no folder Qwen/Qwen3-0.6B. If it is a model on the Hugging Face hub, download it " +
+      'with "hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B" (from pip install ' +
+      "huggingface_hub) and give models/Qwen3-0.6B",
+  );
+  assertEquals(
+    await refused(`${dir}/nothing`),
+    `There is no folder ${dir}/nothing: give that of a Hugging Face checkpoint`,
+  );
+  await Deno.writeTextFile(`${dir}/file`, "");
+  assertEquals(
+    await refused(`${dir}/file`),
+    `There is no folder ${dir}/file: give that of a Hugging Face checkpoint`,
+  );
+  assertEquals(
+    await refused(dir),
+    `${dir} has no config.json: give the folder of a Hugging Face checkpoint`,
+  );
+  await Deno.writeTextFile(
+    join(dir, "adapter_config.json"),
+    JSON.stringify({ base_model_name_or_path: "Qwen/Qwen3-0.6B", peft_type: "LORA" }),
+  );
+  const message = await refused(dir);
+  assert(
+    message.startsWith(`${dir} holds a LoRA adapter of Qwen/Qwen3-0.6B and no model: merge`),
+  );
+  assert(message.includes(`M.from_pretrained('${dir}').merge_and_unload()`), message);
+});
+
+test.inDir("weights that hold several projections in one are refused with what to do", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  tensors.set("model.layers.0.self_attn.qkv_proj.weight", new Float32Array(8));
+  await writeCheckpoint(dir, config, tensors);
+  await assertRejects(
+    () => loadCheckpoint(dir),
+    RangeError,
+    "they hold several projections in one: use a conversion of the model to LlamaForCausalLM",
+  );
+});
+
+test.inDir("saving over a folder replaces the eos tokens of an earlier save", async (dir) => {
+  for (const eosTokenId of [[3, 4], 5]) {
+    const config = tinyConfig({ eosTokenId });
     await saveCheckpoint(dir, config, makeTensors(config));
-    const path = join(dir, "generation_config.json");
-    assertEquals(JSON.parse(await Deno.readTextFile(path)).suppress_tokens, [2]);
-    assertEquals((await readAll(dir)).config, config);
-    await Deno.remove(path);
-    assertEquals((await readAll(dir)).config.suppressedTokenId, undefined);
-    await Deno.writeTextFile(path, JSON.stringify({ suppress_tokens: [2, 4] }));
-    const several = (await readAll(dir)).config;
-    assertEquals(several.suppressedTokenId, undefined);
-    assertEquals(several.generationDefaults, { suppress_tokens: [2, 4] });
-  });
+    assertEquals((await readAll(dir)).config.eosTokenId, eosTokenId);
+  }
 });
 
-Deno.test("what is no folder of a model is refused with what to do", async () => {
-  await inTempDir(async (dir) => {
-    const refused = async (path: string) =>
-      (await assertRejects(() => loadCheckpoint(path), Deno.errors.NotFound)).message;
-    assertEquals(
-      await refused("Qwen/Qwen3-0.6B"),
-      "There is no folder Qwen/Qwen3-0.6B. If it is a model on the Hugging Face hub, download it " +
-        'with "hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B" (from pip install ' +
-        "huggingface_hub) and give models/Qwen3-0.6B",
-    );
-    assertEquals(
-      await refused(`${dir}/nothing`),
-      `There is no folder ${dir}/nothing: give that of a Hugging Face checkpoint`,
-    );
-    await Deno.writeTextFile(`${dir}/file`, "");
-    assertEquals(
-      await refused(`${dir}/file`),
-      `There is no folder ${dir}/file: give that of a Hugging Face checkpoint`,
-    );
-    assertEquals(
-      await refused(dir),
-      `${dir} has no config.json: give the folder of a Hugging Face checkpoint`,
-    );
-    await Deno.writeTextFile(
-      join(dir, "adapter_config.json"),
-      JSON.stringify({ base_model_name_or_path: "Qwen/Qwen3-0.6B", peft_type: "LORA" }),
-    );
-    const message = await refused(dir);
-    assert(
-      message.startsWith(`${dir} holds a LoRA adapter of Qwen/Qwen3-0.6B and no model: merge`),
-    );
-    assert(message.includes(`M.from_pretrained('${dir}').merge_and_unload()`), message);
-  });
+test.inDir("a tied policy's stored head has to equal the embedding", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  const head = tensors.get(EMBEDDING)!.slice();
+  const shapes = { "lm_head.weight": [11, 8] };
+  const all = new Map([...tensors, ["lm_head.weight", head]]);
+  for (const shards of [1, 2]) {
+    const folder = join(dir, `${shards}`);
+    await writeCheckpoint(folder, config, all, { shapes, shards });
+    assertEquals((await readAll(folder)).tensors, tensors);
+  }
+  head[70]! += 0.5;
+  await writeCheckpoint(dir, config, all, { shapes });
+  await assertRejects(
+    () => loadCheckpoint(dir),
+    RangeError,
+    "config.json ties lm_head.weight to model.embed_tokens.weight, but element 70 is",
+  );
+  await writeCheckpoint(dir, config, all, { shapes: { "lm_head.weight": [8, 11] } });
+  await assertRejects(() => loadCheckpoint(dir), RangeError, "lm_head.weight is [8,11], but");
 });
 
-Deno.test("weights that hold several projections in one are refused with what to do", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
+test.inDir("rotary frequencies of old checkpoints are passed over", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  const extra = new Map(tensors);
+  extra.set("model.layers.0.self_attn.rotary_emb.inv_freq", Float32Array.of(1, 0.01));
+  await writeCheckpoint(dir, config, extra);
+  assertEquals((await readAll(dir)).tensors, tensors);
+});
+
+test.inDir("missing, unexpected and misshapen tensors are refused together, the first by name", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  for (const name of [...tensors.keys()].filter((name) => name.includes("layers.1.mlp"))) {
+    tensors.delete(name);
+  }
+  tensors.set("model.layers.2.input_layernorm.weight", new Float32Array(8));
+  await writeCheckpoint(dir, config, tensors, { shapes: { [EMBEDDING]: [8, 11] } });
+  const error = await assertRejects(() => loadCheckpoint(dir), RangeError);
+  assertEquals(
+    error.message,
+    `${dir}: the weights do not fit config.json; ` +
+      "3 tensors missing: model.layers.1.mlp.gate_proj.weight, " +
+      "model.layers.1.mlp.up_proj.weight, model.layers.1.mlp.down_proj.weight; " +
+      "1 tensor unexpected: model.layers.2.input_layernorm.weight; " +
+      "1 tensor of the wrong kind: model.embed_tokens.weight is [8,11] instead of [11,8]",
+  );
+});
+
+test.inDir("a long list of missing tensors is cut short", async (dir) => {
+  const config = tinyConfig();
+  await writeCheckpoint(dir, config, new Map([[EMBEDDING, makeTensors(config).get(EMBEDDING)!]]));
+  await assertRejects(
+    () => loadCheckpoint(dir),
+    RangeError,
+    "25 tensors missing: model.layers.0",
+  );
+  await assertRejects(() => loadCheckpoint(dir), RangeError, "self_attn.k_proj.bias, …");
+});
+
+test.inDir("weights that are whole numbers are refused", async (dir) => {
+  const config = tinyConfig();
+  await writeCheckpoint(dir, config, makeTensors(config), { dtype: "I32" });
+  await assertRejects(() => loadCheckpoint(dir), RangeError, "is of I32 instead of F32, F16");
+});
+
+test.inDir("NaN and infinite weights are refused by name, on reading and on saving", async (dir) => {
+  const config = tinyConfig();
+  for (const bad of [NaN, Infinity, -Infinity]) {
     const tensors = makeTensors(config);
-    tensors.set("model.layers.0.self_attn.qkv_proj.weight", new Float32Array(8));
-    await writeCheckpoint(dir, config, tensors);
-    await assertRejects(
-      () => loadCheckpoint(dir),
-      RangeError,
-      "they hold several projections in one: use a conversion of the model to LlamaForCausalLM",
-    );
-  });
-});
-
-Deno.test("saving over a folder replaces the eos tokens of an earlier save", async () => {
-  await inTempDir(async (dir) => {
-    for (const eosTokenId of [[3, 4], 5]) {
-      const config = tinyConfig({ eosTokenId });
-      await saveCheckpoint(dir, config, makeTensors(config));
-      assertEquals((await readAll(dir)).config.eosTokenId, eosTokenId);
-    }
-  });
-});
-
-Deno.test("a tied policy's stored head has to equal the embedding", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    const tensors = makeTensors(config);
-    const head = tensors.get(EMBEDDING)!.slice();
-    const shapes = { "lm_head.weight": [11, 8] };
-    const all = new Map([...tensors, ["lm_head.weight", head]]);
-    for (const shards of [1, 2]) {
-      const folder = join(dir, `${shards}`);
-      await writeCheckpoint(folder, config, all, { shapes, shards });
-      assertEquals((await readAll(folder)).tensors, tensors);
-    }
-    head[70]! += 0.5;
-    await writeCheckpoint(dir, config, all, { shapes });
-    await assertRejects(
-      () => loadCheckpoint(dir),
-      RangeError,
-      "config.json ties lm_head.weight to model.embed_tokens.weight, but element 70 is",
-    );
-    await writeCheckpoint(dir, config, all, { shapes: { "lm_head.weight": [8, 11] } });
-    await assertRejects(() => loadCheckpoint(dir), RangeError, "lm_head.weight is [8,11], but");
-  });
-});
-
-Deno.test("rotary frequencies of old checkpoints are passed over", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    const tensors = makeTensors(config);
-    const extra = new Map(tensors);
-    extra.set("model.layers.0.self_attn.rotary_emb.inv_freq", Float32Array.of(1, 0.01));
-    await writeCheckpoint(dir, config, extra);
-    assertEquals((await readAll(dir)).tensors, tensors);
-  });
-});
-
-Deno.test("missing, unexpected and misshapen tensors are refused together, the first by name", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    const tensors = makeTensors(config);
-    for (const name of [...tensors.keys()].filter((name) => name.includes("layers.1.mlp"))) {
-      tensors.delete(name);
-    }
-    tensors.set("model.layers.2.input_layernorm.weight", new Float32Array(8));
-    await writeCheckpoint(dir, config, tensors, { shapes: { [EMBEDDING]: [8, 11] } });
-    const error = await assertRejects(() => loadCheckpoint(dir), RangeError);
-    assertEquals(
-      error.message,
-      `${dir}: the weights do not fit config.json; ` +
-        "3 tensors missing: model.layers.1.mlp.gate_proj.weight, " +
-        "model.layers.1.mlp.up_proj.weight, model.layers.1.mlp.down_proj.weight; " +
-        "1 tensor unexpected: model.layers.2.input_layernorm.weight; " +
-        "1 tensor of the wrong kind: model.embed_tokens.weight is [8,11] instead of [11,8]",
-    );
-  });
-});
-
-Deno.test("a long list of missing tensors is cut short", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    await writeCheckpoint(dir, config, new Map([[EMBEDDING, makeTensors(config).get(EMBEDDING)!]]));
-    await assertRejects(
-      () => loadCheckpoint(dir),
-      RangeError,
-      "25 tensors missing: model.layers.0",
-    );
-    await assertRejects(() => loadCheckpoint(dir), RangeError, "self_attn.k_proj.bias, …");
-  });
-});
-
-Deno.test("weights that are whole numbers are refused", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    await writeCheckpoint(dir, config, makeTensors(config), { dtype: "I32" });
-    await assertRejects(() => loadCheckpoint(dir), RangeError, "is of I32 instead of F32, F16");
-  });
-});
-
-Deno.test("NaN and infinite weights are refused by name, on reading and on saving", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    for (const bad of [NaN, Infinity, -Infinity]) {
-      const tensors = makeTensors(config);
-      await saveCheckpoint(join(dir, "saved"), config, tensors);
-      tensors.get(BIAS)![2] = bad;
-      for (const dtype of ["F32", "BF16", "F16", "F64"] as const) {
-        await writeCheckpoint(dir, config, tensors, { dtype });
-        using checkpoint = await loadCheckpoint(dir);
-        await assertRejects(
-          () => checkpoint.readFloat32(BIAS),
-          RangeError,
-          `${BIAS} holds ${bad} at element 2`,
-        );
-        assertEquals(await checkpoint.readFloat32(EMBEDDING), tensors.get(EMBEDDING));
-      }
+    await saveCheckpoint(join(dir, "saved"), config, tensors);
+    tensors.get(BIAS)![2] = bad;
+    for (const dtype of ["F32", "BF16", "F16", "F64"] as const) {
+      await writeCheckpoint(dir, config, tensors, { dtype });
+      using checkpoint = await loadCheckpoint(dir);
       await assertRejects(
-        () => saveCheckpoint(join(dir, "saved"), config, tensors),
+        () => checkpoint.readFloat32(BIAS),
         RangeError,
         `${BIAS} holds ${bad} at element 2`,
       );
-      // What was saved before is still there.
-      tensors.set(BIAS, makeTensors(config).get(BIAS)!);
-      assertEquals((await readAll(join(dir, "saved"))).tensors, tensors);
+      assertEquals(await checkpoint.readFloat32(EMBEDDING), tensors.get(EMBEDDING));
     }
-  });
+    await assertRejects(
+      () => saveCheckpoint(join(dir, "saved"), config, tensors),
+      RangeError,
+      `${BIAS} holds ${bad} at element 2`,
+    );
+    // What was saved before is still there.
+    tensors.set(BIAS, makeTensors(config).get(BIAS)!);
+    assertEquals((await readAll(join(dir, "saved"))).tensors, tensors);
+  }
 });
 
-Deno.test("weights too large for the format are refused rather than saved as infinite", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
+test.inDir("weights too large for the format are refused rather than saved as infinite", async (dir) => {
+  const config = tinyConfig();
+  const tensors = makeTensors(config);
+  tensors.get(BIAS)![1] = -65520;
+  await assertRejects(
+    () => saveCheckpoint(dir, config, tensors, { dtype: "f16" }),
+    RangeError,
+    `${BIAS} holds -65520 at element 1, beyond f16: save as f32`,
+  );
+  await saveCheckpoint(dir, config, tensors, { dtype: "bf16" });
+  tensors.get(BIAS)![1] = 3.4e38;
+  await assertRejects(
+    () => saveCheckpoint(dir, config, tensors, { dtype: "bf16" }),
+    RangeError,
+    "beyond bf16",
+  );
+  tensors.get(BIAS)![1] = -65519;
+  await saveCheckpoint(dir, config, tensors, { dtype: "f16" });
+  assertEquals((await readAll(dir)).tensors.get(BIAS)![1], -65504);
+});
+
+test.inDir("saving refuses missing, unexpected and wrongly sized parameters by name", async (dir) => {
+  const config = tinyConfig();
+  const saved = (change: (tensors: Map<string, Float32Array<ArrayBuffer>>) => void) => {
     const tensors = makeTensors(config);
-    tensors.get(BIAS)![1] = -65520;
-    await assertRejects(
-      () => saveCheckpoint(dir, config, tensors, { dtype: "f16" }),
-      RangeError,
-      `${BIAS} holds -65520 at element 1, beyond f16: save as f32`,
-    );
-    await saveCheckpoint(dir, config, tensors, { dtype: "bf16" });
-    tensors.get(BIAS)![1] = 3.4e38;
-    await assertRejects(
-      () => saveCheckpoint(dir, config, tensors, { dtype: "bf16" }),
-      RangeError,
-      "beyond bf16",
-    );
-    tensors.get(BIAS)![1] = -65519;
-    await saveCheckpoint(dir, config, tensors, { dtype: "f16" });
-    assertEquals((await readAll(dir)).tensors.get(BIAS)![1], -65504);
-  });
+    change(tensors);
+    return saveCheckpoint(dir, config, tensors);
+  };
+  await assertRejects(
+    () => saved((tensors) => tensors.delete(BIAS)),
+    RangeError,
+    `1 tensor missing: ${BIAS}`,
+  );
+  await assertRejects(
+    () => saved((tensors) => tensors.set("lm_head.weight", new Float32Array(88))),
+    RangeError,
+    "1 tensor unexpected: lm_head.weight",
+  );
+  await assertRejects(
+    () => saved((tensors) => tensors.set(BIAS, new Float32Array(5))),
+    RangeError,
+    `${BIAS} has 5 values: [4] needs 4`,
+  );
+  await assertRejects(
+    () => saveCheckpoint(dir, config, makeTensors(config), { dtype: "f64" as "f32" }),
+    TypeError,
+    'dtype is "f64": use f32, bf16, f16',
+  );
 });
 
-Deno.test("saving refuses missing, unexpected and wrongly sized parameters by name", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    const saved = (change: (tensors: Map<string, Float32Array<ArrayBuffer>>) => void) => {
-      const tensors = makeTensors(config);
-      change(tensors);
-      return saveCheckpoint(dir, config, tensors);
-    };
-    await assertRejects(
-      () => saved((tensors) => tensors.delete(BIAS)),
-      RangeError,
-      `1 tensor missing: ${BIAS}`,
-    );
-    await assertRejects(
-      () => saved((tensors) => tensors.set("lm_head.weight", new Float32Array(88))),
-      RangeError,
-      "1 tensor unexpected: lm_head.weight",
-    );
-    await assertRejects(
-      () => saved((tensors) => tensors.set(BIAS, new Float32Array(5))),
-      RangeError,
-      `${BIAS} has 5 values: [4] needs 4`,
-    );
-    await assertRejects(
-      () => saveCheckpoint(dir, config, makeTensors(config), { dtype: "f64" as "f32" }),
-      TypeError,
-      'dtype is "f64": use f32, bf16, f16',
-    );
-  });
-});
-
-Deno.test("a parameter the policy does not have is refused", async () => {
-  await inTempDir(async (dir) => {
-    const config = tinyConfig();
-    await writeCheckpoint(dir, config, makeTensors(config));
-    using checkpoint = await loadCheckpoint(dir);
-    await assertRejects(
-      () => checkpoint.readFloat32("lm_head.weight"),
-      RangeError,
-      "the policy has no parameter lm_head.weight",
-    );
-  });
+test.inDir("a parameter the policy does not have is refused", async (dir) => {
+  const config = tinyConfig();
+  await writeCheckpoint(dir, config, makeTensors(config));
+  using checkpoint = await loadCheckpoint(dir);
+  await assertRejects(
+    () => checkpoint.readFloat32("lm_head.weight"),
+    RangeError,
+    "the policy has no parameter lm_head.weight",
+  );
 });
 
 /** Ways to damage a folder with three shards, and part of the message. */
@@ -554,14 +516,12 @@ function edit(file: string, change: (text: string) => string): (dir: string) => 
 }
 
 for (const [what, damage, message] of DAMAGED) {
-  Deno.test(`a checkpoint with ${what} is refused`, async () => {
-    await inTempDir(async (dir) => {
-      const config = tinyConfig();
-      await writeCheckpoint(dir, config, makeTensors(config), { shards: 3 });
-      using _loads = await loadCheckpoint(dir);
-      await damage(dir);
-      const error = await assertRejects(() => loadCheckpoint(dir), Error, message);
-      assert(error.message.startsWith(dir), error.message);
-    });
+  test.inDir(`a checkpoint with ${what} is refused`, async (dir) => {
+    const config = tinyConfig();
+    await writeCheckpoint(dir, config, makeTensors(config), { shards: 3 });
+    using _loads = await loadCheckpoint(dir);
+    await damage(dir);
+    const error = await assertRejects(() => loadCheckpoint(dir), Error, message);
+    assert(error.message.startsWith(dir), error.message);
   });
 }

@@ -11,6 +11,7 @@ import {
   scoredTokens,
   tinyQwen2Folder,
 } from "../helpers/tiny_qwen2.ts";
+import { test } from "../helpers/test.ts";
 
 const fixture = loadTinyQwen2();
 const { oracle, truth } = fixture;
@@ -93,33 +94,31 @@ Deno.test("Policy.generate() keeps the log-probabilities that score() gives, at 
     }));
 });
 
-Deno.test("a policy does not write padding, in samples and scores alike, unless it ends a response", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const drawn = async (config: { padTokenId?: number; eosTokenId?: number }) => {
-      const policy = Policy.create(gpu, {
-        vocabSize: 8,
-        hiddenSize: 16,
-        numHiddenLayers: 1,
-        numAttentionHeads: 2,
-        maxPositionEmbeddings: 32,
-        ...config,
-      });
-      const options = { numGenerations: 64, maxCompletionLength: 8, temperature: 0.9 };
-      const { completions, logProbs } = await policy.generate([[2, 3]], options);
-      const scores = await policy.score(
-        completions.map(() => [2, 3]),
-        completions,
-        { temperature: 0.9 },
-      );
-      policy.destroy();
-      for (const [b, row] of logProbs.entries()) assertClose(row, scores[b]!, { tolerance: 1e-5 });
-      return completions.flat().filter((id) => id === 0).length;
-    };
-    assertEquals(await drawn({ padTokenId: 0, eosTokenId: 1 }), 0);
-    // One id in eight otherwise.
-    assert(await drawn({ eosTokenId: 1 }) > 10);
-    assert(await drawn({ padTokenId: 0, eosTokenId: 0 }) > 10);
-  });
+test.onDevices("a policy does not write padding, in samples and scores alike, unless it ends a response", async (gpu) => {
+  const drawn = async (config: { padTokenId?: number; eosTokenId?: number }) => {
+    const policy = Policy.create(gpu, {
+      vocabSize: 8,
+      hiddenSize: 16,
+      numHiddenLayers: 1,
+      numAttentionHeads: 2,
+      maxPositionEmbeddings: 32,
+      ...config,
+    });
+    const options = { numGenerations: 64, maxCompletionLength: 8, temperature: 0.9 };
+    const { completions, logProbs } = await policy.generate([[2, 3]], options);
+    const scores = await policy.score(
+      completions.map(() => [2, 3]),
+      completions,
+      { temperature: 0.9 },
+    );
+    policy.destroy();
+    for (const [b, row] of logProbs.entries()) assertClose(row, scores[b]!, { tolerance: 1e-5 });
+    return completions.flat().filter((id) => id === 0).length;
+  };
+  assertEquals(await drawn({ padTokenId: 0, eosTokenId: 1 }), 0);
+  // One id in eight otherwise.
+  assert(await drawn({ eosTokenId: 1 }) > 10);
+  assert(await drawn({ padTokenId: 0, eosTokenId: 0 }) > 10);
 });
 
 Deno.test("Policy.generate() gives each sample the same tokens in any batch", async (t) => {
@@ -239,20 +238,18 @@ Deno.test("Policy saves what it loaded, bit for bit", async (t) => {
       })));
 });
 
-Deno.test("Policy.create() gives the same weights for the same seed only", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const config = { vocabSize: 11, hiddenSize: 32, numHiddenLayers: 2, numAttentionHeads: 4 };
-    const [a, b, c] = [1, 1, 2].map((seed) => Policy.create(gpu, config, { seed }));
-    const [wa, wb, wc] = [
-      await a!.parameters.read(),
-      await b!.parameters.read(),
-      await c!.parameters.read(),
-    ];
-    assertEquals(wa, wb);
-    const name = "model.layers.1.mlp.up_proj.weight";
-    assert(wa.get(name)!.some((v, i) => v !== wc.get(name)![i]));
-    assertEquals(wa.get("model.norm.weight"), new Float32Array(32).fill(1));
-  });
+test.onDevices("Policy.create() gives the same weights for the same seed only", async (gpu) => {
+  const config = { vocabSize: 11, hiddenSize: 32, numHiddenLayers: 2, numAttentionHeads: 4 };
+  const [a, b, c] = [1, 1, 2].map((seed) => Policy.create(gpu, config, { seed }));
+  const [wa, wb, wc] = [
+    await a!.parameters.read(),
+    await b!.parameters.read(),
+    await c!.parameters.read(),
+  ];
+  assertEquals(wa, wb);
+  const name = "model.layers.1.mlp.up_proj.weight";
+  assert(wa.get(name)!.some((v, i) => v !== wc.get(name)![i]));
+  assertEquals(wa.get("model.norm.weight"), new Float32Array(32).fill(1));
 });
 
 Deno.test("Policy refuses tokens it cannot take", async (t) => {

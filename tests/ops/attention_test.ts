@@ -4,7 +4,7 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { choicesOf } from "../../src/ops/choices.ts";
-import { checkOp, onEveryDevice, type OpCase, openAs, runOp } from "../helpers/gpu.ts";
+import { checkOp, type OpCase, openAs, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray } from "../helpers/random.ts";
 import { attention as reference } from "../reference/attention.ts";
@@ -15,6 +15,7 @@ import {
   type PromptGroup,
   segmentPositions,
 } from "../reference/segments.ts";
+import { test } from "../helpers/test.ts";
 
 interface Heads {
   heads: number;
@@ -110,114 +111,98 @@ const CASES: [string, PromptGroup[], Heads][] = [
 ];
 
 for (const [label, groups, heads] of CASES) {
-  Deno.test(`attention() matches float64, forward and gradient: ${label}`, async (t) => {
-    await onEveryDevice(t, async (gpu) => {
-      await checkOp(gpu, label, attentionCase(gpu, groups, heads));
-    });
+  test.onDevices(`attention() matches float64, forward and gradient: ${label}`, async (gpu) => {
+    await checkOp(gpu, label, attentionCase(gpu, groups, heads));
   });
 }
 
 for (const headDim of [4, 12, 16, 24, 32]) {
   const label = `heads of ${headDim}`;
-  Deno.test(`attention() with a rotation turns queries and keys, and turns gradients back: ${label}`, async (t) => {
-    await onEveryDevice(t, async (gpu) => {
-      const heads = { heads: 4, keyValueHeads: 2, headDim, theta: 500 };
-      const groups = [group(1, 1), group(5, 3, 9)];
-      const op = attentionCase(gpu, groups, heads);
-      await checkOp(gpu, label, { ...op, coordinates: 97 });
-    });
+  test.onDevices(`attention() with a rotation turns queries and keys, and turns gradients back: ${label}`, async (gpu) => {
+    const heads = { heads: 4, keyValueHeads: 2, headDim, theta: 500 };
+    const groups = [group(1, 1), group(5, 3, 9)];
+    const op = attentionCase(gpu, groups, heads);
+    await checkOp(gpu, label, { ...op, coordinates: 97 });
   });
 }
 
-Deno.test("attention() with a rotation adds to a gradient that is there already", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const heads = { heads: 2, keyValueHeads: 1, headDim: 12, theta: 10000 };
-    const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
-    const fresh = await runOp(gpu, op);
-    const begun = randomArray(9, op.inputs.qkv!.data.length);
-    const { gradients } = await runOp(gpu, {
-      ...op,
-      build: (plan, tensors) => {
-        const grad = gpu.tensor(tensors.qkv!.shape, { data: begun });
-        tensors.qkv!.grad = grad;
-        return op.build(plan, tensors);
-      },
-    });
-    const sum = Float64Array.from(begun, (x, i) => x + fresh.gradients.qkv![i]!);
-    assertClose(gradients.qkv!, sum, { tolerance: 1e-6, label: "gradient" });
+test.onDevices("attention() with a rotation adds to a gradient that is there already", async (gpu) => {
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 12, theta: 10000 };
+  const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
+  const fresh = await runOp(gpu, op);
+  const begun = randomArray(9, op.inputs.qkv!.data.length);
+  const { gradients } = await runOp(gpu, {
+    ...op,
+    build: (plan, tensors) => {
+      const grad = gpu.tensor(tensors.qkv!.shape, { data: begun });
+      tensors.qkv!.grad = grad;
+      return op.build(plan, tensors);
+    },
+  });
+  const sum = Float64Array.from(begun, (x, i) => x + fresh.gradients.qkv![i]!);
+  assertClose(gradients.qkv!, sum, { tolerance: 1e-6, label: "gradient" });
+});
+
+test.onDevices("attention() takes heads of up to 128", async (gpu) => {
+  const heads = { heads: 1, keyValueHeads: 1, headDim: 128 };
+  const { outputGradients: _, ...op } = attentionCase(gpu, [group(2, 5)], heads);
+  await checkOp(gpu, "widest", op);
+});
+
+test.onDevices("attention() keeps head sizes apart that are read in equally many packs", async (gpu) => {
+  for (const headDim of [12, 24, 12]) {
+    const heads = { heads: 2, keyValueHeads: 1, headDim };
+    const { outputGradients: _, ...op } = attentionCase(gpu, [group(3, 9, 2)], heads);
+    await checkOp(gpu, `heads of ${headDim}`, op);
+  }
+});
+
+test.onDevices("attention() is exact for scores far apart", async (gpu) => {
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+  const op = attentionCase(gpu, [group(4, 9, 3)], heads);
+  const data = (op.inputs.qkv!.data as Float32Array).map((x) => 30 * x);
+  // Scores of about 900 round to 6e-5, which is the error of a probability.
+  await checkOp(gpu, "large scores", {
+    ...op,
+    inputs: { ...op.inputs, qkv: { ...op.inputs.qkv!, data } },
+    tolerance: 2e-4,
+    gradientTolerance: 5e-4,
   });
 });
 
-Deno.test("attention() takes heads of up to 128", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const heads = { heads: 1, keyValueHeads: 1, headDim: 128 };
-    const { outputGradients: _, ...op } = attentionCase(gpu, [group(2, 5)], heads);
-    await checkOp(gpu, "widest", op);
+test.onDevices("attention() adds to a gradient that another use of qkv has begun", async (gpu) => {
+  const heads = { heads: 4, keyValueHeads: 2, headDim: 8 };
+  const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
+  const { build, reference } = op;
+  const seed = op.outputGradients!.out!;
+  await checkOp(gpu, "two uses", {
+    ...op,
+    build: (plan, tensors) => ({
+      out: build(plan, tensors).out!,
+      again: build(plan, tensors).out!,
+    }),
+    reference: (inputs) => ({ out: reference(inputs).out!, again: reference(inputs).out! }),
+    outputGradients: { out: seed, again: randomArray(7, seed.length) },
   });
 });
 
-Deno.test("attention() keeps head sizes apart that are read in equally many packs", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const headDim of [12, 24, 12]) {
-      const heads = { heads: 2, keyValueHeads: 1, headDim };
-      const { outputGradients: _, ...op } = attentionCase(gpu, [group(3, 9, 2)], heads);
-      await checkOp(gpu, `heads of ${headDim}`, op);
-    }
+test.onDevices("attention() gives the same bytes every time, and follows the tiles in use", async (gpu) => {
+  const heads = { heads: 4, keyValueHeads: 2, headDim: 16 };
+  const op = attentionCase(gpu, [group(16, 12, 40, 3), group(7, 20)], heads);
+  const first = await runOp(gpu, op);
+  const second = await runOp(gpu, op);
+  assertEquals(first.outputs.out, second.outputs.out);
+  assertEquals(first.gradients.qkv, second.gradients.qkv);
+  const { build } = op;
+  const none = await runOp(gpu, {
+    ...op,
+    build: (plan, tensors) => {
+      const out = build(plan, tensors).out!;
+      for (const { params } of plan) (params!.tiles as Dim).value = 0;
+      return { out };
+    },
   });
-});
-
-Deno.test("attention() is exact for scores far apart", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
-    const op = attentionCase(gpu, [group(4, 9, 3)], heads);
-    const data = (op.inputs.qkv!.data as Float32Array).map((x) => 30 * x);
-    // Scores of about 900 round to 6e-5, which is the error of a probability.
-    await checkOp(gpu, "large scores", {
-      ...op,
-      inputs: { ...op.inputs, qkv: { ...op.inputs.qkv!, data } },
-      tolerance: 2e-4,
-      gradientTolerance: 5e-4,
-    });
-  });
-});
-
-Deno.test("attention() adds to a gradient that another use of qkv has begun", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const heads = { heads: 4, keyValueHeads: 2, headDim: 8 };
-    const op = attentionCase(gpu, [group(6, 11, 2), group(3, 20)], heads);
-    const { build, reference } = op;
-    const seed = op.outputGradients!.out!;
-    await checkOp(gpu, "two uses", {
-      ...op,
-      build: (plan, tensors) => ({
-        out: build(plan, tensors).out!,
-        again: build(plan, tensors).out!,
-      }),
-      reference: (inputs) => ({ out: reference(inputs).out!, again: reference(inputs).out! }),
-      outputGradients: { out: seed, again: randomArray(7, seed.length) },
-    });
-  });
-});
-
-Deno.test("attention() gives the same bytes every time, and follows the tiles in use", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const heads = { heads: 4, keyValueHeads: 2, headDim: 16 };
-    const op = attentionCase(gpu, [group(16, 12, 40, 3), group(7, 20)], heads);
-    const first = await runOp(gpu, op);
-    const second = await runOp(gpu, op);
-    assertEquals(first.outputs.out, second.outputs.out);
-    assertEquals(first.gradients.qkv, second.gradients.qkv);
-    const { build } = op;
-    const none = await runOp(gpu, {
-      ...op,
-      build: (plan, tensors) => {
-        const out = build(plan, tensors).out!;
-        for (const { params } of plan) (params!.tiles as Dim).value = 0;
-        return { out };
-      },
-    });
-    assertEquals(none.outputs.out!.every((x) => x === 0), true);
-  });
+  assertEquals(none.outputs.out!.every((x) => x === 0), true);
 });
 
 Deno.test("attention() with keys in workgroup memory matches float64, forward and gradient", async (t) => {
@@ -250,33 +235,30 @@ Deno.test("attention() with keys in workgroup memory matches float64, forward an
   }
 });
 
-Deno.test("attention() refuses shapes that do not fit", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
-    const layout = {
-      segments: u32(1, 5),
-      tiles: u32(1, 2),
-      positions: u32(3),
-      tileCount: new Dim("tiles", 1),
-      pairs: new Dim("pairs", 6),
-    };
-    const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
-    const refuses = (width: number, changed: Partial<typeof layout>, message: string) =>
-      assertThrows(
-        () =>
-          attention(
-            new Plan(gpu, "p"),
-            gpu.tensor([3, width]),
-            { ...layout, ...changed },
-            heads,
-          ),
-        RangeError,
-        message,
-      );
-    refuses(24, {}, "(T, 32)");
-    refuses(32, { segments: u32(4) }, "segments (S, 5)");
-    refuses(32, { tileCount: new Dim("tiles", 2) }, "tiles (N, 2)");
-    refuses(32, { tiles: gpu.tensor([1, 2]) }, "tiles (N, 2)");
-    return Promise.resolve();
-  });
+test.onDevices("attention() refuses shapes that do not fit", (gpu) => {
+  const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
+  const layout = {
+    segments: u32(1, 5),
+    tiles: u32(1, 2),
+    positions: u32(3),
+    tileCount: new Dim("tiles", 1),
+    pairs: new Dim("pairs", 6),
+  };
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+  const refuses = (width: number, changed: Partial<typeof layout>, message: string) =>
+    assertThrows(
+      () =>
+        attention(
+          new Plan(gpu, "p"),
+          gpu.tensor([3, width]),
+          { ...layout, ...changed },
+          heads,
+        ),
+      RangeError,
+      message,
+    );
+  refuses(24, {}, "(T, 32)");
+  refuses(32, { segments: u32(4) }, "segments (S, 5)");
+  refuses(32, { tileCount: new Dim("tiles", 2) }, "tiles (N, 2)");
+  refuses(32, { tiles: gpu.tensor([1, 2]) }, "tiles (N, 2)");
 });

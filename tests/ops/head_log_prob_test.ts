@@ -9,6 +9,7 @@ import { checkOp, onEveryDevice, type OpCase, type OpInput, runOp } from "../hel
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { logProb as reference } from "../reference/log_prob.ts";
 import { matmul } from "../reference/matmul.ts";
+import { test } from "../helpers/test.ts";
 
 /** Items in the order of their rows: some rows have none, some several, some two with one target. */
 function scatter(rows: number, vocabulary: number, items: number) {
@@ -83,35 +84,33 @@ function headCase(
   };
 }
 
-Deno.test("headLogProb() in ranges of the vocabulary matches float64, with its gradients", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
+test.onDevices("headLogProb() in ranges of the vocabulary matches float64, with its gradients", async (gpu) => {
+  for (
+    const [rows, inner, vocabulary, items] of [[9, 8, 203, 14], [17, 20, 320, 30], [
+      3,
+      64,
+      1000,
+      2,
+    ]]
+  ) {
+    const size = { rows: rows!, inner: inner!, vocabulary: vocabulary!, items: items! };
     for (
-      const [rows, inner, vocabulary, items] of [[9, 8, 203, 14], [17, 20, 320, 30], [
-        3,
-        64,
-        1000,
-        2,
-      ]]
+      const how of [
+        { maxBytes: 1 },
+        { maxBytes: 4 * rows! * 130, temperature: 0.7 },
+        {
+          maxBytes: 1,
+          parameter: false,
+        },
+        { maxBytes: 1, temperature: 0.7, excludes: true },
+        { maxBytes: 2 ** 20, excludes: true },
+      ]
     ) {
-      const size = { rows: rows!, inner: inner!, vocabulary: vocabulary!, items: items! };
-      for (
-        const how of [
-          { maxBytes: 1 },
-          { maxBytes: 4 * rows! * 130, temperature: 0.7 },
-          {
-            maxBytes: 1,
-            parameter: false,
-          },
-          { maxBytes: 1, temperature: 0.7, excludes: true },
-          { maxBytes: 2 ** 20, excludes: true },
-        ]
-      ) {
-        const label = `${rows} x ${inner} x ${vocabulary}, ${JSON.stringify(how)}`;
-        await checkOp(gpu, label, { ...headCase(size, how), coordinates: 24 });
-      }
-      await checkOp(gpu, `${rows} rows, f16`, headCase(size, { maxBytes: 1, dtype: "f16" }));
+      const label = `${rows} x ${inner} x ${vocabulary}, ${JSON.stringify(how)}`;
+      await checkOp(gpu, label, { ...headCase(size, how), coordinates: 24 });
     }
-  });
+    await checkOp(gpu, `${rows} rows, f16`, headCase(size, { maxBytes: 1, dtype: "f16" }));
+  }
 });
 
 Deno.test("headLogProb() scores the same to the bit however the vocabulary is cut", async (t) => {

@@ -1,9 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
 import { headNorm } from "../../src/ops/head_norm.ts";
-import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
+import { checkOp, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { rmsNorm } from "../reference/rms_norm.ts";
+import { test } from "../helpers/test.ts";
 
 const EPS = 1e-6;
 
@@ -59,52 +60,43 @@ function caseOf(sizes: Sizes, parameter: boolean) {
   };
 }
 
-Deno.test("headNorm() matches float64, forward and gradient, and leaves the values alone", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const sizes of CASES) {
-      for (const parameter of [true, false]) {
-        await checkOp(gpu, JSON.stringify({ ...sizes, parameter }), caseOf(sizes, parameter));
-      }
+test.onDevices("headNorm() matches float64, forward and gradient, and leaves the values alone", async (gpu) => {
+  for (const sizes of CASES) {
+    for (const parameter of [true, false]) {
+      await checkOp(gpu, JSON.stringify({ ...sizes, parameter }), caseOf(sizes, parameter));
     }
-  });
+  }
 });
 
-Deno.test("headNorm() gives the same gradient of heads where the weight wants none", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const op = caseOf(CASES[2]!, false);
-    const both = await runOp(gpu, op);
-    const one = await runOp(gpu, { ...op, withoutGradient: ["weight"] });
-    assertEquals(one.gradients.qkv, both.gradients.qkv);
-    assertEquals("weight" in one.gradients, false);
-  });
+test.onDevices("headNorm() gives the same gradient of heads where the weight wants none", async (gpu) => {
+  const op = caseOf(CASES[2]!, false);
+  const both = await runOp(gpu, op);
+  const one = await runOp(gpu, { ...op, withoutGradient: ["weight"] });
+  assertEquals(one.gradients.qkv, both.gradients.qkv);
+  assertEquals("weight" in one.gradients, false);
 });
 
-Deno.test("headNorm() without gradients keeps nothing beside its result", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const { outputGradients: _, ...op } = caseOf(CASES[1]!, false);
-    await checkOp(gpu, "inference", op);
-    const plan = new Plan(gpu, "p");
-    headNorm(plan, gpu.tensor([3, 128]), gpu.tensor([32]), { ...CASES[1]!, eps: EPS });
-    assertEquals([...plan][0]!.bindings.unnormed!.capacity, 8);
-  });
+test.onDevices("headNorm() without gradients keeps nothing beside its result", async (gpu) => {
+  const { outputGradients: _, ...op } = caseOf(CASES[1]!, false);
+  await checkOp(gpu, "inference", op);
+  const plan = new Plan(gpu, "p");
+  headNorm(plan, gpu.tensor([3, 128]), gpu.tensor([32]), { ...CASES[1]!, eps: EPS });
+  assertEquals([...plan][0]!.bindings.unnormed!.capacity, 8);
 });
 
-Deno.test("headNorm() refuses weights and heads that do not fit", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const refuses = (width: number, weight: number, message: string) =>
-      assertThrows(
-        () =>
-          headNorm(new Plan(gpu, "p"), gpu.tensor([2, width]), gpu.tensor([weight]), {
-            heads: 2,
-            keyValueHeads: 1,
-            headDim: 8,
-            eps: EPS,
-          }),
-        RangeError,
-        message,
-      );
-    refuses(32, 8, "weight (2 D) for D = 8");
-    refuses(24, 16, "(T, 32)");
-    return Promise.resolve();
-  });
+test.onDevices("headNorm() refuses weights and heads that do not fit", (gpu) => {
+  const refuses = (width: number, weight: number, message: string) =>
+    assertThrows(
+      () =>
+        headNorm(new Plan(gpu, "p"), gpu.tensor([2, width]), gpu.tensor([weight]), {
+          heads: 2,
+          keyValueHeads: 1,
+          headDim: 8,
+          eps: EPS,
+        }),
+      RangeError,
+      message,
+    );
+  refuses(32, 8, "weight (2 D) for D = 8");
+  refuses(24, 16, "(T, 32)");
 });

@@ -7,9 +7,10 @@ import { Dim } from "../../src/gpu/tensor.ts";
 import { headSample } from "../../src/ops/head_sample.ts";
 import { sample, type SampleState } from "../../src/ops/sample.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
-import { onEveryDevice, withLimits } from "../helpers/gpu.ts";
+import { withLimits } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { progress } from "../helpers/side_by_side.ts";
+import { test } from "../helpers/test.ts";
 
 const [ROWS, INNER, VOCABULARY, LENGTH] = [21, 16, 700, 3];
 
@@ -55,36 +56,32 @@ async function draw(
   return { values, dispatches };
 }
 
-Deno.test("headSample() draws the same tokens however rows and vocabulary are cut", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const temperature of [0, 0.8]) {
-      const whole = await draw(gpu, { fused: false, temperature });
-      assertEquals(new Set(whole.values[0]).size > 5, true);
-      const inRows = await draw(gpu, { fused: true, temperature, maxBytes: 4 * 4 * VOCABULARY });
-      assertEquals(inRows.values, whole.values);
-      // 128 rows of the head and the logits of 5 rows are all that can be bound.
-      const small = withLimits(gpu, 16384);
-      const inRanges = await draw(small, { fused: true, temperature });
-      assertEquals(inRanges.values, whole.values);
-      assertNotEquals(inRanges.dispatches, inRows.dispatches);
-      assertNotEquals(inRows.dispatches, whole.dispatches);
-    }
-  });
+test.onDevices("headSample() draws the same tokens however rows and vocabulary are cut", async (gpu) => {
+  for (const temperature of [0, 0.8]) {
+    const whole = await draw(gpu, { fused: false, temperature });
+    assertEquals(new Set(whole.values[0]).size > 5, true);
+    const inRows = await draw(gpu, { fused: true, temperature, maxBytes: 4 * 4 * VOCABULARY });
+    assertEquals(inRows.values, whole.values);
+    // 128 rows of the head and the logits of 5 rows are all that can be bound.
+    const small = withLimits(gpu, 16384);
+    const inRanges = await draw(small, { fused: true, temperature });
+    assertEquals(inRanges.values, whole.values);
+    assertNotEquals(inRanges.dispatches, inRows.dispatches);
+    assertNotEquals(inRows.dispatches, whole.dispatches);
+  }
 });
 
-Deno.test("headSample() never draws the token that is left out", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const temperature of [0, 0.05, 0.8]) {
-      const drawn = (of: { values: number[][] }) => of.values[0]!;
-      const free = drawn(await draw(gpu, { fused: true, temperature }));
-      const excludedToken = free[0]!;
-      for (const device of [gpu, withLimits(gpu, 16384)]) {
-        const without = await draw(device, { fused: true, temperature, excludedToken });
-        assertEquals(drawn(without).includes(excludedToken), false);
-        assertEquals(without.values.flat().every(Number.isFinite), true);
-      }
+test.onDevices("headSample() never draws the token that is left out", async (gpu) => {
+  for (const temperature of [0, 0.05, 0.8]) {
+    const drawn = (of: { values: number[][] }) => of.values[0]!;
+    const free = drawn(await draw(gpu, { fused: true, temperature }));
+    const excludedToken = free[0]!;
+    for (const device of [gpu, withLimits(gpu, 16384)]) {
+      const without = await draw(device, { fused: true, temperature, excludedToken });
+      assertEquals(drawn(without).includes(excludedToken), false);
+      assertEquals(without.values.flat().every(Number.isFinite), true);
     }
-  });
+  }
 });
 
 Deno.test("headSample() says so where not even the logits of some rows can be bound", async () => {

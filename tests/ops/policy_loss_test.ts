@@ -22,6 +22,7 @@ import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomUniform, uniformStream } from "../helpers/random.ts";
 import { atScoredTokens, loadTinyQwen2, scoredTokens } from "../helpers/tiny_qwen2.ts";
 import { idsSideBySide } from "../helpers/side_by_side.ts";
+import { test } from "../helpers/test.ts";
 
 const M = 150;
 
@@ -162,42 +163,40 @@ for (const options of CASES) {
   const extras = [options.klEstimator, options.entropyCoef ? "an entropy bonus" : undefined];
   const title = [options.policyLoss, options.dualClip ? "a dual clip" : undefined, ...extras]
     .filter(Boolean).join(" with ");
-  Deno.test(`policyLoss() matches float64 in value and gradient: ${title}`, async (t) => {
-    await onEveryDevice(t, async (gpu) => {
-      for (const lengths of [[1], [3, 7, 2, 5, 65], [64, 0, 63, 4, 150, 1, 9]]) {
-        // A ratio of e^20 that nothing bounds would drown the differences of the loss.
-        const extremes = options.policyLoss !== "ppo" || options.dualClip !== 0;
-        const batch = makeBatch(lengths.length, lengths, 1.2, extremes);
-        const { plan, stats, gradients } = await record(gpu, batch, options, 5);
-        submit(gpu, [plan]);
-        const got = await readTensor(gpu, stats);
-        const wanted = expected(batch, options);
-        const label = `${title}, ${lengths.length} responses`;
-        const absolute = { tolerance: 1e-5, label };
-        // The sums may cancel: relative to the size of what is summed.
-        const size = Math.max(Math.abs(wanted.loss), 1);
-        assertClose([got[POLICY_LOSS_STATS.loss]!], [wanted.loss], { ...absolute, scale: size });
-        assertClose([got[POLICY_LOSS_STATS.policyLoss]!], [wanted.policyLoss], {
-          ...absolute,
-          scale: size,
-        });
-        const n = batch.sequences.length;
-        const actual = await readTensor(gpu, gradients.logProbs!);
-        assertClose(actual.subarray(0, n), wanted.gradients.logProbs, {
+  test.onDevices(`policyLoss() matches float64 in value and gradient: ${title}`, async (gpu) => {
+    for (const lengths of [[1], [3, 7, 2, 5, 65], [64, 0, 63, 4, 150, 1, 9]]) {
+      // A ratio of e^20 that nothing bounds would drown the differences of the loss.
+      const extremes = options.policyLoss !== "ppo" || options.dualClip !== 0;
+      const batch = makeBatch(lengths.length, lengths, 1.2, extremes);
+      const { plan, stats, gradients } = await record(gpu, batch, options, 5);
+      submit(gpu, [plan]);
+      const got = await readTensor(gpu, stats);
+      const wanted = expected(batch, options);
+      const label = `${title}, ${lengths.length} responses`;
+      const absolute = { tolerance: 1e-5, label };
+      // The sums may cancel: relative to the size of what is summed.
+      const size = Math.max(Math.abs(wanted.loss), 1);
+      assertClose([got[POLICY_LOSS_STATS.loss]!], [wanted.loss], { ...absolute, scale: size });
+      assertClose([got[POLICY_LOSS_STATS.policyLoss]!], [wanted.policyLoss], {
+        ...absolute,
+        scale: size,
+      });
+      const n = batch.sequences.length;
+      const actual = await readTensor(gpu, gradients.logProbs!);
+      assertClose(actual.subarray(0, n), wanted.gradients.logProbs, {
+        tolerance: 2e-5,
+        label: `${label}: gradient of logProbs`,
+      });
+      assertEquals("entropies" in gradients, options.entropyCoef !== undefined);
+      if (gradients.entropies) {
+        const actual = await readTensor(gpu, gradients.entropies);
+        assertClose(actual.subarray(0, n), wanted.gradients.entropies, {
           tolerance: 2e-5,
-          label: `${label}: gradient of logProbs`,
+          label: `${label}: gradient of entropies`,
         });
-        assertEquals("entropies" in gradients, options.entropyCoef !== undefined);
-        if (gradients.entropies) {
-          const actual = await readTensor(gpu, gradients.entropies);
-          assertClose(actual.subarray(0, n), wanted.gradients.entropies, {
-            tolerance: 2e-5,
-            label: `${label}: gradient of entropies`,
-          });
-        }
-        plan.destroy();
       }
-    });
+      plan.destroy();
+    }
   });
 }
 
@@ -300,148 +299,137 @@ Deno.test("policyLoss() clips as the paper's published code does", async (t) => 
   });
 });
 
-Deno.test("policyLoss() reports sums, maxima and clips, and adds up over runs", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const batch = makeBatch(7, [64, 63, 150, 65, 1], 1.2, true);
-    const options = { ...NUMBERS, policyLoss: "ppo", dualClip: 1.5, klEstimator: "k1" } as const;
-    const { plan, stats } = await record(gpu, batch, options);
-    const wanted = new Array<number>(16).fill(0);
-    wanted[POLICY_LOSS_STATS.policyLoss] =
-      wanted[POLICY_LOSS_STATS.loss] =
-        expected(batch, options)
-          .loss;
-    const add = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
-      wanted[POLICY_LOSS_STATS[stat]]! += value;
-    const raise = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
-      wanted[POLICY_LOSS_STATS[stat]] = Math.max(wanted[POLICY_LOSS_STATS[stat]]!, value);
-    batch.sequences.forEach((b, i) => {
-      const at = b * M + batch.positions[i]!;
-      const difference = batch.logProbs[i]! - batch.oldLogProbs[at]!;
-      const ratio = Math.exp(Math.min(20, Math.max(-20, difference)));
-      const advantage = batch.advantages[b]!;
-      add("items", 1);
-      add("entropySum", batch.entropies[i]!);
-      add("klSum", batch.logProbs[i]! - batch.refLogProbs[at]!);
-      add("ppoKlSum", -difference);
-      add("logProbDiffSum", Math.abs(difference));
-      add("clippedLow", advantage < 0 && ratio < 0.8 ? 1 : 0);
-      add("clippedHigh", advantage > 0 && ratio > 1.3 ? 1 : 0);
-      add("dualClipped", advantage < 0 && ratio > 1.5 ? 1 : 0);
-      add("ratioSum", ratio);
-      raise("logProbDiffMax", Math.abs(difference));
-      raise("ratioMax", ratio);
-    });
-    assert(wanted[POLICY_LOSS_STATS.clippedLow]! > 3, "too few clipped to tell");
-    assert(wanted[POLICY_LOSS_STATS.clippedHigh]! > 3, "too few clipped to tell");
-    assert(wanted[POLICY_LOSS_STATS.dualClipped]! > 3, "too few clipped to tell");
-    submit(gpu, [plan]);
-    const once = await readTensor(gpu, stats);
-    wanted.forEach((value, k) =>
-      assertClose([once[k]!], [value], { tolerance: 2e-5, label: `${k}` })
-    );
-    submit(gpu, [{ plan, times: 2 }]);
-    const thrice = await readTensor(gpu, stats);
-    wanted.forEach((value, k) =>
-      assertClose([thrice[k]!], [k < 12 ? 3 * value : value], { tolerance: 2e-5, label: `${k}` })
-    );
-    submit(gpu, [{ clear: stats }, plan]);
-    assertEquals(await readTensor(gpu, stats), once);
+test.onDevices("policyLoss() reports sums, maxima and clips, and adds up over runs", async (gpu) => {
+  const batch = makeBatch(7, [64, 63, 150, 65, 1], 1.2, true);
+  const options = { ...NUMBERS, policyLoss: "ppo", dualClip: 1.5, klEstimator: "k1" } as const;
+  const { plan, stats } = await record(gpu, batch, options);
+  const wanted = new Array<number>(16).fill(0);
+  wanted[POLICY_LOSS_STATS.policyLoss] =
+    wanted[POLICY_LOSS_STATS.loss] =
+      expected(batch, options)
+        .loss;
+  const add = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
+    wanted[POLICY_LOSS_STATS[stat]]! += value;
+  const raise = (stat: keyof typeof POLICY_LOSS_STATS, value: number) =>
+    wanted[POLICY_LOSS_STATS[stat]] = Math.max(wanted[POLICY_LOSS_STATS[stat]]!, value);
+  batch.sequences.forEach((b, i) => {
+    const at = b * M + batch.positions[i]!;
+    const difference = batch.logProbs[i]! - batch.oldLogProbs[at]!;
+    const ratio = Math.exp(Math.min(20, Math.max(-20, difference)));
+    const advantage = batch.advantages[b]!;
+    add("items", 1);
+    add("entropySum", batch.entropies[i]!);
+    add("klSum", batch.logProbs[i]! - batch.refLogProbs[at]!);
+    add("ppoKlSum", -difference);
+    add("logProbDiffSum", Math.abs(difference));
+    add("clippedLow", advantage < 0 && ratio < 0.8 ? 1 : 0);
+    add("clippedHigh", advantage > 0 && ratio > 1.3 ? 1 : 0);
+    add("dualClipped", advantage < 0 && ratio > 1.5 ? 1 : 0);
+    add("ratioSum", ratio);
+    raise("logProbDiffMax", Math.abs(difference));
+    raise("ratioMax", ratio);
   });
+  assert(wanted[POLICY_LOSS_STATS.clippedLow]! > 3, "too few clipped to tell");
+  assert(wanted[POLICY_LOSS_STATS.clippedHigh]! > 3, "too few clipped to tell");
+  assert(wanted[POLICY_LOSS_STATS.dualClipped]! > 3, "too few clipped to tell");
+  submit(gpu, [plan]);
+  const once = await readTensor(gpu, stats);
+  wanted.forEach((value, k) =>
+    assertClose([once[k]!], [value], { tolerance: 2e-5, label: `${k}` })
+  );
+  submit(gpu, [{ plan, times: 2 }]);
+  const thrice = await readTensor(gpu, stats);
+  wanted.forEach((value, k) =>
+    assertClose([thrice[k]!], [k < 12 ? 3 * value : value], { tolerance: 2e-5, label: `${k}` })
+  );
+  submit(gpu, [{ clear: stats }, plan]);
+  assertEquals(await readTensor(gpu, stats), once);
 });
 
-Deno.test("policyLoss() holds log-ratios to 20, with no gradient beyond", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const policyLoss of ["ppo", "gspo"] as const) {
-      for (const [logRatio, gradient] of [[19.5, 2 * Math.exp(19.5)], [20.5, 0]] as const) {
-        const batch = makeBatch(1, [1], 0);
-        batch.advantages[0] = -2;
-        batch.weights[0] = 1;
-        batch.logProbs[0] = -0.25;
-        batch.oldLogProbs[0] = -0.25 - logRatio;
-        const run = await record(gpu, batch, { ...NUMBERS, policyLoss });
-        submit(gpu, [run.plan]);
-        assertClose(await readTensor(gpu, run.gradients.logProbs!), [gradient], {
-          tolerance: 1e-5,
-        });
-        const stats = await readTensor(gpu, run.stats);
-        assertClose([stats[0]!], [2 * Math.exp(Math.min(20, logRatio))], { tolerance: 1e-5 });
-        run.plan.destroy();
-      }
+test.onDevices("policyLoss() holds log-ratios to 20, with no gradient beyond", async (gpu) => {
+  for (const policyLoss of ["ppo", "gspo"] as const) {
+    for (const [logRatio, gradient] of [[19.5, 2 * Math.exp(19.5)], [20.5, 0]] as const) {
+      const batch = makeBatch(1, [1], 0);
+      batch.advantages[0] = -2;
+      batch.weights[0] = 1;
+      batch.logProbs[0] = -0.25;
+      batch.oldLogProbs[0] = -0.25 - logRatio;
+      const run = await record(gpu, batch, { ...NUMBERS, policyLoss });
+      submit(gpu, [run.plan]);
+      assertClose(await readTensor(gpu, run.gradients.logProbs!), [gradient], {
+        tolerance: 1e-5,
+      });
+      const stats = await readTensor(gpu, run.stats);
+      assertClose([stats[0]!], [2 * Math.exp(Math.min(20, logRatio))], { tolerance: 1e-5 });
+      run.plan.destroy();
     }
-  });
+  }
 });
 
-Deno.test("policyLoss() shows values that are not finite", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const bad of [NaN, Infinity, -Infinity]) {
-      const batch = makeBatch(8, [3, 140], 0.1);
-      batch.logProbs[70] = bad;
-      const { plan, stats } = await record(gpu, batch, { ...NUMBERS, policyLoss: "ppo" });
-      submit(gpu, [plan]);
-      const got = await readTensor(gpu, stats);
-      assertEquals(got[POLICY_LOSS_STATS.notFinite], 1);
-      assert(got[POLICY_LOSS_STATS.logProbDiffMax]! > 3e38);
-      plan.destroy();
-    }
-  });
-});
-
-Deno.test("policyLoss() reads numbers anew for each run and does nothing for no items", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const batch = makeBatch(9, [20, 30], 0.1);
-    let beta = 0;
-    const { plan, stats, inputs } = await record(gpu, batch, {
-      ...NUMBERS,
-      policyLoss: "reinforce",
-      klEstimator: "k1",
-      beta: () => beta,
-    });
+test.onDevices("policyLoss() shows values that are not finite", async (gpu) => {
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const batch = makeBatch(8, [3, 140], 0.1);
+    batch.logProbs[70] = bad;
+    const { plan, stats } = await record(gpu, batch, { ...NUMBERS, policyLoss: "ppo" });
     submit(gpu, [plan]);
-    const [without] = await readTensor(gpu, stats);
-    beta = 1;
-    submit(gpu, [{ clear: stats }, plan]);
     const got = await readTensor(gpu, stats);
-    const kl = batch.sequences.reduce((sum, b, i) =>
-      sum + batch.weights[b]! *
-        (batch.logProbs[i]! - batch.refLogProbs[b * M + batch.positions[i]!]!), 0);
-    assertAlmostEquals(got[0]! - without!, kl, 1e-4);
-    inputs.items.value = 0;
-    submit(gpu, [{ clear: stats }, plan]);
-    assertEquals(Array.from(await readTensor(gpu, stats)), new Array(16).fill(0));
-  });
+    assertEquals(got[POLICY_LOSS_STATS.notFinite], 1);
+    assert(got[POLICY_LOSS_STATS.logProbDiffMax]! > 3e38);
+    plan.destroy();
+  }
 });
 
-Deno.test("policyLoss() refuses shapes that do not fit and inputs that are missing", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const plan = new Plan(gpu, "p");
-    const items = new Dim("items", 4);
-    const item = () => gpu.tensor([4]);
-    const inputs = {
-      logProbs: item(),
-      entropies: item(),
-      ...idsSideBySide(gpu, 4, { itemSequences: [], itemPositions: [] }),
-      items,
-      oldLogProbs: gpu.tensor([2, 8]),
-      advantages: gpu.tensor([2]),
-      weights: gpu.tensor([2]),
-    };
-    const options = { ...NUMBERS, policyLoss: "ppo" } as const;
-    const refuse = (
-      changed: Partial<PolicyLossInputs>,
-      message: string,
-      changedOptions: Partial<PolicyLossNumbers> = {},
-    ) =>
-      assertThrows(
-        () => policyLoss(plan, { ...inputs, ...changed }, { ...options, ...changedOptions }),
-        RangeError,
-        message,
-      );
-    refuse({ entropies: gpu.tensor([3]) }, "needs entropies of 4 items");
-    refuse({ weights: gpu.tensor([3]) }, "weights (B)");
-    refuse({ refLogProbs: gpu.tensor([2, 7]) }, "refLogProbs (B, M)");
-    refuse({}, "needs refLogProbs", { klEstimator: "k3" });
-    refuse({}, "needs itemRanges", { policyLoss: "gspo" });
-    refuse({ itemRanges: gpu.tensor([4]) }, "itemRanges (S, 2)", { policyLoss: "gmpo" });
-    return Promise.resolve();
+test.onDevices("policyLoss() reads numbers anew for each run and does nothing for no items", async (gpu) => {
+  const batch = makeBatch(9, [20, 30], 0.1);
+  let beta = 0;
+  const { plan, stats, inputs } = await record(gpu, batch, {
+    ...NUMBERS,
+    policyLoss: "reinforce",
+    klEstimator: "k1",
+    beta: () => beta,
   });
+  submit(gpu, [plan]);
+  const [without] = await readTensor(gpu, stats);
+  beta = 1;
+  submit(gpu, [{ clear: stats }, plan]);
+  const got = await readTensor(gpu, stats);
+  const kl = batch.sequences.reduce((sum, b, i) =>
+    sum + batch.weights[b]! *
+      (batch.logProbs[i]! - batch.refLogProbs[b * M + batch.positions[i]!]!), 0);
+  assertAlmostEquals(got[0]! - without!, kl, 1e-4);
+  inputs.items.value = 0;
+  submit(gpu, [{ clear: stats }, plan]);
+  assertEquals(Array.from(await readTensor(gpu, stats)), new Array(16).fill(0));
+});
+
+test.onDevices("policyLoss() refuses shapes that do not fit and inputs that are missing", (gpu) => {
+  const plan = new Plan(gpu, "p");
+  const items = new Dim("items", 4);
+  const item = () => gpu.tensor([4]);
+  const inputs = {
+    logProbs: item(),
+    entropies: item(),
+    ...idsSideBySide(gpu, 4, { itemSequences: [], itemPositions: [] }),
+    items,
+    oldLogProbs: gpu.tensor([2, 8]),
+    advantages: gpu.tensor([2]),
+    weights: gpu.tensor([2]),
+  };
+  const options = { ...NUMBERS, policyLoss: "ppo" } as const;
+  const refuse = (
+    changed: Partial<PolicyLossInputs>,
+    message: string,
+    changedOptions: Partial<PolicyLossNumbers> = {},
+  ) =>
+    assertThrows(
+      () => policyLoss(plan, { ...inputs, ...changed }, { ...options, ...changedOptions }),
+      RangeError,
+      message,
+    );
+  refuse({ entropies: gpu.tensor([3]) }, "needs entropies of 4 items");
+  refuse({ weights: gpu.tensor([3]) }, "weights (B)");
+  refuse({ refLogProbs: gpu.tensor([2, 7]) }, "refLogProbs (B, M)");
+  refuse({}, "needs refLogProbs", { klEstimator: "k3" });
+  refuse({}, "needs itemRanges", { policyLoss: "gspo" });
+  refuse({ itemRanges: gpu.tensor([4]) }, "itemRanges (S, 2)", { policyLoss: "gmpo" });
 });

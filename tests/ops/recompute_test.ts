@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Arena } from "../../src/gpu/arena.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { PolicyConfig } from "../../src/model/config.ts";
@@ -11,7 +10,7 @@ import { encode } from "../../src/model/transformer.ts";
 import { headLogProb } from "../../src/ops/head_log_prob.ts";
 import { recompute } from "../../src/ops/recompute.ts";
 import { saveInHalf } from "../../src/ops/saved_halves.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
+import { test } from "../helpers/test.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 
 /** Log-probabilities of random tokens and the gradient of their weighted sum. */
@@ -69,31 +68,28 @@ async function differentiate(
   return result;
 }
 
-Deno.test("layers computed again for the backward pass give the same bits in less memory", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const bytes = async (again: boolean) => {
-      const [few, many] = [
-        await differentiate(gpu, 2, { again }),
-        await differentiate(gpu, 6, { again }),
-      ];
-      return { few, many, perLayer: (many.bytes - few.bytes) / 4 };
-    };
-    const kept = await bytes(false);
-    const lost = await bytes(true);
-    assertEquals(lost.many.logProbs, kept.many.logProbs);
-    assertEquals(lost.many.gradients, kept.many.gradients);
-    for (const name of ["input_layernorm", "self_attn.qkv_proj", "mlp.gate_up_proj"]) {
-      assert(lost.many.again.includes(`layers.3.${name}`), `layers.3.${name}`);
-    }
-    // What a layer hands to the next one stays; the last product of a layer is not run again.
-    assert(!lost.many.again.includes("layers.3.mlp.down_proj"));
-    assert(lost.perLayer < 0.3 * kept.perLayer, `${lost.perLayer} bytes and ${kept.perLayer}`);
-    assert(lost.many.dispatches > kept.many.dispatches);
-  });
+test.onDevices("layers computed again for the backward pass give the same bits in less memory", async (gpu) => {
+  const bytes = async (again: boolean) => {
+    const [few, many] = [
+      await differentiate(gpu, 2, { again }),
+      await differentiate(gpu, 6, { again }),
+    ];
+    return { few, many, perLayer: (many.bytes - few.bytes) / 4 };
+  };
+  const kept = await bytes(false);
+  const lost = await bytes(true);
+  assertEquals(lost.many.logProbs, kept.many.logProbs);
+  assertEquals(lost.many.gradients, kept.many.gradients);
+  for (const name of ["input_layernorm", "self_attn.qkv_proj", "mlp.gate_up_proj"]) {
+    assert(lost.many.again.includes(`layers.3.${name}`), `layers.3.${name}`);
+  }
+  // What a layer hands to the next one stays; the last product of a layer is not run again.
+  assert(!lost.many.again.includes("layers.3.mlp.down_proj"));
+  assert(lost.perLayer < 0.3 * kept.perLayer, `${lost.perLayer} bytes and ${kept.perLayer}`);
+  assert(lost.many.dispatches > kept.many.dispatches);
 });
 
-Deno.test("heads that are normalised in place, and layers without rotation, are computed again too", async () => {
-  const gpu = await openGpu();
+test.onGpu("heads that are normalised in place, and layers without rotation, are computed again too", async (gpu) => {
   const families: Partial<PolicyConfig>[] = [
     { modelType: "qwen3" },
     { modelType: "smollm3", rotatedLayers: [true, false] },
@@ -105,19 +101,16 @@ Deno.test("heads that are normalised in place, and layers without rotation, are 
     assert(lost.again.includes("layers.1.self_attn.qkv_proj"));
     assert([...kept.gradients.values()].every((gradient) => gradient.some((g) => g !== 0)));
   }
-  await gpu.close();
 });
 
-Deno.test("what layers hand to each other may wait in f16 besides", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const exact = await differentiate(gpu, 3, { again: true });
-    const rounded = await differentiate(gpu, 3, { again: true, halves: true });
-    assertEquals(rounded.logProbs, exact.logProbs);
-    const norm = (x: Float32Array) => Math.hypot(...x);
-    for (const [name, gradient] of exact.gradients) {
-      const other = rounded.gradients.get(name)!;
-      const error = norm(gradient.map((g, i) => g - other[i]!)) / norm(gradient);
-      assert(error < 0.02, `${name} is off by ${error}`);
-    }
-  });
+test.onDevices("what layers hand to each other may wait in f16 besides", async (gpu) => {
+  const exact = await differentiate(gpu, 3, { again: true });
+  const rounded = await differentiate(gpu, 3, { again: true, halves: true });
+  assertEquals(rounded.logProbs, exact.logProbs);
+  const norm = (x: Float32Array) => Math.hypot(...x);
+  for (const [name, gradient] of exact.gradients) {
+    const other = rounded.gradients.get(name)!;
+    const error = norm(gradient.map((g, i) => g - other[i]!)) / norm(gradient);
+    assert(error < 0.02, `${name} is off by ${error}`);
+  }
 });

@@ -6,6 +6,7 @@ import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { rope as reference, type RopeScaling } from "../reference/rope.ts";
+import { test } from "../helpers/test.ts";
 
 interface Sizes {
   tokens: number;
@@ -72,25 +73,23 @@ const CASES: Sizes[] = [
   { tokens: 9, heads: 2, keyValueHeads: 1, headDim: 64, theta: 500000, scaling: LLAMA3 },
 ];
 
-Deno.test("rope() matches float64, forward and gradient, and leaves the values alone", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const sizes of CASES) {
-      const { tokens, heads, keyValueHeads, headDim } = sizes;
-      const width = (heads + 2 * keyValueHeads) * headDim;
-      const positions = randomIntegers(1, tokens, 200);
-      await checkOp(gpu, JSON.stringify(sizes), {
-        inputs: {
-          qkv: { shape: [tokens, width], data: randomArray(2, tokens * width) },
-          positions: { shape: [tokens], data: positions, dtype: "u32" },
-        },
-        build: (plan, { qkv, positions }) => ({
-          y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
-        }),
-        reference: ({ qkv }) => ({ y: ropeRows(qkv!, positions, sizes) }),
-        outputGradients: { y: randomArray(3, tokens * width) },
-      });
-    }
-  });
+test.onDevices("rope() matches float64, forward and gradient, and leaves the values alone", async (gpu) => {
+  for (const sizes of CASES) {
+    const { tokens, heads, keyValueHeads, headDim } = sizes;
+    const width = (heads + 2 * keyValueHeads) * headDim;
+    const positions = randomIntegers(1, tokens, 200);
+    await checkOp(gpu, JSON.stringify(sizes), {
+      inputs: {
+        qkv: { shape: [tokens, width], data: randomArray(2, tokens * width) },
+        positions: { shape: [tokens], data: positions, dtype: "u32" },
+      },
+      build: (plan, { qkv, positions }) => ({
+        y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
+      }),
+      reference: ({ qkv }) => ({ y: ropeRows(qkv!, positions, sizes) }),
+      outputGradients: { y: randomArray(3, tokens * width) },
+    });
+  }
 });
 
 Deno.test("rope() stays precise at large positions", async (t) => {
@@ -115,20 +114,17 @@ Deno.test("rope() stays precise at large positions", async (t) => {
   });
 });
 
-Deno.test("rope() refuses shapes, heads and bases that do not fit", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const plan = new Plan(gpu, "p");
-    const positions = gpu.tensor([2], { dtype: "u32" });
-    const heads = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: 10000 } };
-    const refuses = (width: number, options: typeof heads, message: string, at = positions) =>
-      assertThrows(() => rope(plan, gpu.tensor([2, width]), at, options), RangeError, message);
-    refuses(24, heads, "(T, 32)");
-    refuses(24, { ...heads, headDim: 6 }, "multiple of 4");
-    refuses(528, { ...heads, headDim: 132 }, "from 4 to 128");
-    refuses(40, { ...heads, heads: 1, keyValueHeads: 2 }, "multiple of keyValueHeads");
-    refuses(32, { ...heads, rotation: { theta: 0 } }, "theta");
-    refuses(32, heads, "positions", gpu.tensor([1], { dtype: "u32" }));
-    refuses(32, heads, "positions", gpu.tensor([2]));
-    return Promise.resolve();
-  });
+test.onDevices("rope() refuses shapes, heads and bases that do not fit", (gpu) => {
+  const plan = new Plan(gpu, "p");
+  const positions = gpu.tensor([2], { dtype: "u32" });
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: 10000 } };
+  const refuses = (width: number, options: typeof heads, message: string, at = positions) =>
+    assertThrows(() => rope(plan, gpu.tensor([2, width]), at, options), RangeError, message);
+  refuses(24, heads, "(T, 32)");
+  refuses(24, { ...heads, headDim: 6 }, "multiple of 4");
+  refuses(528, { ...heads, headDim: 132 }, "from 4 to 128");
+  refuses(40, { ...heads, heads: 1, keyValueHeads: 2 }, "multiple of keyValueHeads");
+  refuses(32, { ...heads, rotation: { theta: 0 } }, "theta");
+  refuses(32, heads, "positions", gpu.tensor([1], { dtype: "u32" }));
+  refuses(32, heads, "positions", gpu.tensor([2]));
 });

@@ -7,6 +7,7 @@ import { randomArray } from "../helpers/random.ts";
 import { draw, openUniform } from "../helpers/sampling.ts";
 import { gumbelMax, keptTokens } from "../reference/sample.ts";
 import { logSoftmax } from "../reference/softmax.ts";
+import { test } from "../helpers/test.ts";
 
 const OFF = { topK: 0, topP: 1, minP: 0 };
 const RULES = [
@@ -45,27 +46,25 @@ function counting(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i);
 }
 
-Deno.test("sample() draws the reference's token among those that min-p, top-k and top-p leave", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const [vocabulary, rows] of [[1, 2], [7, 40], [33, 40], [4096, 6], [50_257, 1]] as const) {
-      const logits = randomArray(vocabulary, rows * vocabulary, 3);
-      const temperature = 1.3;
-      const logP = logSoftmax(logits.map((x) => x / temperature), rows, vocabulary);
-      for (const truncation of vocabulary > 5000 ? [RULES[6]!] : RULES) {
-        const { tokens, logProbs } = await draw(
-          gpu,
-          { logits, vocabulary, rows: counting(rows) },
-          { temperature, seed: 4, truncation },
-        );
-        const label = `V ${vocabulary}, ${JSON.stringify(truncation)}`;
-        const wanted = reference(logits, vocabulary, { temperature, seed: 4, ...truncation });
-        assertEquals(tokens, wanted, label);
-        // Of the whole distribution.
-        const whole = tokens.map((token, r) => logP[r * vocabulary + token]!);
-        assertClose(logProbs, whole, { tolerance: 1e-5, label });
-      }
+test.onDevices("sample() draws the reference's token among those that min-p, top-k and top-p leave", async (gpu) => {
+  for (const [vocabulary, rows] of [[1, 2], [7, 40], [33, 40], [4096, 6], [50_257, 1]] as const) {
+    const logits = randomArray(vocabulary, rows * vocabulary, 3);
+    const temperature = 1.3;
+    const logP = logSoftmax(logits.map((x) => x / temperature), rows, vocabulary);
+    for (const truncation of vocabulary > 5000 ? [RULES[6]!] : RULES) {
+      const { tokens, logProbs } = await draw(
+        gpu,
+        { logits, vocabulary, rows: counting(rows) },
+        { temperature, seed: 4, truncation },
+      );
+      const label = `V ${vocabulary}, ${JSON.stringify(truncation)}`;
+      const wanted = reference(logits, vocabulary, { temperature, seed: 4, ...truncation });
+      assertEquals(tokens, wanted, label);
+      // Of the whole distribution.
+      const whole = tokens.map((token, r) => logP[r * vocabulary + token]!);
+      assertClose(logProbs, whole, { tolerance: 1e-5, label });
     }
-  });
+  }
 });
 
 Deno.test("sample() keeps all of equal logits or none, and what is impossible stays so", async (t) => {
@@ -129,22 +128,20 @@ Deno.test("sample() draws from the truncated softmax as often as it should", asy
   });
 });
 
-Deno.test("truncation leaves greedy choices, entropies and undefined rows as they are", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const vocabulary = 33;
-    const logits = randomArray(5, 4 * vocabulary, 3);
-    logits[3 * vocabulary + 8] = NaN;
-    const setup = { logits, vocabulary, rows: [0, 1, 2, 3] };
-    const truncation = { topK: 3, topP: 0.5, minP: 0.1 };
-    for (const temperature of [0, 1]) {
-      const all = await draw(gpu, setup, { temperature });
-      const some = await draw(gpu, setup, { temperature, truncation });
-      if (temperature === 0) assertEquals(some, all);
-      assertEquals(some.entropySums, all.entropySums);
-      assert(Number.isNaN(some.logProbs[3]!));
-      assert(some.tokens.every((token) => token < vocabulary));
-    }
-  });
+test.onDevices("truncation leaves greedy choices, entropies and undefined rows as they are", async (gpu) => {
+  const vocabulary = 33;
+  const logits = randomArray(5, 4 * vocabulary, 3);
+  logits[3 * vocabulary + 8] = NaN;
+  const setup = { logits, vocabulary, rows: [0, 1, 2, 3] };
+  const truncation = { topK: 3, topP: 0.5, minP: 0.1 };
+  for (const temperature of [0, 1]) {
+    const all = await draw(gpu, setup, { temperature });
+    const some = await draw(gpu, setup, { temperature, truncation });
+    if (temperature === 0) assertEquals(some, all);
+    assertEquals(some.entropySums, all.entropySums);
+    assert(Number.isNaN(some.logProbs[3]!));
+    assert(some.tokens.every((token) => token < vocabulary));
+  }
 });
 
 Deno.test("a truncated draw depends neither on its batch nor on the lanes of a team", async (t) => {

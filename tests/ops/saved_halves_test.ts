@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Arena } from "../../src/gpu/arena.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { PackedInputs } from "../../src/model/packed_inputs.ts";
@@ -10,7 +9,7 @@ import { encode } from "../../src/model/transformer.ts";
 import { headLogProb } from "../../src/ops/head_log_prob.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
 import { saveInHalf } from "../../src/ops/saved_halves.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
+import { test } from "../helpers/test.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 
 const LAYERS = 3;
@@ -59,37 +58,34 @@ async function differentiate(gpu: Gpu, save: boolean) {
   return result;
 }
 
-Deno.test("activations saved in f16 take less memory, and only round gradients", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const exact = await differentiate(gpu, false);
-    const rounded = await differentiate(gpu, true);
-    assertEquals(rounded.logProbs, exact.logProbs);
-    for (let layer = 0; layer + 1 < LAYERS; layer++) {
-      for (const name of ["input_layernorm", "self_attn.qkv_proj", "mlp.gate_up_proj"]) {
-        const path = `layers.${layer}.${name}`;
-        assert(rounded.saved.includes(path), `${path} is not among ${rounded.saved.join(", ")}`);
-      }
+test.onDevices("activations saved in f16 take less memory, and only round gradients", async (gpu) => {
+  const exact = await differentiate(gpu, false);
+  const rounded = await differentiate(gpu, true);
+  assertEquals(rounded.logProbs, exact.logProbs);
+  for (let layer = 0; layer + 1 < LAYERS; layer++) {
+    for (const name of ["input_layernorm", "self_attn.qkv_proj", "mlp.gate_up_proj"]) {
+      const path = `layers.${layer}.${name}`;
+      assert(rounded.saved.includes(path), `${path} is not among ${rounded.saved.join(", ")}`);
     }
-    // They are read again at once.
-    assert(!rounded.saved.includes("lm_head"));
-    assert(rounded.bytes < 0.8 * exact.bytes, `${rounded.bytes} bytes and ${exact.bytes} without`);
+  }
+  // They are read again at once.
+  assert(!rounded.saved.includes("lm_head"));
+  assert(rounded.bytes < 0.8 * exact.bytes, `${rounded.bytes} bytes and ${exact.bytes} without`);
 
-    const norm = (x: Float32Array) => Math.hypot(...x);
-    let differing = 0;
-    for (const [name, gradient] of exact.gradients) {
-      const other = rounded.gradients.get(name)!;
-      const error = norm(gradient.map((g, i) => g - other[i]!)) / norm(gradient);
-      if (error > 0) differing++;
-      // Each of the tensors a gradient passes by is off by at most 2^-11 of itself.
-      const bound = 2 ** -11 * rounded.saved.length;
-      assert(error < bound, `${name} is off by ${error}, allowed ${bound}`);
-    }
-    assert(differing > exact.gradients.size / 2, "nothing was rounded");
-  });
+  const norm = (x: Float32Array) => Math.hypot(...x);
+  let differing = 0;
+  for (const [name, gradient] of exact.gradients) {
+    const other = rounded.gradients.get(name)!;
+    const error = norm(gradient.map((g, i) => g - other[i]!)) / norm(gradient);
+    if (error > 0) differing++;
+    // Each of the tensors a gradient passes by is off by at most 2^-11 of itself.
+    const bound = 2 ** -11 * rounded.saved.length;
+    assert(error < bound, `${name} is off by ${error}, allowed ${bound}`);
+  }
+  assert(differing > exact.gradients.size / 2, "nothing was rounded");
 });
 
-Deno.test("what the backward pass changes, or is too small, is not saved in f16", async () => {
-  const gpu = await openGpu();
+test.onGpu("what the backward pass changes, or is too small, is not saved in f16", async (gpu) => {
   const record = (rows: number, change: boolean) => {
     const plan = new Plan(gpu, "test", { gradients: true });
     const weights = Array.from({ length: 12 }, (_, i) => {
@@ -115,5 +111,4 @@ Deno.test("what the backward pass changes, or is too small, is not saved in f16"
   assert(!saved.includes("y10"), `${saved}`);
   assertEquals(record(64, true), saved.filter((name) => name !== "first"));
   assertEquals(record(63, false), []);
-  await gpu.close();
 });

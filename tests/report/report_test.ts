@@ -18,6 +18,7 @@ import { samplePairs } from "../../src/report/page.ts";
 import { writeReport, writeRunsReport } from "../../src/report/report.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const PROVENANCE: Provenance = {
   version: "0.1.0",
@@ -88,118 +89,116 @@ Deno.test("texts of prompts and completions cannot become markup", () => {
   assertStringIncludes(html, 'class="sample right"');
 });
 
-Deno.test("the report of a training run has its figures, curves, completions and settings", async () => {
-  await inTempDir(async (dir) => {
-    const write = (name: string, text: string) => Deno.writeTextFile(join(dir, name), text);
-    const json = (lines: unknown[]) => lines.map((line) => JSON.stringify(line) + "\n").join("");
-    await write(
-      "config.json",
-      JSON.stringify({
-        task: "parity",
-        seed: 7,
-        command: "deno task train --loss-alpha 0.75",
-        source: {
-          kind: "warmStart",
-          recipe: { steps: 300, batchSize: 64, learningRate: 0.003, seed: 7 },
-        },
-        resumed: [{ step: 2, at: "2026-01-02", command: "deno task train --resume", changed: {} }],
-        options: resolveTrainOptions({
-          lossAlpha: 0.75,
-          promptsPerStep: 4,
-          numGenerations: 4,
-          maxSteps: 3,
-          learningRate: 1e-3,
-        }, 17),
-        policy: { hiddenSize: 64 },
-        adapter: PROVENANCE.adapter,
-        versions: { deltal: "0.1.0" },
-      }),
-    );
-    await write(
-      "metrics.jsonl",
-      json([
-        { "training/global_step": 0, "eval/parity/mean@8": 0.5, "eval/parity/pass@8": 0.9 },
-        ...[1, 2, 3].map((step) => ({
-          "training/global_step": step,
-          "reward/mean": 0.5 + step / 10,
-          "reward/std": 0.4,
-          "response_length/mean": 6 + step,
-          "response_length/std": 2,
-          "actor/entropy": 1 / step,
-          "actor/grad_norm": "NaN",
-          "rewards/brief/mean": step / 8,
-        })),
-        {
-          "training/global_step": 3,
-          "eval/parity/mean@8": 0.8125,
-          "eval/parity/mean@8_error": 0.02,
-          "eval/parity/pass@1": 0.8125,
-          "eval/parity/pass@8": 1,
-        },
-      ]),
-    );
-    await write(
-      "completions.jsonl",
-      // Four answers to each of two prompts, three of them the same.
-      json(
-        [1, 3].flatMap((step) =>
-          [0, 1].flatMap((prompt) =>
-            ["a<b>", "a<b>", "a<b>", "c"].map((completion) => ({
-              "training/global_step": step,
-              prompt: `0110_${step}.${prompt}`,
-              completion,
-              reward: step === 3 ? 1 : 0,
-              solved: false,
-              advantage: 0,
-              length: 5,
-              truncated: false,
-            }))
-          )
-        ),
+test.inDir("the report of a training run has its figures, curves, completions and settings", async (dir) => {
+  const write = (name: string, text: string) => Deno.writeTextFile(join(dir, name), text);
+  const json = (lines: unknown[]) => lines.map((line) => JSON.stringify(line) + "\n").join("");
+  await write(
+    "config.json",
+    JSON.stringify({
+      task: "parity",
+      seed: 7,
+      command: "deno task train --loss-alpha 0.75",
+      source: {
+        kind: "warmStart",
+        recipe: { steps: 300, batchSize: 64, learningRate: 0.003, seed: 7 },
+      },
+      resumed: [{ step: 2, at: "2026-01-02", command: "deno task train --resume", changed: {} }],
+      options: resolveTrainOptions({
+        lossAlpha: 0.75,
+        promptsPerStep: 4,
+        numGenerations: 4,
+        maxSteps: 3,
+        learningRate: 1e-3,
+      }, 17),
+      policy: { hiddenSize: 64 },
+      adapter: PROVENANCE.adapter,
+      versions: { deltal: "0.1.0" },
+    }),
+  );
+  await write(
+    "metrics.jsonl",
+    json([
+      { "training/global_step": 0, "eval/parity/mean@8": 0.5, "eval/parity/pass@8": 0.9 },
+      ...[1, 2, 3].map((step) => ({
+        "training/global_step": step,
+        "reward/mean": 0.5 + step / 10,
+        "reward/std": 0.4,
+        "response_length/mean": 6 + step,
+        "response_length/std": 2,
+        "actor/entropy": 1 / step,
+        "actor/grad_norm": "NaN",
+        "rewards/brief/mean": step / 8,
+      })),
+      {
+        "training/global_step": 3,
+        "eval/parity/mean@8": 0.8125,
+        "eval/parity/mean@8_error": 0.02,
+        "eval/parity/pass@1": 0.8125,
+        "eval/parity/pass@8": 1,
+      },
+    ]),
+  );
+  await write(
+    "completions.jsonl",
+    // Four answers to each of two prompts, three of them the same.
+    json(
+      [1, 3].flatMap((step) =>
+        [0, 1].flatMap((prompt) =>
+          ["a<b>", "a<b>", "a<b>", "c"].map((completion) => ({
+            "training/global_step": step,
+            prompt: `0110_${step}.${prompt}`,
+            completion,
+            reward: step === 3 ? 1 : 0,
+            solved: false,
+            advantage: 0,
+            length: 5,
+            truncated: false,
+          }))
+        )
       ),
-    );
-    const { path, bytes } = await writeReport(dir);
-    const html = await Deno.readTextFile(path);
-    assertEquals(bytes, new TextEncoder().encode(html).length);
-    assertSelfContained(html);
-    for (
-      const text of [
-        "parity: 3 steps of ΔL α = 0.75",
-        "81.3 %",
-        "before 50.0 %",
-        "0110_1",
-        "0110_3",
-      ]
-    ) assertStringIncludes(html, text);
-    for (const text of ["a&lt;b&gt;", "hiddenSize", "an &lt;adapter&gt;", "Training reward"]) {
-      assertStringIncludes(html, text);
-    }
-    // What was run, with what was not given resolved, and how to run it again.
-    for (
-      const text of [
-        "L^-0.75",
-        "ℓ = max(-A ρ, -A clip(ρ, 0.8, 1.28)), at most 3 |A| where A &lt; 0",
-        "<pre>deno task train --loss-alpha 0.75</pre>",
-        "resumed after step 2, 2026-01-02</p><pre>deno task train --resume</pre>",
-        "then a warm start: 300 steps of 64 demonstrations",
-        "<td>epsilonHigh</td><td>0.28</td>",
-        "<td>scaleRewards</td><td>group</td>",
-        ">Reward functions<",
-      ]
-    ) assertStringIncludes(html, text);
-    assert(!html.includes("recipe"), "the source is dumped");
-    // Different prompts first, then their other answers; none twice.
-    const shown = [...html.matchAll(/class="prompt">(.+?)<\/code><code>(.+?)<\/code>/g)]
-      .map(([, prompt, completion]) => `${prompt} ${completion}`);
-    assertEquals(shown.filter((text) => text.startsWith("0110_1")), [
-      "0110_1.0 a&lt;b&gt;",
-      "0110_1.1 a&lt;b&gt;",
-      "0110_1.0 c",
-      "0110_1.1 c",
-    ]);
-    // A gradient norm that was never finite gives no chart.
-    assert(!html.includes("Gradient norm before clipping"));
-  });
+    ),
+  );
+  const { path, bytes } = await writeReport(dir);
+  const html = await Deno.readTextFile(path);
+  assertEquals(bytes, new TextEncoder().encode(html).length);
+  assertSelfContained(html);
+  for (
+    const text of [
+      "parity: 3 steps of ΔL α = 0.75",
+      "81.3 %",
+      "before 50.0 %",
+      "0110_1",
+      "0110_3",
+    ]
+  ) assertStringIncludes(html, text);
+  for (const text of ["a&lt;b&gt;", "hiddenSize", "an &lt;adapter&gt;", "Training reward"]) {
+    assertStringIncludes(html, text);
+  }
+  // What was run, with what was not given resolved, and how to run it again.
+  for (
+    const text of [
+      "L^-0.75",
+      "ℓ = max(-A ρ, -A clip(ρ, 0.8, 1.28)), at most 3 |A| where A &lt; 0",
+      "<pre>deno task train --loss-alpha 0.75</pre>",
+      "resumed after step 2, 2026-01-02</p><pre>deno task train --resume</pre>",
+      "then a warm start: 300 steps of 64 demonstrations",
+      "<td>epsilonHigh</td><td>0.28</td>",
+      "<td>scaleRewards</td><td>group</td>",
+      ">Reward functions<",
+    ]
+  ) assertStringIncludes(html, text);
+  assert(!html.includes("recipe"), "the source is dumped");
+  // Different prompts first, then their other answers; none twice.
+  const shown = [...html.matchAll(/class="prompt">(.+?)<\/code><code>(.+?)<\/code>/g)]
+    .map(([, prompt, completion]) => `${prompt} ${completion}`);
+  assertEquals(shown.filter((text) => text.startsWith("0110_1")), [
+    "0110_1.0 a&lt;b&gt;",
+    "0110_1.1 a&lt;b&gt;",
+    "0110_1.0 c",
+    "0110_1.1 c",
+  ]);
+  // A gradient norm that was never finite gives no chart.
+  assert(!html.includes("Gradient norm before clipping"));
 });
 
 Deno.test("the report of a comparison shows every method with its difference, and hides no run", async () => {
@@ -348,55 +347,51 @@ Deno.test("the report of a variance study survives what JSON cannot say", async 
   });
 });
 
-Deno.test("several runs stand side by side, with what differs between them", async () => {
-  await inTempDir(async (dir) => {
-    const options = { promptsPerStep: 4, numGenerations: 4, maxSteps: 3, learningRate: 1e-3 };
-    for (const [name, lossAlpha, end] of [["one", 1, 0.75], ["half", 0.5, 0.5]] as const) {
-      const run = join(dir, name);
-      await Deno.mkdir(run);
-      const config = {
-        task: "parity",
-        seed: 7,
-        options: resolveTrainOptions({ ...options, lossAlpha }, 17),
-      };
-      await Deno.writeTextFile(join(run, "config.json"), JSON.stringify(config));
-      const metrics = [0, 1, 2, 3].map((step) => ({
-        "training/global_step": step,
-        ...(step > 0 ? { "reward/mean": step * end / 3, "actor/entropy": 1 } : {}),
-        ...(step % 3 === 0
-          ? { "eval/parity/mean@8": step === 0 ? 0.25 : end, "eval/parity/mean@8_error": 0.01 }
-          : {}),
-      }));
-      const text = metrics.map((line) => JSON.stringify(line) + "\n").join("");
-      await Deno.writeTextFile(join(run, "metrics.jsonl"), text);
-    }
-    const { path } = await writeRunsReport(
-      [join(dir, "one"), join(dir, "half")],
-      join(dir, "both"),
-    );
-    const html = await Deno.readTextFile(path);
-    assertSelfContained(html);
-    for (
-      const text of [
-        "2 runs of parity",
-        "<td>one</td><td>ΔL α = 1</td><td>7</td><td>3</td><td>0.750 ± 0.020 (0.250 ± 0.020)</td>",
-        "<td>lossAlpha</td><td>1</td><td>0.5</td>",
-        ">Training reward<",
-        ">Held-out problems<",
-      ]
-    ) assertStringIncludes(html, text);
-    // What they share is not listed, and what no run has is not drawn.
-    for (const text of ["<td>learningRate</td>", ">Gradient norm"]) assert(!html.includes(text));
-    await assertRejects(
-      () => writeRunsReport([join(dir, "one"), join(dir, "both")], join(dir, "x")),
-      Deno.errors.NotFound,
-      "both is not the folder of a run",
-    );
-  });
+test.inDir("several runs stand side by side, with what differs between them", async (dir) => {
+  const options = { promptsPerStep: 4, numGenerations: 4, maxSteps: 3, learningRate: 1e-3 };
+  for (const [name, lossAlpha, end] of [["one", 1, 0.75], ["half", 0.5, 0.5]] as const) {
+    const run = join(dir, name);
+    await Deno.mkdir(run);
+    const config = {
+      task: "parity",
+      seed: 7,
+      options: resolveTrainOptions({ ...options, lossAlpha }, 17),
+    };
+    await Deno.writeTextFile(join(run, "config.json"), JSON.stringify(config));
+    const metrics = [0, 1, 2, 3].map((step) => ({
+      "training/global_step": step,
+      ...(step > 0 ? { "reward/mean": step * end / 3, "actor/entropy": 1 } : {}),
+      ...(step % 3 === 0
+        ? { "eval/parity/mean@8": step === 0 ? 0.25 : end, "eval/parity/mean@8_error": 0.01 }
+        : {}),
+    }));
+    const text = metrics.map((line) => JSON.stringify(line) + "\n").join("");
+    await Deno.writeTextFile(join(run, "metrics.jsonl"), text);
+  }
+  const { path } = await writeRunsReport(
+    [join(dir, "one"), join(dir, "half")],
+    join(dir, "both"),
+  );
+  const html = await Deno.readTextFile(path);
+  assertSelfContained(html);
+  for (
+    const text of [
+      "2 runs of parity",
+      "<td>one</td><td>ΔL α = 1</td><td>7</td><td>3</td><td>0.750 ± 0.020 (0.250 ± 0.020)</td>",
+      "<td>lossAlpha</td><td>1</td><td>0.5</td>",
+      ">Training reward<",
+      ">Held-out problems<",
+    ]
+  ) assertStringIncludes(html, text);
+  // What they share is not listed, and what no run has is not drawn.
+  for (const text of ["<td>learningRate</td>", ">Gradient norm"]) assert(!html.includes(text));
+  await assertRejects(
+    () => writeRunsReport([join(dir, "one"), join(dir, "both")], join(dir, "x")),
+    Deno.errors.NotFound,
+    "both is not the folder of a run",
+  );
 });
 
-Deno.test("a folder without results is refused", async () => {
-  await inTempDir(async (dir) => {
-    await assertRejects(() => writeReport(dir), Deno.errors.NotFound, "holds no results");
-  });
+test.inDir("a folder without results is refused", async (dir) => {
+  await assertRejects(() => writeReport(dir), Deno.errors.NotFound, "holds no results");
 });

@@ -15,6 +15,7 @@ import { hasSignal, teaching } from "../../src/rl/signal.ts";
 import { resolveObjective } from "../../src/rl/resolve_options.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const G = 4;
 const LENGTHS = [3, 9, 5, 2, 7, 1, 4, 11, 6, 6, 2, 8, 3, 3, 5, 1];
@@ -128,8 +129,7 @@ Deno.test("teaching() names every response with an advantage, before any is comp
   assertEquals(teaching([1, 0, null], 1, "drGrpo"), [true, false, false]);
 });
 
-Deno.test("policyGradient() centres rewards, and leaves out those that cannot be judged", async () => {
-  const gpu = await openGpu();
+test.onGpu("policyGradient() centres rewards, and leaves out those that cannot be judged", async (gpu) => {
   const policy = tinyPolicy(gpu, tinyTask());
   const completions = [[5, 1], [6, 6, 1], [7, 1], [6, 5, 7, 1]];
   const batch = {
@@ -155,5 +155,4 @@ Deno.test("policyGradient() centres rewards, and leaves out those that cannot be
   const unjudged = await gradient([2, 3, null, null]);
   assertClose([unjudged.gradNorm], [without.gradNorm], { tolerance: 1e-5 });
   policy.destroy();
-  await gpu.close();
 });

@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { hasSignal } from "../../src/rl/signal.ts";
@@ -11,6 +10,7 @@ import { Trainer } from "../../src/rl/trainer.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, type TinyProblem, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const SMALL: TrainOptions = {
   maxSteps: 20,
@@ -65,8 +65,7 @@ Deno.test("paper vectors: prompts are kept where the rewards of the group differ
   assertEquals([hasSignal([0.3]), hasSignal([0.1, 0.1]), hasSignal([])], [true, false, false]);
 });
 
-Deno.test("dynamic sampling refills until enough prompts have a signal, and trains on those", async () => {
-  const gpu = await openGpu();
+test.onGpu("dynamic sampling refills until enough prompts have a signal, and trains on those", async (gpu) => {
   const task = patchyTask((index) => index % 3 === 0);
   await withTrainer(gpu, task, {}, async (trainer) => {
     const before = await trainer.policy.parameters.read();
@@ -131,11 +130,9 @@ Deno.test("dynamic sampling refills until enough prompts have a signal, and trai
     }
     start.destroy();
   });
-  await gpu.close();
 });
 
-Deno.test("dynamic sampling makes do with what it has found at the cap, and says so", async () => {
-  const gpu = await openGpu();
+test.onGpu("dynamic sampling makes do with what it has found at the cap, and says so", async (gpu) => {
   const rare = patchyTask((index) => index % 7 === 3);
   await withTrainer(gpu, rare, { maxGenBatches: 2, beta: 0.01 }, async (trainer) => {
     const report = await trainer.next();
@@ -157,11 +154,9 @@ Deno.test("dynamic sampling makes do with what it has found at the cap, and says
     assertEquals(await readTensor(gpu, trainer.policy.parameters.values), before);
     for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
   });
-  await gpu.close();
 });
 
-Deno.test("every row of a list is asked once before any is asked again, however many rollouts a step takes", async () => {
-  const gpu = await openGpu();
+test.onGpu("every row of a list is asked once before any is asked again, however many rollouts a step takes", async (gpu) => {
   const rows = 64;
   const asked: number[] = [];
   const { problem, ...rest } = tinyTask({ maxCompletionLength: 12 });
@@ -196,11 +191,9 @@ Deno.test("every row of a list is asked once before any is asked again, however 
   });
   assertEquals(asked, Array.from(asked, (_, i) => i % rows));
   assertEquals(fails.once, false);
-  await gpu.close();
 });
 
-Deno.test("the learning rate follows the progress of training, also where steps are short of prompts", async () => {
-  const gpu = await openGpu();
+test.onGpu("the learning rate follows the progress of training, also where steps are short of prompts", async (gpu) => {
   // Of each six prompts two can have a signal: one optimizer step of the three that were planned.
   const options = { maxGenBatches: 1, miniBatchSize: 8, maxSteps: 3 } as const;
   const last = async (lrScheduler: "cosine" | "linear") =>
@@ -214,5 +207,4 @@ Deno.test("the learning rate follows the progress of training, also where steps 
       return metrics["actor/lr"]! / trainer.options.learningRate;
     });
   assertClose([await last("cosine"), await last("linear")], [0.25, 1 / 3], { tolerance: 1e-6 });
-  await gpu.close();
 });

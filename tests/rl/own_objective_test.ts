@@ -1,7 +1,6 @@
 /** Rules of one's own: the same numbers as built-in ones where they say the same. */
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import type { OwnObjective } from "../../src/objective/own_objective.ts";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
@@ -10,6 +9,7 @@ import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const SMALL = { maxSteps: 9, learningRate: 2e-2, promptsPerStep: 4, numGenerations: 8 };
 
@@ -21,8 +21,7 @@ const SAME: OwnObjective = {
     lossWeights(lengths, { miniBatch, lossScaleFactor }),
 };
 
-Deno.test("own rules that say what built-in ones say train alike, in several optimizer steps", async () => {
-  const gpu = await openGpu();
+test.onGpu("own rules that say what built-in ones say train alike, in several optimizer steps", async (gpu) => {
   const task = tinyTask();
   const run = async (options: { objective?: OwnObjective }) => {
     const policy = tinyPolicy(gpu, task);
@@ -49,7 +48,6 @@ Deno.test("own rules that say what built-in ones say train alike, in several opt
     },
   });
   assertEquals(half.ess, [0, 0]);
-  await gpu.close();
 });
 
 Deno.test("own rules are named in formula and record, and refused beside what they replace", () => {
@@ -70,8 +68,7 @@ Deno.test("own rules are named in formula and record, and refused beside what th
   refuse({ objective: { name: "none" } }, "objective must be an object with a name and advantages");
 });
 
-Deno.test("own rules that give too few numbers, or none, stop before anything is changed", async () => {
-  const gpu = await openGpu();
+test.onGpu("own rules that give too few numbers, or none, stop before anything is changed", async (gpu) => {
   const task = tinyTask();
   const policy = tinyPolicy(gpu, task);
   for (
@@ -88,11 +85,9 @@ Deno.test("own rules that give too few numbers, or none, stop before anything is
     trainer.destroy();
   }
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("an own surrogate trains as the built-in one it says, and its derivative is compared first", async () => {
-  const gpu = await openGpu();
+test.onGpu("an own surrogate trains as the built-in one it says, and its derivative is compared first", async (gpu) => {
   const task = tinyTask();
   const run = async (options: object) => {
     const policy = tinyPolicy(gpu, task);
@@ -129,5 +124,4 @@ Deno.test("an own surrogate trains as the built-in one it says, and its derivati
   await refuse(own(slope, slope + "; "), "objective must be an object");
   await refuse({ ...own(slope, slope), epsilon: 0.1 }, "epsilon has no effect with objective own");
   await run(own("-advantage * log_prob * ratio", slope, { stopGradient: true }));
-  await gpu.close();
 });

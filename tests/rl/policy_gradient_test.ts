@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { submit } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
@@ -9,6 +8,7 @@ import { policyGradient, type PolicyGradientOptions } from "../../src/rl/policy_
 import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { loadTinyQwen2, tinyQwen2Folder } from "../helpers/tiny_qwen2.ts";
+import { test } from "../helpers/test.ts";
 
 const { oracle, truth } = loadTinyQwen2();
 const P = oracle.prompt_length;
@@ -191,8 +191,7 @@ Deno.test("policyGradient() takes one prompt per group as well", async (t) => {
     }));
 });
 
-Deno.test("policyGradient() refuses a batch that does not fit together", async () => {
-  const gpu = await openGpu();
+test.onGpu("policyGradient() refuses a batch that does not fit together", async (gpu) => {
   await withTiny(gpu, async (policy) => {
     const options = optionsOf("clip", "delta_l:1");
     const refused = (change: object, message: string, more: object = {}) =>
@@ -254,5 +253,4 @@ Deno.test("policyGradient() refuses a batch that does not fit together", async (
       maxTokensPerMicroBatch: 20,
     });
   });
-  await gpu.close();
 });

@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { judgeProbe, probe } from "../../src/rl/probe.ts";
 import type { SampleSummary } from "../../src/rl/sample_summary.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const SAMPLES: SampleSummary = {
   byFunction: {},
@@ -63,8 +63,7 @@ Deno.test("the lengths say how much noisier a constant divisor is than ΔL", () 
   assert(alike.advice.at(-1)!.includes("hardly differ (drGrpo and dapo have 1.04 times"));
 });
 
-Deno.test("probe() samples training prompts and judges them", async () => {
-  const gpu = await openGpu();
+test.onGpu("probe() samples training prompts and judges them", async (gpu) => {
   const asked: string[] = [];
   const plain = tinyTask();
   const task = {
@@ -85,5 +84,4 @@ Deno.test("probe() samples training prompts and judges them", async () => {
   assertAlmostEquals(report.noiseRatio, Math.sqrt(meanLength / harmonicLength), 1e-12);
   assert(report.noiseRatio > 1);
   policy.destroy();
-  await gpu.close();
 });

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { klEstimate } from "../../src/objective/kl.ts";
@@ -13,6 +12,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { loadTinyQwen2, tinyQwen2Folder } from "../helpers/tiny_qwen2.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const SMALL: TrainOptions = {
   maxSteps: 20,
@@ -100,8 +100,7 @@ async function train(
   return { reports, weights, peak };
 }
 
-Deno.test("the divergence is 0 at first, grows with training, and a larger beta keeps it small", async () => {
-  const gpu = await openGpu();
+test.onGpu("the divergence is 0 at first, grows with training, and a larger beta keeps it small", async (gpu) => {
   for (const klInReward of [false, true]) {
     const kl = async (beta: number) => {
       const { reports } = await train(gpu, { beta, klInReward }, 12);
@@ -115,11 +114,9 @@ Deno.test("the divergence is 0 at first, grows with training, and a larger beta 
     assert(far > 1, `divergence without much of a penalty: ${far}`);
     assert(near < 0.1, `divergence with a penalty: ${near}, without ${far}`);
   }
-  await gpu.close();
 });
 
-Deno.test("without a coefficient no reference is kept", async () => {
-  const gpu = await openGpu();
+test.onGpu("without a coefficient no reference is kept", async (gpu) => {
   await train(gpu, {}, 0); // what the device keeps for all plans is made with the first
   const without = await train(gpu, {}, 2);
   const zero = await train(gpu, { beta: 0 }, 2);
@@ -129,11 +126,9 @@ Deno.test("without a coefficient no reference is kept", async () => {
   assert(one.peak > without.peak + without.weights.byteLength);
   assertEquals("actor/kl" in without.reports[0]!.metrics, false);
   assertNotEquals(one.weights, without.weights);
-  await gpu.close();
 });
 
-Deno.test("the divergence comes off the rewards before they become advantages", async () => {
-  const gpu = await openGpu();
+test.onGpu("the divergence comes off the rewards before they become advantages", async (gpu) => {
   const beta = 0.5;
   const task = tinyTask();
   const policy = tinyPolicy(gpu, task);
@@ -167,19 +162,15 @@ Deno.test("the divergence comes off the rewards before they become advantages", 
   });
   trainer.destroy();
   for (const p of [policy, start, current]) p.destroy();
-  await gpu.close();
 });
 
-Deno.test("refSyncSteps makes the policy its own reference every so often", async () => {
-  const gpu = await openGpu();
+test.onGpu("refSyncSteps makes the policy its own reference every so often", async (gpu) => {
   const { reports } = await train(gpu, { beta: 1e-3, refSyncSteps: 3 }, 7);
   const zero = reports.filter((r) => Math.abs(r.metrics["actor/kl"]!) < 1e-6).map((r) => r.step);
   assertEquals(zero, [1, 4, 7]);
-  await gpu.close();
 });
 
-Deno.test("klAfterNormalization takes beta times the divergence, less its group's mean, off the advantages", async () => {
-  const gpu = await openGpu();
+test.onGpu("klAfterNormalization takes beta times the divergence, less its group's mean, off the advantages", async (gpu) => {
   const task = tinyTask();
   // Rewards that are all equal: before the normalization the divergence alone becomes advantages of order 1.
   const equal = { ...task, verify: () => 1 };
@@ -208,5 +199,4 @@ Deno.test("klAfterNormalization takes beta times the divergence, less its group'
   assert(before.warnings[0]!.startsWith("klInReward comes before the division"));
   assert(after.largest > 0 && after.largest < 1e-4, `${after.largest}`);
   assertEquals(after.warnings.filter((text) => text.startsWith("kl")), []);
-  await gpu.close();
 });

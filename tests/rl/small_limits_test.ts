@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { withLimits } from "../helpers/gpu.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 /** What a device does with a policy whose embedding and head have 128 KiB. */
 async function run(gpu: Gpu, dtype: "f32" | "f16") {
@@ -42,8 +42,7 @@ async function run(gpu: Gpu, dtype: "f32" | "f16") {
 }
 
 for (const dtype of ["f32", "f16"] as const) {
-  Deno.test(`a policy in ${dtype} is the same where little can be bound at once`, async () => {
-    const gpu = await openGpu();
+  test.onGpu(`a policy in ${dtype} is the same where little can be bound at once`, async (gpu) => {
     const plenty = await run(gpu, dtype);
     // An eighth of the embedding.
     const little = await run(withLimits(gpu, 2 ** 14, 2 ** 30), dtype);
@@ -61,6 +60,5 @@ for (const dtype of ["f32", "f16"] as const) {
       const error = moved(values, little.parameters.get(name)!);
       assert(error < 2e-5, `${name} differs by ${error}`);
     }
-    await gpu.close();
   });
 }

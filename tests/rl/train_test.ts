@@ -9,6 +9,7 @@ import { train, type TrainReport } from "../../src/rl/train.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const SMALL: TrainOptions = {
   maxSteps: 4,
@@ -190,8 +191,7 @@ Deno.test("a verifier that fails once costs nothing: the step is repeated with t
   });
 });
 
-Deno.test("reward functions show in the metrics and beside each completion", async () => {
-  const gpu = await openGpu();
+test.onGpu("reward functions show in the metrics and beside each completion", async (gpu) => {
   const task = defineTask({
     name: "ones",
     tokenizer: symbolTokenizer("01"),
@@ -222,7 +222,6 @@ Deno.test("reward functions show in the metrics and beside each completion", asy
     assertEquals(rewards!.never, null);
   }
   policy.destroy();
-  await gpu.close();
 });
 
 Deno.test("evaluate() refuses what a policy or a number cannot be", async () => {

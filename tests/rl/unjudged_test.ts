@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const G = 8;
 
@@ -13,8 +13,7 @@ const task = tinyTask({ verify: (_, ids) => ids.length === 3 ? null : ids.length
 
 const OPTIONS = { maxSteps: 2, learningRate: 1e-2, promptsPerStep: 6, numGenerations: G };
 
-Deno.test("completions that the verifier cannot judge count in no figure and in no gradient", async () => {
-  const gpu = await openGpu();
+test.onGpu("completions that the verifier cannot judge count in no figure and in no gradient", async (gpu) => {
   for (const dynamicSampling of [false, true]) {
     const policy = tinyPolicy(gpu, task);
     const before = tinyPolicy(gpu, task);
@@ -48,11 +47,9 @@ Deno.test("completions that the verifier cannot judge count in no figure and in 
     assertClose([metrics["actor/grad_norm"]!], [gradNorm], { tolerance: 1e-5 });
     for (const part of [trainer, policy, before]) part.destroy();
   }
-  await gpu.close();
 });
 
-Deno.test("an evaluation is over what was judged, and says where that is nothing", async () => {
-  const gpu = await openGpu();
+test.onGpu("an evaluation is over what was judged, and says where that is nothing", async (gpu) => {
   const policy = tinyPolicy(gpu, task);
   const { meanAtN, unjudged, greedy } = await evaluate(policy, task, {
     prompts: 8,
@@ -68,5 +65,4 @@ Deno.test("an evaluation is over what was judged, and says where that is nothing
   assertEquals(trainer.completedSteps, 0);
   trainer.destroy();
   policy.destroy();
-  await gpu.close();
 });

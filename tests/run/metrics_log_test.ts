@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { MetricsLog, type MetricsRecord, readMetrics } from "../../src/run/metrics_log.ts";
 import { uniformStream } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const at = (step: number, more: Record<string, number> = {}): MetricsRecord => ({
   "training/global_step": step,
@@ -23,47 +24,41 @@ async function steps(path: string): Promise<number[]> {
   return (await readMetrics(path)).map((record) => record["training/global_step"]);
 }
 
-Deno.test("records come back as they were written, one line each", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    const records: MetricsRecord[] = [
-      { "training/global_step": 0, "reward/mean": 0.1 + 0.2, note: "two\nlines é", on: true },
-      { "training/global_step": 1, lengths: [1, 2.5, null], eval: { "mean@4": 1e-300 } },
-    ];
-    const log = MetricsLog.open(path);
-    for (const record of records) log.append(record);
-    log.close();
-    assertEquals(await readMetrics(path), records);
-    const text = await Deno.readTextFile(path);
-    assertEquals(text.split("\n").length, 3);
-    assertEquals(text.split("\n").slice(0, 2).map((line) => JSON.parse(line)), records);
-  });
+test.inDir("records come back as they were written, one line each", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  const records: MetricsRecord[] = [
+    { "training/global_step": 0, "reward/mean": 0.1 + 0.2, note: "two\nlines é", on: true },
+    { "training/global_step": 1, lengths: [1, 2.5, null], eval: { "mean@4": 1e-300 } },
+  ];
+  const log = MetricsLog.open(path);
+  for (const record of records) log.append(record);
+  log.close();
+  assertEquals(await readMetrics(path), records);
+  const text = await Deno.readTextFile(path);
+  assertEquals(text.split("\n").length, 3);
+  assertEquals(text.split("\n").slice(0, 2).map((line) => JSON.parse(line)), records);
 });
 
-Deno.test("NaN and infinities are strings in the file and numbers when read", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    const record = at(3, { a: NaN, b: Infinity, c: -Infinity, d: 1 });
-    using log = MetricsLog.open(path);
-    log.append({ ...record, nested: [NaN, { deep: -Infinity }] });
-    assertEquals(
-      await Deno.readTextFile(path),
-      '{"training/global_step":3,"a":"NaN","b":"Infinity","c":"-Infinity","d":1,' +
-        '"nested":["NaN",{"deep":"-Infinity"}]}\n',
-    );
-    assertEquals(await readMetrics(path), [{ ...record, nested: [NaN, { deep: -Infinity }] }]);
-  });
+test.inDir("NaN and infinities are strings in the file and numbers when read", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  const record = at(3, { a: NaN, b: Infinity, c: -Infinity, d: 1 });
+  using log = MetricsLog.open(path);
+  log.append({ ...record, nested: [NaN, { deep: -Infinity }] });
+  assertEquals(
+    await Deno.readTextFile(path),
+    '{"training/global_step":3,"a":"NaN","b":"Infinity","c":"-Infinity","d":1,' +
+      '"nested":["NaN",{"deep":"-Infinity"}]}\n',
+  );
+  assertEquals(await readMetrics(path), [{ ...record, nested: [NaN, { deep: -Infinity }] }]);
 });
 
-Deno.test("every line is in the file when append returns", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    using log = MetricsLog.open(path);
-    for (let step = 0; step < 5; step++) {
-      log.append(at(step));
-      assertEquals((await steps(path)).length, step + 1);
-    }
-  });
+test.inDir("every line is in the file when append returns", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  using log = MetricsLog.open(path);
+  for (let step = 0; step < 5; step++) {
+    log.append(at(step));
+    assertEquals((await steps(path)).length, step + 1);
+  }
 });
 
 Deno.test("an opened log is continued", async () => {
@@ -120,15 +115,13 @@ Deno.test("a log cut off at any byte is read and continued without the torn line
   });
 });
 
-Deno.test("a torn line is cut off wherever inside a character it ends", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    const line = new TextEncoder().encode('{"training/global_step":1,"note":"é\u{1f600}"}');
-    for (let length = 0; length < line.length; length++) {
-      await Deno.writeFile(path, line.subarray(0, length));
-      assertEquals(await readMetrics(path), []);
-    }
-  });
+test.inDir("a torn line is cut off wherever inside a character it ends", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  const line = new TextEncoder().encode('{"training/global_step":1,"note":"é\u{1f600}"}');
+  for (let length = 0; length < line.length; length++) {
+    await Deno.writeFile(path, line.subarray(0, length));
+    assertEquals(await readMetrics(path), []);
+  }
 });
 
 Deno.test("a damaged line that is not the last is named", async () => {
@@ -175,61 +168,55 @@ Deno.test("a resumeStep that is no whole number is refused and changes nothing",
   });
 });
 
-Deno.test("any mix of appends, tears and resumes leaves whole lines in order", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    const next = uniformStream(9);
-    let expected: number[] = [];
-    for (let round = 0; round < 100; round++) {
-      const resumeStep = Math.floor(next() * 40);
-      const log = MetricsLog.open(path, { resumeStep });
-      expected = expected.filter((step) => step <= resumeStep);
-      for (let n = Math.floor(next() * 6), step = expected.at(-1) ?? 0; n > 0; n--) {
-        step += Math.floor(next() * 3);
-        log.append(at(step, { value: next() }));
-        expected.push(step);
-      }
-      log.close();
-      assertEquals(await steps(path), expected);
-      if (next() < 0.5) await Deno.writeTextFile(path, '{"training/glo', { append: true });
+test.inDir("any mix of appends, tears and resumes leaves whole lines in order", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  const next = uniformStream(9);
+  let expected: number[] = [];
+  for (let round = 0; round < 100; round++) {
+    const resumeStep = Math.floor(next() * 40);
+    const log = MetricsLog.open(path, { resumeStep });
+    expected = expected.filter((step) => step <= resumeStep);
+    for (let n = Math.floor(next() * 6), step = expected.at(-1) ?? 0; n > 0; n--) {
+      step += Math.floor(next() * 3);
+      log.append(at(step, { value: next() }));
+      expected.push(step);
     }
-    assert(expected.length > 0);
-  });
+    log.close();
+    assertEquals(await steps(path), expected);
+    if (next() < 0.5) await Deno.writeTextFile(path, '{"training/glo', { append: true });
+  }
+  assert(expected.length > 0);
 });
 
-Deno.test("a log that is not there is an error to read", async () => {
-  await inTempDir(async (dir) => {
-    await assertRejects(() => readMetrics(join(dir, "none")), Deno.errors.NotFound);
-  });
+test.inDir("a log that is not there is an error to read", async (dir) => {
+  await assertRejects(() => readMetrics(join(dir, "none")), Deno.errors.NotFound);
 });
 
-Deno.test("what is known later joins the line of its step, which stays as it was up to there", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "metrics.jsonl");
-    const [first, last] = [at(1, { a: NaN }), at(2, { a: 0.1 })];
-    for (const reopened of [false, true]) {
-      let log = MetricsLog.open(path, { resumeStep: 0 });
-      log.append(first);
-      log.append(last);
-      if (reopened) {
-        log.close();
-        log = MetricsLog.open(path);
-      }
-      const before = (await Deno.readTextFile(path)).trimEnd();
-      log.amend(at(2, { "eval/x": 0.5, "eval/y": Infinity }));
-      assertEquals(
-        await Deno.readTextFile(path),
-        before.slice(0, -1) + ',"eval/x":0.5,"eval/y":"Infinity"}\n',
-      );
-      log.amend(at(3, { "eval/x": 1 }));
-      log.append(at(4));
+test.inDir("what is known later joins the line of its step, which stays as it was up to there", async (dir) => {
+  const path = join(dir, "metrics.jsonl");
+  const [first, last] = [at(1, { a: NaN }), at(2, { a: 0.1 })];
+  for (const reopened of [false, true]) {
+    let log = MetricsLog.open(path, { resumeStep: 0 });
+    log.append(first);
+    log.append(last);
+    if (reopened) {
       log.close();
-      assertEquals(await readMetrics(path), [
-        first,
-        { ...last, "eval/x": 0.5, "eval/y": Infinity },
-        at(3, { "eval/x": 1 }),
-        at(4),
-      ]);
+      log = MetricsLog.open(path);
     }
-  });
+    const before = (await Deno.readTextFile(path)).trimEnd();
+    log.amend(at(2, { "eval/x": 0.5, "eval/y": Infinity }));
+    assertEquals(
+      await Deno.readTextFile(path),
+      before.slice(0, -1) + ',"eval/x":0.5,"eval/y":"Infinity"}\n',
+    );
+    log.amend(at(3, { "eval/x": 1 }));
+    log.append(at(4));
+    log.close();
+    assertEquals(await readMetrics(path), [
+      first,
+      { ...last, "eval/x": 0.5, "eval/y": Infinity },
+      at(3, { "eval/x": 1 }),
+      at(4),
+    ]);
+  }
 });

@@ -14,7 +14,7 @@ import {
 } from "../../src/run/run_directory.ts";
 import { RunLock } from "../../src/run/run_lock.ts";
 import { taskByName } from "../../src/tasks/mod.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const parity = taskByName("parity");
 const CONFIG = { task: "parity", seed: 42 };
@@ -59,64 +59,60 @@ function report(step: number, completions = 2): StepReport {
   };
 }
 
-Deno.test("a run writes its settings, a line per step and the completions with their text", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "deep", "run");
-    using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 2 });
-    run.appendEvaluation(0, parity, EVALUATION);
-    run.append(report(1, 3), parity);
-    run.append(report(2, 3), parity, EVALUATION);
+test.inDir("a run writes its settings, a line per step and the completions with their text", async (dir) => {
+  const path = join(dir, "deep", "run");
+  using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 2 });
+  run.appendEvaluation(0, parity, EVALUATION);
+  run.append(report(1, 3), parity);
+  run.append(report(2, 3), parity, EVALUATION);
 
-    assertEquals(await readRunConfig(path), CONFIG);
-    assertEquals(await readRunMetrics(path), [
-      { "training/global_step": 0, ...evaluationMetrics(parity, EVALUATION) },
-      { "training/global_step": 1, "reward/mean": 0.1 },
-      {
-        "training/global_step": 2,
-        "reward/mean": 0.2,
-        ...evaluationMetrics(parity, EVALUATION),
-      },
-    ]);
-    const completions = await readMetrics(join(path, "completions.jsonl"));
-    assertEquals(completions.map((line) => line["training/global_step"]), [1, 1, 2, 2]);
-    const { promptIds } = parity.problem("train", 0, 2);
-    assertEquals(completions[2], {
+  assertEquals(await readRunConfig(path), CONFIG);
+  assertEquals(await readRunMetrics(path), [
+    { "training/global_step": 0, ...evaluationMetrics(parity, EVALUATION) },
+    { "training/global_step": 1, "reward/mean": 0.1 },
+    {
       "training/global_step": 2,
-      prompt: parity.describe(promptIds),
-      completion: parity.describe([2, 2, 1]),
-      reward: 0,
-      solved: false,
-      advantage: -0.5,
-      length: 3,
-      truncated: true,
-    });
-    assertEquals(completions[3]!.rewards, { right: 1, brief: null });
+      "reward/mean": 0.2,
+      ...evaluationMetrics(parity, EVALUATION),
+    },
+  ]);
+  const completions = await readMetrics(join(path, "completions.jsonl"));
+  assertEquals(completions.map((line) => line["training/global_step"]), [1, 1, 2, 2]);
+  const { promptIds } = parity.problem("train", 0, 2);
+  assertEquals(completions[2], {
+    "training/global_step": 2,
+    prompt: parity.describe(promptIds),
+    completion: parity.describe([2, 2, 1]),
+    reward: 0,
+    solved: false,
+    advantage: -0.5,
+    length: 3,
+    truncated: true,
   });
+  assertEquals(completions[3]!.rewards, { right: 1, brief: null });
 });
 
-Deno.test("completions are kept of every prompt, as many of each", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "run");
-    using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 7 });
-    const whole = report(1, 4);
-    const step = {
-      ...whole,
-      // Three prompts of four responses, but of the second only one.
-      completions: [0, 1, 2].flatMap((prompt) =>
-        whole.completions.slice(0, prompt === 1 ? 1 : 4).map((completion) => ({
-          ...completion,
-          promptIds: parity.problem("train", 0, prompt).promptIds,
-        }))
-      ),
-    };
-    run.append(step, parity);
-    const prompts = [0, 1, 2].map((p) => parity.describe(parity.problem("train", 0, p).promptIds));
-    const kept = await readMetrics(join(path, "completions.jsonl"));
-    assertEquals(
-      kept.map(({ prompt, reward }) => [prompts.indexOf(prompt as string), reward]),
-      [[0, 0], [0, 1], [0, 2], [1, 0], [2, 0], [2, 1], [2, 2]],
-    );
-  });
+test.inDir("completions are kept of every prompt, as many of each", async (dir) => {
+  const path = join(dir, "run");
+  using run = await RunDirectory.create(path, CONFIG, { completionsPerStep: 7 });
+  const whole = report(1, 4);
+  const step = {
+    ...whole,
+    // Three prompts of four responses, but of the second only one.
+    completions: [0, 1, 2].flatMap((prompt) =>
+      whole.completions.slice(0, prompt === 1 ? 1 : 4).map((completion) => ({
+        ...completion,
+        promptIds: parity.problem("train", 0, prompt).promptIds,
+      }))
+    ),
+  };
+  run.append(step, parity);
+  const prompts = [0, 1, 2].map((p) => parity.describe(parity.problem("train", 0, p).promptIds));
+  const kept = await readMetrics(join(path, "completions.jsonl"));
+  assertEquals(
+    kept.map(({ prompt, reward }) => [prompts.indexOf(prompt as string), reward]),
+    [[0, 0], [0, 1], [0, 2], [1, 0], [2, 0], [2, 1], [2, 2]],
+  );
 });
 
 Deno.test("evaluations have verl's names", () => {
@@ -136,103 +132,91 @@ Deno.test("evaluations have verl's names", () => {
   });
 });
 
-Deno.test("a resumed run drops what was logged after the checkpoint", async () => {
-  await inTempDir(async (dir) => {
-    {
-      using run = await RunDirectory.create(join(dir, "run"), CONFIG);
-      for (const step of [1, 2, 3, 4]) run.append(report(step), parity);
-    }
-    const path = join(dir, "run");
-    {
-      using run = await RunDirectory.resume(path, RunLock.take(path), 2, { ...CONFIG, seed: 43 });
-      run.append(report(3), parity);
-    }
-    const steps = (lines: Awaited<ReturnType<typeof readMetrics>>) =>
-      lines.map((line) => line["training/global_step"]);
-    assertEquals(steps(await readRunMetrics(path)), [1, 2, 3]);
-    assertEquals(steps(await readMetrics(join(path, "completions.jsonl"))), [1, 1, 2, 2, 3, 3]);
-    assertEquals((await readRunConfig(path)).seed, 43);
-  });
+test.inDir("a resumed run drops what was logged after the checkpoint", async (dir) => {
+  {
+    using run = await RunDirectory.create(join(dir, "run"), CONFIG);
+    for (const step of [1, 2, 3, 4]) run.append(report(step), parity);
+  }
+  const path = join(dir, "run");
+  {
+    using run = await RunDirectory.resume(path, RunLock.take(path), 2, { ...CONFIG, seed: 43 });
+    run.append(report(3), parity);
+  }
+  const steps = (lines: Awaited<ReturnType<typeof readMetrics>>) =>
+    lines.map((line) => line["training/global_step"]);
+  assertEquals(steps(await readRunMetrics(path)), [1, 2, 3]);
+  assertEquals(steps(await readMetrics(join(path, "completions.jsonl"))), [1, 1, 2, 2, 3, 3]);
+  assertEquals((await readRunConfig(path)).seed, 43);
 });
 
-Deno.test("a new run does not write where something is", async () => {
-  await inTempDir(async (dir) => {
-    (await RunDirectory.create(join(dir, "run"), CONFIG)).close();
-    const error = await assertRejects(
-      () => RunDirectory.create(join(dir, "run"), CONFIG),
-      Deno.errors.AlreadyExists,
-    );
-    assertEquals(
-      error.message,
-      `${join(dir, "run")} is not empty: give another folder, or resume the run in it`,
-    );
-    await assertRejects(() => refuseExisting(join(dir, "run")), Deno.errors.AlreadyExists);
-    await Deno.mkdir(join(dir, "empty"));
-    await refuseExisting(join(dir, "empty"));
-    (await RunDirectory.create(join(dir, "empty"), CONFIG)).close();
-  });
+test.inDir("a new run does not write where something is", async (dir) => {
+  (await RunDirectory.create(join(dir, "run"), CONFIG)).close();
+  const error = await assertRejects(
+    () => RunDirectory.create(join(dir, "run"), CONFIG),
+    Deno.errors.AlreadyExists,
+  );
+  assertEquals(
+    error.message,
+    `${join(dir, "run")} is not empty: give another folder, or resume the run in it`,
+  );
+  await assertRejects(() => refuseExisting(join(dir, "run")), Deno.errors.AlreadyExists);
+  await Deno.mkdir(join(dir, "empty"));
+  await refuseExisting(join(dir, "empty"));
+  (await RunDirectory.create(join(dir, "empty"), CONFIG)).close();
 });
 
-Deno.test("runs without a name are counted", async () => {
-  await inTempDir(async (dir) => {
-    const parent = join(dir, "runs");
-    const paths: string[] = [];
-    const begun = await Promise.all(
-      [1, 2, 3].map(() => RunDirectory.createNext(parent, "parity", CONFIG)),
-    );
-    for (const run of begun) {
-      paths.push(run.path);
-      run.close();
-    }
-    assertEquals(paths.sort(), [1, 2, 3].map((n) => join(parent, `parity-${n}`)));
-  });
-});
-
-Deno.test("a run has one writer", async () => {
-  await inTempDir(async (dir) => {
-    const path = join(dir, "run");
-    const run = await RunDirectory.create(path, CONFIG);
-    assertThrows(() => RunLock.take(path), Deno.errors.Busy, "is being trained by another process");
+test.inDir("runs without a name are counted", async (dir) => {
+  const parent = join(dir, "runs");
+  const paths: string[] = [];
+  const begun = await Promise.all(
+    [1, 2, 3].map(() => RunDirectory.createNext(parent, "parity", CONFIG)),
+  );
+  for (const run of begun) {
+    paths.push(run.path);
     run.close();
-    RunLock.take(path)[Symbol.dispose]();
-  });
+  }
+  assertEquals(paths.sort(), [1, 2, 3].map((n) => join(parent, `parity-${n}`)));
 });
 
-Deno.test("the latest run is the one whose checkpoint was written last", async () => {
-  await inTempDir(async (dir) => {
-    assertEquals(await latestRun(join(dir, "none")), undefined);
-    const begin = async (name: string, task: string, time: number, checkpoint = "checkpoint") => {
-      const path = join(dir, name);
-      (await RunDirectory.create(path, { task })).close();
-      await Deno.mkdir(join(path, checkpoint));
-      const state = join(path, checkpoint, "trainer_state.json");
-      await Deno.writeTextFile(state, "{}");
-      await Deno.utime(state, time, time);
-      return path;
-    };
-    const first = await begin("a", "parity", 3000);
-    const second = await begin("b", "countdown", 2000);
-    await begin("c", "countdown", 1000);
-    (await RunDirectory.create(join(dir, "unsaved"), CONFIG)).close();
-    await Deno.mkdir(join(dir, "warm-start"));
-    assertEquals(await latestRun(dir), first);
-    assertEquals(await latestRun(dir, "countdown"), second);
-    assertEquals(await latestRun(dir, "chain-sum"), undefined);
-    // Its writer was stopped between two renames.
-    const third = await begin("d", "parity", 4000, "checkpoint.ready");
-    assertEquals(await latestRun(dir), third);
-    assertEquals(checkpointOf(third), join(third, "checkpoint"));
-  });
+test.inDir("a run has one writer", async (dir) => {
+  const path = join(dir, "run");
+  const run = await RunDirectory.create(path, CONFIG);
+  assertThrows(() => RunLock.take(path), Deno.errors.Busy, "is being trained by another process");
+  run.close();
+  RunLock.take(path)[Symbol.dispose]();
 });
 
-Deno.test("what is no run is refused by name", async () => {
-  await inTempDir(async (dir) => {
-    const error = await assertRejects(() => readRunConfig(dir), Deno.errors.NotFound);
-    assert(error.message.startsWith(`${dir} is not the folder of a run`), error.message);
-    await Deno.writeTextFile(join(dir, "config.json"), "{");
-    await assertRejects(() => readRunConfig(dir), SyntaxError, "not valid JSON");
-    await Deno.writeTextFile(join(dir, "config.json"), '{"model_type": "qwen2"}');
-    await assertRejects(() => readRunConfig(dir), TypeError, "is not of a run");
-    assertEquals(await readRunMetrics(dir), []);
-  });
+test.inDir("the latest run is the one whose checkpoint was written last", async (dir) => {
+  assertEquals(await latestRun(join(dir, "none")), undefined);
+  const begin = async (name: string, task: string, time: number, checkpoint = "checkpoint") => {
+    const path = join(dir, name);
+    (await RunDirectory.create(path, { task })).close();
+    await Deno.mkdir(join(path, checkpoint));
+    const state = join(path, checkpoint, "trainer_state.json");
+    await Deno.writeTextFile(state, "{}");
+    await Deno.utime(state, time, time);
+    return path;
+  };
+  const first = await begin("a", "parity", 3000);
+  const second = await begin("b", "countdown", 2000);
+  await begin("c", "countdown", 1000);
+  (await RunDirectory.create(join(dir, "unsaved"), CONFIG)).close();
+  await Deno.mkdir(join(dir, "warm-start"));
+  assertEquals(await latestRun(dir), first);
+  assertEquals(await latestRun(dir, "countdown"), second);
+  assertEquals(await latestRun(dir, "chain-sum"), undefined);
+  // Its writer was stopped between two renames.
+  const third = await begin("d", "parity", 4000, "checkpoint.ready");
+  assertEquals(await latestRun(dir), third);
+  assertEquals(checkpointOf(third), join(third, "checkpoint"));
+});
+
+test.inDir("what is no run is refused by name", async (dir) => {
+  const error = await assertRejects(() => readRunConfig(dir), Deno.errors.NotFound);
+  assert(error.message.startsWith(`${dir} is not the folder of a run`), error.message);
+  await Deno.writeTextFile(join(dir, "config.json"), "{");
+  await assertRejects(() => readRunConfig(dir), SyntaxError, "not valid JSON");
+  await Deno.writeTextFile(join(dir, "config.json"), '{"model_type": "qwen2"}');
+  await assertRejects(() => readRunConfig(dir), TypeError, "is not of a run");
+  assertEquals(await readRunMetrics(dir), []);
 });

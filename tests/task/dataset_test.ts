@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { Dataset, jsonlDataset } from "../../src/task/dataset.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const rowsOf = (n: number) => Array.from({ length: n }, (_, i) => ({ prompt: `p${i}`, i }));
 
@@ -45,46 +45,42 @@ Deno.test("Dataset: given evaluation rows are the ones, and a single prompt serv
   assertThrows(() => new Dataset(rowsOf(1), []), RangeError, "at least one prompt");
 });
 
-Deno.test("jsonlDataset() reads rows with their columns", async () => {
-  await inTempDir(async (dir) => {
-    const path = `${dir}/prompts.jsonl`;
-    const message = { role: "user", content: "hi" };
-    await Deno.writeTextFile(
-      path,
-      '\ufeff{"prompt": "2+2=", "answer": 4}\r\n\n{"prompt": [1, 2]}\n' +
-        JSON.stringify({ prompt: [message], tags: ["a"] }),
-    );
-    assertEquals(await jsonlDataset(path), [
-      { prompt: "2+2=", answer: 4 },
-      { prompt: [1, 2] },
-      { prompt: [message], tags: ["a"] },
-    ]);
-    await Deno.writeTextFile(path, '{"question": "2+2=", "prompt": 3}\n');
-    assertEquals(await jsonlDataset(path, { promptColumn: "question" }), [
-      { question: "2+2=", prompt: "2+2=" },
-    ]);
-  });
+test.inDir("jsonlDataset() reads rows with their columns", async (dir) => {
+  const path = `${dir}/prompts.jsonl`;
+  const message = { role: "user", content: "hi" };
+  await Deno.writeTextFile(
+    path,
+    '\ufeff{"prompt": "2+2=", "answer": 4}\r\n\n{"prompt": [1, 2]}\n' +
+      JSON.stringify({ prompt: [message], tags: ["a"] }),
+  );
+  assertEquals(await jsonlDataset(path), [
+    { prompt: "2+2=", answer: 4 },
+    { prompt: [1, 2] },
+    { prompt: [message], tags: ["a"] },
+  ]);
+  await Deno.writeTextFile(path, '{"question": "2+2=", "prompt": 3}\n');
+  assertEquals(await jsonlDataset(path, { promptColumn: "question" }), [
+    { question: "2+2=", prompt: "2+2=" },
+  ]);
 });
 
-Deno.test("jsonlDataset() names the line that is wrong", async () => {
-  await inTempDir(async (dir) => {
-    const path = `${dir}/prompts.jsonl`;
-    const cases: [text: string, kind: ErrorConstructor, message: string][] = [
-      ['{"prompt": "a"}\n{"prompt"\n', SyntaxError, "prompts.jsonl:2 is no JSON"],
-      ['{"prompt": "a"}\n\n[1]\n', TypeError, "prompts.jsonl:3 must hold a JSON object"],
-      ["null", TypeError, "prompts.jsonl:1 must hold a JSON object"],
-      ['{"question": "a"}', TypeError, "prompt must be a text, a list"],
-      ['{"prompt": ""}', TypeError, "and not empty"],
-      ['{"prompt": []}', TypeError, "and not empty"],
-      ['{"prompt": [1, "a"]}', TypeError, "prompt must be"],
-      ['{"prompt": [{"role": "user"}]}', TypeError, "prompt must be"],
-      ['{"prompt": 7}', TypeError, "got 7"],
-      ["\n \n", RangeError, "has no rows"],
-    ];
-    for (const [text, kind, message] of cases) {
-      await Deno.writeTextFile(path, text);
-      await assertRejects(() => jsonlDataset(path), kind, message);
-    }
-    await assertRejects(() => jsonlDataset(`${dir}/none.jsonl`), Deno.errors.NotFound);
-  });
+test.inDir("jsonlDataset() names the line that is wrong", async (dir) => {
+  const path = `${dir}/prompts.jsonl`;
+  const cases: [text: string, kind: ErrorConstructor, message: string][] = [
+    ['{"prompt": "a"}\n{"prompt"\n', SyntaxError, "prompts.jsonl:2 is no JSON"],
+    ['{"prompt": "a"}\n\n[1]\n', TypeError, "prompts.jsonl:3 must hold a JSON object"],
+    ["null", TypeError, "prompts.jsonl:1 must hold a JSON object"],
+    ['{"question": "a"}', TypeError, "prompt must be a text, a list"],
+    ['{"prompt": ""}', TypeError, "and not empty"],
+    ['{"prompt": []}', TypeError, "and not empty"],
+    ['{"prompt": [1, "a"]}', TypeError, "prompt must be"],
+    ['{"prompt": [{"role": "user"}]}', TypeError, "prompt must be"],
+    ['{"prompt": 7}', TypeError, "got 7"],
+    ["\n \n", RangeError, "has no rows"],
+  ];
+  for (const [text, kind, message] of cases) {
+    await Deno.writeTextFile(path, text);
+    await assertRejects(() => jsonlDataset(path), kind, message);
+  }
+  await assertRejects(() => jsonlDataset(`${dir}/none.jsonl`), Deno.errors.NotFound);
 });
