@@ -47,25 +47,13 @@ export const PARITY_STEP: StepWorkload = {
 /** Its rollout. */
 export const PARITY_ROLLOUT: RolloutWorkload = {
   policy: PARITY,
-  work: {
-    prompts: 32,
-    promptLength: 15,
-    numGenerations: 16,
-    maxCompletionLength: 17,
-    eosIds: 1,
-  },
+  work: { prompts: 32, promptLength: 15, numGenerations: 16, maxCompletionLength: 17, eosIds: 1 },
 };
 
 /** 256 sequences with the skewed lengths of countdown: 36 tokens on average, some of them the full 129. */
 export const COUNTDOWN_ROLLOUT: RolloutWorkload = {
   policy: COUNTDOWN,
-  work: {
-    prompts: 16,
-    promptLength: 5,
-    numGenerations: 16,
-    maxCompletionLength: 129,
-    eosIds: 2,
-  },
+  work: { prompts: 16, promptLength: 5, numGenerations: 16, maxCompletionLength: 129, eosIds: 2 },
 };
 
 /** Countdown's training step on 256 responses of such lengths. */
@@ -181,10 +169,7 @@ export function quickWorkload(): { step: StepWorkload; rollout: RolloutWorkload;
       maxCompletionLength: 6,
       maxTokensPerMicroBatch: 64,
     },
-    step: {
-      policy,
-      batch: { promptLength: 3, numGenerations: 2, lengths: [2, 5, 1, 4] },
-    },
+    step: { policy, batch: { promptLength: 3, numGenerations: 2, lengths: [2, 5, 1, 4] } },
     rollout: {
       policy,
       work: { prompts: 2, promptLength: 3, numGenerations: 2, maxCompletionLength: 6, eosIds: 1 },

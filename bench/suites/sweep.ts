@@ -213,11 +213,7 @@ export async function sweepSuite(
 async function skewedRollout(gpu: Gpu, sizes: SweepSizes, effort: Effort): Promise<number> {
   const shape = policy(64, 2);
   const numGenerations = 8;
-  const work = {
-    prompts: sizes.responses / numGenerations,
-    promptLength: 8,
-    numGenerations,
-  };
+  const work = { prompts: sizes.responses / numGenerations, promptLength: 8, numGenerations };
   // A policy with random weights ends with probability eosIds / V at each token.
   const eosIds = Math.max(1, Math.round(64 / sizes.mean));
   const skewed = await timeRollout(gpu, {

@@ -2,14 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { PeerFigure, PeerResult } from "../../bench/suites/peers.ts";
 import { checkTargets, type Measured } from "../../bench/suites/targets.ts";
 
-const calls = {
-  dispatches: 0,
-  passes: 0,
-  submits: 0,
-  bindGroups: 0,
-  buffers: 0,
-  bytesToGpu: 0,
-};
+const calls = { dispatches: 0, passes: 0, submits: 0, bindGroups: 0, buffers: 0, bytesToGpu: 0 };
 const took = (cpuMs: number, more: Partial<PeerFigure> = {}): PeerFigure => ({
   wallMs: 10 * cpuMs,
   cpuMs,

@@ -71,10 +71,7 @@ Deno.test("an unknown flag is refused with the nearest one", () => {
   );
   assertEquals(refusal("--zzzzz"), "there is no flag --zzzzz: --help lists all");
   assertEquals(refusal("-q"), "there is no flag -q: --help lists all");
-  assertEquals(
-    refusal("--no-out"),
-    "there is no flag --no-out: --help lists all",
-  );
+  assertEquals(refusal("--no-out"), "there is no flag --no-out: --help lists all");
   // Names every object has are no flags.
   for (const name of ["constructor", "to-string", "__proto__", "no-constructor"]) {
     assertEquals(refusal(`--${name}`), `there is no flag --${name}: --help lists all`);

@@ -85,11 +85,7 @@ test.inDir("shards of a comparison, one of them killed, merge to the tables of o
 
   await runInProcess(dir, ...FLAGS, "--seeds=2", "--table", "--out=runs/other");
   const refused: [string[], number, string][] = [
-    [
-      ["--merge", "runs/first", "--out=runs/x", "--seeds=1"],
-      2,
-      "--seeds does not go with --merge",
-    ],
+    [["--merge", "runs/first", "--out=runs/x", "--seeds=1"], 2, "--seeds does not go with --merge"],
     [["--merge", "runs/first"], 2, "--merge needs --out <dir>"],
     [
       ["--merge", "runs/first", "runs", "--out=runs/x"],

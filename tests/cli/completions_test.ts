@@ -89,10 +89,7 @@ Deno.test("bash completes commands, flags and what follows them, of deltal and o
     const printed = await inShell("bash", program, dir);
     if (printed === undefined) return;
     const answers = printed.split("\n").slice(0, -1);
-    assertEquals(
-      answers.map((answer, i) => [cases[i]![0], answer]),
-      cases,
-    );
+    assertEquals(answers.map((answer, i) => [cases[i]![0], answer]), cases);
   });
 });
 

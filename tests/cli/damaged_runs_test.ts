@@ -170,10 +170,5 @@ test.inDir("damaged results and warm starts", async (dir, t) => {
     const made = await runInProcess(dir, ...args);
     assertEquals(made.code, 0, made.stderr);
   }
-  await refuseDamaged(
-    t,
-    dir,
-    OTHERS,
-    (file) => file.startsWith("warm") ? WARM : ["report", "run"],
-  );
+  await refuseDamaged(t, dir, OTHERS, (file) => file.startsWith("warm") ? WARM : ["report", "run"]);
 });

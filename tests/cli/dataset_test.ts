@@ -72,19 +72,10 @@ test.inDir("a file of prompts and answers is a task, for a policy from nothing",
   const tested = succeeded(
     await runInProcess(dir, "eval", "runs/my-sums-1", "--data=test.jsonl", "--json"),
   );
-  assertEquals([JSON.parse(tested.stdout).prompts, JSON.parse(tested.stdout).task], [
-    1,
-    "my-sums",
-  ]);
+  assertEquals([JSON.parse(tested.stdout).prompts, JSON.parse(tested.stdout).task], [1, "my-sums"]);
   const resumed = await runInProcess(dir, "train", "--resume", "--max-steps=3", "--no-report");
   assertMatch(succeeded(resumed).stdout, /resuming .+ after step 2/);
-  const other = await runInProcess(
-    dir,
-    "train",
-    "--resume",
-    "--max-steps=4",
-    "--reward=contains",
-  );
+  const other = await runInProcess(dir, "train", "--resume", "--max-steps=4", "--reward=contains");
   assertEquals(other.code, 2);
   assertStringIncludes(other.stderr, "--reward does not go with --resume: the run keeps its own");
 });
@@ -95,10 +86,7 @@ test.inDir("a file of conversations for a model, fitted to demonstrations first"
   await gpu.close();
   await write(
     join(dir, "chats.jsonl"),
-    SUMS.map(({ question, ...row }) => ({
-      ...row,
-      prompt: [{ role: "user", content: question }],
-    })),
+    SUMS.map(({ question, ...row }) => ({ ...row, prompt: [{ role: "user", content: question }] })),
   );
   const file = ["--data=chats.jsonl", "--reward=numeric-match", "--policy=model"];
   const small = [...WITHOUT_SIZES, "--max-completion-length=4", "--no-report"];
@@ -144,10 +132,7 @@ test.inDir("a parquet file is read as one of JSON lines", async (dir) => {
 
 test.inDir("a file that cannot be a task is refused with what it needs", async (dir) => {
   await write(join(dir, "sums.jsonl"), SUMS);
-  await write(join(dir, "chats.jsonl"), [{
-    prompt: [{ role: "user", content: "?" }],
-    answer: 1,
-  }]);
+  await write(join(dir, "chats.jsonl"), [{ prompt: [{ role: "user", content: "?" }], answer: 1 }]);
   const column = "--prompt-column=question";
   const cases: [args: string[], code: number, message: string][] = [
     [

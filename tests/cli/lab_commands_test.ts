@@ -23,10 +23,7 @@ test.inDir("compare makes the runs of its shard once, and a table and a report o
   const again = await runInProcess(dir, ...flags, "--quiet");
   assertEquals(again.code, 0, again.stderr);
   assertEquals(files(), made);
-  assertEquals(
-    made.map((name) => Deno.statSync(join(out, "runs", name)).mtime!.getTime()),
-    times,
-  );
+  assertEquals(made.map((name) => Deno.statSync(join(out, "runs", name)).mtime!.getTime()), times);
 
   const list = await runInProcess(dir, ...flags, "--list");
   assertEquals(list.stdout.trimEnd().split("\n").length, made.length);
@@ -67,10 +64,7 @@ test.inDir("what cannot be done is refused before anything is made", async (dir)
     [["compare", "--shard=0/3"], "give i/n with i from 1 to n"],
     [["compare", "--shard=4/3"], "give i/n with i from 1 to n"],
     [["compare", "--preset=huge"], "give one of smoke, default, full"],
-    [
-      ["variance", "--prompts=30"],
-      "--prompts is 30: give at least four times --batch-prompts, 64",
-    ],
+    [["variance", "--prompts=30"], "--prompts is 30: give at least four times --batch-prompts, 64"],
     [["report", "--out=runs/x"], "--out goes with several folders"],
     [["report", "--folder"], "there is no flag --folder"],
     [["report"], "there is no run below runs"],

@@ -13,9 +13,7 @@ test.inDir("--report-to tensorboard writes an event file per session, resumed to
   assertEquals(first.code, 0, first.stderr);
   assertMatch(first.stdout, /^shown by +tensorboard --logdir runs.a$/m);
   assertEquals(events().length, 1);
-  const text = new TextDecoder().decode(
-    await Deno.readFile(join(dir, "runs", "a", events()[0]!)),
-  );
+  const text = new TextDecoder().decode(await Deno.readFile(join(dir, "runs", "a", events()[0]!)));
   for (const tag of ["reward/mean", "eval/parity/mean@4", "```json"]) {
     assertStringIncludes(text, tag);
   }

@@ -38,9 +38,7 @@ async function metricsOf(run: string): Promise<unknown[]> {
 test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", async (dir, t) => {
   const whole = join(dir, "runs", "parity-1");
   await t.step("train", async () => {
-    const { stdout, stderr } = succeeded(
-      await runCommand(dir, "train", ...TINY, "--max-steps=6"),
-    );
+    const { stdout, stderr } = succeeded(await runCommand(dir, "train", ...TINY, "--max-steps=6"));
     assertMatch(stdout, /^training a policy of \d+ parameters on parity, on .+\nwarm start made/);
     assertMatch(
       stdout.replaceAll("\n", " "),
@@ -110,10 +108,7 @@ test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", 
       const flags = [...TINY, max, "--eval-steps=1", "--out", straight];
       const unstopped = await runInProcess(dir, "train", ...flags);
       assertMatch(succeeded(unstopped).stdout, /^warm start found: runs.warm-start/m);
-      assertEquals(
-        await checkpointOf(join(dir, stopped)),
-        await checkpointOf(join(dir, straight)),
-      );
+      assertEquals(await checkpointOf(join(dir, stopped)), await checkpointOf(join(dir, straight)));
       assertEquals(await metricsOf(join(dir, stopped)), await metricsOf(join(dir, straight)));
     },
   });

@@ -51,10 +51,7 @@ test.inDir("tune keeps kernels, runs use them, and resume with those they were b
 
   const { stdout } = await atOneRepetition(() => command("tune", ...SHAPE, "--quiet"));
   if (stdout.startsWith("there is one kernel for everything")) return;
-  assertMatch(
-    stdout,
-    /^no kernel is faster .+: nothing changes; kept in runs.tuned.\S+\.json/,
-  );
+  assertMatch(stdout, /^no kernel is faster .+: nothing changes; kept in runs.tuned.\S+\.json/);
   const [file] = [...Deno.readDirSync(run("tuned"))].map(({ name }) => join(run("tuned"), name));
   const tuned = JSON.parse(await Deno.readTextFile(file!));
   // The gradient of a weight over at most 8192 tokens, which ranges of the sum round differently.
@@ -138,10 +135,7 @@ test.inDir("a file of tuned kernels that does not fit is named in a line and pas
     assertEquals(await Deno.readTextFile(path), written, "left alone");
   }
   // Names that no operation has, any more, do nothing.
-  await Deno.writeTextFile(
-    path,
-    JSON.stringify({ ...good, kernels: { "matmul nt ~1x1x1": "x" } }),
-  );
+  await Deno.writeTextFile(path, JSON.stringify({ ...good, kernels: { "matmul nt ~1x1x1": "x" } }));
   const { code, stdout } = await evaluate();
   assertEquals([code, stdout], [0, plain.stdout]);
 });

@@ -18,9 +18,5 @@ test.inDir("parquetRows() gives rows as JSON could hold them", async (dir) => {
     { prompt: "2+2=", answer: "9007199254740993", messages: [] },
   ]);
   await Deno.writeTextFile(path, "PAR1 but no more");
-  await assertRejects(
-    () => parquetRows(path),
-    TypeError,
-    "rows.parquet cannot be read as parquet",
-  );
+  await assertRejects(() => parquetRows(path), TypeError, "rows.parquet cannot be read as parquet");
 });

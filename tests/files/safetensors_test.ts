@@ -187,11 +187,7 @@ test.inDir("a float tensor longer than one converted chunk is read whole", async
   const path = join(dir, "long.safetensors");
   // bfloat16 of 5 million values is two chunks and a part of a third.
   const halves = Uint16Array.from({ length: 5_000_000 }, (_, i) => (i * 31) % 0x7f80);
-  await writeSafetensors(
-    path,
-    [{ name: "w", dtype: "BF16", shape: [5_000_000] }],
-    () => halves,
-  );
+  await writeSafetensors(path, [{ name: "w", dtype: "BF16", shape: [5_000_000] }], () => halves);
   using file = await SafetensorsFile.open(path);
   const bits = new Uint32Array((await file.readFloat32("w")).buffer);
   assertEquals(bits.findIndex((value, i) => value !== halves[i]! << 16), -1);

@@ -90,9 +90,5 @@ test.onGpu("tensors of halves are written, copied, cleared and read, odd lengths
   }
   assertThrows(() => gpu.write(to, [1], 3), RangeError, "two at a time");
   assertThrows(() => gpu.write(to, [1], 2), RangeError, "two at a time");
-  assertThrows(
-    () => submit(gpu, [{ copy: to, to: gpu.tensor([9]) }]),
-    RangeError,
-    "f16 to f32",
-  );
+  assertThrows(() => submit(gpu, [{ copy: to, to: gpu.tensor([9]) }]), RangeError, "f16 to f32");
 });

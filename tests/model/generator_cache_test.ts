@@ -82,11 +82,7 @@ test.onGpu("a policy samples among the most likely tokens where it is asked to, 
   const whole = { topK: 0, topP: 1, minP: 0 };
   assertEquals(await policy.generate([[2], [3]], { ...options, ...whole }), all);
 
-  const generator = await policy.generator({
-    promptTokens: 2,
-    sequences: 4,
-    completionLength: 3,
-  });
+  const generator = await policy.generator({ promptTokens: 2, sequences: 4, completionLength: 3 });
   const request = policy.request([[2]], { maxCompletionLength: 3, topK: 2 });
   await assertRejects(() => generator.run(request), RangeError, "truncates: true");
   const { capacity } = await policy.generator({ ...generator.capacity, truncates: true });

@@ -70,10 +70,7 @@ test.inDir("a saved policy comes back bit by bit, denormals and -0 included", as
     const back = await readAll(dir);
     assertEquals(back.config, config);
     for (const [name, values] of tensors) {
-      assertEquals(
-        new Uint32Array(back.tensors.get(name)!.buffer),
-        new Uint32Array(values.buffer),
-      );
+      assertEquals(new Uint32Array(back.tensors.get(name)!.buffer), new Uint32Array(values.buffer));
     }
     assertEquals(
       [...Deno.readDirSync(dir)].map(({ name }) => name).sort(),
@@ -313,11 +310,7 @@ test.inDir("missing, unexpected and misshapen tensors are refused together, the 
 test.inDir("a long list of missing tensors is cut short", async (dir) => {
   const config = tinyConfig();
   await writeCheckpoint(dir, config, new Map([[EMBEDDING, makeTensors(config).get(EMBEDDING)!]]));
-  await assertRejects(
-    () => loadCheckpoint(dir),
-    RangeError,
-    "25 tensors missing: model.layers.0",
-  );
+  await assertRejects(() => loadCheckpoint(dir), RangeError, "25 tensors missing: model.layers.0");
   await assertRejects(() => loadCheckpoint(dir), RangeError, "self_attn.k_proj.bias, …");
 });
 

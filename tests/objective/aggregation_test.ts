@@ -161,11 +161,7 @@ Deno.test("an empty response weighs 0 and changes no other weight", () => {
   for (const lossAggregation of RULES) {
     for (const lossScope of ["batch", "miniBatch", "group"] as const) {
       const rest = { ...options, lossAggregation, lossScope };
-      const weights = lossWeights(withEmpty, {
-        ...rest,
-        numGenerations: 5,
-        lossMicroBatchSize: 5,
-      });
+      const weights = lossWeights(withEmpty, { ...rest, numGenerations: 5, lossMicroBatchSize: 5 });
       weights.forEach((x, i) => assertEquals(x === 0, withEmpty[i] === 0));
       assertClose(weights.filter((x) => x !== 0), lossWeights(lengths, rest), exact);
     }

@@ -259,10 +259,7 @@ Deno.test("in the loss only k2 and k3Plus have the divergence's gradient; k1's i
     0,
     0,
     0,
-  ], {
-    tolerance: 1e-12,
-    scale: 1,
-  });
+  ], { tolerance: 1e-12, scale: 1 });
   assertClose([error("k1", 1), error("k1", 0.6)], [1, 1], exact);
   assertClose([error("k3", 1), error("k3", 0.6)], [0.0685921, 0.4797310], { tolerance: 1e-6 });
 

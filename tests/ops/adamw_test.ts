@@ -100,11 +100,7 @@ test.onDevices("adamw() changes nothing when the gradient norm is not finite", a
   for (const maxGradNorm of [0, 1]) {
     for (const bad of [NaN, Infinity, -Infinity]) {
       const n = 20_000;
-      const { plan, tensors } = await prepare(gpu, n, {
-        learningRate: 0.1,
-        step: 1,
-        maxGradNorm,
-      });
+      const { plan, tensors } = await prepare(gpu, n, { learningRate: 0.1, step: 1, maxGradNorm });
       const gradient = randomArray(2, n);
       gradient[12_345] = bad;
       gpu.write(tensors.gradients, gradient);
@@ -165,9 +161,7 @@ test.onDevices("adamw() rounds moments in bf16 by the words it states, however t
     const { plan, tensors } = await prepare(gpu, n, options, "bf16");
     // Numbers of 16 bits, so that what they become is known.
     const short = (values: Float32Array<ArrayBuffer>) =>
-      new Float32Array(
-        new Uint32Array(values.buffer).map((bits) => bits & 0xffff0000).buffer,
-      );
+      new Float32Array(new Uint32Array(values.buffer).map((bits) => bits & 0xffff0000).buffer);
     const gradient = randomArray(2, n);
     gradient[1] = 0;
     const first = short(randomArray(3, n));
@@ -185,9 +179,7 @@ test.onDevices("adamw() rounds moments in bf16 by the words it states, however t
     // The step itself is taken by moments that were not rounded.
     assertClose(await readTensor(gpu, tensors.parameters), parameter, { tolerance: 2e-6 });
     const key = roundingKey(seed, step);
-    for (
-      const [which, tensor, exact] of [[0, "firstMoment", m], [1, "secondMoment", v]] as const
-    ) {
+    for (const [which, tensor, exact] of [[0, "firstMoment", m], [1, "secondMoment", v]] as const) {
       const actual = await readTensor(gpu, tensors[tensor]) as Float32Array<ArrayBuffer>;
       const bits = new Uint32Array(actual.buffer);
       let decided = 0;

@@ -247,13 +247,7 @@ test.onDevices("attention() refuses shapes that do not fit", (gpu) => {
   const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
   const refuses = (width: number, changed: Partial<typeof layout>, message: string) =>
     assertThrows(
-      () =>
-        attention(
-          new Plan(gpu, "p"),
-          gpu.tensor([3, width]),
-          { ...layout, ...changed },
-          heads,
-        ),
+      () => attention(new Plan(gpu, "p"), gpu.tensor([3, width]), { ...layout, ...changed }, heads),
       RangeError,
       message,
     );

@@ -86,22 +86,14 @@ function headCase(
 
 test.onDevices("headLogProb() in ranges of the vocabulary matches float64, with its gradients", async (gpu) => {
   for (
-    const [rows, inner, vocabulary, items] of [[9, 8, 203, 14], [17, 20, 320, 30], [
-      3,
-      64,
-      1000,
-      2,
-    ]]
+    const [rows, inner, vocabulary, items] of [[9, 8, 203, 14], [17, 20, 320, 30], [3, 64, 1000, 2]]
   ) {
     const size = { rows: rows!, inner: inner!, vocabulary: vocabulary!, items: items! };
     for (
       const how of [
         { maxBytes: 1 },
         { maxBytes: 4 * rows! * 130, temperature: 0.7 },
-        {
-          maxBytes: 1,
-          parameter: false,
-        },
+        { maxBytes: 1, parameter: false },
         { maxBytes: 1, temperature: 0.7, excludes: true },
         { maxBytes: 2 ** 20, excludes: true },
       ]

@@ -70,10 +70,7 @@ test.onDevices("sums of parameters' gradients are taken in one dispatch and matc
       gpu,
       outs,
       (i) => ({ terms, step: [1, 16, 100][i % 3]!, most: 5 + i }),
-      {
-        accumulate: true,
-        parameter: true,
-      },
+      { accumulate: true, parameter: true },
     );
     assertEquals(sums.plan.dispatches, 1);
     await sums.plan.compile();
@@ -112,10 +109,7 @@ test.onDevices("sums that others may read are taken at once, and overwrite if as
 test.onDevices("parts do not wait when there are many, and sums of other terms wait on their own", async (gpu) => {
   const size = 2 ** 18;
   const flat = gpu.tensor([6 * size]);
-  const outs = Array.from(
-    { length: 6 },
-    (_, i) => flat.view([size], { elementOffset: i * size }),
-  );
+  const outs = Array.from({ length: 6 }, (_, i) => flat.view([size], { elementOffset: i * size }));
   const [even, odd] = [new Dim("even", 4), new Dim("odd", 4)];
   const sums = new Sums(
     gpu,

@@ -61,12 +61,7 @@ test.onDevices("responseAdvantages() matches the host's float64 for every estima
       for (let i = 0; i < generations; i++) rewards[i] = 0.1;
       if (prompts > 2) rewards[2 * generations] = rewards[2 * generations + 1] = 5;
       const lengths = randomIntegers(n + 1, n, 700);
-      const got = await compute(
-        gpu,
-        rewards,
-        { ...choice, numGenerations: generations },
-        lengths,
-      );
+      const got = await compute(gpu, rewards, { ...choice, numGenerations: generations }, lengths);
       assertClose(got, groupAdvantages(rewards, generations, { ...choice, lengths }), {
         tolerance: 1e-5,
         label: `${choice.advantageEstimator} / ${choice.scaleRewards}, ${prompts} x ${generations}`,

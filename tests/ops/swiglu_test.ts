@@ -12,10 +12,7 @@ test.onDevices("swiglu() matches float64, forward and gradient", async (gpu) => 
   for (const [tokens, features] of cases) {
     await checkOp(gpu, `${tokens} x ${features}`, {
       inputs: {
-        gateUp: {
-          shape: [tokens, 2 * features],
-          data: randomArray(1, 2 * tokens * features, 3),
-        },
+        gateUp: { shape: [tokens, 2 * features], data: randomArray(1, 2 * tokens * features, 3) },
       },
       build: (plan, { gateUp }) => ({ y: swiglu(plan, gateUp!) }),
       reference: ({ gateUp }) => ({ y: reference(gateUp!, tokens, features) }),

@@ -6,11 +6,7 @@ export function silu(x: number): number {
 }
 
 /** y[T, F] = silu(gate) · up for gateUp[T, 2F], each row holding the F gates and then the F ups. */
-export function swiglu(
-  gateUp: ArrayLike<number>,
-  tokens: number,
-  features: number,
-): Float64Array {
+export function swiglu(gateUp: ArrayLike<number>, tokens: number, features: number): Float64Array {
   const y = new Float64Array(tokens * features);
   for (let t = 0; t < tokens; t++) {
     for (let f = 0; f < features; f++) {

@@ -163,13 +163,7 @@ test.inDir("the report of a training run has its figures, curves, completions an
   assertEquals(bytes, new TextEncoder().encode(html).length);
   assertSelfContained(html);
   for (
-    const text of [
-      "parity: 3 steps of ΔL α = 0.75",
-      "81.3 %",
-      "before 50.0 %",
-      "0110_1",
-      "0110_3",
-    ]
+    const text of ["parity: 3 steps of ΔL α = 0.75", "81.3 %", "before 50.0 %", "0110_1", "0110_3"]
   ) assertStringIncludes(html, text);
   for (const text of ["a&lt;b&gt;", "hiddenSize", "an &lt;adapter&gt;", "Training reward"]) {
     assertStringIncludes(html, text);
@@ -368,10 +362,7 @@ test.inDir("several runs stand side by side, with what differs between them", as
     const text = metrics.map((line) => JSON.stringify(line) + "\n").join("");
     await Deno.writeTextFile(join(run, "metrics.jsonl"), text);
   }
-  const { path } = await writeRunsReport(
-    [join(dir, "one"), join(dir, "half")],
-    join(dir, "both"),
-  );
+  const { path } = await writeRunsReport([join(dir, "one"), join(dir, "half")], join(dir, "both"));
   const html = await Deno.readTextFile(path);
   assertSelfContained(html);
   for (

@@ -206,10 +206,7 @@ test.onGpu("policyGradient() refuses a batch that does not fit together", async 
     await assertRejects(() => untyped(policy), TypeError, "policyGradient needs prompts");
     await assertRejects(() => untyped(policy, batch), RangeError, "current value is undefined");
     await refused({ rewards: [1] }, "rewards must have one entry per completion, 12");
-    await refused(
-      { rewards: batch.rewards.map(() => NaN) },
-      "rewards[0] must be a finite number",
-    );
+    await refused({ rewards: batch.rewards.map(() => NaN) }, "rewards[0] must be a finite number");
     await refused({ oldLogProbs: batch.oldLogProbs.slice(1) }, "oldLogProbs must have");
     await refused(
       { oldLogProbs: batch.oldLogProbs.map((row) => [...row, 0]) },
@@ -249,8 +246,6 @@ test.onGpu("policyGradient() refuses a batch that does not fit together", async 
     }
     await refused({}, "lossAlpha must be", { lossAlpha: -1 });
     await refused({}, "lossAggregation must be one of", { lossAggregation: "mean" });
-    await refused({}, "maxTokensPerMicroBatch = 20", {
-      maxTokensPerMicroBatch: 20,
-    });
+    await refused({}, "maxTokensPerMicroBatch = 20", { maxTokensPerMicroBatch: 20 });
   });
 });

@@ -48,10 +48,7 @@ Deno.test("what an evaluation says of its prompts is so", () => {
     describeHeldOut(20, careless, undefined),
     "on 20 prompts; the task does not say that training never sees them",
   );
-  assertEquals(
-    describeHeldOut(20, careless, 0),
-    "on 20 prompts, none of which training has asked",
-  );
+  assertEquals(describeHeldOut(20, careless, 0), "on 20 prompts, none of which training has asked");
   assertEquals(parity().heldOut, true);
 });
 

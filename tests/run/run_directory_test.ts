@@ -70,11 +70,7 @@ test.inDir("a run writes its settings, a line per step and the completions with 
   assertEquals(await readRunMetrics(path), [
     { "training/global_step": 0, ...evaluationMetrics(parity, EVALUATION) },
     { "training/global_step": 1, "reward/mean": 0.1 },
-    {
-      "training/global_step": 2,
-      "reward/mean": 0.2,
-      ...evaluationMetrics(parity, EVALUATION),
-    },
+    { "training/global_step": 2, "reward/mean": 0.2, ...evaluationMetrics(parity, EVALUATION) },
   ]);
   const completions = await readMetrics(join(path, "completions.jsonl"));
   assertEquals(completions.map((line) => line["training/global_step"]), [1, 1, 2, 2]);

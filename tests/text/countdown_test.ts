@@ -159,9 +159,7 @@ Deno.test("textCountdown() takes problems of a data set and judges completions a
   assertEquals(await task.verify(row, ids("<answer>44-19+35</ans")), 0);
   const shown = [0, 1].map((i) => task.problem("train", 0, i).metadata.target);
   assertEquals(new Set([...shown, task.problem("eval", 0, 0).metadata.target]).size, 2);
-  for (
-    const bad of [{ nums: [], target: 1 }, { nums: [1.5], target: 1 }, { nums: [1] }, null]
-  ) {
+  for (const bad of [{ nums: [], target: 1 }, { nums: [1.5], target: 1 }, { nums: [1] }, null]) {
     const problems = [bad as { nums: number[]; target: number }];
     assertThrows(
       () => textCountdown({ tokenizer: characters, problems }),
