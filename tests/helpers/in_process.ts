@@ -10,8 +10,8 @@ import { main } from "../../src/cli/main.ts";
 import type { CommandResult } from "./cli.ts";
 import "./one_device.ts";
 
-/** Milliseconds after which a command that should end at once counts as hanging. */
-const LIMIT = 60_000;
+/** Milliseconds after which a command counts as hanging, however busy the machine is. */
+const LIMIT = 600_000;
 
 /**
  * Runs a command as where nothing is a terminal.

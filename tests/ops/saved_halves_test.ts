@@ -1,66 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
-import { Arena } from "../../src/gpu/arena.ts";
-import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { readTensor, submit } from "../../src/gpu/submit.ts";
-import { PackedInputs } from "../../src/model/packed_inputs.ts";
-import { Policy } from "../../src/model/policy.ts";
-import { encode } from "../../src/model/transformer.ts";
-import { headLogProb } from "../../src/ops/head_log_prob.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
 import { saveInHalf } from "../../src/ops/saved_halves.ts";
+import { differentiate, relativeError } from "../helpers/differentiate.ts";
+import { randomArray } from "../helpers/random.ts";
 import { test } from "../helpers/test.ts";
-import { randomArray, randomIntegers } from "../helpers/random.ts";
 
 const LAYERS = 3;
 
-/** Log-probabilities of random tokens and the gradient of their weighted sum. */
-async function differentiate(gpu: Gpu, save: boolean) {
-  const policy = Policy.create(gpu, {
-    vocabSize: 50,
-    hiddenSize: 64,
-    numHiddenLayers: LAYERS,
-    numAttentionHeads: 4,
-    eosTokenId: 1,
-  }, { seed: 1 });
-  const { parameters } = policy;
-  submit(gpu, [{ clear: parameters.gradients }]);
-  const arena = new Arena(gpu, "test");
-  const plan = new Plan(gpu, "test", { arena, gradients: true });
-  // The batch is smaller than what memory is planned for.
-  const inputs = new PackedInputs(plan, 200);
-  const hidden = encode(plan, parameters, inputs);
-  const { logProbs } = headLogProb(plan, hidden, parameters.head, inputs, { temperature: 1 });
-  plan.keep(logProbs);
-  const seeds = gpu.tensor([logProbs.capacity], { data: randomArray(5, logProbs.capacity) });
-  plan.shareGradient(logProbs, seeds);
-  const forward = plan.dispatches;
-  plan.backward();
-  const saved = save ? saveInHalf(plan, forward) : [];
-  await plan.compile();
-  inputs.upload([3, 4].map((seed) => ({
-    prompt: [...randomIntegers(seed, 10, 50)],
-    responses: [20, 33].map((length, g) => ({
-      sequence: 2 * (seed - 3) + g,
-      tokens: [...randomIntegers(10 * seed + g, length, 50)],
-    })),
-  })));
-  submit(gpu, [plan]);
-  const result = {
-    logProbs: await readTensor(gpu, logProbs),
-    gradients: await parameters.read(parameters.gradients),
-    bytes: arena.byteLength,
-    saved: saved.map(({ name }) => name),
-  };
-  plan.destroy();
-  arena.destroy();
-  policy.destroy();
-  return result;
-}
-
 test.onDevices("activations saved in f16 take less memory, and only round gradients", async (gpu) => {
-  const exact = await differentiate(gpu, false);
-  const rounded = await differentiate(gpu, true);
+  const exact = await differentiate(gpu, LAYERS);
+  const rounded = await differentiate(gpu, LAYERS, { halves: true });
   assertEquals(rounded.logProbs, exact.logProbs);
   for (let layer = 0; layer + 1 < LAYERS; layer++) {
     for (const name of ["input_layernorm", "self_attn.qkv_proj", "mlp.gate_up_proj"]) {
@@ -72,11 +22,9 @@ test.onDevices("activations saved in f16 take less memory, and only round gradie
   assert(!rounded.saved.includes("lm_head"));
   assert(rounded.bytes < 0.8 * exact.bytes, `${rounded.bytes} bytes and ${exact.bytes} without`);
 
-  const norm = (x: Float32Array) => Math.hypot(...x);
   let differing = 0;
   for (const [name, gradient] of exact.gradients) {
-    const other = rounded.gradients.get(name)!;
-    const error = norm(gradient.map((g, i) => g - other[i]!)) / norm(gradient);
+    const error = relativeError(gradient, rounded.gradients.get(name)!);
     if (error > 0) differing++;
     // Each of the tensors a gradient passes by is off by at most 2^-11 of itself.
     const bound = 2 ** -11 * rounded.saved.length;
