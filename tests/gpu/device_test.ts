@@ -93,7 +93,7 @@ test.onGpu("a readback gives the values at the time of its submit, many times ov
   readback.destroy();
 });
 
-test.onGpu("memory is counted when it is taken and given back", async (gpu) => {
+test.onGpu("memory is counted when it is taken and given back", (gpu) => {
   const before = gpu.counters.bytesAllocated;
   const t = gpu.tensor([1000]);
   assertEquals(gpu.counters.bytesAllocated - before, 4000);

@@ -13,7 +13,7 @@ export const test = {
   },
 
   /** With a device. */
-  onGpu(name: string, body: (gpu: Gpu, t: Deno.TestContext) => Promise<void>): void {
+  onGpu(name: string, body: (gpu: Gpu, t: Deno.TestContext) => Promise<void> | void): void {
     Deno.test(name, async (t) => {
       const gpu = await openGpu();
       try {

@@ -102,7 +102,7 @@ test.onGpu("products with weights in f16 are measured as such", async (gpu) => {
   gpu.check();
 });
 
-test.onGpu("only kernels of sums over tokens and of attention may round in their own way", async (gpu) => {
+test.onGpu("only kernels of sums over tokens and of attention may round in their own way", (gpu) => {
   const tolerance = (key: OperationKey) => {
     const subject = tuningSubject(gpu, key, workload);
     subject.destroy();

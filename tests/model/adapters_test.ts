@@ -187,7 +187,7 @@ test.onGpu("training with LoRA changes the adapters alone; the reference is the 
   policy.destroy();
 });
 
-test.onGpu("adapters with a rank or targets that make no sense are refused", async (gpu) => {
+test.onGpu("adapters with a rank or targets that make no sense are refused", (gpu) => {
   const policy = base(gpu);
   assertThrows(() => policy.addAdapters({ rank: 0 }), RangeError, "loraRank must be an integer");
   assertThrows(() => policy.addAdapters({ rank: 2, alpha: -1 }), RangeError, "loraAlpha");

@@ -185,7 +185,7 @@ test.onGpu("the gradient of norms reaches every row of a large batch", async (gp
   assertEquals([...dweight!.subarray(0, 3)], [rows, 0, 0]);
 });
 
-test.onGpu("what would take more turns than the driver lets loops take is refused by name", async (gpu) => {
+test.onGpu("what would take more turns than the driver lets loops take is refused by name", (gpu) => {
   if (gpu.loopLimit < Infinity) {
     const rehearsal = gpu.rehearsal();
     const plan = new Plan(rehearsal, "long");

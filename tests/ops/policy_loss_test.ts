@@ -265,38 +265,36 @@ Deno.test("policyLoss() gives PyTorch's losses of the tiny policy under every we
   });
 });
 
-Deno.test("policyLoss() clips as the paper's published code does", async (t) => {
+test.onDevices("policyLoss() clips as the paper's published code does", async (gpu) => {
   const { log_ratio, advantage, "c=3.0": three, "c=10.0": ten } = vectors.dual_clip;
   const lengths = log_ratio.map((row) => row.length);
   const items = lengths[0]! * lengths.length;
-  await onEveryDevice(t, async (gpu) => {
-    for (const [dualClip, expected] of [[3, three], [10, ten]] as const) {
-      const batch: Batch = {
-        lengths,
-        sequences: log_ratio.flatMap((row, b) => row.map(() => b)),
-        positions: log_ratio.flatMap((row) => row.map((_, t) => t)),
-        logProbs: Float32Array.from(log_ratio.flat()),
-        oldLogProbs: new Float32Array(lengths.length * M),
-        refLogProbs: new Float32Array(lengths.length * M),
-        entropies: new Float32Array(items),
-        advantages: Float32Array.from(advantage),
-        weights: new Float32Array(lengths.length).fill(1 / items),
-        ranges: lengths.flatMap((length, b) => [b * length, (b + 1) * length]),
-      };
-      const options = { ...NUMBERS, policyLoss: "ppo", dualClip } as const;
-      const { plan, stats, gradients } = await record(gpu, batch, options);
-      submit(gpu, [plan]);
-      const got = await readTensor(gpu, stats);
-      const near = { tolerance: 1e-5 };
-      const share = (stat: keyof typeof POLICY_LOSS_STATS) => got[POLICY_LOSS_STATS[stat]]! / items;
-      assertClose([got[POLICY_LOSS_STATS.loss]!], [expected.loss], near);
-      assertClose([share("ppoKlSum")], [expected.ppo_kl], near);
-      assertClose([share("clippedLow") + share("clippedHigh")], [expected.pg_clipfrac], near);
-      assertClose([share("dualClipped")], [expected.pg_clipfrac_lower], near);
-      assertClose(await readTensor(gpu, gradients.logProbs!), expected.grad.flat(), near);
-      plan.destroy();
-    }
-  });
+  for (const [dualClip, expected] of [[3, three], [10, ten]] as const) {
+    const batch: Batch = {
+      lengths,
+      sequences: log_ratio.flatMap((row, b) => row.map(() => b)),
+      positions: log_ratio.flatMap((row) => row.map((_, t) => t)),
+      logProbs: Float32Array.from(log_ratio.flat()),
+      oldLogProbs: new Float32Array(lengths.length * M),
+      refLogProbs: new Float32Array(lengths.length * M),
+      entropies: new Float32Array(items),
+      advantages: Float32Array.from(advantage),
+      weights: new Float32Array(lengths.length).fill(1 / items),
+      ranges: lengths.flatMap((length, b) => [b * length, (b + 1) * length]),
+    };
+    const options = { ...NUMBERS, policyLoss: "ppo", dualClip } as const;
+    const { plan, stats, gradients } = await record(gpu, batch, options);
+    submit(gpu, [plan]);
+    const got = await readTensor(gpu, stats);
+    const near = { tolerance: 1e-5 };
+    const share = (stat: keyof typeof POLICY_LOSS_STATS) => got[POLICY_LOSS_STATS[stat]]! / items;
+    assertClose([got[POLICY_LOSS_STATS.loss]!], [expected.loss], near);
+    assertClose([share("ppoKlSum")], [expected.ppo_kl], near);
+    assertClose([share("clippedLow") + share("clippedHigh")], [expected.pg_clipfrac], near);
+    assertClose([share("dualClipped")], [expected.pg_clipfrac_lower], near);
+    assertClose(await readTensor(gpu, gradients.logProbs!), expected.grad.flat(), near);
+    plan.destroy();
+  }
 });
 
 test.onDevices("policyLoss() reports sums, maxima and clips, and adds up over runs", async (gpu) => {

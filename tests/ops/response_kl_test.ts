@@ -6,7 +6,6 @@ import { responseKl } from "../../src/ops/response_kl.ts";
 import { KL_ESTIMATORS, klEstimate, type KlEstimator } from "../../src/objective/kl.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { test } from "../helpers/test.ts";
 
@@ -45,32 +44,30 @@ test.onDevices("responseKl() matches the host's float64 for responses of every l
   }
 });
 
-Deno.test("responseKl() gives the published code's estimates, and follows the batch size", async (t) => {
+test.onDevices("responseKl() gives the published code's estimates, and follows the batch size", async (gpu) => {
   const { logprob, ref, k1, k2, k3 } = vectors.kl_estimators;
   const expected = { k1, k2, k3, k3Plus: k3 };
-  await onEveryDevice(t, async (gpu) => {
-    for (const klEstimator of ESTIMATORS) {
-      const plan = new Plan(gpu, "test");
-      const responses = new Dim("responses", logprob.length);
-      const lengths = plan.input([responses], "lengths", "u32");
-      const sums = plan.keep(responseKl(plan, {
-        logProbs: gpu.tensor([logprob.length, 1], { data: logprob }),
-        refLogProbs: gpu.tensor([logprob.length, 1], { data: ref }),
-        lengths,
-      }, { klEstimator }));
-      await plan.compile();
-      gpu.write(lengths, logprob.map(() => 1));
-      responses.value = 3;
-      submit(gpu, [plan]);
-      responses.value = logprob.length;
-      const few = await readTensor(gpu, sums);
-      assertClose(few.subarray(0, 3), expected[klEstimator].slice(0, 3), { tolerance: 1e-5 });
-      assertEquals([...few.subarray(3)], logprob.slice(3).map(() => 0));
-      submit(gpu, [plan]);
-      assertClose(await readTensor(gpu, sums), expected[klEstimator], { tolerance: 1e-5 });
-      plan.destroy();
-    }
-  });
+  for (const klEstimator of ESTIMATORS) {
+    const plan = new Plan(gpu, "test");
+    const responses = new Dim("responses", logprob.length);
+    const lengths = plan.input([responses], "lengths", "u32");
+    const sums = plan.keep(responseKl(plan, {
+      logProbs: gpu.tensor([logprob.length, 1], { data: logprob }),
+      refLogProbs: gpu.tensor([logprob.length, 1], { data: ref }),
+      lengths,
+    }, { klEstimator }));
+    await plan.compile();
+    gpu.write(lengths, logprob.map(() => 1));
+    responses.value = 3;
+    submit(gpu, [plan]);
+    responses.value = logprob.length;
+    const few = await readTensor(gpu, sums);
+    assertClose(few.subarray(0, 3), expected[klEstimator].slice(0, 3), { tolerance: 1e-5 });
+    assertEquals([...few.subarray(3)], logprob.slice(3).map(() => 0));
+    submit(gpu, [plan]);
+    assertClose(await readTensor(gpu, sums), expected[klEstimator], { tolerance: 1e-5 });
+    plan.destroy();
+  }
 });
 
 test.onDevices("responseKl() refuses shapes that do not fit", (gpu) => {

@@ -12,7 +12,6 @@ import {
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomIntegers } from "../helpers/random.ts";
 import { test } from "../helpers/test.ts";
 
@@ -83,18 +82,16 @@ test.onDevices("responseWeights() matches the host's float64 for every rule, sco
   }
 });
 
-Deno.test("responseWeights() gives the coefficients of the paper", async (t) => {
+test.onDevices("responseWeights() gives the coefficients of the paper", async (gpu) => {
   const { lengths, M, by_alpha } = vectors.weights;
-  await onEveryDevice(t, async (gpu) => {
-    for (const [alpha, { x }] of Object.entries(by_alpha)) {
-      const got = await compute(gpu, lengths, {
-        lossAggregation: "deltaL",
-        lossAlpha: () => Number(alpha),
-        lossScaleFactor: M,
-      });
-      assertClose(got, x, { tolerance: 1e-6, label: `alpha ${alpha}` });
-    }
-  });
+  for (const [alpha, { x }] of Object.entries(by_alpha)) {
+    const got = await compute(gpu, lengths, {
+      lossAggregation: "deltaL",
+      lossAlpha: () => Number(alpha),
+      lossScaleFactor: M,
+    });
+    assertClose(got, x, { tolerance: 1e-6, label: `alpha ${alpha}` });
+  }
 });
 
 test.onDevices("responseWeights() of deltaL at alpha 0 is drGrpo exactly, and cannot overflow", async (gpu) => {

@@ -2,7 +2,7 @@ import { assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
 import { rope } from "../../src/ops/general/rope.ts";
 import type { Rotation } from "../../src/ops/rotation.ts";
-import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
+import { checkOp, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { rope as reference, type RopeScaling } from "../reference/rope.ts";
@@ -92,25 +92,23 @@ test.onDevices("rope() matches float64, forward and gradient, and leaves the val
   }
 });
 
-Deno.test("rope() stays precise at large positions", async (t) => {
+test.onDevices("rope() stays precise at large positions", async (gpu) => {
   const sizes = { tokens: 6, heads: 1, keyValueHeads: 1, headDim: 64, theta: 1000000 };
   const positions = Uint32Array.from([0, 1, 1023, 4095, 8191, 10000]);
   const data = randomArray(4, 6 * 192);
-  await onEveryDevice(t, async (gpu) => {
-    const { outputs } = await runOp(gpu, {
-      inputs: {
-        qkv: { shape: [6, 192], data },
-        positions: { shape: [6], data: positions, dtype: "u32" },
-      },
-      build: (plan, { qkv, positions }) => ({
-        y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
-      }),
-      reference: () => ({}),
-    });
-    assertClose(outputs.y!, ropeRows(Float64Array.from(data), positions, sizes), {
-      tolerance: 1e-5,
-      label: "large positions",
-    });
+  const { outputs } = await runOp(gpu, {
+    inputs: {
+      qkv: { shape: [6, 192], data },
+      positions: { shape: [6], data: positions, dtype: "u32" },
+    },
+    build: (plan, { qkv, positions }) => ({
+      y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
+    }),
+    reference: () => ({}),
+  });
+  assertClose(outputs.y!, ropeRows(Float64Array.from(data), positions, sizes), {
+    tolerance: 1e-5,
+    label: "large positions",
   });
 });
 

@@ -100,32 +100,30 @@ Deno.test("sample() keeps all of equal logits or none, and what is impossible st
   });
 });
 
-Deno.test("sample() draws from the truncated softmax as often as it should", async (t) => {
+test.onDevices("sample() draws from the truncated softmax as often as it should", async (gpu) => {
   const logits = [0.3, -1, 2, 0, 1.1, -2.5, 0.8];
   const temperature = 0.9;
-  await onEveryDevice(t, async (gpu) => {
-    const draws = 2048;
-    // Four tokens are left each time.
-    for (const truncation of [{ ...OFF, topK: 4 }, { ...OFF, topP: 0.9 }, { ...OFF, minP: 0.14 }]) {
-      const { tokens } = await draw(
-        gpu,
-        { logits, vocabulary: 7, rows: new Array(draws / 4).fill(0), length: 4 },
-        { temperature, seed: 3, truncation },
-      );
-      const kept = keptTokens(logits, { temperature, ...truncation });
-      const total = logits.reduce((s, x, v) => s + (kept[v] ? Math.exp(x / temperature) : 0), 0);
-      assertEquals(kept.filter((k) => k).length, 4);
-      let chiSquared = 0;
-      for (const [v, logit] of logits.entries()) {
-        const count = tokens.filter((token) => token === v).length;
-        if (!kept[v]) assertEquals(count, 0);
-        const expected = draws * Math.exp(logit / temperature) / total;
-        if (kept[v]) chiSquared += (count - expected) ** 2 / expected;
-      }
-      // 3 degrees of freedom: 16.3 is exceeded once in a thousand; the draws are always the same.
-      assert(chiSquared < 16.3, `chi-squared ${chiSquared}, ${JSON.stringify(truncation)}`);
+  const draws = 2048;
+  // Four tokens are left each time.
+  for (const truncation of [{ ...OFF, topK: 4 }, { ...OFF, topP: 0.9 }, { ...OFF, minP: 0.14 }]) {
+    const { tokens } = await draw(
+      gpu,
+      { logits, vocabulary: 7, rows: new Array(draws / 4).fill(0), length: 4 },
+      { temperature, seed: 3, truncation },
+    );
+    const kept = keptTokens(logits, { temperature, ...truncation });
+    const total = logits.reduce((s, x, v) => s + (kept[v] ? Math.exp(x / temperature) : 0), 0);
+    assertEquals(kept.filter((k) => k).length, 4);
+    let chiSquared = 0;
+    for (const [v, logit] of logits.entries()) {
+      const count = tokens.filter((token) => token === v).length;
+      if (!kept[v]) assertEquals(count, 0);
+      const expected = draws * Math.exp(logit / temperature) / total;
+      if (kept[v]) chiSquared += (count - expected) ** 2 / expected;
     }
-  });
+    // 3 degrees of freedom: 16.3 is exceeded once in a thousand; the draws are always the same.
+    assert(chiSquared < 16.3, `chi-squared ${chiSquared}, ${JSON.stringify(truncation)}`);
+  }
 });
 
 test.onDevices("truncation leaves greedy choices, entropies and undefined rows as they are", async (gpu) => {
