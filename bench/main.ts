@@ -15,6 +15,7 @@ import { memorySuite } from "./suites/memory.ts";
 import { engines, peerItems, peerSuite, quickPeerItems } from "./suites/peers.ts";
 import { rlvrSuite } from "./suites/rlvr.ts";
 import { profileSuite } from "./suites/profile.ts";
+import { realSuite } from "./suites/real.ts";
 import { stepSuite } from "./suites/steps.ts";
 import { checkTargets, type Measured, printTargets } from "./suites/targets.ts";
 import { LARGE_SWEEP, QUICK_SWEEP, SWEEP, sweepSuite } from "./suites/sweep.ts";
@@ -29,6 +30,7 @@ import {
   quickWorkload,
   type RolloutWorkload,
   SMALL_RLVR,
+  SMOLLM2_WORK,
   TINY_GPT_STEP,
   WIDE_ROLLOUT,
 } from "./cases/workloads.ts";
@@ -44,6 +46,8 @@ Suites (without any: --kernels --steps)
   --dtypes    training steps and rollouts stored in f32 and in f16, in turns
   --memory    memory planned at the shapes of published models, and what saving it costs in time
   --sweep     cost as length, batch, width, depth and unequal lengths grow, with fitted exponents
+  --real      an update and a generation at SmolLM2-135M's shape, in f32 and in f16, beside transformers
+              where Python has it ($PYTHON, else python3); takes 6 GB
   --profile   time per kernel path of one training step and one rollout
   --rlvr      a whole RLVR step beside eager and compiled PyTorch, where Python has it
 
@@ -61,6 +65,7 @@ const SUITES = [
   "steps",
   "dtypes",
   "memory",
+  "real",
   "profile",
   "sweep",
   "rlvr",
@@ -78,6 +83,7 @@ export async function main(args: readonly string[]): Promise<number> {
       steps: flag,
       dtypes: flag,
       memory: flag,
+      real: flag,
       peers: flag,
       sweep: flag,
       profile: flag,
@@ -140,6 +146,11 @@ async function ownSuite(
   } else if (suite === "memory") {
     const work = quick ? quickWorkload().step : TINY_GPT_STEP;
     results[suite] = await memorySuite(gpu, work, quick ? 1 : 5);
+  } else if (suite === "real") {
+    results[suite] = await realSuite(gpu, quick ? quickWorkload() : SMOLLM2_WORK, {
+      rounds: quick ? 1 : 3,
+      beside: !quick,
+    });
   } else if (suite === "profile") {
     const work = software ? { step: PARITY_STEP, rollout: PARITY_ROLLOUT } : LARGE.at(-1)!;
     results[suite] = await profileSuite(gpu, quick ? quickWorkload() : work);

@@ -78,3 +78,20 @@ export const TEN_MILLION: BenchPolicy = {
     intermediateSize: 864,
   },
 };
+
+/** SmolLM2-135M's shape (HuggingFaceTB). */
+export const SMOLLM2: BenchPolicy = {
+  name: "SmolLM2-135M",
+  config: {
+    modelType: "llama",
+    vocabSize: 49152,
+    hiddenSize: 576,
+    intermediateSize: 1536,
+    numHiddenLayers: 30,
+    numAttentionHeads: 9,
+    numKeyValueHeads: 3,
+    headDim: 64,
+    tieWordEmbeddings: true,
+    maxPositionEmbeddings: 8192,
+  },
+};

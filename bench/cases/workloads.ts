@@ -5,7 +5,7 @@
  */
 
 import { Random } from "../../src/random/random.ts";
-import { COUNTDOWN, ONE_MILLION, PARITY, TEN_MILLION, TINY_GPT } from "./policies.ts";
+import { COUNTDOWN, ONE_MILLION, PARITY, SMOLLM2, TEN_MILLION, TINY_GPT } from "./policies.ts";
 import type { BenchPolicy } from "./policies.ts";
 import type { RolloutWork } from "./rollout.ts";
 import type { StepBatch } from "./training_step.ts";
@@ -77,6 +77,18 @@ export const LONG_ROLLOUT: RolloutWorkload = {
 export const WIDE_ROLLOUT: RolloutWorkload = {
   policy: TEN_MILLION,
   work: { prompts: 1, promptLength: 16, numGenerations: 4, maxCompletionLength: 32, eosIds: 0 },
+};
+
+/** Eight responses of 64 tokens to a prompt of 45, by a language model: the least that one learns from. */
+export const SMOLLM2_WORK: { step: StepWorkload; rollout: RolloutWorkload } = {
+  step: {
+    policy: SMOLLM2,
+    batch: { promptLength: 45, numGenerations: 8, lengths: new Array<number>(8).fill(64) },
+  },
+  rollout: {
+    policy: SMOLLM2,
+    work: { prompts: 1, promptLength: 45, numGenerations: 8, maxCompletionLength: 64, eosIds: 0 },
+  },
 };
 
 /** Steps and rollouts for real GPUs, larger than a software adapter is good for. */

@@ -5,7 +5,7 @@ import { test } from "../helpers/test.ts";
 
 test.inDir("the benchmark writes every suite and the machine as JSON", async (dir) => {
   const out = join(dir, "new", "results.json");
-  const suites = ["--kernels", "--steps", "--dtypes", "--profile", "--sweep"];
+  const suites = ["--kernels", "--steps", "--dtypes", "--real", "--profile", "--sweep"];
   const print = console.log;
   const printed: string[] = [];
   console.log = (line: string) => printed.push(line);
@@ -20,6 +20,7 @@ test.inDir("the benchmark writes every suite and the machine as JSON", async (di
     "kernels",
     "steps",
     "dtypes",
+    "real",
     "profile",
     "sweep",
     "targets",
@@ -30,7 +31,8 @@ test.inDir("the benchmark writes every suite and the machine as JSON", async (di
   const [step, rollout] = results.steps;
   assertEquals([step.calls.submits, step.calls.buffersCreated], [1, 0]);
   assert(rollout.tokensPerSecond > 0);
-  for (const { stored: { f32, f16 } } of results.dtypes) {
+  assertEquals(results.real.ours.length, 2);
+  for (const { stored: { f32, f16 } } of [...results.dtypes, ...results.real.ours]) {
     assert(f32.cpuMs > 0 && f16.cpuMs > 0 && f32.bytes !== f16.bytes);
   }
   assertEquals(results.profile.length, 2);
