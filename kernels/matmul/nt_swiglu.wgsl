@@ -1,12 +1,11 @@
 // needs: nt_loads, two_sums
 // out[M, N] = silu(gate) * up, with gate and up the left and right half of a[M, K] · b[2N, K]ᵀ: the first linear layer of a
 // feed-forward with SwiGLU (Shazeer 2020) behind it. pairs[M, N, 2] holds each gate with its up for the gradient: a store of
-// eight costs what a store of four does. Four gates and their ups to a lane; N is a multiple of 4.
+// eight costs what a store of four does; where there is no gradient it is too short, and they are left out. So one pipeline
+// serves both. Four gates and their ups to a lane; N is a multiple of 4.
 
 @group(0) @binding(3) var<storage, read_write> pairs: array<Pack>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
-
-override STORE_PAIRS: bool = true;
 
 const LANE_COLUMNS = 4u;
 
@@ -34,6 +33,6 @@ fn put(at: Place, row: u32, gate: vec4f, up: vec4f) {
     if (at.column < at.stride && row < params.rows) {
         let i = row * at.stride + at.column;
         out[i] = gate / (1.0 + exp(-gate)) * up;
-        if (STORE_PAIRS) { pairs[i] = join(gate, up); }
+        if (i < arrayLength(&pairs)) { pairs[i] = join(gate, up); }
     }
 }

@@ -99,9 +99,8 @@ export function feedForward(
     });
   });
 
-  const stores = plan.isDifferentiable(out);
-  const room = stores ? pairs : plan.empty([8], "gate_up_proj.unused");
-  const epilogue = { kind: "swiglu", pairs: room, stores } as const;
+  const room = plan.isDifferentiable(out) ? pairs : plan.empty([8], "gate_up_proj.unused");
+  const epilogue = { kind: "swiglu", pairs: room } as const;
   product(plan, "gate_up_proj.forward", { ...first, epilogue });
   product(plan, "down_proj.forward", { ...transposed, a: act, b: downWeight, out });
   return out;

@@ -134,7 +134,7 @@ const LANE_FAMILIES: readonly LaneFamily[] = [
     laneColumns: 4,
     innerSteps: 8,
     tileTimes: { 1: 0.53, 2: 0.9 },
-    constants: ({ epilogue }) => ({ STORE_PAIRS: epilogue!.stores ?? true }),
+    constants: () => ({}),
     bindings: ({ epilogue }) => ({ pairs: epilogue!.pairs }),
   },
   {

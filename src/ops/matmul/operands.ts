@@ -14,10 +14,8 @@ export interface ProductEpilogue {
    * - `"swiglu_gradient"`: the product (M, N) is the gradient of that, and `out` (M, 2N) becomes that of gates and ups.
    */
   readonly kind: EpilogueKind;
-  /** Each gate beside its up (M, N, 2), which the first makes and the second reads. */
+  /** Each gate beside its up (M, N, 2), which the first makes and the second reads; of eight numbers, it makes none. */
   readonly pairs: Tensor;
-  /** Whether the first writes them. Default `true`; else they are room for any element. */
-  readonly stores?: boolean;
 }
 
 /** One dispatch: out (M, N) = op(a) (M, K) · op(b) (K, N) + bias. */
