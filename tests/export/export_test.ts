@@ -19,6 +19,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";
+import { test } from "../helpers/test.ts";
 
 const SOURCES = new URL("../../src/export/", import.meta.url).pathname;
 
@@ -335,63 +336,61 @@ Deno.test("exportRun() refuses before it writes", async () => {
   });
 });
 
-Deno.test("exportRun() to TRL: a task over symbols of its own becomes text", async () => {
-  await inTempDir(async (dir) => {
-    const gpu = await openGpu();
-    try {
-      for (const name of taskNames) {
-        const task = taskByName(name);
-        const { vocabulary, padTokenId, eosTokenId } = task;
-        const shape = {
-          hiddenSize: 8,
-          intermediateSize: 8,
-          numHiddenLayers: 1,
-          numAttentionHeads: 1,
-        };
-        const vocabSize = vocabulary.length;
-        const policy = Policy.create(gpu, { ...shape, vocabSize, padTokenId, eosTokenId });
-        const model = join(dir, name, "policy");
-        await policy.save(model);
-        policy.destroy();
-        const out = join(dir, name, "trl");
-        const reward = "reward_funcs = [len]\n";
-        const counts = { trainPrompts: 3, evalPrompts: 2 };
-        const { start } = await exportRun(out, "trl", {
-          model,
-          task,
-          options: resolve(),
-          reward,
-          ...counts,
-        });
-        assertEquals(start, "train.py");
-        assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
-          "README.md",
-          "deltal_trl.json",
-          "eval.parquet",
-          "grpo.yaml",
-          "model",
-          "response_weights.py",
-          "reward.py",
-          "train.parquet",
-          "train.py",
+test.inDir("exportRun() to TRL: a task over symbols of its own becomes text", async (dir) => {
+  const gpu = await openGpu();
+  try {
+    for (const name of taskNames) {
+      const task = taskByName(name);
+      const { vocabulary, padTokenId, eosTokenId } = task;
+      const shape = {
+        hiddenSize: 8,
+        intermediateSize: 8,
+        numHiddenLayers: 1,
+        numAttentionHeads: 1,
+      };
+      const vocabSize = vocabulary.length;
+      const policy = Policy.create(gpu, { ...shape, vocabSize, padTokenId, eosTokenId });
+      const model = join(dir, name, "policy");
+      await policy.save(model);
+      policy.destroy();
+      const out = join(dir, name, "trl");
+      const reward = "reward_funcs = [len]\n";
+      const counts = { trainPrompts: 3, evalPrompts: 2 };
+      const { start } = await exportRun(out, "trl", {
+        model,
+        task,
+        options: resolve(),
+        reward,
+        ...counts,
+      });
+      assertEquals(start, "train.py");
+      assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).sort(), [
+        "README.md",
+        "deltal_trl.json",
+        "eval.parquet",
+        "grpo.yaml",
+        "model",
+        "response_weights.py",
+        "reward.py",
+        "train.parquet",
+        "train.py",
+      ]);
+      const tokenizer = await loadTokenizer(join(out, "model"));
+      assertEquals(tokenizer.eosTokenIds, [eosTokenId]);
+      const { buffer } = await Deno.readFile(join(out, "train.parquet"));
+      for (const [i, row] of (await parquetReadObjects({ file: buffer })).entries()) {
+        const { promptIds, metadata } = task.problem("train", 42, i);
+        assertEquals(tokenizer.encode(row.prompt), promptIds);
+        assertEquals(JSON.parse(row.ground_truth), JSON.parse(JSON.stringify(metadata)));
+        const { completionIds } = task.demonstration!(42, i);
+        assertEquals(tokenizer.encode(task.describe(completionIds.slice(0, -1))), [
+          ...completionIds.slice(0, -1),
         ]);
-        const tokenizer = await loadTokenizer(join(out, "model"));
-        assertEquals(tokenizer.eosTokenIds, [eosTokenId]);
-        const { buffer } = await Deno.readFile(join(out, "train.parquet"));
-        for (const [i, row] of (await parquetReadObjects({ file: buffer })).entries()) {
-          const { promptIds, metadata } = task.problem("train", 42, i);
-          assertEquals(tokenizer.encode(row.prompt), promptIds);
-          assertEquals(JSON.parse(row.ground_truth), JSON.parse(JSON.stringify(metadata)));
-          const { completionIds } = task.demonstration!(42, i);
-          assertEquals(tokenizer.encode(task.describe(completionIds.slice(0, -1))), [
-            ...completionIds.slice(0, -1),
-          ]);
-        }
       }
-    } finally {
-      await gpu.close();
     }
-  });
+  } finally {
+    await gpu.close();
+  }
 });
 
 Deno.test("export hands a run over by command line", async () => {

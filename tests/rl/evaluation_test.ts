@@ -1,5 +1,4 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { evaluate, sampleTraining } from "../../src/rl/evaluation.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
@@ -12,6 +11,7 @@ import type { Task } from "../../src/task/task.ts";
 import vectors from "../fixtures/paper_vectors.json" with { type: "json" };
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const near = { tolerance: 1e-12 };
 
@@ -162,8 +162,7 @@ Deno.test("quantile() is the smallest value that a share of the values does not 
   assertEquals([quantile([7], 0.05), quantile([], 0.5)], [7, NaN]);
 });
 
-Deno.test("evaluate() asks no more problems than there are", async () => {
-  const gpu = await openGpu();
+test.onGpu("evaluate() asks no more problems than there are", async (gpu) => {
   // A letter each, and a reward that only depends on the row: all that is left to get wrong is which rows are asked.
   const task = (rows: number, right: number) =>
     defineTask({
@@ -213,11 +212,9 @@ Deno.test("evaluate() asks no more problems than there are", async () => {
   assertEquals((await evaluate(policy, twice, { numGenerations: 2 })).meanAtN, 0.5);
   assertEquals((await sampleTraining(policy, twice, { numGenerations: 2 })).prompts, 2);
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("evaluate() and sampleTraining() see their splits, and the same problems every time", async () => {
-  const gpu = await openGpu();
+test.onGpu("evaluate() and sampleTraining() see their splits, and the same problems every time", async (gpu) => {
   const asked: string[] = [];
   const plain = tinyTask();
   const task: Task = {
@@ -239,5 +236,4 @@ Deno.test("evaluate() and sampleTraining() see their splits, and the same proble
   assertEquals([training.prompts, training.numGenerations], [5, 6]);
   assertEquals(await sampleTraining(policy, task, options), training);
   policy.destroy();
-  await gpu.close();
 });
