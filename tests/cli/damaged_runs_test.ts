@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { contentsOf, TINY } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
+import { TINY_POLICY } from "../helpers/tiny_run.ts";
 
 type Damage = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | undefined;
 
@@ -39,17 +40,7 @@ const RESUMED: Cases = [
   ],
   ["completions.jsonl", { line: replaced("{", "") }, "completions.jsonl: line 1 is not a JSON"],
   [STATE, { gone }, "runs/run/checkpoint has no trainer_state.json"],
-  [STATE, { empty, half, firstBytesOnly }, "is not valid JSON"],
-  [
-    STATE,
-    { steps: replaced('"completedSteps": 2', '"completedSteps": -2') },
-    "trainer_state.json is damaged: completedSteps is -2, not a whole number",
-  ],
-  [
-    STATE,
-    { newer: replaced('"formatVersion": 1', '"formatVersion": 9') },
-    "has formatVersion 9 and this version of deltal",
-  ],
+  [STATE, { half }, "is not valid JSON"],
   [
     STATE,
     { option: replaced('"lossAlpha": 1', '"lossAlpha": "one"') },
@@ -65,7 +56,7 @@ const RESUMED: Cases = [
       [`checkpoint/${name}`, { gone }, `runs/run/checkpoint is damaged: its ${name} is gone`],
       [
         `checkpoint/${name}`,
-        { empty, half, lastByteOff, oneBitFlipped },
+        { lastByteOff },
         `runs/run/checkpoint is damaged: ${name} is not the file that was saved`,
       ],
     ]),
@@ -130,8 +121,8 @@ test.inDir("damaged runs and checkpoints", async (dir, t) => {
 const WARM = [
   "warm-start",
   "--out=warm",
-  ...TINY.filter((flag) => /hidden|heads|quiet/.test(flag)),
-  ...["--warm-start-steps=1", "--warm-start-batch-size=4"],
+  ...TINY_POLICY,
+  ...["--warm-start-steps=1", "--warm-start-batch-size=4", "--quiet"],
 ];
 
 /** What `report` and `warm-start` say to damaged files. */

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "node:path";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
+import { TINY_POLICY } from "../helpers/tiny_run.ts";
 
 test.inDir("compare makes the runs of its shard once, and a table and a report of what is finished", async (dir) => {
   const flags = ["compare", "--preset=smoke", "--seeds=1", "--shard=1/7"];
@@ -33,21 +34,16 @@ test.inDir("compare makes the runs of its shard once, and a table and a report o
 });
 
 test.inDir("variance measures a policy and leaves tables, figures and a report", async (dir) => {
-  const { code, stdout, stderr } = await runInProcess(
-    dir,
-    "variance",
-    "--task=parity",
-    "--warm-start-steps=20",
-    "--warm-start-batch-size=16",
-    "--hidden-size=16",
-    "--num-hidden-layers=1",
-    "--num-attention-heads=2",
+  const pool = [
     "--prompts=8",
     "--num-generations=8",
     "--batch-prompts=2",
     "--halves=20",
     "--bins=3",
-  );
+  ];
+  const warm = ["--warm-start-steps=20", "--warm-start-batch-size=16"];
+  const flags = ["--task=parity", ...TINY_POLICY, ...warm, ...pool];
+  const { code, stdout, stderr } = await runInProcess(dir, "variance", ...flags);
   assertEquals(code, 0, stderr);
   for (const text of ["| ΔL α = 0.75 |", "| GRPO |", "is least at α =", "Var(g | L) = V L"]) {
     assertStringIncludes(stdout, text);

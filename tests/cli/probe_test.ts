@@ -1,17 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
+import { TINY_POLICY } from "../helpers/tiny_run.ts";
 
 const SMALL = [
-  "--task=parity",
-  "--warm-start-steps=2",
-  "--warm-start-batch-size=4",
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--num-key-value-heads=2",
-  "--prompts=6",
-  "--num-generations=4",
+  ...TINY_POLICY,
+  ...["--task=parity", "--num-key-value-heads=2", "--prompts=6", "--num-generations=4"],
+  ...["--warm-start-steps=2", "--warm-start-batch-size=4"],
 ];
 
 test.inDir("probe says what training would have to work with, for people and for scripts", async (dir) => {

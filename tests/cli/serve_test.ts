@@ -3,18 +3,11 @@ import { join } from "node:path";
 import { spawnCommand } from "../helpers/cli.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
+import { TINY_STEPS } from "../helpers/tiny_run.ts";
 
 const TINY = [
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--warm-start-steps=20",
-  "--warm-start-batch-size=16",
-  "--prompts-per-step=4",
-  "--num-generations=8",
-  "--eval-prompts=4",
-  "--num-generations-eval=2",
-  "--max-steps=6",
+  ...TINY_STEPS,
+  ...["--eval-prompts=4", "--num-generations-eval=2", "--max-steps=6"],
 ];
 
 test.inDir("train --serve tells a page everything, and pages that come and go change nothing", async (dir) => {

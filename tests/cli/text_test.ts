@@ -4,6 +4,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { type CommandResult, runCommand } from "../helpers/cli.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { TINY_POLICY } from "../helpers/tiny_run.ts";
 import { writeTinyTextModel } from "../helpers/tiny_text_model.ts";
 
 const SMALL = [
@@ -114,8 +115,7 @@ Deno.test("the paper's task in words: train, resume, eval, sample", async (t) =>
 Deno.test("a module of one's own is a task, with symbols or with a model's tokenizer", async () => {
   await inFolderWithModel(async (dir) => {
     const run = ["train", "--task=./my_task.ts", "--max-steps=1", ...SMALL];
-    const sizes = ["--hidden-size=16", "--num-hidden-layers=1", "--num-attention-heads=2"];
-    const symbols = succeeded(await runInProcess(dir, ...run, ...sizes));
+    const symbols = succeeded(await runInProcess(dir, ...run, ...TINY_POLICY));
     assertMatch(symbols.stdout, /^training a policy with random weights on echo/);
     const text = succeeded(await runInProcess(dir, ...run, "--policy=model"));
     assertMatch(text.stdout, /^training the policy of model on echo/);
@@ -184,9 +184,8 @@ Deno.test("a verifier that fails late costs no step: the run goes on where it fa
         return (({ prompt, completion }) =>`,
     ).replace("startsWith(prompt),", "startsWith(prompt))({ prompt, completion }); },");
     await Deno.writeTextFile(join(dir, "flaky.ts"), flaky);
-    const sizes = ["--hidden-size=16", "--num-hidden-layers=1", "--num-attention-heads=2"];
     const run = ["train", "--task=./flaky.ts", "--max-steps=5", ...SMALL];
-    const failed = await runInProcess(dir, ...run, ...sizes, "--warm-start-steps=0");
+    const failed = await runInProcess(dir, ...run, ...TINY_POLICY, "--warm-start-steps=0");
     assertEquals(failed.code, 1, failed.stdout);
     assertMatch(failed.stderr, /The verifier threw on train problem .*: no service/);
     assertMatch(failed.stderr, /echo-1.checkpoint holds step 3, intact/);

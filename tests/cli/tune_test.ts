@@ -5,22 +5,13 @@ import { digestFile } from "../../src/run/fingerprint.ts";
 import { writeTuned } from "../../src/run/tuned_kernels.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
+import { TINY_POLICY, TINY_STEPS } from "../helpers/tiny_run.ts";
 
-const SHAPE = [
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--prompts-per-step=4",
-  "--num-generations=8",
-];
+const SHAPE = [...TINY_POLICY, "--prompts-per-step=4", "--num-generations=8"];
 const TRAIN = [
   "train",
-  ...SHAPE,
-  "--warm-start-steps=20",
-  "--warm-start-batch-size=16",
-  "--num-generations-eval=2",
-  "--eval-prompts=4",
-  "--no-report",
+  ...TINY_STEPS,
+  ...["--num-generations-eval=2", "--eval-prompts=4", "--no-report"],
 ];
 
 /** With a clock by which every look at it is a hundredth of a second after the one before: kernels are as fast as each other. */

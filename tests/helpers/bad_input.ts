@@ -2,19 +2,13 @@
 
 import { join } from "node:path";
 import { digestFile } from "../../src/run/fingerprint.ts";
+import { TINY_POLICY } from "./tiny_run.ts";
 
 /** Flags of a run of a second. */
 export const TINY: readonly string[] = [
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--prompts-per-step=2",
-  "--num-generations=4",
-  "--eval-prompts=2",
-  "--num-generations-eval=2",
-  "--warm-start-steps=0",
-  "--max-steps=2",
-  "--quiet",
+  ...TINY_POLICY,
+  ...["--prompts-per-step=2", "--num-generations=4", "--warm-start-steps=0", "--max-steps=2"],
+  ...["--eval-prompts=2", "--num-generations-eval=2", "--quiet"],
 ];
 
 /** {@linkcode TINY} with other flags, which take the place of those of the same name. */

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
 import { spawnAnnounced } from "./cli.ts";
+import { TINY_STEPS } from "./tiny_run.ts";
 
 /** Steps of a run, and steps between its checkpoints. */
 const STEPS = 30;
@@ -10,16 +11,8 @@ const SAVE_STEPS = 2;
 
 const TRAIN = [
   "train",
-  "--hidden-size=16",
-  "--num-hidden-layers=1",
-  "--num-attention-heads=2",
-  "--warm-start-steps=20",
-  "--warm-start-batch-size=16",
-  "--prompts-per-step=4",
-  "--num-generations=8",
-  "--eval-prompts=4",
-  "--num-generations-eval=2",
-  "--no-report",
+  ...TINY_STEPS,
+  ...["--eval-prompts=4", "--num-generations-eval=2", "--no-report"],
   `--max-steps=${STEPS}`,
   `--save-steps=${SAVE_STEPS}`,
 ];
