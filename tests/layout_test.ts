@@ -110,10 +110,7 @@ function loadedWith(path: string): Set<string> {
   const loaded = new Set([path]);
   for (const file of loaded) {
     if (!file.endsWith(".ts")) continue;
-    const code = read(file).replace(
-      /^(?:import|export) type\b[^;]*;|typeof import\([^)]*\)/gm,
-      "",
-    );
+    const code = read(file).replace(/^(?:import|export) type\b[^;]*;|typeof import\([^)]*\)/gm, "");
     for (const target of imports(file, code)) loaded.add(target);
   }
   return loaded;

@@ -5,10 +5,7 @@ import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
 import { TINY_STEPS } from "../helpers/tiny_run.ts";
 
-const TINY = [
-  ...TINY_STEPS,
-  ...["--eval-prompts=4", "--num-generations-eval=2", "--max-steps=6"],
-];
+const TINY = [...TINY_STEPS, ...["--eval-prompts=4", "--num-generations-eval=2", "--max-steps=6"]];
 
 test.inDir("train --serve tells a page everything, and pages that come and go change nothing", async (dir) => {
   await using run = spawnCommand(dir, "train", ...TINY, "--serve=0", "--out=runs/watched");

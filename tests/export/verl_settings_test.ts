@@ -18,10 +18,7 @@ function overridesOf(options: Partial<TrainOptions>): Record<string, string> {
 Deno.test("verlSettings(): ΔL is a registered advantage and a constant divisor", () => {
   const { overrides, weights, limits } = settingsOf({ lossAlpha: 0.75 });
   assertEquals(overrides.get("algorithm.adv_estimator"), "deltal");
-  assertEquals(
-    overrides.get("actor_rollout_ref.actor.loss_agg_mode"),
-    "seq-mean-token-sum-norm",
-  );
+  assertEquals(overrides.get("actor_rollout_ref.actor.loss_agg_mode"), "seq-mean-token-sum-norm");
   assertEquals(overrides.get("actor_rollout_ref.actor.loss_scale_factor"), "1024");
   assertEquals(weights, {
     advantage: { estimator: "grpo", divisor: "group" },
@@ -192,9 +189,6 @@ Deno.test("verlSettings(): rollouts and validation sample among the same tokens"
   assertEquals([all["rollout.top_k"], all["rollout.top_p"]], ["-1", "1"]);
   const some = overridesOf({ topK: 20, topP: 0.8 });
   assertEquals([some["rollout.top_k"], some["rollout.top_p"]], ["20", "0.8"]);
-  assertEquals(
-    [some["rollout.val_kwargs.top_k"], some["rollout.val_kwargs.top_p"]],
-    ["20", "0.8"],
-  );
+  assertEquals([some["rollout.val_kwargs.top_k"], some["rollout.val_kwargs.top_p"]], ["20", "0.8"]);
   assertThrows(() => settingsOf({ minP: 0.1 }), RangeError, "minP is 0.1, which verl cannot do");
 });

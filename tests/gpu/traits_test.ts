@@ -31,11 +31,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     matrixUnits: [],
   });
   assertEquals(traitsOf({ ...LLVMPIPE, int64: false }), { ...wide, loads: [4] });
-  assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 4 }), {
-    ...wide,
-    lanes: 4,
-    attentionTile: 4,
-  });
+  assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 4 }), { ...wide, lanes: 4, attentionTile: 4 });
   assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 0 }), {
     lanes: 64,
     subgroups: false,
