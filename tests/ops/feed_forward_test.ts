@@ -4,34 +4,32 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { feedForward } from "../../src/ops/feed_forward.ts";
-import {
-  checkOp,
-  onEveryDevice as onBothDevices,
-  type OpCase,
-  openAs,
-  type OpInput,
-} from "../helpers/gpu.ts";
+import { checkOp, onEveryDevice, type OpCase, openAs, type OpInput } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul } from "../reference/matmul.ts";
 import { swiglu } from "../reference/swiglu.ts";
 
-/** With subgroups and without, with subgroups but without 64-bit integers, and what a graphics processor is given. */
-async function onEveryDevice(t: Deno.TestContext, body: (gpu: Gpu) => Promise<void>) {
-  await onBothDevices(t, async (gpu) => await body(gpu));
-  for (
-    const [name, treatAs] of [
-      ["without 64-bit integers", { int64: false }],
-      ["as with subgroups of four lanes", { subgroupSize: 4 }],
-      ["as on a graphics processor", { isFallback: false }],
-    ] as const
-  ) {
-    const gpu = await openAs(treatAs);
-    if (!gpu) continue;
-    await t.step(name, () => body(gpu));
-    gpu.check();
-    await gpu.close();
-  }
-}
+/** Tests with subgroups and without, with subgroups but without 64-bit integers, and as a graphics processor is given. */
+const everywhere = {
+  test(name: string, body: (gpu: Gpu) => Promise<void> | void): void {
+    Deno.test(name, async (t) => {
+      await onEveryDevice(t, async (gpu) => await body(gpu));
+      for (
+        const [name, treatAs] of [
+          ["without 64-bit integers", { int64: false }],
+          ["as with subgroups of four lanes", { subgroupSize: 4 }],
+          ["as on a graphics processor", { isFallback: false }],
+        ] as const
+      ) {
+        const gpu = await openAs(treatAs);
+        if (!gpu) continue;
+        await t.step(name, async () => await body(gpu));
+        gpu.check();
+        await gpu.close();
+      }
+    });
+  },
+};
 
 interface Sizes {
   tokens: number;
@@ -76,84 +74,73 @@ const SIZES: Sizes[] = [
 
 for (const parameter of [false, true]) {
   const what = parameter ? "parameters" : "activations";
-  Deno.test(`feedForward() matches float64, forward and gradients of ${what}`, async (t) => {
-    await onEveryDevice(t, async (gpu) => {
-      for (const sizes of SIZES) {
-        await checkOp(gpu, JSON.stringify(sizes), feedForwardCase(sizes, parameter));
-      }
-    });
+  everywhere.test(`feedForward() matches float64, forward and gradients of ${what}`, async (gpu) => {
+    for (const sizes of SIZES) {
+      await checkOp(gpu, JSON.stringify(sizes), feedForwardCase(sizes, parameter));
+    }
   });
 }
 
-Deno.test("feedForward() stays finite for large gates", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const op = feedForwardCase({ tokens: 9, hidden: 8, features: 8 }, false);
-    const x = (op.inputs.x!.data as Float32Array).map((v) => 1000 * v);
-    await checkOp(gpu, "large gates", {
-      ...op,
-      inputs: { ...op.inputs, x: { shape: [9, 8], data: x } },
-    });
+everywhere.test("feedForward() stays finite for large gates", async (gpu) => {
+  const op = feedForwardCase({ tokens: 9, hidden: 8, features: 8 }, false);
+  const x = (op.inputs.x!.data as Float32Array).map((v) => 1000 * v);
+  await checkOp(gpu, "large gates", {
+    ...op,
+    inputs: { ...op.inputs, x: { shape: [9, 8], data: x } },
   });
 });
 
-Deno.test("feedForward() gives the same bits with and without gradients, whatever the number of rows", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const [hidden, features] = [64, 88];
-    const values = randomArray(1, 200 * hidden);
-    const gateUp = gpu.tensor([2 * features, hidden], {
-      data: randomArray(2, 2 * features * hidden),
-    });
-    const down = gpu.tensor([hidden, features], { data: randomArray(3, hidden * features) });
-    const results: number[][] = [];
-    for (
-      const [capacity, gradients] of [[200, true], [200, false], [9, false], [3, true]] as const
-    ) {
-      const rows = new Dim("T", capacity);
-      const plan = new Plan(gpu, "p", { gradients });
-      const x = plan.input([rows, hidden], "x");
-      plan.requireGradient(x);
-      const y = plan.keep(feedForward(plan, x, gateUp, down));
-      await plan.compile();
-      gpu.write(x, values.subarray(0, capacity * hidden));
-      rows.value = Math.min(capacity, 9);
-      submit(gpu, [plan]);
-      results.push([...(await readTensor(gpu, y)).subarray(0, 3 * hidden)]);
-      plan.destroy();
-    }
-    for (const result of results.slice(1)) assertEquals(result, results[0]);
+everywhere.test("feedForward() gives the same bits with and without gradients, whatever the number of rows", async (gpu) => {
+  const [hidden, features] = [64, 88];
+  const values = randomArray(1, 200 * hidden);
+  const gateUp = gpu.tensor([2 * features, hidden], {
+    data: randomArray(2, 2 * features * hidden),
+  });
+  const down = gpu.tensor([hidden, features], { data: randomArray(3, hidden * features) });
+  const results: number[][] = [];
+  for (
+    const [capacity, gradients] of [[200, true], [200, false], [9, false], [3, true]] as const
+  ) {
+    const rows = new Dim("T", capacity);
+    const plan = new Plan(gpu, "p", { gradients });
+    const x = plan.input([rows, hidden], "x");
+    plan.requireGradient(x);
+    const y = plan.keep(feedForward(plan, x, gateUp, down));
+    await plan.compile();
+    gpu.write(x, values.subarray(0, capacity * hidden));
+    rows.value = Math.min(capacity, 9);
+    submit(gpu, [plan]);
+    results.push([...(await readTensor(gpu, y)).subarray(0, 3 * hidden)]);
+    plan.destroy();
+  }
+  for (const result of results.slice(1)) assertEquals(result, results[0]);
+});
+
+everywhere.test("feedForward() reads weights in f16", async (gpu) => {
+  const op = feedForwardCase({ tokens: 19, hidden: 24, features: 16 }, true);
+  const { x, gateUp, down } = op.inputs;
+  // Multiples of 1/64 below 1 are halves exactly.
+  const half = (weight: OpInput): OpInput => ({
+    ...weight,
+    data: Float32Array.from(weight.data, (v) => Math.round(v * 64) / 64),
+    dtype: "f16",
+  });
+  await checkOp(gpu, "f16", {
+    ...op,
+    inputs: { x: x!, gateUp: half(gateUp!), down: half(down!) },
   });
 });
 
-Deno.test("feedForward() reads weights in f16", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const op = feedForwardCase({ tokens: 19, hidden: 24, features: 16 }, true);
-    const { x, gateUp, down } = op.inputs;
-    // Multiples of 1/64 below 1 are halves exactly.
-    const half = (weight: OpInput): OpInput => ({
-      ...weight,
-      data: Float32Array.from(weight.data, (v) => Math.round(v * 64) / 64),
-      dtype: "f16",
-    });
-    await checkOp(gpu, "f16", {
-      ...op,
-      inputs: { x: x!, gateUp: half(gateUp!), down: half(down!) },
-    });
-  });
-});
-
-Deno.test("feedForward() refuses shapes that do not fit", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const plan = new Plan(gpu, "p");
-    const refuses = (x: number[], gateUp: number[], down: number[]) =>
-      assertThrows(
-        () => feedForward(plan, gpu.tensor(x), gpu.tensor(gateUp), gpu.tensor(down)),
-        RangeError,
-        "got [",
-      );
-    refuses([2, 8], [16, 16], [8, 8]);
-    refuses([2, 8], [24, 8], [8, 8]);
-    refuses([2, 8], [16, 8], [8, 16]);
-    refuses([2, 8, 1], [16, 8], [8, 8]);
-    return Promise.resolve();
-  });
+everywhere.test("feedForward() refuses shapes that do not fit", (gpu) => {
+  const plan = new Plan(gpu, "p");
+  const refuses = (x: number[], gateUp: number[], down: number[]) =>
+    assertThrows(
+      () => feedForward(plan, gpu.tensor(x), gpu.tensor(gateUp), gpu.tensor(down)),
+      RangeError,
+      "got [",
+    );
+  refuses([2, 8], [16, 16], [8, 8]);
+  refuses([2, 8], [24, 8], [8, 8]);
+  refuses([2, 8], [16, 8], [8, 16]);
+  refuses([2, 8, 1], [16, 8], [8, 8]);
 });
