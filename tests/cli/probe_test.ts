@@ -3,10 +3,12 @@ import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
 import { TINY_POLICY } from "../helpers/tiny_run.ts";
 
+const SAMPLES = ["--prompts=6", "--num-generations=4"];
 const SMALL = [
   ...TINY_POLICY,
-  ...["--task=parity", "--num-key-value-heads=2", "--prompts=6", "--num-generations=4"],
+  ...["--task=parity", "--num-key-value-heads=2"],
   ...["--warm-start-steps=2", "--warm-start-batch-size=4"],
+  ...SAMPLES,
 ];
 
 test.inDir("probe says what training would have to work with, for people and for scripts", async (dir) => {
@@ -24,13 +26,8 @@ test.inDir("probe says what training would have to work with, for people and for
   // Advice names flags, not the library's options.
   assertEquals(/\b(numGenerations|maxCompletionLength|dynamicSampling)\b/.test(stdout), false);
 
-  const again = await runInProcess(
-    dir,
-    "probe",
-    "--json",
-    `--checkpoint=${checkpoint}`,
-    ...SMALL.slice(-2),
-  );
+  const flags = ["--json", `--checkpoint=${checkpoint}`, ...SAMPLES];
+  const again = await runInProcess(dir, "probe", ...flags);
   assertEquals(again.code, 0, again.stderr);
   const report = JSON.parse(again.stdout);
   assertEquals([report.task, report.checkpoint], ["parity", checkpoint]);
