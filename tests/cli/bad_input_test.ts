@@ -99,6 +99,8 @@ const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
   ["train --prompts-per-step=1000000", '--prompts-per-step is "1000000": give a whole number'],
   ["train --dtype=f8", '--dtype is "f8": give one of f32, f16'],
   ["train --no-tuned=1", '--no-tuned takes no value: leave out "1"'],
+  ["train --webgpu=chrome", '--webgpu is "chrome": give one of deno, dawn'],
+  ["train --dawn-options=backend=null", "--dawn-options is of Dawn: give --webgpu dawn, too"],
   ["train --task=constructor", '--task is "constructor": give one of parity, chain-sum, countdo'],
   ["warm-start --task=countdown-text", "countdown-text needs a model with a tokenizer"],
   ["compare --shard=0/0", '--shard is "0/0": give i/n with i from 1 to n, such as 2/8'],

@@ -1,13 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
 import { choicesOf, type KeySize, keySize, operationName } from "../../src/ops/choices.ts";
 import { matmul } from "../../src/ops/matmul/linear.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { openAs } from "../helpers/gpu.ts";
+import { openAs, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
+import { matmul as reference } from "../reference/matmul.ts";
 
 Deno.test("an operation's name says what decides between its kernels", () => {
   const sizes = [new Dim("rows", 500), 176, 64].map(keySize) as [KeySize, KeySize, KeySize];
@@ -26,6 +28,44 @@ Deno.test("an operation's name says what decides between its kernels", () => {
     operationName({ operation: "attention_decode", ...heads, dtype: "f16" }),
     "attention_decode 4/2x16 f16",
   );
+});
+
+Deno.test("every tile of a graphics processor is right at its edges, and few rows get the smallest", async () => {
+  const gpu = await openGpu({ treatAs: { isFallback: false } });
+  const [m, n, k] = [68, 132, 44];
+  for (const layout of ["nn", "nt", "tn"] as const) {
+    const [transA, transB] = [layout === "tn", layout === "nt"];
+    const [a, b] = [randomArray(1, m * k), randomArray(2, n * k)];
+    const operation = `matmul ${layout} ${m}x${n}x${k}`;
+    const expected = reference(a, b, { m, n, k, transA, transB });
+    for (const kernel of ["built in", "tiled.tile16", "tiled.tile64", "tiled.tile128"]) {
+      gpu.kernels = { [operation]: kernel };
+      const { outputs } = await runOp(gpu, {
+        inputs: {
+          a: { shape: transA ? [k, m] : [m, k], data: a },
+          b: { shape: transB ? [n, k] : [k, n], data: b },
+        },
+        build: (plan, { a, b }) => ({
+          out: matmul(plan, a!, b!, { transposeA: transA, transposeB: transB }),
+        }),
+        reference: () => ({}),
+      });
+      assertClose(outputs.out!, expected, { tolerance: 1e-5, label: `${operation} ${kernel}` });
+      const { chosen } = choicesOf(gpu).get(operation)!;
+      const builtIn = layout === "tn" ? "tiled.tile64" : "tiled.tile16";
+      assertEquals(chosen, kernel === "built in" ? builtIn : kernel);
+    }
+  }
+  // As many tiles as there are cores, and more.
+  const sizes = [[512, 512, "tiled.tile64"], [2048, 2048, "tiled.tile128"]] as const;
+  for (const [rows, columns, kernel] of sizes) {
+    const plan = new Plan(gpu, "sizes");
+    const input = (name: string, ...shape: number[]) => plan.input(shape, name);
+    matmul(plan, input("a", rows, 16), input("b", 16, columns));
+    assertEquals(choicesOf(gpu).get(`matmul nn ${rows}x${columns}x16`)?.chosen, kernel);
+    plan.destroy();
+  }
+  await gpu.close();
 });
 
 /** A product with a given kernel; what could be chosen from, and what came out. */

@@ -1,5 +1,5 @@
 /**
- * Products by matrix units, where the device has them: Dawn on Mesa from 26.2 on, `deno task test:units`. Elsewhere: that
+ * Products by matrix units, where the device has them: Dawn on Mesa from 26.2 on, `deno task test:dawn sid`. Elsewhere: that
  * they are refused with words.
  */
 

@@ -10,12 +10,18 @@ import type { ProductShape } from "./operands.ts";
 /** Workgroups that keep a graphics processor busy. */
 const WANTED_WORKGROUPS = 256;
 
-/** Rows up to which a tile of 16 rows is built in: one of 64 would be empty for the most part, and there would be few. */
-const FEW_ROWS = 32;
+/**
+ * Tiles of 64 x 64 below which those of 16 rows are built in. Decoding a batch of 64 at width 896 makes 14 of them, and a
+ * processor of a hundred cores waits for the long sums of 14; they are 112 of the other, the order of sums stays, and
+ * weights come from memory once as before, the other times from its cache. Ranges of K would be an order of their own.
+ */
+const FEW_TILES = 64;
 
 /** Rows of the tile that is built in for a product. */
 export function builtInTile(shape: ProductShape): number {
-  if (shape.layout !== "tn" && shape.rows <= FEW_ROWS) return 16;
+  const few = tilesOf(shape, { rows: 64, columns: 64 }) < FEW_TILES;
+  // Sums over tokens are cut instead.
+  if (few && shape.layout !== "tn") return 16;
   return tilesOf(shape, { rows: 128, columns: 128 }) >= WANTED_WORKGROUPS ? 128 : 64;
 }
 
