@@ -5,7 +5,7 @@ import { deviceOfRun } from "../../src/cli/gpu.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 Deno.test("a run keeps the device it began with, unless flags say otherwise", () => {
-  const recorded = { webgpu: "dawn", dawnOptions: "backend=vulkan", matrixUnits: true };
+  const recorded = { webgpu: "dawn", dawnOptions: "backend=vulkan", matrixUnits: true } as const;
   assertEquals(deviceOfRun({}), {});
   assertEquals(deviceOfRun({}, recorded), recorded);
   assertEquals(deviceOfRun({ webgpu: "dawn", matrixUnits: true }), {
