@@ -1,3 +1,4 @@
+// needs: workgroup
 // Takes a token out of a distribution: logits[t, column] = so little that its probability is exactly 0.
 // logits (T, V), of which one column is written. One workgroup per chunk of rows.
 
@@ -17,12 +18,8 @@ struct Params {
 const EXCLUDED = -1e30f;
 
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let first = (wid.x + wid.y * nwg.x) * CHUNK;
+fn main(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let first = number_of(group) * CHUNK;
     let last = min(first + CHUNK, params.rows);
     for (var row = first + lane; row < last; row += LANES) {
         logits[row * params.columns + params.column] = EXCLUDED;

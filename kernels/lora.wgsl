@@ -1,3 +1,4 @@
+// needs: workgroup
 // Low-rank adapters of matrices that lie one below the other and are multiplied as one (q, k and v; gate and up):
 // b (N, r) holds the rows of all of them, wide (N, M r) the same times a scale, each module's rows in its own r columns and
 // zeros beside them, so that one product with (T, M r) serves all modules. M counts the adapted ones.
@@ -33,12 +34,8 @@ fn place_of(row: u32) -> u32 {
 }
 
 @compute @workgroup_size(LANES)
-fn widen(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let first = (wid.x + wid.y * nwg.x) * CHUNK;
+fn widen(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let first = number_of(group) * CHUNK;
     let last = min(first + CHUNK, params.rows * params.columns);
     for (var i = first + lane; i < last; i += LANES) {
         let row = i / params.columns;
@@ -49,12 +46,8 @@ fn widen(
 }
 
 @compute @workgroup_size(LANES)
-fn narrow(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let first = (wid.x + wid.y * nwg.x) * CHUNK;
+fn narrow(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let first = number_of(group) * CHUNK;
     let last = min(first + CHUNK, params.rows * params.rank);
     for (var i = first + lane; i < last; i += LANES) {
         let row = i / params.rank;

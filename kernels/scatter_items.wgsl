@@ -1,3 +1,4 @@
+// needs: workgroup
 // Brings N values in item order to a matrix: matrix[b, t] = values[i], b = item_sequences[i], t = item_positions[i].
 // values (N); matrix (B, M), of which only the places of the items are written. No two items have one place.
 // One workgroup per chunk.
@@ -17,12 +18,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> matrix: array<f32>;
 
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let first = (wid.x + wid.y * nwg.x) * CHUNK;
+fn main(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let first = number_of(group) * CHUNK;
     let last = min(first + CHUNK, params.items);
     for (var i = first + lane; i < last; i += LANES) {
         matrix[item_sequences[i] * params.stride + item_positions[i]] = values[i];

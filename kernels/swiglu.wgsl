@@ -1,3 +1,4 @@
+// needs: workgroup
 // SwiGLU (Shazeer 2020): y = silu(gate) * up, with silu(g) = g / (1 + exp(-g)).
 // gate_up, dgate_up (T, 2F): each row holds the F gates, then the F ups; y, dy (T, F). F is a multiple of 4: the last
 // axis is read as vec4. One workgroup per row and block of columns.
@@ -16,13 +17,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(LANES)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + CHUNK - 1u) / CHUNK;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let row = id / blocks;
     if (row >= params.rows) { return; }
     let first = (id % blocks) * CHUNK;
@@ -40,13 +37,9 @@ fn forward(
 
 // dup = dy * silu(g);  dgate = dy * up * s * (1 + g * (1 - s)), with s = 1 / (1 + exp(-g))
 @compute @workgroup_size(LANES)
-fn backward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn backward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + CHUNK - 1u) / CHUNK;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let row = id / blocks;
     if (row >= params.rows) { return; }
     let first = (id % blocks) * CHUNK;

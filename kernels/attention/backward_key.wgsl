@@ -1,4 +1,4 @@
-// needs: attention, slopes
+// needs: attention, slopes, workgroup
 // Attention, gradients of the keys and values, with p recomputed from the saved log-sum-exp:
 //   dv = sum over queries of p dout;  ds = p (dout . v - row_dot);  dk = sum over queries of ds q / sqrt(D)
 // A workgroup is a tile of key tokens and a key/value head, a lane is one key that walks over the queries that see it, of
@@ -78,12 +78,8 @@ fn visit(phase: u32, c: u32) {
 }
 
 @compute @workgroup_size(TILE)
-fn backward_key(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn backward_key(place: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(place);
     let key_head = id % params.key_heads;
     if (id / params.key_heads >= params.tiles) { return; }
     let tile = read_tile(id / params.key_heads);

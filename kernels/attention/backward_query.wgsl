@@ -1,4 +1,4 @@
-// needs: attention, slopes
+// needs: attention, slopes, workgroup
 // Attention, gradient of the queries, with p recomputed from the saved log-sum-exp:
 //   row_dot = dout . out;  ds = p (dout . v - row_dot);  dq = sum over keys of ds k / sqrt(D)
 // Work is shared out as in attention/forward.wgsl. Writes the queries' part of dqkv (T, (H + 2J) D), see attention/slopes,
@@ -72,12 +72,8 @@ fn visit(phase: u32, c: u32) {
 }
 
 @compute @workgroup_size(TILE)
-fn backward_query(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn backward_query(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group);
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);

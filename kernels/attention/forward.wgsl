@@ -1,4 +1,4 @@
-// needs: attention
+// needs: attention, workgroup
 // Attention, forward: a workgroup is a tile of query tokens and a head, a lane is one query that walks over its keys with
 // an online softmax. See attention.wgsl.
 
@@ -58,12 +58,8 @@ fn visit(phase: u32, c: u32) {
 }
 
 @compute @workgroup_size(TILE)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group);
     let head = id % params.heads;
     if (id / params.heads >= params.tiles) { return; }
     let tile = read_tile(id / params.heads);

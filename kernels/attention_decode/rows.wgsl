@@ -1,4 +1,4 @@
-// needs: attention_decode, rows_of
+// needs: attention_decode, rows_of, workgroup
 // Decoding with a lane for a row, for narrow subgroups (software adapters): rows of one prompt take its keys together, each
 // lane loading one and passing it on, and each walks over a history of its own.
 
@@ -109,12 +109,8 @@ fn visit(phase: u32, c: u32) {
 }
 
 @compute @workgroup_size(LANES)
-fn decode(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn decode(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let id = number_of(group);
     let parts = params.heads / SHARE;
     let first = id / parts * LANES;
     if (first >= params.rows) { return; }

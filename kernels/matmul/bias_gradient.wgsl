@@ -1,3 +1,4 @@
+// needs: workgroup
 // partials[chunk, N] = sum over a chunk of rows of dy[M, N], which partial_sums adds up to the gradient of a bias.
 // One invocation per column and chunk.
 
@@ -15,13 +16,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;   // (chunks, N)
 
 @compute @workgroup_size(LANES)
-fn chunk_sums(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn chunk_sums(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     let blocks = (params.columns + LANES - 1u) / LANES;
-    let id = wid.x + wid.y * nwg.x;
+    let id = number_of(group);
     let chunk = id / blocks;
     let column = (id % blocks) * LANES + lane;
     if (chunk >= params.chunks || column >= params.columns) { return; }

@@ -1,4 +1,4 @@
-// needs: strides, pack, stored
+// needs: strides, pack, stored, workgroup
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) with any sizes and strides, element by element, on any device.
 // One workgroup of 64 invocations per tile of 32 x 32 outputs, 4 x 4 to each invocation: rows next to each other, columns
 // eight apart, so that neighbours load neighbouring columns. The sum runs over the inner size in ascending order.
@@ -33,12 +33,8 @@ fn put_row(row: u32, columns: vec4u, sum: vec4f) {
 }
 
 @compute @workgroup_size(64)
-fn tile32(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let tile = wid.x + wid.y * nwg.x;
+fn tile32(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let tile = number_of(group);
     let across = (params.columns + 31u) / 32u;
     let row = (tile / across) * 32u + (lane / 8u) * 4u;
     let columns = (tile % across) * 32u + lane % 8u + vec4u(0u, 8u, 16u, 24u);

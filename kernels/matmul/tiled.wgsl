@@ -1,4 +1,4 @@
-// needs: pack, stored
+// needs: pack, stored, workgroup
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) for graphics processors: tiles of a and b go through workgroup memory.
 // op(a) is a[M, K] or the transpose of a[K, M], op(b) is b[K, N] or the transpose of b[N, K]; the last size of a, of b and
 // of out is a multiple of 4.
@@ -154,15 +154,11 @@ var<workgroup> a16: array<vec4f, 128>;   // (FEW_STEPS, 16 / 4)
 var<workgroup> b16: array<vec4f, 256>;   // (FEW_STEPS, 32 / 4)
 
 @compute @workgroup_size(64)
-fn tile16(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) id: u32,
-) {
+fn tile16(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let across = (params.columns + 31u) / 32u;
     let tiles = across * ((params.rows + 15u) / 16u);
-    let tile = (wid.x + wid.y * nwg.x) % tiles;
-    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let tile = number_of(group) % tiles;
+    let split = number_of(group) / tiles;
     let row4 = (tile / across) * 4u;
     let column4 = (tile % across) * 8u;
     let first = split * params.split_inner;
@@ -213,15 +209,11 @@ var<workgroup> a64: array<vec4f, 256>;
 var<workgroup> b64: array<vec4f, 256>;
 
 @compute @workgroup_size(128)
-fn tile64(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) id: u32,
-) {
+fn tile64(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let across = (params.columns + 63u) / 64u;
     let tiles = across * ((params.rows + 63u) / 64u);
-    let tile = (wid.x + wid.y * nwg.x) % tiles;
-    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let tile = number_of(group) % tiles;
+    let split = number_of(group) / tiles;
     let row4 = (tile / across) * 16u;
     let column4 = (tile % across) * 16u;
     let first = split * params.split_inner;
@@ -272,15 +264,11 @@ var<workgroup> a128: array<vec4f, 512>;
 var<workgroup> b128: array<vec4f, 512>;
 
 @compute @workgroup_size(256)
-fn tile128(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) id: u32,
-) {
+fn tile128(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let across = (params.columns + 127u) / 128u;
     let tiles = across * ((params.rows + 127u) / 128u);
-    let tile = (wid.x + wid.y * nwg.x) % tiles;
-    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let tile = number_of(group) % tiles;
+    let split = number_of(group) / tiles;
     let row4 = (tile / across) * 32u;
     let column4 = (tile % across) * 32u;
     let first = split * params.split_inner;

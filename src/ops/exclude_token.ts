@@ -8,6 +8,7 @@ import code from "../../kernels/exclude_token.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants } from "./readers.ts";
+import { link } from "./wgsl.ts";
 
 /**
  * Gives one column of logits the probability 0, in place: softmax, entropy and samples are those of the other tokens, and
@@ -36,7 +37,7 @@ export function excludeToken(
   const rows = logits.shape[0]!;
   const constants = elementwiseConstants(plan.gpu);
   plan.dispatch({
-    kernel: plan.gpu.kernel({ name: "exclude_token", code, entryPoint: "main", constants }),
+    kernel: plan.gpu.kernel(link({ name: "exclude_token", code, entryPoint: "main", constants })),
     label: options.name ?? "exclude_token",
     bindings: { logits },
     params: { rows, columns, column },

@@ -10,6 +10,7 @@ import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { linear } from "./matmul/linear.ts";
 import { product } from "./matmul/product.ts";
 import { elementwiseConstants } from "./readers.ts";
+import { link } from "./wgsl.ts";
 
 /** Adapters of up to three matrices that are multiplied as one, the rows of one below those of another. */
 export interface LoraWeights {
@@ -124,7 +125,7 @@ function dispatch(
   const [first = 0, second = 0] = rows;
   const constants = elementwiseConstants(plan.gpu);
   plan.dispatch({
-    kernel: plan.gpu.kernel({ name: "lora", code, entryPoint, constants }),
+    kernel: plan.gpu.kernel(link({ name: "lora", code, entryPoint, constants })),
     label,
     bindings,
     params: {

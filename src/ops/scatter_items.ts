@@ -8,6 +8,7 @@ import code from "../../kernels/scatter_items.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { type Dim, formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants } from "./readers.ts";
+import { link } from "./wgsl.ts";
 
 /** Where each of N items stands in the batch. */
 export interface ItemPlaces {
@@ -47,7 +48,7 @@ export function scatterItems(
   }
   const constants = elementwiseConstants(plan.gpu);
   plan.dispatch({
-    kernel: plan.gpu.kernel({ name: "scatter_items", code, entryPoint: "main", constants }),
+    kernel: plan.gpu.kernel(link({ name: "scatter_items", code, entryPoint: "main", constants })),
     label: options.name ?? "scatter_items",
     bindings: {
       values,

@@ -8,6 +8,7 @@ import code from "../../kernels/swiglu.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants } from "./readers.ts";
+import { link } from "./wgsl.ts";
 
 /**
  * Computes `silu(gate) * up`.
@@ -32,7 +33,7 @@ export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = 
   const workgroups = () => sizeNow(rows) * Math.ceil(columns / constants.CHUNK);
   const y = plan.empty([rows, width], name);
   plan.dispatch({
-    kernel: gpu.kernel({ name: "swiglu", code, entryPoint: "forward", constants }),
+    kernel: gpu.kernel(link({ name: "swiglu", code, entryPoint: "forward", constants })),
     label: `${name}.forward`,
     bindings: { gate_up: gateUp, y },
     params: { rows, columns, accumulate: 0 },
@@ -46,7 +47,7 @@ export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = 
     if (!dy) return;
     plan.intoGradient(gateUp, (dgateUp, accumulate) => {
       plan.dispatch({
-        kernel: gpu.kernel({ name: "swiglu", code, entryPoint: "backward", constants }),
+        kernel: gpu.kernel(link({ name: "swiglu", code, entryPoint: "backward", constants })),
         label: `${name}.backward`,
         bindings: { gate_up: gateUp, dy, dgate_up: dgateUp },
         params: { rows, columns, accumulate: accumulate ? 1 : 0 },

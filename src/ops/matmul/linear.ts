@@ -8,6 +8,7 @@ import biasGradient from "../../../kernels/matmul/bias_gradient.wgsl" with { typ
 import type { Plan } from "../../gpu/plan.ts";
 import { type DType, formatShape, sizeLimit, type Tensor } from "../../gpu/tensor.ts";
 import { partCount, partialSum, partTerms } from "../partial_sums.ts";
+import { link } from "../wgsl.ts";
 import { product } from "./product.ts";
 
 /** Tokens are summed in this many chunks for a bias' gradient: a fixed order, whatever the device. */
@@ -113,12 +114,12 @@ function record(
       const sum = partialSum(plan, dbias, division, { accumulate, parameter, label });
       const [chunks, chunkRows] = [() => partCount(division), () => partTerms(division)];
       plan.dispatch({
-        kernel: plan.gpu.kernel({
+        kernel: plan.gpu.kernel(link({
           name: "matmul/bias_gradient",
           code: biasGradient,
           entryPoint: "chunk_sums",
           constants: { LANES: BIAS_LANES },
-        }),
+        })),
         label,
         bindings: { dy: dout, partials: sum.partials },
         params: { rows: m, columns: width, chunk_rows: chunkRows, chunks },
