@@ -8,6 +8,7 @@
  */
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import type { NumberSetting } from "../rl/setting_kinds.ts";
 import { nearest } from "../task/names.ts";
 
 /** A command line that cannot be followed: what was given, what is allowed. */
@@ -46,14 +47,7 @@ export type FlagValues<F extends Flags> = {
 };
 
 /** Allowed range of a number. */
-export interface NumberRange {
-  /** Smallest value. */
-  readonly min: number;
-  /** Largest value. */
-  readonly max: number;
-  /** Whether it has to be whole. */
-  readonly integer: boolean;
-}
+export type NumberRange = Pick<NumberSetting, "min" | "max" | "integer">;
 
 /** `maxSteps` → `max-steps`. */
 export function kebab(name: string): string {

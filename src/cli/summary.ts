@@ -7,8 +7,8 @@
 import { problemsAsked } from "../rl/evaluation.ts";
 import { lossCancels } from "../rl/loss_value.ts";
 import { describeHeldOut, promptsAsked, seenInTraining } from "../rl/seen_in_training.ts";
-import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
+import type { Checkpointable } from "../run/trainer_checkpoint.ts";
 import {
   bestCheckpointOf,
   type BestEvaluation,
@@ -25,15 +25,10 @@ import { bold, byteSize, count, dim, duration, short, wrap } from "./style.ts";
 import { PHASES, type Totals } from "./totals.ts";
 
 /** What the summary is made of. */
-export interface SummaryFacts {
-  /** The task. */
-  readonly task: Task;
-  /** Every setting. */
-  readonly options: ResolvedTrainOptions;
+export interface SummaryFacts
+  extends Readonly<Pick<Checkpointable, "task" | "options" | "completedSteps">> {
   /** What this session did. */
   readonly totals: Totals;
-  /** Steps the run has done, in this session and those before. */
-  readonly completedSteps: number;
   /** Whether it was interrupted. */
   readonly interrupted: boolean;
   /** Its checkpoints. */

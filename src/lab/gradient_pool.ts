@@ -7,6 +7,7 @@
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
+import type { GenerationRequest } from "../model/generation_plans.ts";
 import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul/linear.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
@@ -16,17 +17,13 @@ import { type Rollout, rollOut } from "../rl/rollout.ts";
 import type { Task } from "../task/task.ts";
 
 /** How to fill a {@linkcode GradientPool}. */
-export interface GradientPoolOptions {
+export interface GradientPoolOptions extends
+  Pick<
+    GenerationRequest,
+    "numGenerations" | "maxCompletionLength" | "temperature" | "seed"
+  > {
   /** Different prompts P. */
   readonly prompts: number;
-  /** Responses per prompt G. */
-  readonly numGenerations: number;
-  /** The most tokens of a response. */
-  readonly maxCompletionLength: number;
-  /** Softmax temperature. */
-  readonly temperature: number;
-  /** Seed of prompts and sampling. */
-  readonly seed: number;
   /** Called after some gradients; the pool is given up where it gives true. */
   readonly onProgress?: (done: number, total: number) => Promise<boolean>;
 }

@@ -52,13 +52,7 @@ export function lengthBins(lengths: readonly number[], count: number): LengthBin
 }
 
 /** What a bin's gradients are like. */
-export interface BinProfile {
-  /** Shortest length. */
-  readonly from: number;
-  /** Longest length. */
-  readonly to: number;
-  /** Mean length. */
-  readonly meanLength: number;
+export interface BinProfile extends Omit<LengthBin, "members"> {
   /** Responses. */
   readonly count: number;
   /** Mean of |g_i|² minus |E g_i|². */

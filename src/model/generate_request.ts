@@ -7,27 +7,15 @@
 import type { PolicyConfig } from "./config.ts";
 import { type GenerationRequest, type GeneratorCapacity, MAX_EOS } from "./generation_plans.ts";
 import { checkTokenIds } from "./token_ids.ts";
-import { truncates, truncationOf, type TruncationOptions } from "./truncation.ts";
+import { truncates, truncationOf } from "./truncation.ts";
 
-/** Options of `Policy.generate`. */
-export interface GenerateOptions extends TruncationOptions {
-  /** Samples per prompt. Default 1. */
-  numGenerations?: number;
-  /** The most tokens of a completion, end of sequence included. */
-  maxCompletionLength: number;
-  /** Softmax temperature; 0 is greedy. Default 1. */
-  temperature?: number;
-  /** Key of the random numbers: the same seed gives the same completions. Default 0. */
-  seed?: number;
-  /** Second key, such as a training step. Default 0. */
-  step?: number;
-  /** Id of the first sample; with the seed and step it decides its tokens. Default 0. */
-  firstSampleId?: number;
-  /** Ids that end a completion. Default: the configuration's `eosTokenId`. */
-  eosTokenIds?: readonly number[];
-  /** Stops generation between two chunks of tokens; its reason is thrown. */
-  signal?: AbortSignal | undefined;
-}
+/**
+ * Options of `Policy.generate`. Default: one sample per prompt at temperature 1, among all tokens, with `seed`, `step` and
+ * `firstSampleId` 0, ended by the configuration's `eosTokenId`.
+ */
+export type GenerateOptions =
+  & Pick<GenerationRequest, "maxCompletionLength">
+  & Partial<Omit<GenerationRequest, "prompts" | "maxCompletionLength">>;
 
 /** What `Policy.generate` returns; entry b belongs to prompt floor(b / numGenerations). */
 export interface Generation {

@@ -44,16 +44,9 @@ export interface LoraOptions {
 }
 
 /** {@linkcode LoraOptions} with every default filled in. */
-export interface ResolvedLoraOptions {
-  /** Rank r of the adapters. */
-  readonly rank: number;
-  /** The product B A counts `alpha / rank` times. */
-  readonly alpha: number;
-  /** Which linear layers. */
-  readonly targetModules: readonly LoraTarget[];
-  /** Seed of A. */
-  readonly seed: number;
-}
+export type ResolvedLoraOptions = {
+  readonly [Name in keyof LoraOptions]-?: NonNullable<LoraOptions[Name]>;
+};
 
 /**
  * Fills in defaults and checks every value.

@@ -62,7 +62,7 @@ export type PolicyLoss =
  * holds on both sides.
  */
 export interface PolicyLossOptions extends Partial<SurrogateNumbers> {
-  /** The surrogate. */
+  /** The surrogate. Default `"ppo"`. */
   readonly policyLoss?: PolicyLoss;
 }
 

@@ -1,6 +1,6 @@
 /** What several surrogates are made of, in float64. */
 
-/** The numbers of the surrogates. */
+/** The numbers of the surrogates; each surrogate has defaults of its own. */
 export interface SurrogateNumbers {
   /** Lower bound ε: on the ratio below 1, on ln r for `"gmpo"`, on π - π_old for `"dppo"`. */
   readonly epsilon: number;

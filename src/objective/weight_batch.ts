@@ -22,19 +22,19 @@ export const LOSS_SCOPES: Readonly<Record<LossScope, { code: number; formula: st
   group: { code: 2, formula: "prompt's group" },
 };
 
-/** The numbers of the rules. */
+/** The numbers of the rules; the defaults are those of training too. */
 export interface AggregationSettings {
-  /** Exponent α >= 0 of `"deltaL"`: 0 equals `"drGrpo"`, 1 has the least variance. */
+  /** Exponent α >= 0 of `"deltaL"`: 0 equals `"drGrpo"`, 1 has the least variance. Default 1. */
   readonly lossAlpha: number;
-  /** The constant M > 0 of `"drGrpo"` and `"deltaL"`. */
+  /** The constant M > 0 of `"drGrpo"` and `"deltaL"`. Default in training: `maxCompletionLength`. */
   readonly lossScaleFactor: number;
-  /** What `"deltaL"` normalises over. */
+  /** The responses `"deltaL"` normalises over. Default `"batch"`. */
   readonly lossScope: LossScope;
-  /** Responses per micro-batch of `"dapoMicroBatch"`. */
+  /** Responses per micro-batch of `"dapoMicroBatch"`; nothing else depends on it. Default 4. */
   readonly lossMicroBatchSize: number;
-  /** Exponent λ of `"lambdaGrpo"`. */
+  /** Exponent λ of `"lambdaGrpo"`: above 0 it prefers long responses, at 0 it is `"dapo"`. Default 1. */
   readonly lossLambda: number;
-  /** r of `"lambdaGrpo"`. */
+  /** r of `"lambdaGrpo"`, the departure of h from 1 per standard deviation of the length. Default 0.1. */
   readonly lossLambdaSpread: number;
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { RunSample } from "../lab/comparison_run.ts";
 import type { TableCell, TextTable } from "../lab/text_table.ts";
 import { escapeText } from "./chart.ts";
 
@@ -197,17 +198,9 @@ function figuresHtml(list: readonly Figure[]): string {
 }
 
 /** A completion to show. */
-export interface ShownSample {
-  /** The prompt. */
-  readonly prompt: string;
-  /** The completion. */
-  readonly completion: string;
-  /** Its reward. */
-  readonly reward: number | null;
+export interface ShownSample extends RunSample {
   /** Whether it is right. Default: whether the reward is 1 or more. */
   readonly solved?: boolean;
-  /** Its length in tokens. */
-  readonly length: number;
 }
 
 /** Two lists of completions side by side, each box with the title of its list. */

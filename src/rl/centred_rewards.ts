@@ -4,9 +4,10 @@
  * @module
  */
 
-import { type AdvantageEstimator, ADVANTAGES, type RewardScale } from "../objective/advantage.ts";
+import { ADVANTAGES } from "../objective/advantage.ts";
 import { inGroups } from "../objective/groups.ts";
 import { hasSignal, judged } from "./signal.ts";
+import type { ObjectiveOptions } from "./train_options.ts";
 
 /** Rewards in two columns: reward = origin + difference. */
 export interface CentredRewards {
@@ -17,14 +18,9 @@ export interface CentredRewards {
 }
 
 /** What decides from where rewards are measured. */
-export interface CentringOptions {
-  /** Responses per prompt. */
-  readonly numGenerations: number;
-  /** The estimator. */
-  readonly advantageEstimator: AdvantageEstimator;
-  /** Divisor of the centred rewards. */
-  readonly scaleRewards?: RewardScale | undefined;
-}
+export type CentringOptions =
+  & Required<Pick<ObjectiveOptions, "numGenerations" | "advantageEstimator">>
+  & Pick<ObjectiveOptions, "scaleRewards">;
 
 /**
  * Takes an origin off every reward in float64, so that float32 keeps what they differ by: of 10⁸ + length it would keep

@@ -10,10 +10,10 @@ import type { TruncationOptions } from "../model/truncation.ts";
 import type { LoraTargetSet } from "../model/lora_options.ts";
 import type { StoredDType } from "../model/policy_weights.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
-import type { LossAggregation, LossScope } from "../objective/aggregation.ts";
+import type { AggregationSettings, LossAggregation } from "../objective/aggregation.ts";
 import type { OwnObjective } from "../objective/own_objective.ts";
 import type { KlEstimator } from "../objective/kl.ts";
-import type { PolicyLoss } from "../objective/surrogate.ts";
+import type { PolicyLossOptions } from "../objective/surrogate.ts";
 import type { MomentDType } from "../ops/adamw.ts";
 import type { LrScheduler } from "../optim/schedule.ts";
 
@@ -33,7 +33,7 @@ import type { LrScheduler } from "../optim/schedule.ts";
 export type Preset = "grpo" | "drGrpo" | "dapo" | "gspo" | "cispo" | "deltaL" | "dapoDeltaL";
 
 /** What is minimised: advantage estimator × surrogate × aggregation, each chosen on its own. */
-export interface ObjectiveOptions {
+export interface ObjectiveOptions extends PolicyLossOptions, Partial<AggregationSettings> {
   /** Responses per prompt G. Default 16. */
   numGenerations?: number;
   /** How rewards become advantages. Default `"grpo"`. */
@@ -45,32 +45,8 @@ export interface ObjectiveOptions {
    * exports them. Default: none.
    */
   objective?: OwnObjective;
-  /** The surrogate. Default `"ppo"`. */
-  policyLoss?: PolicyLoss;
-  /** Lower clip bound. Default: the surrogate's own. */
-  epsilon?: number;
-  /** Upper clip bound. Default: the surrogate's own. */
-  epsilonHigh?: number;
-  /** Dual-clip bound for negative advantages; 0 turns it off. Default: the surrogate's own. */
-  dualClip?: number;
-  /** τ of `"sapo"` where the advantage is positive. Default 1. */
-  sapoTemperaturePos?: number;
-  /** τ of `"sapo"` elsewhere. Default 1.05. */
-  sapoTemperatureNeg?: number;
   /** How tokens' losses become one number. Default `"deltaL"`. */
   lossAggregation?: LossAggregation;
-  /** Exponent α of `"deltaL"`. Default 1. */
-  lossAlpha?: number;
-  /** The constant M of `"deltaL"` and `"drGrpo"`. Default: `maxCompletionLength`. */
-  lossScaleFactor?: number;
-  /** The responses `"deltaL"` normalises over. Default `"batch"`. */
-  lossScope?: LossScope;
-  /** Responses per micro-batch of `"dapoMicroBatch"`; nothing else depends on it. Default 4. */
-  lossMicroBatchSize?: number;
-  /** Exponent λ of `"lambdaGrpo"`: above 0 it prefers long responses, at 0 it is `"dapo"`. Default 1. */
-  lossLambda?: number;
-  /** r of `"lambdaGrpo"`, the departure of h from 1 per standard deviation of the length. Default 0.1. */
-  lossLambdaSpread?: number;
   /**
    * Coefficient of the divergence from the reference policy, the policy as it was before training; 0 keeps no
    * reference. Default 0.

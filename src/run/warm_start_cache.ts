@@ -10,6 +10,7 @@ import type { KernelChoices } from "../gpu/kernel.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
+import type { WarmStartOptions } from "../rl/warm_start.ts";
 import type { Task } from "../task/task.ts";
 import { replaceDirectoryAtomic, writeFileAtomic } from "../files/atomic_directory.ts";
 import { digest, digestFile, taskFingerprint } from "./fingerprint.ts";
@@ -24,24 +25,18 @@ export interface WarmStartOrigin {
   readonly weights: string;
 }
 
-/** What decides the weights of a warm start. */
-export interface WarmStartRecipe {
+/** What decides the weights of a warm start; its seed is that of the first weights and of the demonstrations. */
+export interface WarmStartRecipe
+  extends
+    Readonly<Required<Pick<WarmStartOptions, "steps" | "batchSize" | "learningRate" | "seed">>> {
   /** The task. */
   readonly task: Task;
   /** Shape of the policy. */
   readonly policy: PolicyConfig;
   /** The Hugging Face folder it begins from; left out where it begins from random weights. */
   readonly from?: WarmStartOrigin | undefined;
-  /** Optimizer steps. */
-  readonly steps: number;
-  /** Demonstrations per step. */
-  readonly batchSize: number;
-  /** Peak learning rate. */
-  readonly learningRate: number;
   /** Standard deviation of the first embeddings; left out where it is that of the other matrices. */
   readonly embeddingStd?: number | undefined;
-  /** Seed of the first weights and of the demonstrations. */
-  readonly seed: number;
   /** Kernels other than the built-in choices, by operation; left out where there are none. */
   readonly kernels?: KernelChoices | undefined;
   /** Fingerprint of the numbers of the device that makes it, see {@linkcode numbersOf}. */
