@@ -24,9 +24,7 @@ export interface EvaluationColumn {
 export function overlongLines({ overlongPrompts = 0, maxPromptLength }: Task): string[] {
   if (overlongPrompts === 0) return [];
   const [prompts, are] = overlongPrompts === 1 ? ["prompt", "is"] : ["prompts", "are"];
-  return [
-    `${overlongPrompts} ${prompts} of more than ${maxPromptLength} tokens ${are} left out`,
-  ];
+  return [`${overlongPrompts} ${prompts} of more than ${maxPromptLength} tokens ${are} left out`];
 }
 
 /** Names of the reward functions that figures speak of. */

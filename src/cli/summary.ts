@@ -144,19 +144,13 @@ function effort(totals: Totals, options: ResolvedTrainOptions): [label: string, 
       `${short(totals.tokens / totals.seconds("rollouts"))} tokens/s sampling, ` +
       `${duration(step)} per step`,
     ],
-    [
-      "per update",
-      asked("perf/update_"),
-    ],
+    ["per update", asked("perf/update_")],
     [
       "per step",
       `${asked("perf/")}, ` +
       `${byteSize(totals.mean("perf/bytes_to_gpu"))} to the GPU, ` +
       `${byteSize(totals.mean("perf/bytes_from_gpu"))} back`,
     ],
-    [
-      "loss",
-      `${totals.mean("actor/pg_loss").toExponential(1)} on average, ${meaning}`,
-    ],
+    ["loss", `${totals.mean("actor/pg_loss").toExponential(1)} on average, ${meaning}`],
   ];
 }

@@ -79,10 +79,7 @@ export async function runSession(
 
   const evaluateNow = async (): Promise<Evaluation> => {
     const start = performance.now();
-    const evaluation = await evaluating(
-      output,
-      (onProgress) => trainer.evaluate({ onProgress }),
-    );
+    const evaluation = await evaluating(output, (onProgress) => trainer.evaluate({ onProgress }));
     totals.spend("evaluation", (performance.now() - start) / 1000);
     return evaluation;
   };

@@ -135,13 +135,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     });
     policy.destroy();
     if (!study) return INTERRUPTED;
-    const report = {
-      task: task.name,
-      checkpoint,
-      seed,
-      study,
-      provenance: await provenance(gpu),
-    };
+    const report = { task: task.name, checkpoint, seed, study, provenance: await provenance(gpu) };
     const dir = values.out ?? join(RUNS, `variance-${task.name}`);
     await writeVariance(dir, report);
     console.log(varianceMarkdown(report));

@@ -116,10 +116,7 @@ function rewardOf(engine: Engine, { task, reward }: RunExport): string {
 /**
  * Gives the exported tokenizer a chat template that leaves a text as it is. The model's own template stays in `chat_template.original.jinja`, if it has one.
  */
-async function passTextsThrough(
-  model: string,
-  { tokenizer }: Partial<DefinedTask>,
-): Promise<void> {
+async function passTextsThrough(model: string, { tokenizer }: Partial<DefinedTask>): Promise<void> {
   const path = join(model, "tokenizer_config.json");
   const config = JSON.parse(await Deno.readTextFile(path).catch(ifMissing("{}")));
   const separate = join(model, "chat_template.jinja");

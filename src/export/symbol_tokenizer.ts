@@ -45,8 +45,5 @@ export function symbolTokenizerFiles({ vocabulary, padTokenId, eosTokenId }: Tas
     padding_side: "left",
   };
   const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value, null, 2) + "\n");
-  return new Map([
-    ["tokenizer.json", bytes(tokenizer)],
-    ["tokenizer_config.json", bytes(config)],
-  ]);
+  return new Map([["tokenizer.json", bytes(tokenizer)], ["tokenizer_config.json", bytes(config)]]);
 }

@@ -36,9 +36,7 @@ export async function explainMissing(dir: string, missing: string): Promise<Erro
     );
   }
   if (!HUB_NAME.test(dir)) {
-    return new errors.NotFound(
-      `There is no folder ${dir}: give that of a Hugging Face checkpoint`,
-    );
+    return new errors.NotFound(`There is no folder ${dir}: give that of a Hugging Face checkpoint`);
   }
   const local = `models/${basename(dir)}`;
   return new errors.NotFound(

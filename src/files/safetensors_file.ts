@@ -30,12 +30,7 @@ export class SafetensorsFile implements Disposable {
   readonly #dataStart: number;
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    path: string,
-    file: HostFile,
-    header: SafetensorsHeader,
-    dataStart: number,
-  ) {
+  private constructor(path: string, file: HostFile, header: SafetensorsHeader, dataStart: number) {
     this.path = path;
     this.#file = file;
     this.#header = header;

@@ -45,10 +45,7 @@ export function layoutTensors(
   const header: [string, unknown][] = [];
   const checked = Object.entries(parseMetadata(metadata, "safetensors"));
   if (checked.length > 0) {
-    header.push([
-      METADATA_KEY,
-      Object.fromEntries(checked.sort(([a], [b]) => compare(a, b))),
-    ]);
+    header.push([METADATA_KEY, Object.fromEntries(checked.sort(([a], [b]) => compare(a, b)))]);
   }
   const names = new Set<string>([METADATA_KEY]);
   const tensors: SafetensorsInfo[] = [];

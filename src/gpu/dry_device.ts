@@ -38,12 +38,7 @@ class DryBuffer {
 export function dryDevice(device: GPUDevice): GPUDevice {
   const { promise: lost, resolve: lose } = deferred<{ reason: string }>();
   const nothing = () => ({});
-  const pass = {
-    setPipeline() {},
-    setBindGroup() {},
-    dispatchWorkgroups() {},
-    end() {},
-  };
+  const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
   const stand = {
     limits: device.limits,
     features: device.features,
@@ -64,11 +59,7 @@ export function dryDevice(device: GPUDevice): GPUDevice {
       clearBuffer() {},
       finish: nothing,
     }),
-    queue: {
-      writeBuffer() {},
-      submit() {},
-      onSubmittedWorkDone: () => Promise.resolve(),
-    },
+    queue: { writeBuffer() {}, submit() {}, onSubmittedWorkDone: () => Promise.resolve() },
   };
   return stand as unknown as GPUDevice;
 }

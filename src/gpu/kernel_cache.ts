@@ -16,11 +16,7 @@ export class KernelCache {
   readonly #kernels = new Map<string, Kernel>();
 
   /** Begins without any kernel; the seconds that compiling takes are counted. */
-  constructor(
-    device: GPUDevice,
-    dialect: Dialect,
-    counters: Pick<GpuCounters, "compileSeconds">,
-  ) {
+  constructor(device: GPUDevice, dialect: Dialect, counters: Pick<GpuCounters, "compileSeconds">) {
     this.#device = device;
     this.#dialect = dialect;
     this.#counters = counters;

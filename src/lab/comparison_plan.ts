@@ -159,13 +159,7 @@ export function runSpecs(blocks: readonly Block[]): RunSpec[] {
   for (const { cell, arms, seeds, learningRates } of blocks) {
     const name = cellName(cell);
     for (let seed = 1; seed <= seeds; seed++) {
-      add({
-        id: `${name}-warm-start-seed${seed}`,
-        cell,
-        arm: undefined,
-        seed,
-        learningRate: 0,
-      });
+      add({ id: `${name}-warm-start-seed${seed}`, cell, arm: undefined, seed, learningRate: 0 });
       for (const factor of learningRates) {
         const learningRate = cell.learningRate * factor;
         for (const arm of arms) {

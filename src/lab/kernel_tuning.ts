@@ -226,10 +226,7 @@ class Run implements AsyncDisposable {
 }
 
 /** The largest difference of two results, relative to the largest element of each; what is not a number differs by infinity. */
-function largestDifference(
-  values: readonly HostArray[],
-  expected: readonly HostArray[],
-): number {
+function largestDifference(values: readonly HostArray[], expected: readonly HostArray[]): number {
   let largest = 0;
   for (const [i, one] of expected.entries()) {
     let scale = 0;

@@ -97,9 +97,7 @@ export function randomHalves(prompts: number, count: number, seed: number): Uint
   const half = Math.floor(prompts / 2);
   const halves: Uint32Array[] = [];
   for (let k = 0; halves.length < count; k++) {
-    const order = new Random(seed, HALVES, k).shuffle(
-      Array.from({ length: prompts }, (_, p) => p),
-    );
+    const order = new Random(seed, HALVES, k).shuffle(Array.from({ length: prompts }, (_, p) => p));
     halves.push(Uint32Array.from(order.slice(0, half)));
     if (halves.length < count) halves.push(Uint32Array.from(order.slice(prompts - half)));
   }

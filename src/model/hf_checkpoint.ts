@@ -248,9 +248,7 @@ export async function saveCheckpoint(
     const shape = shapes.get(name)!;
     const size = elementCount(shape);
     if (values.length !== size) {
-      throw new RangeError(
-        `${dir}: ${name} has ${values.length} values: [${shape}] needs ${size}`,
-      );
+      throw new RangeError(`${dir}: ${name} has ${values.length} values: [${shape}] needs ${size}`);
     }
     const at = firstBeyond(values, OVERFLOW_FROM[stored]);
     if (at >= 0) {

@@ -108,11 +108,7 @@ function refuseWindow(json: HuggingFaceConfig, modelType: ModelType, layers: num
 }
 
 /** Whether a layer of a model with a window goes by it. */
-function hasSlidingLayers(
-  json: HuggingFaceConfig,
-  modelType: ModelType,
-  layers: number,
-): boolean {
+function hasSlidingLayers(json: HuggingFaceConfig, modelType: ModelType, layers: number): boolean {
   const kinds = json.layer_types;
   if (modelType === "mistral") return true;
   if (Array.isArray(kinds)) return kinds.includes("sliding_attention");

@@ -106,10 +106,7 @@ export const AGGREGATIONS: Readonly<Record<LossAggregation, AggregationRule>> = 
         : "response",
     compute: (batch) => {
       const { count, settings: { lossAlpha, lossScaleFactor } } = batch;
-      const relative = batch.perSpan(
-        batch.scope(),
-        (lengths) => lengthWeights(lengths, lossAlpha),
-      );
+      const relative = batch.perSpan(batch.scope(), (lengths) => lengthWeights(lengths, lossAlpha));
       return (i) => relative[i]! / (count * lossScaleFactor);
     },
   },
@@ -177,10 +174,7 @@ export function lengthWeights(lengths: ArrayLike<number>, lossAlpha: number): Fl
   const present = Array.from(lengths).filter((L) => L > 0);
   // Only ratios of lengths matter; against the shortest no power overflows and one is exactly 1.
   const shortest = present.reduce((least, L) => Math.min(least, L), Infinity);
-  const powers = Float64Array.from(
-    lengths,
-    (L) => L > 0 ? (L / shortest) ** -lossAlpha : 0,
-  );
+  const powers = Float64Array.from(lengths, (L) => L > 0 ? (L / shortest) ** -lossAlpha : 0);
   const sum = powers.reduce((total, power) => total + power, 0);
   return powers.map((power) => power * present.length / (sum || 1));
 }

@@ -57,12 +57,7 @@ export const KL_ESTIMATORS: Readonly<Record<KlEstimator, KlRule>> = {
     formula: () => "KL_k2(π ‖ π_ref)",
     compute: (d) => ({ value: d * d / 2, dLogProb: d }),
   },
-  k3: {
-    code: 3,
-    verl: "low_var_kl",
-    formula: () => "KL_k3(π ‖ π_ref)",
-    compute: k3,
-  },
+  k3: { code: 3, verl: "low_var_kl", formula: () => "KL_k3(π ‖ π_ref)", compute: k3 },
   k3Plus: {
     code: 4,
     verl: "k3+",

@@ -71,10 +71,7 @@ export function everyToken(
 }
 
 /** Every token of a response with the same loss, which is their mean's. */
-export function wholeResponse(
-  length: number,
-  { loss, dLogProb, clip }: TokenLoss,
-): ResponseLoss {
+export function wholeResponse(length: number, { loss, dLogProb, clip }: TokenLoss): ResponseLoss {
   return {
     losses: new Float64Array(length).fill(loss),
     dLogProbs: new Float64Array(length).fill(dLogProb),

@@ -195,10 +195,7 @@ export function policyLoss(
 
   const { lanes } = plan.gpu.traits;
   const mostChunks = Math.min(MAX_CHUNKS, Math.ceil(items.capacity / CHUNK_ITEMS));
-  const derivatives = plan.empty(
-    [2 * entropyOffset + mostChunks * STATS],
-    `${name}.derivatives`,
-  );
+  const derivatives = plan.empty([2 * entropyOffset + mostChunks * STATS], `${name}.derivatives`);
   const partials = derivatives.view([mostChunks, STATS], { elementOffset: 2 * entropyOffset });
   if (wholeResponses) {
     plan.dispatch({

@@ -148,12 +148,7 @@ export function responseAdvantages(
     plan.dispatch({
       kernel: kernel("whiten"),
       label: `${name}.whiten`,
-      bindings: {
-        rewards: centred,
-        lengths: lengths!,
-        judged: optional.judged,
-        advantages,
-      },
+      bindings: { rewards: centred, lengths: lengths!, judged: optional.judged, advantages },
       params,
       turns: 3 * walk,
       workgroups: once,

@@ -50,12 +50,7 @@ export function scatterItems(
   plan.dispatch({
     kernel: plan.gpu.kernel(link({ name: "scatter_items", code, entryPoint: "main", constants })),
     label: options.name ?? "scatter_items",
-    bindings: {
-      values,
-      item_sequences: itemSequences,
-      item_positions: itemPositions,
-      matrix,
-    },
+    bindings: { values, item_sequences: itemSequences, item_positions: itemPositions, matrix },
     params: { items, stride: sizeLimit(matrix.shape[1]!) },
     turns: constants.CHUNK / constants.LANES,
     workgroups: () => Math.ceil(items.value / constants.CHUNK),

@@ -135,10 +135,7 @@ export function paragraph(text: string): string {
 }
 
 /** A table of plain texts, some of them set bold. */
-export function table(
-  head: readonly string[],
-  rows: TextTable["rows"],
-): string {
+export function table(head: readonly string[], rows: TextTable["rows"]): string {
   const inner = (cell: TableCell) => {
     if (typeof cell === "string") return escapeText(cell);
     return cell.clear ? `<b>${escapeText(cell.text)}</b>` : escapeText(cell.text);

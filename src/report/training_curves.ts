@@ -70,11 +70,7 @@ export async function trainingCurves(
       ...smoothed(steps, "response_length/correct_mean", "right answers"),
       ...smoothed(steps, "response_length/incorrect_mean", "wrong answers"),
     ],
-    {
-      title: "Response length",
-      y: "tokens",
-      series: ["all", "right answers", "wrong answers"],
-    },
+    { title: "Response length", y: "tokens", series: ["all", "right answers", "wrong answers"] },
     `Mean; band: ± one standard deviation of the lengths. Right and wrong answers: mean of ${WINDOW} steps.` +
       (maxCompletionLength ? ` The limit is ${maxCompletionLength}.` : ""),
   );

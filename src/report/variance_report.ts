@@ -109,9 +109,7 @@ function meanByLength({ study: { profile } }: VarianceReport): ChartSpec {
       {
         data: { values: [{ y: 1 }] },
         mark: { type: "rule", color: "#999", strokeDash: [5, 4] },
-        encoding: {
-          y: { field: "y", type: "quantitative", title: "E[g | L] · ∇J / |∇J|²" },
-        },
+        encoding: { y: { field: "y", type: "quantitative", title: "E[g | L] · ∇J / |∇J|²" } },
       },
       ...intervals(
         profile.bins.map((bin) => ({
@@ -232,10 +230,7 @@ export async function variancePage(report: VarianceReport): Promise<Page> {
       { title: "Figures", body: "", figures: drawn },
       { title: "By aggregation rule", body: tableUnder(rulesTable(study)) },
       { title: "By parameter", body: tableUnder(parametersTable(study)) },
-      {
-        title: "What it ran on",
-        body: settings([["seed", seed], ...Object.entries(provenance)]),
-      },
+      { title: "What it ran on", body: settings([["seed", seed], ...Object.entries(provenance)]) },
     ],
   };
 }

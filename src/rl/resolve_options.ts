@@ -128,10 +128,7 @@ export function resolveTrainOptions(
 }
 
 /** Families of rules that differ in the settings they read. */
-const FAMILIES = {
-  lossAggregation: AGGREGATIONS,
-  policyLoss: SURROGATES,
-} as const;
+const FAMILIES = { lossAggregation: AGGREGATIONS, policyLoss: SURROGATES } as const;
 
 /** Why a setting has no effect with the others, and what to do; `undefined` where it has one. */
 function withoutEffect(

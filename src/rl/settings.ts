@@ -197,9 +197,7 @@ export const SETTINGS = {
     aliases: ["lrWarmupSteps", "numWarmupSteps"],
   }),
   weightDecay: optimizer.real(0, 10, 0, "Decoupled weight decay.", { aliases: ["wd"] }),
-  adamBeta1: optimizer.real(0, 0.999999, 0.9, "Decay of the first moment.", {
-    aliases: ["beta1"],
-  }),
+  adamBeta1: optimizer.real(0, 0.999999, 0.9, "Decay of the first moment.", { aliases: ["beta1"] }),
   adamBeta2: optimizer.real(0, 0.9999999, 0.999, "Decay of the second moment.", {
     aliases: ["beta2"],
   }),
@@ -237,9 +235,7 @@ export const SETTINGS = {
 export function settingOf(name: string): Setting {
   if (!Object.hasOwn(SETTINGS, name)) {
     const near = nearestSetting(name);
-    throw new TypeError(
-      `There is no setting ${name}${near ? `: did you mean ${near}?` : ""}`,
-    );
+    throw new TypeError(`There is no setting ${name}${near ? `: did you mean ${near}?` : ""}`);
   }
   return SETTINGS[name as keyof typeof SETTINGS];
 }

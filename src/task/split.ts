@@ -24,11 +24,7 @@ const STREAM = { train: 2, eval: 3, demonstration: 4 } as const;
  * @param index Number of the problem.
  * @throws {RangeError} if seed or index is not an integer from 0 to 2^53 - 1
  */
-export function streamOf(
-  purpose: Split | "demonstration",
-  seed: number,
-  index: number,
-): Random {
+export function streamOf(purpose: Split | "demonstration", seed: number, index: number): Random {
   for (const [name, value] of Object.entries({ seed, index })) {
     if (Number.isSafeInteger(value) && value >= 0) continue;
     throw new RangeError(`${name} must be an integer from 0 to 2^53 - 1, got ${value}`);

@@ -141,9 +141,7 @@ export function textCountdown(options: TextCountdownOptions): DefinedTask<Countd
     maxPromptLength,
     maxCompletionLength,
     verify: ({ completion, row }) => countdownReward(completion, row),
-    defaults: {
-      rl: { maxSteps: 200, promptsPerStep: 8, numGenerations: 8, learningRate: 1e-6 },
-    },
+    defaults: { rl: { maxSteps: 200, promptsPerStep: 8, numGenerations: 8, learningRate: 1e-6 } },
   });
 }
 
