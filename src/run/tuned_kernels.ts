@@ -68,7 +68,9 @@ export async function readTuned(dir: string, gpu: Gpu): Promise<TunedKernels | u
   if (format !== FORMAT || !isJsonObject(measuredOn)) {
     throw new TypeError(`${path} is not a file of tuned kernels: its format is not "${FORMAT}"`);
   }
-  const different = Object.entries(identityOf(gpu)).find(([name, now]) => measuredOn[name] !== now);
+  const different = Object.entries(identityOf(gpu)).find(([name, now]) =>
+    JSON.stringify(measuredOn[name]) !== JSON.stringify(now)
+  );
   if (different) {
     const [name, now] = different;
     throw new RangeError(

@@ -1,24 +1,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { checkedKernels, readTuned, tunedPath, writeTuned } from "../../src/run/tuned_kernels.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
-
-async function withGpu(body: (gpu: Gpu, dir: string) => Promise<void>): Promise<void> {
-  const gpu = await openGpu();
-  try {
-    await inTempDir((dir) => body(gpu, join(dir, "tuned")));
-  } finally {
-    await gpu.close();
-  }
-}
+import { test } from "../helpers/test.ts";
 
 const named = (gpu: Gpu, description: string) =>
   Object.create(gpu, { adapter: { value: { ...gpu.adapter, description } } }) as Gpu;
 
-Deno.test("tuned kernels are kept by device, and added to", async () => {
-  await withGpu(async (gpu, dir) => {
+test.onGpu("tuned kernels are kept by device, and added to", (gpu) =>
+  inTempDir(async (dir) => {
     assertEquals(await readTuned(dir, gpu), undefined);
     const { path } = await writeTuned(dir, gpu, new Map([["a", "x"], ["b", "y"]]));
     assertEquals(path, tunedPath(dir, gpu));
@@ -28,11 +19,10 @@ Deno.test("tuned kernels are kept by device, and added to", async () => {
     const llvmpipe = named(gpu, "llvmpipe (LLVM 15.0.6, 256 bits)");
     assertEquals(tunedPath(dir, llvmpipe), join(dir, "llvmpipe-llvm-15-0-6-256-bits.json"));
     assertEquals(tunedPath(dir, named(gpu, "…")), join(dir, "adapter.json"));
-  });
-});
+  }));
 
-Deno.test("kernels of another device or version, and damaged files, are refused by name", async () => {
-  await withGpu(async (gpu, dir) => {
+test.onGpu("kernels of another device or version, and damaged files, are refused by name", (gpu) =>
+  inTempDir(async (dir) => {
     const { path } = await writeTuned(dir, gpu, new Map([["a", "x"]]));
     const good = JSON.parse(await Deno.readTextFile(path));
     const refused = async (json: unknown, message: string) => {
@@ -60,8 +50,7 @@ Deno.test("kernels of another device or version, and damaged files, are refused 
     // Measuring again mends it.
     await writeTuned(dir, gpu, new Map([["a", "y"]]));
     assertEquals((await readTuned(dir, gpu))?.kernels, { a: "y" });
-  });
-});
+  }));
 
 Deno.test("kernels are names by operation", () => {
   assertEquals(checkedKernels({ a: "x" }, "f"), { a: "x" });
