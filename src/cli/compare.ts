@@ -14,13 +14,16 @@ import {
 } from "../lab/comparison_folder.ts";
 import { type RunSpec, runSpecs, shardOf } from "../lab/comparison_plan.ts";
 import { loadRun, runComparison, type RunRecord, saveRun } from "../lab/comparison_run.ts";
+import { ShardNotes } from "../lab/shard_progress.ts";
 import { comparisonTables } from "../lab/comparison_table.ts";
 import { comparisonMarkdown, writeComparison } from "../lab/comparison_text.ts";
 import { type Provenance, provenance } from "../lab/provenance.ts";
 import { Policy } from "../model/policy.ts";
 import { weightsDigest } from "../run/fingerprint.ts";
-import { type Flag, type FlagValues, kebab, switchFlag, textFlag, UsageError } from "./args.ts";
+import { type FlagValues, kebab, numberFlag, switchFlag, textFlag, UsageError } from "./args.ts";
 import { PLAN_FLAGS, planComparison, type PlannedComparison } from "./compare_plan.ts";
+import { merge, shard, watch, withFolders } from "./compare_shards.ts";
+import { watchShards } from "./compare_watch.ts";
 import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -32,32 +35,6 @@ import { RUNS } from "./runs.ts";
 import { warmStartRecipe } from "./policy_source.ts";
 import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
 
-/** A part of the work: the i-th of n. */
-interface Shard {
-  readonly index: number;
-  readonly count: number;
-}
-
-const shard: Flag<Shard> = {
-  parse(text: string): Shard {
-    const [, index, count] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
-    if (!index || !count || index > count) {
-      throw new RangeError("give i/n with i from 1 to n, such as 2/8");
-    }
-    return { index, count };
-  },
-  placeholder: "i/n",
-  help: "Make only every n-th run, beginning with the i-th; n machines that share the folder, or " +
-    "whose folders are put together afterwards, make all of them.",
-  default: "1/1",
-};
-
-const merge: Flag<readonly string[]> = {
-  parse: (text) => text.split(","),
-  placeholder: "dir …",
-  help: "Make no run, but one folder of those of several, such as shards: all words that follow.",
-};
-
 const RUN_FLAGS = {
   out: textFlag(
     "dir",
@@ -66,6 +43,8 @@ const RUN_FLAGS = {
   ),
   shard,
   merge,
+  watch,
+  serve: numberFlag({ min: 0, max: 65535, integer: true }, "Port of that page; 0 for any.", 8000),
   list: switchFlag("Print the runs, with those that are finished, and make none."),
   table: switchFlag("Make the table of the runs that are finished, and no run."),
   json: switchFlag("Print compare.json in place of tables."),
@@ -97,15 +76,21 @@ export const COMPARE: Command = command({
       "deno task compare --shard $SLURM_ARRAY_TASK_ID/8 --out runs/shard-$SLURM_ARRAY_TASK_ID",
       "one of eight machines",
     ],
+    ["deno task compare --watch runs/shard-*", "how far all of them are, on one page"],
     ["deno task compare --merge runs/shard-* --out runs/whole", "their tables, as of one machine"],
   ],
   flags: FLAGS,
-  parsed: withMerged,
+  parsed: (args) => withFolders("--watch", withFolders("--merge", args)),
   run,
 });
 
 async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   if (values.merge) return await mergeFolders(values.merge, values);
+  if (values.watch) {
+    refuseOthers("watch", values, { serve: true });
+    await watchShards(values.watch, values.serve ?? 8000);
+    return 0;
+  }
   const plan = await planComparison(values);
   const dir = values.out ?? join(RUNS, `compare-${plan.title}`);
   const specs = runSpecs(plan.blocks);
@@ -117,8 +102,9 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   if (!values.table) {
     await writePlan(dir, plan);
     using interrupt = Interrupt.said(output, "after this step");
+    await using notes = new ShardNotes(dir, index, count);
     const done = await withGpu(
-      (gpu) => runAll(gpu, dir, mine, { plan, output, interrupt }),
+      (gpu) => runAll(gpu, dir, mine, { plan, output, interrupt, notes }),
       values,
     );
     if (!done) return INTERRUPTED;
@@ -151,31 +137,30 @@ async function conclude(
   return 0;
 }
 
-/** The words after `--merge`, up to the next flag, as its one value: shells expand `runs/shard-*` to many. */
-function withMerged(args: readonly string[]): string[] {
-  const at = args.indexOf("--merge");
-  if (at < 0) return [...args];
-  const end = args.findIndex((arg, i) => i > at && arg.startsWith("-"));
-  const folders = args.slice(at + 1, end < 0 ? args.length : end);
-  const rest = end < 0 ? [] : args.slice(end);
-  return [...args.slice(0, at + 1), ...(folders.length > 0 ? [folders.join(",")] : []), ...rest];
-}
-
 async function mergeFolders(
   dirs: readonly string[],
   values: FlagValues<typeof FLAGS>,
 ): Promise<number> {
-  const others = { out: true, json: true, quiet: true, verbose: true, merge: true };
-  const stray = Object.keys(values).find((name) => !Object.hasOwn(others, name));
-  if (stray !== undefined) {
-    throw new UsageError(
-      `--${kebab(stray)} does not go with --merge: the folders say what was run`,
-    );
-  }
+  refuseOthers("merge", values, { out: true, json: true, quiet: true });
   if (values.out === undefined) {
     throw new UsageError("--merge needs --out <dir>: the folder that gets all runs");
   }
   return await conclude(values.out, await mergeComparisons(dirs, values.out), values);
+}
+
+/** Refuses flags beside one that makes no run. */
+function refuseOthers(
+  flag: "merge" | "watch",
+  values: FlagValues<typeof FLAGS>,
+  others: Readonly<Record<string, true>>,
+): void {
+  const stray = Object.keys(values).find((name) =>
+    name !== flag && name !== "verbose" && !Object.hasOwn(others, name)
+  );
+  if (stray === undefined) return;
+  throw new UsageError(
+    `--${kebab(stray)} does not go with --${flag}: the folders say what was run`,
+  );
 }
 
 async function list(dir: string, specs: readonly RunSpec[]): Promise<number> {
@@ -192,6 +177,7 @@ interface Tools {
   readonly plan: PlannedComparison;
   readonly output: ProgressOutput;
   readonly interrupt: Interrupt;
+  readonly notes: ShardNotes;
 }
 
 /** Makes the runs that are missing; `false` if it was interrupted. */
@@ -226,7 +212,7 @@ async function makeRun(
   spec: RunSpec,
   warmDir: string,
   made: Provenance,
-  { plan, output, interrupt }: Tools,
+  { plan, output, interrupt, notes }: Tools,
 ): Promise<RunRecord | undefined> {
   const policy = await Policy.load(gpu, warmDir);
   const progress = new Progress(output, spec.id, spec.arm ? spec.cell.maxSteps : 0);
@@ -237,7 +223,9 @@ async function makeRun(
       warmStart: await weightsDigest(warmDir),
       provenance: made,
       afterStep: async ({ step, metrics }) => {
-        progress.update(step, `reward ${metrics["reward/mean"]!.toFixed(3)}`);
+        const reward = metrics["reward/mean"]!;
+        progress.update(step, `reward ${reward.toFixed(3)}`);
+        await notes.step({ run: spec.id, done: step + 1, total: spec.cell.maxSteps, reward });
         return await interrupt.requested();
       },
     });

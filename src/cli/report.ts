@@ -27,8 +27,8 @@ export const REPORT: Command = command({
   about:
     "Writes report.html into the folder of a training run, a comparison or a variance study: " +
     "figures, tables, what was run, first and last completions. It is one file that needs no network. " +
-    "Of several training runs: their curves and results side by side. Without a folder: the latest " +
-    "training run.",
+    "Of several training runs: their curves and results side by side, also those of TRL (a folder with trainer_state.json or " +
+    "checkpoints) and verl (with the .jsonl of its logger file). Without a folder: the latest training run.",
   examples: [["deno task report runs/parity-*", "all runs of parity in one page"]],
   flags: FLAGS,
   parsed: (args) => separate(args).flags,

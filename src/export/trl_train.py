@@ -152,3 +152,4 @@ if __name__ == "__main__":
     trainer = build(sys.argv[1:])
     trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
     trainer.save_model()
+    trainer.save_state()

@@ -80,13 +80,14 @@ function launchScript(
     ["reward.custom_reward_function.name", "compute_score"],
     ["trainer.nnodes", '"${NODES:-1}"'],
     ["trainer.n_gpus_per_node", '"${GPUS:-8}"'],
-    ["trainer.logger", "'[console]'"],
+    ["trainer.logger", "'[console,file]'"],
     ["trainer.project_name", "deltal"],
     ["trainer.experiment_name", name],
     ["trainer.default_local_dir", '"$HERE/checkpoints"'],
     ["trainer.save_freq", '"${SAVE_STEPS:-20}"'],
   ]);
   const environment = "+ray_kwargs.ray_init.runtime_env.env_vars";
+  places.set(`${environment}.VERL_FILE_LOGGER_PATH`, '"$HERE/metrics.jsonl"');
   if (registers) {
     places.set(`${environment}.PYTHONPATH`, '"$PYTHONPATH"');
     places.set(`${environment}.VERL_USE_EXTERNAL_MODULES`, "deltal_verl");
@@ -143,7 +144,7 @@ function readme({ task, limits, plain, registers }: Readme): string {
     "| `model/` | weights in float32, configuration and tokenizer in Hugging Face format |",
     "| `train.parquet`, `eval.parquet` | prompts; the other columns of a row are JSON in `reward_model.ground_truth` |",
     "| `reward.py` | `compute_score`, the reward |",
-    "| `run.sh` | the settings of the run in verl's words |",
+    "| `run.sh` | the settings of the run in verl's words; its metrics go to `metrics.jsonl`, which `deno task report` reads |",
     ...(registers
       ? [
         "| `deltal_verl.py`, `response_weights.py`, `deltal_verl.json` | advantages and weights that verl lacks, registered " +

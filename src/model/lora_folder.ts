@@ -68,10 +68,12 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
   if (typeof base !== "string" || base === "") {
     throw refuse("base_model_name_or_path", "name a folder");
   }
-  if (
-    !Array.isArray(modules) || modules.some((name) => !LORA_TARGETS.includes(name as LoraTarget))
-  ) throw refuse("target_modules", `use some of ${LORA_TARGETS.join(", ")}`);
-  const targetModules = modules as LoraTarget[];
+  // PEFT makes whole paths of "all-linear" in a model of few layers; the weights tell whether a layer lacks some.
+  const names = Array.isArray(modules) ? modules.map((name) => String(name).split(".").at(-1)) : [];
+  const targetModules = LORA_TARGETS.filter((target) => names.includes(target));
+  if (names.length === 0 || names.some((name) => !LORA_TARGETS.includes(name as LoraTarget))) {
+    throw refuse("target_modules", `use some of ${LORA_TARGETS.join(", ")}`);
+  }
   const local = isAbsolute(base) ? base : join(dirname(dir), base);
   return {
     base: await fileExists(join(local, "config.json")) ? local : base,

@@ -11,6 +11,7 @@ import { VERSION } from "../run/version.ts";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { writeFileAtomic } from "../files/atomic_directory.ts";
 import { comparisonPage } from "./comparison_report.ts";
+import { readEngineRun } from "./engine_run.ts";
 import { type Page, renderPage } from "./page.ts";
 import { runsPage } from "./runs_report.ts";
 import { trainingPage } from "./training_report.ts";
@@ -27,7 +28,7 @@ export interface WrittenReport {
 /**
  * Writes `report.html` into a folder of results, and its figures once more as `figures/*.svg`.
  *
- * @param dir Folder of a training run, a comparison or a variance study.
+ * @param dir Folder of a training run, deltal's, TRL's or verl's, of a comparison or a variance study.
  * @throws {Deno.errors.NotFound} If it is none of them.
  */
 export async function writeReport(dir: string): Promise<WrittenReport> {
@@ -72,9 +73,10 @@ async function pageOf(dir: string): Promise<Page> {
   if (await fileExists(join(dir, "compare.json"))) {
     return await comparisonPage(await readRuns(join(dir, "runs")));
   }
+  if (await readEngineRun(dir)) return await runsPage([dir]);
   if (await fileExists(join(dir, "config.json"))) return await trainingPage(dir);
   throw new Deno.errors.NotFound(
-    `${dir} holds no results: it has neither config.json (of train) nor compare.json nor variance.json`,
+    `${dir} holds no results: it has neither config.json (of train) nor compare.json nor variance.json, nor metrics of TRL or verl`,
   );
 }
 

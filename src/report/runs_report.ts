@@ -8,6 +8,7 @@ import { basename, resolve } from "node:path";
 import type { MetricsRecord } from "../run/metrics_log.ts";
 import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
 import { type Figure, type Page, paragraph, type Section, table } from "./page.ts";
+import { readEngineRun } from "./engine_run.ts";
 import { entriesOf, resolvedOptions } from "./run_description.ts";
 import { errorOf, type EvaluationAt, evaluationsOf, headlines } from "./run_evaluations.ts";
 import { heldOutPoint, RunFigures, smoothed, WINDOW, Z } from "./run_figures.ts";
@@ -23,7 +24,7 @@ interface ShownRun {
 }
 
 /**
- * The page of several runs.
+ * The page of several runs, also of TRL's and verl's.
  *
  * @throws {Deno.errors.NotFound} If one of them is not the folder of a training run.
  */
@@ -36,7 +37,7 @@ export async function runsPage(dirs: readonly string[]): Promise<Page> {
     { title: "Settings that differ", body: differencesOf(runs) },
   ];
   return {
-    title: `${runs.length} runs of ${
+    title: `${runs.length} run${runs.length > 1 ? "s" : ""} of ${
       [...new Set(runs.map(({ config }) => config.task))].join(", ")
     }`,
     lead: dirs.join(", "),
@@ -51,8 +52,8 @@ function namesOf(dirs: readonly string[]): string[] {
 }
 
 async function readRun(dir: string, name: string): Promise<ShownRun> {
-  const config = await readRunConfig(dir);
-  const metrics = await readRunMetrics(dir);
+  const { config, metrics } = await readEngineRun(dir) ??
+    { config: await readRunConfig(dir), metrics: await readRunMetrics(dir) };
   return {
     name,
     config,
