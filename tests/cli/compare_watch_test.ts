@@ -9,7 +9,9 @@ import { ShardNotes, shardProgress } from "../../src/lab/shard_progress.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 
 /** The first event of a live page. */
-async function snapshotAt(url: string): Promise<Record<string, any>> {
+async function snapshotAt(
+  url: string,
+): Promise<{ about: unknown; state: { done: number; total: number } }> {
   const response = await fetch(`${url}events`);
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
