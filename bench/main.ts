@@ -18,6 +18,7 @@ import { profileSuite } from "./suites/profile.ts";
 import { realSuite } from "./suites/real.ts";
 import { stepSuite } from "./suites/steps.ts";
 import { checkTargets, type Measured, printTargets } from "./suites/targets.ts";
+import { trlSuite } from "./suites/trl.ts";
 import { LARGE_SWEEP, QUICK_SWEEP, SWEEP, sweepSuite } from "./suites/sweep.ts";
 import {
   COUNTDOWN_ROLLOUT,
@@ -50,6 +51,7 @@ Suites (without any: --kernels --steps)
               where Python has it ($PYTHON, else python3); takes 6 GB
   --profile   time per kernel path of one training step and one rollout
   --rlvr      a whole RLVR step beside eager and compiled PyTorch, where Python has it
+  --trl       whole RLVR steps of parity by this and by TRL in turns, where Python has trl
 
 Options
   --quick     tiny sizes and one repetition: only whether it runs
@@ -69,6 +71,7 @@ const SUITES = [
   "profile",
   "sweep",
   "rlvr",
+  "trl",
   "peers",
 ] as const;
 type Suite = typeof SUITES[number];
@@ -88,6 +91,7 @@ export async function main(args: readonly string[]): Promise<number> {
       sweep: flag,
       profile: flag,
       rlvr: flag,
+      trl: flag,
       quick: flag,
       offline: flag,
       out: { type: "string" },
@@ -160,6 +164,11 @@ async function ownSuite(
   } else if (suite === "rlvr") {
     const work = quick ? [quickWorkload().rlvr] : software ? [SMALL_RLVR] : LARGE_RLVR;
     results[suite] = await rlvrSuite(gpu, work, { steps: quick ? 1 : 5, compile: !software });
+  } else if (suite === "trl") {
+    const work = quick
+      ? { turns: 1, steps: 1, warmStart: 1 }
+      : { turns: 2, steps: 5, warmStart: 300 };
+    results[suite] = await trlSuite(gpu, work);
   }
 }
 
