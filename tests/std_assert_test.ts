@@ -107,14 +107,13 @@ Deno.test("assertRejects() takes a rejection only, of the class and message aske
   const rejecting = () => Promise.reject(new RangeError("x must be >= 0"));
   assertInstanceOf(await assertRejects(rejecting), RangeError);
   assertEquals((await assertRejects(rejecting, RangeError, ">= 0")).name, "RangeError");
-  for (
-    const check of [
-      () => assertRejects(() => Promise.resolve(1)),
-      () => assertRejects(rejecting, TypeError),
-      () => assertRejects(rejecting, RangeError, "another message"),
-      () => assertRejects(() => raise(new RangeError("not asynchronous"))),
-    ]
-  ) {
+  const cases = [
+    () => assertRejects(() => Promise.resolve(1)),
+    () => assertRejects(rejecting, TypeError),
+    () => assertRejects(rejecting, RangeError, "another message"),
+    () => assertRejects(() => raise(new RangeError("not asynchronous"))),
+  ];
+  for (const check of cases) {
     await nodeAssert.rejects(check, AssertionError);
   }
 });

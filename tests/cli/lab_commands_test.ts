@@ -70,12 +70,11 @@ test.inDir("what cannot be done is refused before anything is made", async (dir)
     assertEquals(code, 2, `${args.join(" ")}: ${stderr}`);
     assertStringIncludes(stderr, message);
   }
-  for (
-    const [args, message] of [
-      [["report", "runs"], "there is no folder runs"],
-      [["report", "emtpy", "other"], "there is no folder emtpy"],
-    ] as const
-  ) {
+  const cases = [
+    [["report", "runs"], "there is no folder runs"],
+    [["report", "emtpy", "other"], "there is no folder emtpy"],
+  ] as const;
+  for (const [args, message] of cases) {
     const { code, stderr } = await runInProcess(dir, ...args);
     assertEquals(code, 1);
     assertStringIncludes(stderr, message);

@@ -48,16 +48,15 @@ test.inDir("rules of a module train, are recorded by name and SHA-256, and found
   const changed = await train("--resume=runs/half", "--max-steps=3", "--quiet");
   assertStringIncludes(changed.stderr, "root_rule.ts is not as it was when runs/half was begun");
   await Deno.writeTextFile(join(dir, "empty.ts"), "export const x = 1;");
-  for (
-    const [flags, message] of [
-      [["--objective=none.ts"], "none.ts does not exist"],
-      [
-        ["--objective=./empty.ts"],
-        "it must export a function advantages, a function weights, or a surrogate",
-      ],
-      [[objective, "--loss-alpha=1"], "--loss-alpha has no effect with objective root_rule"],
-    ] as const
-  ) {
+  const cases = [
+    [["--objective=none.ts"], "none.ts does not exist"],
+    [
+      ["--objective=./empty.ts"],
+      "it must export a function advantages, a function weights, or a surrogate",
+    ],
+    [[objective, "--loss-alpha=1"], "--loss-alpha has no effect with objective root_rule"],
+  ] as const;
+  for (const [flags, message] of cases) {
     const { code, stderr } = await train(...TINY, ...flags, "--out=runs/bad");
     assertEquals(code === 0, false);
     assertStringIncludes(stderr, message);

@@ -95,24 +95,23 @@ test.inDir("a file of tuned kernels that does not fit is named in a line and pas
   const { path } = await writeTuned(join(dir, "runs", "tuned"), gpu, new Map());
   await gpu.close();
   const good = JSON.parse(await Deno.readTextFile(path));
-  for (
-    const [text, message] of [
-      ["{", "is not valid JSON"],
-      ["", "is not valid JSON"],
-      ["[]", "does not hold a JSON object"],
-      [{ ...good, format: 1 }, "is not a file of tuned kernels"],
-      [{ ...good, kernels: { a: 3 } }, "is damaged: kernels is"],
-      [{ ...good, kernels: undefined }, "is damaged: kernels is undefined"],
-      [
-        { ...good, measuredOn: { ...good.measuredOn, subgroupSize: 1024 } },
-        "was measured with subgroupSize 1024, and here it is",
-      ],
-      [
-        { ...good, measuredOn: { ...good.measuredOn, deltal: "9.9" } },
-        'was measured with deltal "9.9", and here it is',
-      ],
-    ] as const
-  ) {
+  const cases = [
+    ["{", "is not valid JSON"],
+    ["", "is not valid JSON"],
+    ["[]", "does not hold a JSON object"],
+    [{ ...good, format: 1 }, "is not a file of tuned kernels"],
+    [{ ...good, kernels: { a: 3 } }, "is damaged: kernels is"],
+    [{ ...good, kernels: undefined }, "is damaged: kernels is undefined"],
+    [
+      { ...good, measuredOn: { ...good.measuredOn, subgroupSize: 1024 } },
+      "was measured with subgroupSize 1024, and here it is",
+    ],
+    [
+      { ...good, measuredOn: { ...good.measuredOn, deltal: "9.9" } },
+      'was measured with deltal "9.9", and here it is',
+    ],
+  ] as const;
+  for (const [text, message] of cases) {
     const written = typeof text === "string" ? text : JSON.stringify(text);
     await Deno.writeTextFile(path, written);
     const { code, stdout, stderr } = await evaluate();
@@ -132,19 +131,18 @@ test.inDir("a file of tuned kernels that does not fit is named in a line and pas
 });
 
 test.inDir("tune refuses what train refuses, before it measures anything", async (dir) => {
-  for (
-    const [args, message, code] of [
-      [["--hidden-size=17"], "--hidden-size", 2],
-      [["--hidden-size=0"], '--hidden-size is "0": give a whole number from 1', 2],
-      [["--num-generations=0"], '--num-generations is "0": give a whole number from', 2],
-      [["--max-completion-length=100000000"], "--max-completion-length is", 2],
-      [["--task=./gone.ts"], "./gone.ts does not exist", 1],
-      [["--policy=gone"], "gone", 1],
-      [["--tuned"], "there is no flag --tuned", 2],
-      [["--throrough"], "did you mean --thorough?", 2],
-      [["now"], "now is no flag: flags begin with --", 2],
-    ] as const
-  ) {
+  const cases = [
+    [["--hidden-size=17"], "--hidden-size", 2],
+    [["--hidden-size=0"], '--hidden-size is "0": give a whole number from 1', 2],
+    [["--num-generations=0"], '--num-generations is "0": give a whole number from', 2],
+    [["--max-completion-length=100000000"], "--max-completion-length is", 2],
+    [["--task=./gone.ts"], "./gone.ts does not exist", 1],
+    [["--policy=gone"], "gone", 1],
+    [["--tuned"], "there is no flag --tuned", 2],
+    [["--throrough"], "did you mean --thorough?", 2],
+    [["now"], "now is no flag: flags begin with --", 2],
+  ] as const;
+  for (const [args, message, code] of cases) {
     const result = await runInProcess(dir, "tune", ...args);
     assert(result.stderr.includes(message), `${args}: ${result.stderr}`);
     assertEquals([result.code, result.stdout], [code, ""]);

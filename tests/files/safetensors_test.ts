@@ -273,13 +273,12 @@ Deno.test("refuses a header of broken UTF-8", () => {
 });
 
 Deno.test("refuses a header length beyond the file, the format, or 2^53", () => {
-  for (
-    const [length, message] of [
-      [3n, "is truncated: the header needs 3 bytes, 2 are there"],
-      [100_000_001n, "is no safetensors file: its first 8 bytes give a header of 100000001 bytes"],
-      [2n ** 64n - 1n, "is no safetensors file"],
-    ] as const
-  ) {
+  const cases = [
+    [3n, "is truncated: the header needs 3 bytes, 2 are there"],
+    [100_000_001n, "is no safetensors file: its first 8 bytes give a header of 100000001 bytes"],
+    [2n ** 64n - 1n, "is no safetensors file"],
+  ] as const;
+  for (const [length, message] of cases) {
     const bytes = rawFile("{}");
     new DataView(bytes.buffer).setBigUint64(0, length, true);
     assertThrows(() => decodeSafetensors(bytes), RangeError, message);

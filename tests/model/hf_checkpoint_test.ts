@@ -105,13 +105,12 @@ test.inDir("weights saved as bf16 and f16 are stored and announced as such", asy
   const config = tinyConfig();
   // Exact in both formats.
   const tensors = makeTensors(config);
-  for (
-    const [dtype, stored, torch] of [
-      ["f32", "F32", "float32"],
-      ["bf16", "BF16", "bfloat16"],
-      ["f16", "F16", "float16"],
-    ] as const
-  ) {
+  const cases = [
+    ["f32", "F32", "float32"],
+    ["bf16", "BF16", "bfloat16"],
+    ["f16", "F16", "float16"],
+  ] as const;
+  for (const [dtype, stored, torch] of cases) {
     const folder = join(dir, dtype);
     await saveCheckpoint(folder, config, tensors, { dtype });
     assertEquals((await readAll(folder)).tensors, tensors);

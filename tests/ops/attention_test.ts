@@ -206,12 +206,11 @@ test.onDevices("attention() gives the same bytes every time, and follows the til
 });
 
 Deno.test("attention() with keys in workgroup memory matches float64, forward and gradient", async (t) => {
-  for (
-    const [device, treatAs] of [
-      ["tiles of 8", { isFallback: false }],
-      ["tiles of 32", { isFallback: false, subgroupSize: 0 }],
-    ] as const
-  ) {
+  const cases = [
+    ["tiles of 8", { isFallback: false }],
+    ["tiles of 32", { isFallback: false, subgroupSize: 0 }],
+  ] as const;
+  for (const [device, treatAs] of cases) {
     const gpu = await openAs(treatAs);
     if (!gpu) continue;
     await t.step(device, async () => {

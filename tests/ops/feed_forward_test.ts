@@ -14,13 +14,12 @@ const everywhere = {
   test(name: string, body: (gpu: Gpu) => Promise<void> | void): void {
     Deno.test(name, async (t) => {
       await onEveryDevice(t, async (gpu) => await body(gpu));
-      for (
-        const [name, treatAs] of [
-          ["without 64-bit integers", { int64: false }],
-          ["as with subgroups of four lanes", { subgroupSize: 4 }],
-          ["as on a graphics processor", { isFallback: false }],
-        ] as const
-      ) {
+      const cases = [
+        ["without 64-bit integers", { int64: false }],
+        ["as with subgroups of four lanes", { subgroupSize: 4 }],
+        ["as on a graphics processor", { isFallback: false }],
+      ] as const;
+      for (const [name, treatAs] of cases) {
         const gpu = await openAs(treatAs);
         if (!gpu) continue;
         await t.step(name, async () => await body(gpu));
@@ -98,9 +97,7 @@ everywhere.test("feedForward() gives the same bits with and without gradients, w
   });
   const down = gpu.tensor([hidden, features], { data: randomArray(3, hidden * features) });
   const results: number[][] = [];
-  for (
-    const [capacity, gradients] of [[200, true], [200, false], [9, false], [3, true]] as const
-  ) {
+  for (const [capacity, gradients] of [[200, true], [200, false], [9, false], [3, true]] as const) {
     const rows = new Dim("T", capacity);
     const plan = new Plan(gpu, "p", { gradients });
     const x = plan.input([rows, hidden], "x");
@@ -125,10 +122,7 @@ everywhere.test("feedForward() reads weights in f16", async (gpu) => {
     data: Float32Array.from(weight.data, (v) => Math.round(v * 64) / 64),
     dtype: "f16",
   });
-  await checkOp(gpu, "f16", {
-    ...op,
-    inputs: { x: x!, gateUp: half(gateUp!), down: half(down!) },
-  });
+  await checkOp(gpu, "f16", { ...op, inputs: { x: x!, gateUp: half(gateUp!), down: half(down!) } });
 });
 
 everywhere.test("feedForward() refuses shapes that do not fit", (gpu) => {

@@ -75,14 +75,13 @@ test.onDevices("responseKl() refuses shapes that do not fit", (gpu) => {
   const matrix = gpu.tensor([2, 3]);
   const lengths = gpu.tensor([2], { dtype: "u32" });
   const options = { klEstimator: "k1" } as const;
-  for (
-    const change of [
-      { refLogProbs: gpu.tensor([2, 2]) },
-      { lengths: gpu.tensor([3], { dtype: "u32" }) },
-      { lengths: gpu.tensor([2]) },
-      { logProbs: gpu.tensor([6]) },
-    ]
-  ) {
+  const cases = [
+    { refLogProbs: gpu.tensor([2, 2]) },
+    { lengths: gpu.tensor([3], { dtype: "u32" }) },
+    { lengths: gpu.tensor([2]) },
+    { logProbs: gpu.tensor([6]) },
+  ];
+  for (const change of cases) {
     const inputs = { logProbs: matrix, refLogProbs: matrix, lengths, ...change };
     assertThrows(
       () => responseKl(plan, inputs, options),

@@ -78,15 +78,14 @@ Deno.test("klInReward is warned of wherever rewards are divided by their deviati
   const said = (options: Partial<TrainOptions>) =>
     observe([{}], { beta: 1e-3, klInReward: true, ...options }).warnings
       .filter((warning) => warning.startsWith("klInReward"));
-  for (
-    const options of [
-      {},
-      { advantageEstimator: "passK" },
-      { scaleRewards: "batch" },
-      { advantageEstimator: "reinforcePlusPlus" },
-      { advantageEstimator: "reinforcePlusPlusBaseline" },
-    ] as const
-  ) {
+  const cases = [
+    {},
+    { advantageEstimator: "passK" },
+    { scaleRewards: "batch" },
+    { advantageEstimator: "reinforcePlusPlus" },
+    { advantageEstimator: "reinforcePlusPlusBaseline" },
+  ] as const;
+  for (const options of cases) {
     assertEquals(said(options).length, 1, JSON.stringify(options));
     assertEquals(said({ ...options, klAfterNormalization: true }), []);
   }

@@ -121,13 +121,12 @@ Deno.test("the page is served to this machine, reads only, and runs nothing fore
   assertEquals(addresses.map((text) => text.replace(/".*/, "")), ["http://www.w3.org/2000/svg"]);
   const script = /<script>([^]+)<\/script>/.exec(html)![1]!;
   new Function(script);
-  for (
-    const [path, init, status] of [
-      ["/none", {}, 404],
-      ["/../deno.json", {}, 404],
-      ["/events", { method: "POST" }, 405],
-    ] as const
-  ) {
+  const cases = [
+    ["/none", {}, 404],
+    ["/../deno.json", {}, 404],
+    ["/events", { method: "POST" }, 405],
+  ] as const;
+  for (const [path, init, status] of cases) {
     const response = await get(path, init);
     assertEquals([path, response.status], [path, status]);
     assert(/^[a-z].+\n$/.test(await response.text()));

@@ -72,15 +72,14 @@ Deno.test("an opened log is continued", async () => {
 });
 
 Deno.test("on resuming, lines of later steps are cut off", async () => {
-  for (
-    const [resumeStep, kept] of [
-      [0, [0]],
-      [1, [0, 1, 1]],
-      [2, [0, 1, 1]],
-      [4, [0, 1, 1, 4]],
-      [9, [0, 1, 1, 4]],
-    ] as const
-  ) {
+  const cases = [
+    [0, [0]],
+    [1, [0, 1, 1]],
+    [2, [0, 1, 1]],
+    [4, [0, 1, 1, 4]],
+    [9, [0, 1, 1, 4]],
+  ] as const;
+  for (const [resumeStep, kept] of cases) {
     await withLog([0, 1, 1, 4], async (path) => {
       const log = MetricsLog.open(path, { resumeStep });
       assertEquals(await steps(path), [...kept]);
