@@ -19,6 +19,16 @@ test.onGpu("tuned kernels are kept by device, and added to", (gpu) =>
     const llvmpipe = named(gpu, "llvmpipe (LLVM 15.0.6, 256 bits)");
     assertEquals(tunedPath(dir, llvmpipe), join(dir, "llvmpipe-llvm-15-0-6-256-bits.json"));
     assertEquals(tunedPath(dir, named(gpu, "…")), join(dir, "adapter.json"));
+
+    // With matrix units other kernels are chosen between.
+    const matrixUnits = [{ rows: 16, columns: 8, inner: 16 }];
+    const units = Object.create(gpu, {
+      adapter: { value: { ...gpu.adapter, matrixUnits } },
+    }) as Gpu;
+    assertEquals(await readTuned(dir, units), undefined);
+    const kept = await writeTuned(dir, units, new Map([["a", "x"]]));
+    assertEquals(await readTuned(dir, units), kept);
+    assertEquals(await readTuned(dir, gpu), { path, kernels: { b: "z", c: "x" } });
   }));
 
 test.onGpu("kernels of another device or version, and damaged files, are refused by name", (gpu) =>
