@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { contentsOf, TINY } from "../helpers/bad_input.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
   ["evla", "there is no command evla, did you mean eval? commands are train, "],
@@ -111,18 +111,16 @@ const COMMAND_LINES: readonly (readonly [args: string, message: string])[] = [
   ["completions tcsh", "tcsh is no shell known here: give one of bash, zsh, fish"],
 ];
 
-Deno.test("command lines that cannot be followed", async (t) => {
-  await inTempDir(async (dir) => {
-    for (const [args, message] of COMMAND_LINES) {
-      await t.step(args, async () => {
-        const { code, stdout, stderr } = await runInProcess(dir, ...args.split(" "));
-        assertStringIncludes(stderr, `error: ${message}`);
-        assertMatch(stderr, /^error: .+\n$/);
-        assertEquals([code, stdout], [2, ""]);
-        assertEquals([...Deno.readDirSync(dir)], []);
-      });
-    }
-  });
+test.inDir("command lines that cannot be followed", async (dir, t) => {
+  for (const [args, message] of COMMAND_LINES) {
+    await t.step(args, async () => {
+      const { code, stdout, stderr } = await runInProcess(dir, ...args.split(" "));
+      assertStringIncludes(stderr, `error: ${message}`);
+      assertMatch(stderr, /^error: .+\n$/);
+      assertEquals([code, stdout], [2, ""]);
+      assertEquals([...Deno.readDirSync(dir)], []);
+    });
+  }
 });
 
 /** What is said of folders that are something else, and files where folders are needed. */
@@ -144,10 +142,7 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["train --policy=empty", "empty has no config.json: give the folder of a Hugging Face checkp"],
   ["train --policy=Qwen/Qwen3-0.6B", '"hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B"'],
   ["train --policy=nowhere", "There is no folder nowhere: give that of a Hugging Face checkpoint"],
-  [
-    "train --policy=runs/run --task=countdown",
-    "Task countdown has 70 token ids and the policy's",
-  ],
+  ["train --policy=runs/run --task=countdown", "Task countdown has 70 token ids and the policy's"],
   ["train --task=./gone.ts", "./gone.ts does not exist"],
   ["train --task=http://127.0.0.1/x.ts", "http://127.0.0.1/x.ts does not exist"],
   ["warm-start --out=file", "file is a file: give a folder"],
@@ -174,29 +169,27 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["report nowhere", "there is no folder nowhere"],
 ];
 
-Deno.test("folders that are something else", async (t) => {
-  await inTempDir(async (dir) => {
-    await Deno.writeTextFile(join(dir, "file"), "text");
-    await Deno.mkdir(join(dir, "empty"));
-    const made = await runInProcess(dir, "train", ...TINY, "--no-report", "--out=runs/run");
-    assertEquals(made.code, 0, made.stderr);
-    const whole = await contentsOf(dir);
-    const again = await runInProcess(dir, "train", "--resume");
-    assertEquals(
-      [again.code, again.stdout],
-      [0, "runs/run has done all of its 2 steps: --max-steps gives it more\n"],
-    );
-    assertEquals(await contentsOf(dir), whole);
-    for (const [args, message, code = 1] of PLACES) {
-      await t.step(args, async () => {
-        const [command, ...rest] = args.split(" ");
-        const more = command === "train" && !args.includes("--resume") ? ["--quiet"] : [];
-        const result = await runInProcess(dir, command!, ...rest, ...more);
-        assertStringIncludes(result.stderr, message);
-        assertMatch(result.stderr, /^error: .+\n$/);
-        assertEquals(result.code, code);
-        assertEquals(await contentsOf(dir), whole);
-      });
-    }
-  });
+test.inDir("folders that are something else", async (dir, t) => {
+  await Deno.writeTextFile(join(dir, "file"), "text");
+  await Deno.mkdir(join(dir, "empty"));
+  const made = await runInProcess(dir, "train", ...TINY, "--no-report", "--out=runs/run");
+  assertEquals(made.code, 0, made.stderr);
+  const whole = await contentsOf(dir);
+  const again = await runInProcess(dir, "train", "--resume");
+  assertEquals(
+    [again.code, again.stdout],
+    [0, "runs/run has done all of its 2 steps: --max-steps gives it more\n"],
+  );
+  assertEquals(await contentsOf(dir), whole);
+  for (const [args, message, code = 1] of PLACES) {
+    await t.step(args, async () => {
+      const [command, ...rest] = args.split(" ");
+      const more = command === "train" && !args.includes("--resume") ? ["--quiet"] : [];
+      const result = await runInProcess(dir, command!, ...rest, ...more);
+      assertStringIncludes(result.stderr, message);
+      assertMatch(result.stderr, /^error: .+\n$/);
+      assertEquals(result.code, code);
+      assertEquals(await contentsOf(dir), whole);
+    });
+  }
 });

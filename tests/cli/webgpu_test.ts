@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { deviceOfRun } from "../../src/cli/gpu.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 Deno.test("a run keeps the device it began with, unless flags say otherwise", () => {
   const recorded = { webgpu: "dawn", dawnOptions: "backend=vulkan", matrixUnits: true } as const;
@@ -16,26 +16,24 @@ Deno.test("a run keeps the device it began with, unless flags say otherwise", ()
   assertThrows(() => deviceOfRun({}, { webgpu: "chrome" }), RangeError, "one of deno, dawn");
 });
 
-Deno.test("--webgpu dawn without npm's package says what fetches it", async () => {
-  await inTempDir(async (dir) => {
-    const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
-    const { code, stderr } = await new Deno.Command("deno", {
-      args: [
-        "run",
-        "--allow-all",
-        "--no-check",
-        "--no-lock",
-        "--cached-only",
-        main,
-        "train",
-        "--webgpu=dawn",
-      ],
-      env: { DENO_DIR: dir, NO_COLOR: "1" },
-      cwd: dir,
-    }).output();
-    const text = new TextDecoder().decode(stderr);
-    assertEquals(code, 1, text);
-    assertStringIncludes(text, "--webgpu dawn needs npm's package webgpu");
-    assertStringIncludes(text, "deno cache npm:webgpu@");
-  });
+test.inDir("--webgpu dawn without npm's package says what fetches it", async (dir) => {
+  const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+  const { code, stderr } = await new Deno.Command("deno", {
+    args: [
+      "run",
+      "--allow-all",
+      "--no-check",
+      "--no-lock",
+      "--cached-only",
+      main,
+      "train",
+      "--webgpu=dawn",
+    ],
+    env: { DENO_DIR: dir, NO_COLOR: "1" },
+    cwd: dir,
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assertEquals(code, 1, text);
+  assertStringIncludes(text, "--webgpu dawn needs npm's package webgpu");
+  assertStringIncludes(text, "deno cache npm:webgpu@");
 });

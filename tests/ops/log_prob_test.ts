@@ -3,7 +3,7 @@ import { Plan } from "../../src/gpu/plan.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
 import { logProb } from "../../src/ops/log_prob.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { checkOp, onEveryDevice, type OpInput, runOp } from "../helpers/gpu.ts";
+import { checkOp, type OpInput, runOp } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { atScoredTokens, loadTinyQwen2, scoredTokens } from "../helpers/tiny_qwen2.ts";
 import { logProb as reference } from "../reference/log_prob.ts";
@@ -91,7 +91,7 @@ test.onDevices("logProb() is accurate at a real vocabulary's size and for a sure
   assertEquals(outputs.logProbs![1], 0);
 });
 
-Deno.test("logProb() gives PyTorch's log-probabilities and entropies of the tiny policy", async (t) => {
+test.onDevices("logProb() gives PyTorch's log-probabilities and entropies of the tiny policy", async (gpu) => {
   const fixture = loadTinyQwen2();
   const { truth, oracle } = fixture;
   const logits = truth.get("logits")!;
@@ -103,24 +103,22 @@ Deno.test("logProb() gives PyTorch's log-probabilities and entropies of the tiny
     { length: rows + 1 },
     (_, r) => scored.rows.filter((row) => row < r).length,
   );
-  await onEveryDevice(t, async (gpu) => {
-    for (const [temperature, suffix] of [[1, ""], [oracle.temperature, "_temperature"]] as const) {
-      const { outputs } = await runOp(gpu, {
-        inputs: {
-          logits: { shape: [rows, vocabulary], data: logits.data },
-          offsets: { shape: [rows + 1], data: rowOffsets, dtype: "u32" },
-          order: { shape: [n], data: scored.rows.map((_, i) => i), dtype: "u32" },
-          targets: { shape: [n], data: scored.targets, dtype: "u32" },
-        },
-        build: (plan, tensors) => ({ ...record(plan, tensors, temperature) }),
-        reference: () => ({}),
-      });
-      for (const [output, name] of [["logProbs", "log_probs"], ["entropies", "entropy"]] as const) {
-        const wanted = atScoredTokens(truth.get(name + suffix)!, scored);
-        assertClose(outputs[output]!, wanted, { tolerance: 1e-6, label: name + suffix });
-      }
+  for (const [temperature, suffix] of [[1, ""], [oracle.temperature, "_temperature"]] as const) {
+    const { outputs } = await runOp(gpu, {
+      inputs: {
+        logits: { shape: [rows, vocabulary], data: logits.data },
+        offsets: { shape: [rows + 1], data: rowOffsets, dtype: "u32" },
+        order: { shape: [n], data: scored.rows.map((_, i) => i), dtype: "u32" },
+        targets: { shape: [n], data: scored.targets, dtype: "u32" },
+      },
+      build: (plan, tensors) => ({ ...record(plan, tensors, temperature) }),
+      reference: () => ({}),
+    });
+    for (const [output, name] of [["logProbs", "log_probs"], ["entropies", "entropy"]] as const) {
+      const wanted = atScoredTokens(truth.get(name + suffix)!, scored);
+      assertClose(outputs[output]!, wanted, { tolerance: 1e-6, label: name + suffix });
     }
-  });
+  }
 });
 
 test.onDevices("logProb() writes a gradient of zero to rows without items", async (gpu) => {

@@ -15,6 +15,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { type OpInput, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul as reference, type MatmulOptions } from "../reference/matmul.ts";
+import { test } from "../helpers/test.ts";
 
 Deno.test("of an adapter's units those are used that take float16 and give float32, the largest first", () => {
   const config = (M: number, N: number, K: number, componentType = "f16", result = "f32") => ({
@@ -33,15 +34,11 @@ Deno.test("of an adapter's units those are used that take float16 and give float
     config(8, 8, 32, "i8", "i32"),
   ];
   const units = matrixUnitsOf({ subgroupMatrixConfigs } as unknown as GPUAdapterInfo);
-  assertEquals(units, [
-    { rows: 16, columns: 16, inner: 16 },
-    { rows: 16, columns: 8, inner: 16 },
-  ]);
+  assertEquals(units, [{ rows: 16, columns: 16, inner: 16 }, { rows: 16, columns: 8, inner: 16 }]);
   assertEquals(matrixUnitsOf({} as GPUAdapterInfo), []);
 });
 
-Deno.test("units come first among a device's kernels, each with its tiles", async () => {
-  const gpu = await openGpu();
+test.onGpu("units come first among a device's kernels, each with its tiles", (gpu) => {
   const matrixUnits = [{ rows: 16, columns: 8, inner: 16 }, { rows: 32, columns: 8, inner: 16 }];
   const traits = traitsOf({ ...gpu.adapter, subgroupSize: 32, matrixUnits });
   assertEquals(traits.products, "units");
@@ -54,7 +51,6 @@ Deno.test("units come first among a device's kernels, each with its tiles", asyn
     "units32x8x16.tile128",
   ]);
   assertEquals(traitsOf({ ...gpu.adapter, matrixUnits: [] }).products, gpu.traits.products);
-  await gpu.close();
 });
 
 const adapter = await navigator.gpu.requestAdapter();

@@ -18,7 +18,7 @@ function zeros(n: number): number[] {
   return new Array<number>(n).fill(0);
 }
 
-Deno.test("the kernels' random numbers are those of the host", async (t) => {
+test.onDevices("the kernels' random numbers are those of the host", async (gpu) => {
   const code = `// needs: threefry
     @group(0) @binding(0) var<storage, read> input: array<vec4u>;
     @group(0) @binding(1) var<storage, read_write> words: array<vec2u>;
@@ -30,41 +30,39 @@ Deno.test("the kernels' random numbers are those of the host", async (t) => {
         let u = open_uniform(at.x);
         reals[wid.x] = vec2f(u, exponential(u));
     }`;
-  await onEveryDevice(t, async (gpu) => {
-    const random = randomIntegers(1, 4 * 500, 2 ** 32);
-    const edges = [0, 1, 2 ** 24 - 1, 2 ** 24, 2 ** 24 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
-    const input = Uint32Array.from([...edges.flatMap((x) => [x, x, 0, x]), ...random]);
-    const n = input.length / 4;
-    const plan = new Plan(gpu, "random");
-    const words = gpu.tensor([n, 2], { dtype: "u32" });
-    const reals = gpu.tensor([n, 2]);
-    plan.dispatch({
-      kernel: gpu.kernel(link({ name: "random", code, entryPoint: "main" })),
-      bindings: { input: gpu.tensor([n, 4], { data: input, dtype: "u32" }), words, reals },
-      workgroups: n,
-    });
-    await plan.compile();
-    submit(gpu, [plan]);
-    const gotWords = await readTensor(gpu, words);
-    const gotReals = await readTensor(gpu, reals);
-    for (let i = 0; i < n; i++) {
-      const [a, b, c, d] = input.subarray(4 * i, 4 * i + 4) as unknown as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      assertEquals([gotWords[2 * i], gotWords[2 * i + 1]], threefry2x32(a, b, c, d));
-      const u = gotReals[2 * i]!;
-      assertEquals(u, openUniform(a));
-      assert(u > 0 && u < 1);
-      // Relative to itself, down to the smallest.
-      assertClose([gotReals[2 * i + 1]!], [-Math.log1p(-u)], {
-        tolerance: 1e-6,
-        label: `u = ${u}`,
-      });
-    }
+  const random = randomIntegers(1, 4 * 500, 2 ** 32);
+  const edges = [0, 1, 2 ** 24 - 1, 2 ** 24, 2 ** 24 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
+  const input = Uint32Array.from([...edges.flatMap((x) => [x, x, 0, x]), ...random]);
+  const n = input.length / 4;
+  const plan = new Plan(gpu, "random");
+  const words = gpu.tensor([n, 2], { dtype: "u32" });
+  const reals = gpu.tensor([n, 2]);
+  plan.dispatch({
+    kernel: gpu.kernel(link({ name: "random", code, entryPoint: "main" })),
+    bindings: { input: gpu.tensor([n, 4], { data: input, dtype: "u32" }), words, reals },
+    workgroups: n,
   });
+  await plan.compile();
+  submit(gpu, [plan]);
+  const gotWords = await readTensor(gpu, words);
+  const gotReals = await readTensor(gpu, reals);
+  for (let i = 0; i < n; i++) {
+    const [a, b, c, d] = input.subarray(4 * i, 4 * i + 4) as unknown as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    assertEquals([gotWords[2 * i], gotWords[2 * i + 1]], threefry2x32(a, b, c, d));
+    const u = gotReals[2 * i]!;
+    assertEquals(u, openUniform(a));
+    assert(u > 0 && u < 1);
+    // Relative to itself, down to the smallest.
+    assertClose([gotReals[2 * i + 1]!], [-Math.log1p(-u)], {
+      tolerance: 1e-6,
+      label: `u = ${u}`,
+    });
+  }
 });
 
 test.onDevices("sample() takes the token of the Gumbel-max reference, with its log-probability", async (gpu) => {

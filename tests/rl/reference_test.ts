@@ -9,7 +9,6 @@ import type { TrainOptions } from "../../src/rl/train_options.ts";
 import type { StepReport } from "../../src/rl/step_report.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
 import { loadTinyQwen2, tinyQwen2Folder } from "../helpers/tiny_qwen2.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 import { test } from "../helpers/test.ts";
@@ -21,65 +20,63 @@ const SMALL: TrainOptions = {
   numGenerations: 16,
 };
 
-Deno.test("a reference scores rollouts with the weights it was made of", async (t) => {
+test.onDevices("a reference scores rollouts with the weights it was made of", async (gpu) => {
   const { oracle } = loadTinyQwen2();
   const P = oracle.prompt_length;
   const G = oracle.num_generations;
   const prompts = oracle.tokens.map((row) => row.slice(0, P));
   const completions = oracle.tokens.map((row, b) => row.slice(P, P + oracle.response_lengths[b]!));
   const M = Math.max(...oracle.response_lengths) + 3;
-  await onEveryDevice(t, async (gpu) => {
-    const policy = await Policy.load(gpu, fileURLToPath(tinyQwen2Folder));
-    const temperature = 0.9;
-    const expected = await policy.score(prompts, completions, { temperature });
-    const oldLogProbs = gpu.tensor([completions.length, M], {
-      data: Array.from({ length: completions.length * M }, (_, i) => -(i % 7) / 3),
-    });
-    const old = await readTensor(gpu, oldLogProbs);
-    const groups = prompts.filter((_, b) => b % G === 0).map((prompt, p) => ({
-      prompt,
-      responses: completions.slice(p * G, (p + 1) * G)
-        .map((tokens, g) => ({ sequence: p * G + g, tokens })),
-    }));
-    for (const maxTokens of [500, 60]) {
-      for (const klEstimator of ["k1", "k3"] as const) {
-        const reference = await Reference.create(policy, oldLogProbs, {
-          temperature,
-          maxTokens,
-          klEstimator,
-        });
-        // What happens to the policy later does not matter.
-        const norm = policy.parameters.finalNorm;
-        const weights = await readTensor(gpu, norm);
-        gpu.write(norm, weights.map((w) => 2 * w));
-        reference.score(groups);
-        const scores = await readTensor(gpu, reference.logProbs);
-        const divergence = await reference.divergence(completions.map((c) => c.length));
-        completions.forEach((c, b) => {
-          const row = scores.subarray(b * M, b * M + c.length);
-          assertClose(row, expected[b]!, { tolerance: 1e-5, label: `response ${b}` });
-          assertEquals(
-            [...scores.subarray(b * M + c.length, (b + 1) * M)].every((x) => x === 0),
-            true,
-          );
-        });
-        const wanted = completions.map((c, b) =>
-          c.reduce(
-            (sum, _, t) => sum + klEstimate(old[b * M + t]!, expected[b]![t]!, klEstimator).value,
-            0,
-          )
-        );
-        assertClose(divergence, wanted, { tolerance: 1e-5, label: klEstimator });
-        // Unless it is told to take over.
-        reference.synchronise();
-        reference.score(groups);
-        assertNotEquals(await readTensor(gpu, reference.logProbs), scores);
-        gpu.write(norm, weights);
-        reference.destroy();
-      }
-    }
-    policy.destroy();
+  const policy = await Policy.load(gpu, fileURLToPath(tinyQwen2Folder));
+  const temperature = 0.9;
+  const expected = await policy.score(prompts, completions, { temperature });
+  const oldLogProbs = gpu.tensor([completions.length, M], {
+    data: Array.from({ length: completions.length * M }, (_, i) => -(i % 7) / 3),
   });
+  const old = await readTensor(gpu, oldLogProbs);
+  const groups = prompts.filter((_, b) => b % G === 0).map((prompt, p) => ({
+    prompt,
+    responses: completions.slice(p * G, (p + 1) * G)
+      .map((tokens, g) => ({ sequence: p * G + g, tokens })),
+  }));
+  for (const maxTokens of [500, 60]) {
+    for (const klEstimator of ["k1", "k3"] as const) {
+      const reference = await Reference.create(policy, oldLogProbs, {
+        temperature,
+        maxTokens,
+        klEstimator,
+      });
+      // What happens to the policy later does not matter.
+      const norm = policy.parameters.finalNorm;
+      const weights = await readTensor(gpu, norm);
+      gpu.write(norm, weights.map((w) => 2 * w));
+      reference.score(groups);
+      const scores = await readTensor(gpu, reference.logProbs);
+      const divergence = await reference.divergence(completions.map((c) => c.length));
+      completions.forEach((c, b) => {
+        const row = scores.subarray(b * M, b * M + c.length);
+        assertClose(row, expected[b]!, { tolerance: 1e-5, label: `response ${b}` });
+        assertEquals(
+          [...scores.subarray(b * M + c.length, (b + 1) * M)].every((x) => x === 0),
+          true,
+        );
+      });
+      const wanted = completions.map((c, b) =>
+        c.reduce(
+          (sum, _, t) => sum + klEstimate(old[b * M + t]!, expected[b]![t]!, klEstimator).value,
+          0,
+        )
+      );
+      assertClose(divergence, wanted, { tolerance: 1e-5, label: klEstimator });
+      // Unless it is told to take over.
+      reference.synchronise();
+      reference.score(groups);
+      assertNotEquals(await readTensor(gpu, reference.logProbs), scores);
+      gpu.write(norm, weights);
+      reference.destroy();
+    }
+  }
+  policy.destroy();
 });
 
 async function train(
