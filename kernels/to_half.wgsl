@@ -1,9 +1,9 @@
 // needs: pack, stored, spans
-// Rounding part of every row of a matrix (rows, stride) to float16. All sizes are in packs. One workgroup
+// Rounding part of every row of a matrix (rows, stride) to 16 bits, float16 or bfloat16. All sizes are in packs. One workgroup
 // per chunk of what is rounded.
 //   convert          y (rows, width) = that part of x, packed
 //   round_in_place   that part of z is rounded in place and stays float32
-//   restore          wide = the numbers that narrow has in float16; both (count)
+//   restore          wide = the numbers that narrow has in 16 bits; both (count)
 
 struct Params {
     count: u32,    // rows * width

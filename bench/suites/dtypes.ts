@@ -97,6 +97,7 @@ async function compare(
   const times: Record<StoredDType, { cpu: number[]; wall: number[] }> = {
     f32: { cpu: [], wall: [] },
     f16: { cpu: [], wall: [] },
+    bf16: { cpu: [], wall: [] },
   };
   for (let round = 0; round <= rounds; round++) {
     // Whoever comes second finds other caches: they take turns in that too.

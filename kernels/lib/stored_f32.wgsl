@@ -1,6 +1,6 @@
 // provides: stored when stored=f32
 // needs: pack
-// What may be stored as float32 or as float16, a pack at a time: here as float32. pack*_f16 are the other ways.
+// What may be stored as float32 or in 16 bits, a pack at a time: here as float32. pack*_16 are the other ways.
 
 alias Stored = Pack;
 

@@ -9,7 +9,7 @@
 // A product says what is loaded and how it is added, for INNER_STEP inner steps at a time:
 //   Held = load_a(start, step)   what a lane holds of a for a block of BLOCK_ROWS rows, from a_start(at, block) on
 //   Parts = load_b(source, step, at)   what it needs of b, from b_source(at) on
-//   Sums = add_step(sums, held, parts), beginning with first_sums(at) and stored by put_rows(at, row, sums)
+//   Sums = add_step(sums, held, parts), beginning with first_sums(at, row) and stored by put_rows(at, row, sums)
 
 override LANES: u32 = 8u;   // 4 or 8
 override ROWS: u32 = 8u;    // of a tile: one, two or four blocks
@@ -106,10 +106,15 @@ fn lane_tile(
     let a1 = a_start(at, 1u);
     let a2 = a_start(at, 2u);
     let a3 = a_start(at, 3u);
-    var s0 = first_sums(at);
-    var s1 = first_sums(at);
-    var s2 = first_sums(at);
-    var s3 = first_sums(at);
+    var s0 = first_sums(at, at.row);
+    var s1 = Sums();
+    var s2 = Sums();
+    var s3 = Sums();
+    if (ROWS > BLOCK_ROWS) { s1 = first_sums(at, at.row + BLOCK_ROWS); }
+    if (ROWS > 2u * BLOCK_ROWS) {
+        s2 = first_sums(at, at.row + 2u * BLOCK_ROWS);
+        s3 = first_sums(at, at.row + 3u * BLOCK_ROWS);
+    }
     for (var step = first; step < last; step++) {
         let parts = load_b(source, step, at);
         s0 = add_step(s0, load_a(a0, step), parts);

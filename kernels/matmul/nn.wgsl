@@ -21,7 +21,8 @@ fn load_a(start: u32, step: u32) -> Held { return a[start + step]; }
 
 fn b_source(at: Place) -> u32 { return at.source; }
 
-fn first_sums(at: Place) -> Sums { return Sums(); }
+// What is added to is where the sum begins: cut into several products, it has the same terms in the same order.
+fn first_sums(at: Place, row: u32) -> Sums { return sums_before(at, row); }
 
 // The lane's columns at four inner steps: the even and the odd columns.
 struct Parts {

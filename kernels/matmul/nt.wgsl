@@ -11,7 +11,7 @@ const LANE_COLUMNS = 4u;
 
 alias Parts = Columns;
 
-fn first_sums(at: Place) -> Sums {
+fn first_sums(at: Place, row: u32) -> Sums {
     if (BIAS) { return all_rows(bias[at.source]); }
     return Sums();
 }

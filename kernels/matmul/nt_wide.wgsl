@@ -8,12 +8,12 @@ override BIAS: bool = false;   // sums begin with bias
 
 const LANE_COLUMNS = 8u;
 
-fn first_sums(at: Place) -> Sums {
+fn first_sums(at: Place, row: u32) -> Sums {
     if (BIAS) {
         let first = bias[at.source];
         return Sums(all_rows(even(first)), all_rows(odd(first)));
     }
-    return Sums();
+    return sums_before(at, row);
 }
 
 // The even and the odd columns.

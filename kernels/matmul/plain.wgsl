@@ -15,13 +15,23 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-override ACCUMULATE: bool = false;   // add to out
-override BIAS: bool = false;         // sums begin with bias
+override ACCUMULATE: bool = false;   // sums begin with out
+override BIAS: bool = false;         // and with bias
+
+fn start(row: u32, columns: vec4u) -> vec4f {
+    var first = vec4f();
+    if (BIAS) { first = vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]); }
+    if (ACCUMULATE) {
+        let i = row * params.columns + columns;
+        first += vec4f(out[i.x], out[i.y], out[i.z], out[i.w]);
+    }
+    return first;
+}
 
 fn put(row: u32, column: u32, sum: f32) {
     if (row < params.rows && column < params.columns) {
         let i = row * params.columns + column;
-        if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
+        out[i] = sum;
     }
 }
 
@@ -41,14 +51,10 @@ fn tile32(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     // Beyond the edges the last row and column are loaded again and nothing is stored.
     let from_column = min(columns, vec4u(params.columns - 1u));
     let from_row = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(params.rows - 1u));
-    var first = vec4f();
-    if (BIAS) {
-        first = vec4f(bias[from_column.x], bias[from_column.y], bias[from_column.z], bias[from_column.w]);
-    }
-    var s0 = first;
-    var s1 = first;
-    var s2 = first;
-    var s3 = first;
+    var s0 = start(from_row.x, from_column);
+    var s1 = start(from_row.y, from_column);
+    var s2 = start(from_row.z, from_column);
+    var s3 = start(from_row.w, from_column);
     var i = from_row * a_row();
     var j = from_column * b_column();
     for (var k = 0u; k < params.inner; k++) {

@@ -6,8 +6,8 @@
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-override ACCUMULATE: bool = false;   // add to out
-override BIAS: bool = false;         // sums begin with bias
+override ACCUMULATE: bool = false;   // sums begin with out
+override BIAS: bool = false;         // and with bias
 
 const LANE_COLUMNS = 4u;
 const INNER_STEP = 4u;
@@ -19,12 +19,26 @@ fn b_source(at: Place) -> vec4u {
     return min(4u * at.column + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
 }
 
-fn first_sums(at: Place) -> Sums {
-    if (BIAS) {
-        let columns = b_source(at);
-        return all_rows(vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]));
-    }
-    return Sums();
+fn first_sums(at: Place, row: u32) -> Sums {
+    let columns = b_source(at);
+    var first = vec4f();
+    if (BIAS) { first = vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]); }
+    if (!ACCUMULATE) { return all_rows(first); }
+    return Rows(
+        first + before(row, columns),
+        first + before(row + 1u, columns),
+        first + before(row + 2u, columns),
+        first + before(row + 3u, columns),
+        first + before(row + 4u, columns),
+        first + before(row + 5u, columns),
+        first + before(row + 6u, columns),
+        first + before(row + 7u, columns),
+    );
+}
+
+fn before(row: u32, columns: vec4u) -> vec4f {
+    let i = min(row, params.rows - 1u) * params.columns + columns;
+    return vec4f(out[i.x], out[i.y], out[i.z], out[i.w]);
 }
 
 alias Held = vec4f;
@@ -75,7 +89,5 @@ fn put(at: Place, row: u32, sum: vec4f) {
 }
 
 fn put_one(i: u32, column: u32, sum: f32) {
-    if (column < params.columns) {
-        if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
-    }
+    if (column < params.columns) { out[i] = sum; }
 }

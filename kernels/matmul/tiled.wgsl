@@ -25,8 +25,8 @@ struct Params {
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-override ACCUMULATE: bool = false;   // add to out
-override BIAS: bool = false;         // sums of the first split begin with bias
+override ACCUMULATE: bool = false;   // sums begin with out
+override BIAS: bool = false;         // and those of the first split with bias
 
 const STEPS = 16u;                   // inner steps per tile
 
@@ -102,12 +102,29 @@ struct Rows {
     r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f, r4: vec4f, r5: vec4f, r6: vec4f, r7: vec4f,
 }
 
-fn start(split: u32, column4: u32) -> Rows {
-    if (BIAS && split == 0u) {
-        let first = bias[min(column4, params.columns / 4u - 1u)];
-        return Rows(first, first, first, first, first, first, first, first);
+fn start(split: u32, row: u32, column4: u32) -> vec4f {
+    let stride = params.columns / 4u;
+    let column = min(column4, stride - 1u);
+    var first = vec4f();
+    if (BIAS && split == 0u) { first = bias[column]; }
+    if (ACCUMULATE) {
+        let i = (min(split, params.splits - 1u) * params.rows + min(row, params.rows - 1u)) * stride;
+        first += out[i + column];
     }
-    return Rows();
+    return first;
+}
+
+fn start_rows(split: u32, row: u32, apart: u32, column4: u32) -> Rows {
+    return Rows(
+        start(split, row, column4),
+        start(split, row + 1u, column4),
+        start(split, row + 2u, column4),
+        start(split, row + 3u, column4),
+        start(split, row + apart, column4),
+        start(split, row + apart + 1u, column4),
+        start(split, row + apart + 2u, column4),
+        start(split, row + apart + 3u, column4),
+    );
 }
 
 fn add(sum: Rows, p: vec4f, q: vec4f, columns: vec4f) -> Rows {
@@ -126,8 +143,7 @@ fn add(sum: Rows, p: vec4f, q: vec4f, columns: vec4f) -> Rows {
 fn put(split: u32, row: u32, column4: u32, sum: vec4f) {
     let stride = params.columns / 4u;
     if (row < params.rows && column4 < stride && split < params.splits) {
-        let i = (split * params.rows + row) * stride + column4;
-        if (ACCUMULATE) { out[i] += sum; } else { out[i] = sum; }
+        out[(split * params.rows + row) * stride + column4] = sum;
     }
 }
 
@@ -170,9 +186,8 @@ fn tile16(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let of_a = share(id % 32u, 4u, 8u, !TRANSPOSE_A);
     let loads_a = id < 32u;
 
-    let begin = start(split, column4 + x);
-    var r0 = begin.r0;
-    var r1 = begin.r0;
+    var r0 = start(split, 4u * row4 + 2u * y, column4 + x);
+    var r1 = start(split, 4u * row4 + 2u * y + 1u, column4 + x);
     var next_a: mat4x4f;
     if (loads_a) { next_a = load_a(row4 + of_a.x, first + 4u * of_a.y, end); }
     var next_b = load_b(column4 + of_b.x, first + 4u * of_b.y, end);
@@ -225,7 +240,7 @@ fn tile64(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let mine = share(id % 64u, 16u, 4u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
     let to = mine.y * 64u + bank(mine.y, mine.x);
 
-    var sum = start(split, column4 + x);
+    var sum = start_rows(split, 4u * (row4 + y), 32u, column4 + x);
     var next: mat4x4f;
     if (loads_a) {
         next = load_a(row4 + mine.x, first + 4u * mine.y, end);
@@ -280,8 +295,8 @@ fn tile128(group: Workgroup, @builtin(local_invocation_index) id: u32) {
     let mine = share(id % 128u, 32u, 4u, select(TRANSPOSE_B, !TRANSPOSE_A, loads_a));
     let to = mine.y * 128u + bank(mine.y, mine.x);
 
-    var left = start(split, column4 + x);
-    var right = start(split, column4 + x + 16u);
+    var left = start_rows(split, 4u * (row4 + y), 64u, column4 + x);
+    var right = start_rows(split, 4u * (row4 + y), 64u, column4 + x + 16u);
     var next: mat4x4f;
     if (loads_a) {
         next = load_a(row4 + mine.x, first + 4u * mine.y, end);

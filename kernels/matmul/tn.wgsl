@@ -12,7 +12,7 @@ const BLOCK_ROWS = 8u;
 
 override HALF: u32 = LANES / 2u;
 
-fn first_sums(at: Place) -> Sums { return Sums(); }
+fn first_sums(at: Place, row: u32) -> Sums { return sums_before(at, row); }
 
 // Eight rows of a at one token: the even and the odd rows; zeros beyond the last token.
 struct RowsOfToken {

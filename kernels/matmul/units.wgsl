@@ -3,7 +3,7 @@
 // matmul/tiled, sizes too. Tiles of a and b go through workgroup memory in f16, as they lie in memory; a subgroup holds the
 // sums of DOWN x ACROSS units, and a workgroup is TEAMS subgroups, TEAMS_ACROSS of them side by side (see `unit`, which the
 // launcher writes out of what the device offers: units and arrays of them take constants only).
-// Whatever is stored in f32 is brought into f16's range first: each row of op(a) and column of op(b) is multiplied by a
+// Whatever is not stored in f16 is brought into f16's range first: each row of op(a) and column of op(b) is multiplied by a
 // power of two that takes its largest number to between 2^14 and 2^15, and the sum is divided by both. So gradients do not
 // vanish and large activations do not overflow: numbers lose digits only, and a row's result does not depend on other rows.
 
@@ -26,7 +26,7 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;   // add to out
 override BIAS: bool = false;         // sums of the first split begin with bias
-override SCALE_B: bool = true;       // b is stored in f32
+override SCALE_B: bool = true;       // b is not stored in f16
 
 const STEPS = 32u;                   // inner steps per tile
 const FOURS = STEPS / 4u;

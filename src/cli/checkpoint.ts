@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import { explainMissing } from "../files/model_folder.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
-import type { StoredDType } from "../model/policy_weights.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import { type ResolvedTruncation, truncationOf } from "../model/truncation.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Task } from "../task/task.ts";
@@ -52,7 +52,7 @@ export type RecordedSettings =
     "temperature" | "maxCompletionLength" | "seed" | "evalPrompts" | "numGenerationsEval"
   >
   & ResolvedTruncation
-  & { readonly dtype: StoredDType };
+  & Pick<PolicyStorageOptions, "dtype" | "cacheDtype">;
 
 /**
  * The settings that a checkpoint was trained with, or the defaults where it is no run's.
@@ -72,7 +72,8 @@ export function settingsOf(
     seed,
     evalPrompts,
     numGenerationsEval,
-    dtype: state?.dtype ?? "f32",
+    dtype: state?.dtype,
+    cacheDtype: state?.cacheDtype,
   };
 }
 

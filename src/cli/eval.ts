@@ -17,13 +17,14 @@ import { DATASET_FLAGS, namesOf } from "./dataset_flags.ts";
 import { taskFlag } from "./find_task.ts";
 import { evaluationIntervals, evaluationTable } from "./evaluation_table.ts";
 import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
-import { DTYPE_FLAG } from "./train_flags.ts";
+import { STORAGE_FLAGS } from "./train_flags.ts";
 import { GpuProfile, PROFILE_FLAG } from "./gpu_profile.ts";
 import { type Command, command } from "./command.ts";
 import type { TrainerState } from "../run/trainer_state.ts";
 import type { Task } from "../task/task.ts";
 import { evaluating, standardError } from "./progress.ts";
 import { bold, dim } from "./style.ts";
+import { storageOf } from "../model/policy_storage.ts";
 
 const FLAGS = {
   checkpoint: CHECKPOINT_FLAG,
@@ -47,7 +48,8 @@ const FLAGS = {
     "the run's, the task's",
   ),
   seed: numberFlag(SETTINGS.seed, "Seed of prompts and sampling.", "the run's, 42"),
-  dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
+  dtype: { ...STORAGE_FLAGS.dtype, default: "the run's, f32" },
+  cacheDtype: { ...STORAGE_FLAGS.cacheDtype, default: "the run's" },
   json: switchFlag("Print one JSON object."),
   profile: PROFILE_FLAG,
   ...DEVICE_FLAGS,
@@ -77,12 +79,14 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const { dir, task, state } = found;
   const { numGenerationsEval, ...recorded } = settingsOf(found);
   const settings = { ...recorded, ...values };
-  const { evalPrompts, temperature, maxCompletionLength, seed, dtype } = settings;
+  const { evalPrompts, temperature, maxCompletionLength, seed } = settings;
+  const storage = storageOf(settings);
+  const { dtype } = storage;
   const truncation = truncationOf(settings);
   const { numGenerations = numGenerationsEval } = values;
   return await withGpu(async (gpu) => {
     using profile = values.profile ? new GpuProfile(gpu) : undefined;
-    const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
+    const policy = await Policy.load(gpu, dir, { ...storage, trainable: false });
     profile?.begin();
     const evaluation = await evaluating(
       standardError(values.json),

@@ -29,7 +29,7 @@ export function describeLive(gpu: Gpu, settings: TrainSettings, dir?: string): L
       ["per step", `${promptsPerStep} × ${numGenerations} responses`],
       ["learning rate", String(learningRate)],
       ["seed", String(options.seed)],
-      ...(settings.dtype === "f32" ? [] : [["stored in", settings.dtype] as const]),
+      ...(settings.storage.dtype === "f32" ? [] : [["stored in", settings.storage.dtype] as const]),
       ["on", gpu.adapter.description],
     ],
   };

@@ -1,53 +1,80 @@
 /**
- * The memory of a run: stated, and refused where there is no room, before anything is loaded or computed.
+ * The memory of a run: chosen within a budget, stated, and refused where there is no room, before anything is loaded or
+ * computed.
  *
  * @module
  */
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
-import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import { loadCheckpoint } from "../model/hf_checkpoint.ts";
+import type { LoraOptions } from "../model/lora_options.ts";
 import { readLoraFolder } from "../model/lora_folder.ts";
-import { describeMemory, planMemory, requireMemory } from "../rl/memory.ts";
-import type { Task } from "../task/task.ts";
-import type { TrainOptions } from "../rl/train_options.ts";
+import { Policy } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
+import { describeMemory, sizeText } from "../rl/memory.ts";
+import { describeChoice, fitMemory } from "../rl/memory_budget.ts";
+import { asUsageError, flagNames } from "./args.ts";
+import { TRAIN_FLAGS } from "./train_flags.ts";
+import type { TrainSettings } from "./train_settings.ts";
 
-/**
- * Plans the memory of a run on a policy that exists and checks that the device has it.
- *
- * @param dir Folder of the policy.
- * @param storage How the policy is stored.
- * @returns A line that states the memory.
- * @throws {RangeError} If a tensor is beyond the device's limits, or there is no room; with the numbers.
- */
-export async function checkMemory(
-  gpu: Gpu,
-  dir: string,
-  task: Task,
-  options: TrainOptions,
-  storage: PolicyStorageOptions,
-): Promise<string> {
-  const adapted = await readLoraFolder(dir);
-  using checkpoint = await loadCheckpoint(adapted?.base ?? dir);
-  return await checkMemoryOf(gpu, checkpoint.config, task, options, storage);
+/** What {@linkcode withinMemory} found. */
+export interface Fitted<Settings> {
+  /** The settings, with what was chosen. */
+  readonly settings: Settings;
+  /** A line that states the memory. */
+  readonly line: string;
 }
 
 /**
- * Plans the memory of a run on a policy of some shape and checks that the device has it.
+ * Plans the memory of a run, chooses what keeps it within its budget or what there is, and checks that the device has it.
  *
+ * @param settings The run's.
  * @param storage How the policy is stored.
- * @returns A line that states the memory.
- * @throws {RangeError} As {@linkcode checkMemory} does, or if the settings do not fit together.
+ * @throws {RangeError} If a tensor is beyond the device's limits, or there is no room; with the numbers.
+ * @throws {UsageError} The same, for a policy of flags or a budget of them; or for settings that do not fit together.
  */
-export async function checkMemoryOf(
+export async function withinMemory<Settings extends TrainSettings>(
   gpu: Gpu,
-  config: PolicyConfig,
-  task: Task,
-  options: TrainOptions,
+  settings: Settings,
   storage: PolicyStorageOptions,
-): Promise<string> {
-  const plan = await planMemory(gpu, config, task, options, storage);
-  await requireMemory(gpu, plan);
-  return `needs ${describeMemory(plan)}`;
+): Promise<Fitted<Settings>> {
+  const { task, options, memoryBudget, fixed } = settings;
+  const { config, lora } = await shapeOf(settings);
+  const policy = (dry: Gpu) => {
+    const policy = Policy.zeros(dry, config, storage);
+    if (lora) policy.addAdapters(lora);
+    return policy;
+  };
+  try {
+    const budget = { memoryBudget, fixed };
+    const { plan, chosen, options: fitting } = await fitMemory(gpu, policy, task, options, budget);
+    const choice = Object.keys(chosen).length === 0
+      ? ""
+      : `, with ${flagNames(describeChoice(chosen), TRAIN_FLAGS)} to fit into ${
+        memoryBudget === undefined ? "what is free" : sizeText(memoryBudget)
+      }`;
+    return {
+      settings: { ...settings, options: fitting },
+      line: `needs ${describeMemory(plan)}${choice}`,
+    };
+  } catch (error) {
+    const ofFlags = memoryBudget !== undefined ||
+      (settings.kind === "new" && settings.source.kind !== "folder");
+    throw ofFlags ? asUsageError(error, TRAIN_FLAGS) : error;
+  }
+}
+
+/** The policy that a run trains, before it is there. */
+async function shapeOf(
+  settings: TrainSettings,
+): Promise<{ config: PolicyConfig; lora?: LoraOptions | undefined }> {
+  const source = settings.kind === "resumed"
+    ? { kind: "folder", dir: settings.checkpoint } as const
+    : settings.source;
+  if (source.kind === "random") return { config: source.config };
+  if (source.kind === "warmStart") return { config: source.recipe.policy };
+  const adapted = await readLoraFolder(source.dir);
+  using checkpoint = await loadCheckpoint(adapted?.base ?? source.dir);
+  return { config: checkpoint.config, lora: adapted?.options };
 }

@@ -13,6 +13,7 @@ import { changedOptions, type TrainerState } from "../run/trainer_state.ts";
 import { VERSION } from "../run/version.ts";
 import { RUNS } from "./runs.ts";
 import type { NewRun, TrainSettings } from "./train_settings.ts";
+import { shortStorage } from "../model/policy_storage.ts";
 
 /** Opens the run's folder; a resumed run gets its checkpoint back first. */
 export async function openRun(
@@ -62,7 +63,7 @@ async function runConfig(
     ...(Object.keys(taskFiles).length > 0 ? { taskFiles } : {}),
     seed: options.seed,
     options,
-    dtype: policy.dtype,
+    ...shortStorage(policy.parameters),
     policy: policy.config,
     saveSteps: checkpoints.saveSteps,
     keepCheckpoints: checkpoints.keepCheckpoints,

@@ -21,7 +21,8 @@ import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { encodePrompt } from "./prompt_text.ts";
 import { bold, dim } from "./style.ts";
-import { DTYPE_FLAG } from "./train_flags.ts";
+import { STORAGE_FLAGS } from "./train_flags.ts";
+import { storageOf } from "../model/policy_storage.ts";
 
 /** Stands for the prompts that come from standard input. */
 const STANDARD_INPUT = "-";
@@ -49,7 +50,8 @@ const FLAGS = {
     "the run's, the task's",
   ),
   seed: numberFlag(SETTINGS.seed, "Seed of problems and sampling.", "the run's, 42"),
-  dtype: { ...DTYPE_FLAG, default: "the run's, f32" },
+  dtype: { ...STORAGE_FLAGS.dtype, default: "the run's, f32" },
+  cacheDtype: { ...STORAGE_FLAGS.cacheDtype, default: "the run's" },
   ...DEVICE_FLAGS,
   verbose: switchFlag("Print where in the code an error arose."),
 };
@@ -88,7 +90,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const found = await findCheckpoint(values.checkpoint, namesOf(values));
   const { dir, task } = found;
   const settings = { ...settingsOf(found), ...values };
-  const { temperature, maxCompletionLength, seed, dtype } = settings;
+  const { temperature, maxCompletionLength, seed } = settings;
   const { numGenerations = 2, index = 0, count = 4 } = values;
   const heldOutCount = task.promptCounts?.eval ?? Infinity;
   if (index >= heldOutCount) {
@@ -101,7 +103,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     ? undefined
     : [{ promptIds: encodePrompt(task, values.prompt) }];
   return await withGpu(async (gpu) => {
-    const policy = await Policy.load(gpu, dir, { dtype, trainable: false });
+    const policy = await Policy.load(gpu, dir, { ...storageOf(settings), trainable: false });
     const session = {
       policy,
       task,

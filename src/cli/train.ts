@@ -7,6 +7,7 @@
 import { countParameters } from "../model/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Policy } from "../model/policy.ts";
+import type { PolicyStorageOptions } from "../model/policy_storage.ts";
 import { describeObjective } from "../rl/describe_objective.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import { Trainer } from "../rl/trainer.ts";
@@ -21,7 +22,7 @@ import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
-import { checkMemory, checkMemoryOf } from "./memory_check.ts";
+import { withinMemory } from "./memory_check.ts";
 import { announced, COMPILING, standardError } from "./progress.ts";
 import { computesAlike } from "./run_folder.ts";
 import { dim, lineWidth, short, wrap } from "./style.ts";
@@ -102,15 +103,20 @@ async function isFinished({ dir, state, options }: ResumedRun): Promise<boolean>
   );
 }
 
-async function trainOn(gpu: Gpu, session: Session): Promise<number> {
-  const { settings, output, totals, live } = session;
+async function trainOn(gpu: Gpu, given: Session): Promise<number> {
+  const { options } = given.settings;
+  // What adapters are added to is not trained.
+  const storage = { ...given.settings.storage, trainable: options.loraRank === 0 };
+  const { settings, line } = await withinMemory(gpu, given.settings, storage);
+  const session = { ...given, settings };
+  const { output, totals, live } = session;
   using profile = session.profile ? new GpuProfile(gpu) : undefined;
   if (live) {
     live.feed.describe(describeLive(gpu, settings));
     console.log(`live page: ${live.url}`);
   }
   if (!output.quiet) { for (const line of overlongLines(settings.task)) console.log(dim(line)); }
-  const policy = await obtainPolicy(gpu, session);
+  const policy = await obtainPolicy(gpu, session, storage, line);
   if (policy === undefined) {
     output.write("the warm start is not finished: nothing is kept of it\n");
     return INTERRUPTED;
@@ -137,14 +143,18 @@ async function trainOn(gpu: Gpu, session: Session): Promise<number> {
 }
 
 /** The policy to begin with; `undefined` if its warm start was interrupted. */
-async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefined> {
+async function obtainPolicy(
+  gpu: Gpu,
+  session: Session,
+  storage: Required<PolicyStorageOptions>,
+  memory: string,
+): Promise<Policy | undefined> {
   const { settings, output, totals } = session;
   const say = (text: string) => output.quiet || console.log(text);
-  const { dtype } = settings;
-  const adapts = (settings.options.loraRank ?? 0) > 0;
-  // What adapters are added to is not trained.
-  const storage = { dtype, trainable: !adapts };
+  const { dtype } = storage;
+  const adapts = settings.options.loraRank > 0;
   const where = `${dtype === "f32" ? "" : `stored in ${dtype}, `}on ${gpu.adapter.description}`;
+  const sayMemory = () => say(dim(memory));
   if (settings.kind === "resumed") {
     const { dir, state } = settings;
     say(`resuming ${dir} after step ${state.completedSteps}, ${where}`);
@@ -154,21 +164,16 @@ async function obtainPolicy(gpu: Gpu, session: Session): Promise<Policy | undefi
           "the run goes on, but not to the weights it would have had there",
       );
     }
-    await checkMemory(gpu, settings.checkpoint, settings.task, settings.options, storage);
+    sayMemory();
     return await Policy.load(gpu, settings.checkpoint, storage);
   }
   const { source, task } = settings;
   if (source.kind === "folder") {
     say(`training the policy of ${source.dir} on ${task.name}, ${where}`);
-    say(dim(await checkMemory(gpu, source.dir, task, settings.options, storage)));
+    sayMemory();
     return await Policy.load(gpu, source.dir, storage);
   }
-  // Before the warm start, which takes its time.
-  const config = source.kind === "random" ? source.config : source.recipe.policy;
-  await namingFlags(
-    TRAIN_FLAGS,
-    () => checkMemoryOf(gpu, config, task, settings.options, { dtype }),
-  );
+  if (settings.memoryBudget !== undefined) sayMemory();
   if (source.kind === "random") {
     if (adapts) {
       throw new UsageError(

@@ -16,6 +16,7 @@ import { taskFlag } from "./find_task.ts";
 import { DEVICE_FLAGS } from "./gpu.ts";
 import { PROFILE_FLAG } from "./gpu_profile.ts";
 import type { FlagSection } from "./help.ts";
+import { MEMORY_BUDGET_FLAG } from "./memory_flag.ts";
 import { REPORT_TO_FLAG } from "./trackers.ts";
 
 const ofTask = "the task's";
@@ -113,6 +114,7 @@ export const RUN_FLAGS = {
   merge: switchFlag("With adapters: write the model with them added to it, too, at the end."),
   profile: PROFILE_FLAG,
   ...DEVICE_FLAGS,
+  memoryBudget: MEMORY_BUDGET_FLAG,
   report: {
     ...switchFlag("Write report.html at the end; --no-report for none."),
     default: "on",
@@ -158,11 +160,18 @@ export const SIZE_FLAGS = {
 };
 
 /** How a policy is kept on the device. */
-export const DTYPE_FLAG: Flag<StoredDType> = choiceFlag(
-  STORED_DTYPES,
-  "How weights and cache are stored on the device; everything is computed in float32.",
-  "f32",
-);
+export const STORAGE_FLAGS: Record<"dtype" | "cacheDtype", Flag<StoredDType>> = {
+  dtype: choiceFlag(
+    STORED_DTYPES,
+    "How weights are stored on the device; everything is computed in float32.",
+    "f32",
+  ),
+  cacheDtype: choiceFlag(
+    STORED_DTYPES,
+    "How keys and values are cached; f16 and bf16 halve their memory.",
+    "as --dtype",
+  ),
+};
 
 /** The flag that names a policy to begin from. */
 export const POLICY_FLAG: Flag<string> = textFlag(
@@ -172,7 +181,7 @@ export const POLICY_FLAG: Flag<string> = textFlag(
 
 const POLICY_FLAGS = {
   policy: POLICY_FLAG,
-  dtype: DTYPE_FLAG,
+  ...STORAGE_FLAGS,
   ...SIZE_FLAGS,
 };
 

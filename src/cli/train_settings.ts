@@ -6,7 +6,6 @@
 
 import { join } from "node:path";
 import type { KernelChoices } from "../gpu/kernel.ts";
-import type { StoredDType } from "../model/policy_weights.ts";
 import type { Task } from "../task/task.ts";
 import { resolveTrainOptions } from "../rl/resolve_options.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "../rl/train_options.ts";
@@ -20,8 +19,8 @@ import {
 } from "../run/run_directory.ts";
 import { RunLock } from "../run/run_lock.ts";
 import {
-  checkDType,
   checkResumable,
+  checkStorage,
   readTrainerState,
   TRAINER_STATE,
   type TrainerState,
@@ -41,6 +40,7 @@ import { recordedTrackers, type TrackerName } from "./trackers.ts";
 import type { OwnObjective } from "../objective/own_objective.ts";
 import { loadObjective, objectiveOf } from "./own_objective.ts";
 import { OPTION_FLAGS, SIZE_FLAGS, TRAIN_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
+import { storageOf, type Stored } from "../model/policy_storage.ts";
 
 /** What every training command has. */
 interface CommonSettings {
@@ -48,8 +48,12 @@ interface CommonSettings {
   readonly task: Task;
   /** Every setting of the trainer. */
   readonly options: ResolvedTrainOptions;
+  /** Bytes of memory to keep to; `undefined` for what there is. */
+  readonly memoryBudget: number | undefined;
+  /** Names of the options that were given. */
+  readonly fixed: readonly string[];
   /** How the policy is stored. */
-  readonly dtype: StoredDType;
+  readonly storage: Stored;
   /** What it computes on. */
   readonly device: DeviceChoice;
   /** The files that the task is made of. */
@@ -147,7 +151,9 @@ async function newRun(given: Values): Promise<NewRun> {
     kind: "new",
     task,
     options,
-    dtype: values.dtype ?? "f32",
+    memoryBudget: values.memoryBudget,
+    fixed: Object.keys(givenOptions(values)),
+    storage: storageOf(values),
     device: deviceOfRun(values),
     source,
     out: values.out,
@@ -211,10 +217,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     throw new Error(`${checkpoint}/${TRAINER_STATE} is damaged: ${message}`, { cause: error });
   }
   const options = resolve(state.options, values, task, objective);
-  const { dtype = state.dtype ?? "f32" } = values;
+  const storage = storageOf({ ...state, ...values });
   namingFlags(TRAIN_FLAGS, () => {
     checkResumable(checkpoint, state, task, options);
-    checkDType(checkpoint, state, dtype);
+    checkStorage(checkpoint, state, storage);
   });
   if (options.maxSteps < state.completedSteps) {
     throw new UsageError(
@@ -229,7 +235,9 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     kind: "resumed",
     task,
     options,
-    dtype,
+    memoryBudget: values.memoryBudget,
+    fixed: Object.keys(givenOptions(values)),
+    storage,
     device: deviceOfRun(values, config.device),
     dir,
     lock,

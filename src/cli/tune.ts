@@ -24,7 +24,8 @@ import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { Progress, standardError } from "./progress.ts";
 import { bold, count, dim } from "./style.ts";
-import { DTYPE_FLAG, OPTION_FLAGS, RUN_FLAGS, SIZE_FLAGS, TRAIN_FLAGS } from "./train_flags.ts";
+import { OPTION_FLAGS, RUN_FLAGS, SIZE_FLAGS, STORAGE_FLAGS, TRAIN_FLAGS } from "./train_flags.ts";
+import { storageOf } from "../model/policy_storage.ts";
 
 const { task, quiet, verbose } = RUN_FLAGS;
 const { policy } = TRAIN_FLAGS;
@@ -49,7 +50,7 @@ const TUNE_FLAGS = {
   verbose,
 };
 
-const FLAGS = { ...TUNE_FLAGS, ...SETTING_FLAGS, dtype: DTYPE_FLAG, ...SIZE_FLAGS };
+const FLAGS = { ...TUNE_FLAGS, ...SETTING_FLAGS, ...STORAGE_FLAGS, ...SIZE_FLAGS };
 
 const THOROUGH = { rounds: 60, turn: 0.02 };
 
@@ -62,7 +63,7 @@ export const TUNE: Command = command({
     "the others. A run goes on with the kernels it began with.",
   sections: [
     { title: "Flags", flags: TUNE_FLAGS },
-    { title: "Settings, as train has them", flags: { ...SETTING_FLAGS, dtype: DTYPE_FLAG } },
+    { title: "Settings, as train has them", flags: { ...SETTING_FLAGS, ...STORAGE_FLAGS } },
     { title: "Policy", flags: SIZE_FLAGS },
   ],
   examples: [
@@ -79,10 +80,9 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   using interrupt = Interrupt.said(output, "after this operation");
   return await withGpu(async (gpu) => {
     const warmStart = task.demonstration ? task.defaults.warmStart : undefined;
-    const storage = { dtype: values.dtype ?? "f32" };
     const operations = await namingFlags(
       FLAGS,
-      () => tunableOperations(gpu, config, task, options, warmStart, storage),
+      () => tunableOperations(gpu, config, task, options, warmStart, storageOf(values)),
     );
     const { promptsPerStep, numGenerations, maxCompletionLength } = options;
     const workload = {

@@ -1,8 +1,9 @@
 /**
  * Memory for the intermediate tensors of plans: blocks that are reused as soon as their last reader is recorded.
  *
- * Plans that never run at the same time share one arena, so its size is that of the largest plan. Every block is a
- * buffer of its own, because WebGPU forbids one buffer to be read and written in the same dispatch.
+ * Plans that never run at the same time share one arena, so its size is that of the largest plan. Plans that hand
+ * something to each other share an arena of their own, which may live on the blocks of another. Every block is a buffer
+ * of its own, because WebGPU forbids one buffer to be read and written in the same dispatch.
  *
  * @module
  */
@@ -16,7 +17,7 @@ export interface Lifetime {
   readonly tensor: Tensor;
   /** Index of the first dispatch that touches it. */
   readonly first: number;
-  /** Index of the last dispatch that touches it. */
+  /** Index of the last dispatch that touches it; `Infinity` if other plans of the arena read it afterwards. */
   last: number;
 }
 
@@ -36,6 +37,9 @@ function sizeOf({ tensor }: Lifetime): number {
 export class Arena {
   readonly #gpu: Gpu;
   readonly #name: string;
+  readonly #owner: Arena | undefined;
+  /** Blocks of what one plan leaves to another. */
+  readonly #taken = new Set<Block>();
   #blocks: Block[] = [];
 
   /**
@@ -43,10 +47,14 @@ export class Arena {
    *
    * @param gpu Where the blocks live.
    * @param name Name shown in errors.
+   * @param owner An arena whose blocks to use. The plans of either spoil what those of the other have left there. Default:
+   * none.
    */
-  constructor(gpu: Gpu, name: string) {
+  constructor(gpu: Gpu, name: string, owner?: Arena) {
     this.#gpu = gpu;
     this.#name = name;
+    this.#owner = owner;
+    if (owner) this.#blocks = owner.#blocks;
   }
 
   /** Bytes of all blocks. */
@@ -70,6 +78,7 @@ export class Arena {
       let block: Block | undefined;
       for (const candidate of this.#blocks) {
         if (candidate.size < size || (block && candidate.size >= block.size)) continue;
+        if (this.#taken.has(candidate)) continue;
         const others = guests.get(candidate) ?? [];
         if (others.every((other) => other.last < first || other.first > last)) block = candidate;
       }
@@ -88,11 +97,15 @@ export class Arena {
       );
     }
     for (const { tensor, block } of placed) tensor.allocate(block.buffer!);
+    for (const [block, of] of guests) {
+      if (of.some(({ last }) => last === Infinity)) this.#taken.add(block);
+    }
   }
 
-  /** Releases all blocks; plans placed here can no longer run. */
+  /** Releases all blocks, unless they are another arena's; plans placed here can no longer run. */
   destroy(): void {
+    if (this.#owner) return;
     for (const { buffer } of this.#blocks) if (buffer) this.#gpu.destroyBuffer(buffer);
-    this.#blocks = [];
+    this.#blocks.length = 0;
   }
 }

@@ -195,27 +195,34 @@ export class Gpu {
    * Creates a tensor with memory of its own, zeroed or filled.
    *
    * @param shape Sizes; the last is contiguous.
-   * @param options `data` in row-major order, `dtype` (default `"f32"`) and a `name` for messages.
+   * @param options `data` in row-major order, `dtype` (default `"f32"`), a `name` for messages, and `cuts`, elements at which
+   * the memory goes on in another buffer (default: none; dispatches bind what lies in one).
    * @throws {RangeError} If `data` does not have as many elements as `shape`, or memory does not suffice.
    */
   tensor<D extends DType = "f32">(
     shape: readonly Size[],
-    options: { data?: ArrayLike<number>; dtype?: D; name?: string } = {},
+    options: {
+      data?: ArrayLike<number>;
+      dtype?: D;
+      name?: string;
+      cuts?: readonly number[] | undefined;
+    } = {},
   ): Tensor<D> {
-    const name = options.name ?? "tensor";
+    const { name = "tensor", cuts = [] } = options;
     const tensor = new Tensor(shape, options.dtype ?? "f32" as D, name);
-    tensor.allocate(this.createBuffer(
-      tensor.byteLength,
-      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-      name,
-    ));
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffers = [0, ...cuts].map((first, i) => {
+      const length = (cuts[i] ?? tensor.capacity) - first;
+      return this.createBuffer(bytesOf(length, tensor.dtype), usage, name);
+    });
+    tensor.allocate(buffers, cuts);
     if (options.data) this.write(tensor, options.data);
     return tensor;
   }
 
   /** Releases the memory of a tensor made by {@linkcode tensor}, and so of all its views. */
   destroyTensor(tensor: Tensor): void {
-    this.destroyBuffer(tensor.storage.buffer);
+    for (const buffer of tensor.buffers) this.destroyBuffer(buffer);
   }
 
   /**
@@ -235,14 +242,12 @@ export class Gpu {
     }
     if (values.length === 0) return;
     const data = toBytes(tensor, values, elementOffset);
-    const { buffer, offset } = tensor.storage;
-    this.device.queue.writeBuffer(
-      buffer,
-      offset + bytesOf(elementOffset, tensor.dtype),
-      data.buffer,
-      data.byteOffset,
-      data.byteLength,
-    );
+    const target = tensor.view([values.length], { elementOffset });
+    for (const piece of target.pieces) {
+      const { buffer, offset } = piece.storage;
+      const from = data.byteOffset + piece.rootOffset - target.rootOffset;
+      this.device.queue.writeBuffer(buffer, offset, data.buffer, from, piece.byteLength);
+    }
     this.counters.bytesToGpu += data.byteLength;
   }
 

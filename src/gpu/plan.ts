@@ -109,6 +109,9 @@ export class Plan extends Tape {
         else lifetimes.set(root, { tensor: root, first: index, last: index });
       }
     }
+    for (const tensor of this.leftTensors) {
+      if (lifetimes.has(tensor)) lifetimes.set(tensor, { tensor, first: 0, last: Infinity });
+    }
     this.#arena.place([...lifetimes.values()]);
     for (const tensor of this.keptTensors) {
       if (tensor.isAllocated || !used.has(tensor)) continue;

@@ -41,10 +41,12 @@ export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
   encode(encoder: GPUCommandEncoder): void {
     let at = 0;
     for (const tensor of this.tensors) {
-      const { buffer, offset } = tensor.storage;
-      const bytes = bytesOf(tensor.length, tensor.dtype);
-      if (bytes > 0) encoder.copyBufferToBuffer(buffer, offset, this.#staging, at, bytes);
-      at += bytes;
+      for (const piece of tensor.pieces) {
+        const { buffer, offset } = piece.storage;
+        const bytes = bytesOf(piece.length, piece.dtype);
+        if (bytes > 0) encoder.copyBufferToBuffer(buffer, offset, this.#staging, at, bytes);
+        at += bytes;
+      }
     }
   }
 

@@ -26,6 +26,7 @@ export abstract class Recorder implements Iterable<Command> {
   #scope: readonly string[] = [];
   readonly #virtual = new Set<Tensor>();
   readonly #kept = new Set<Tensor>();
+  readonly #left = new Set<Tensor>();
 
   /** Begins without any dispatch. */
   constructor(name: string) {
@@ -100,6 +101,11 @@ export abstract class Recorder implements Iterable<Command> {
     return this.#kept;
   }
 
+  /** Tensors for other plans of the arena. */
+  protected get leftTensors(): ReadonlySet<Tensor> {
+    return this.#left;
+  }
+
   /** Prefixes the labels and tensor names of everything recorded inside. */
   scope<R>(name: string, record: () => R): R {
     return this.within([...this.#scope, name], record);
@@ -137,9 +143,19 @@ export abstract class Recorder implements Iterable<Command> {
     return tensor;
   }
 
+  /**
+   * Lets a tensor outlive the run, for other plans of the same arena, until plans of an arena that shares its blocks run.
+   *
+   * @returns The same tensor.
+   */
+  leave<T extends Tensor>(tensor: T): T {
+    this.#left.add(tensor.root);
+    return tensor;
+  }
+
   /** Whether a tensor is intermediate: before the first dispatch that writes it, it holds arbitrary values. */
   isIntermediate({ root }: Tensor): boolean {
-    return this.declares(root) && !this.#kept.has(root);
+    return this.declares(root) && !this.#kept.has(root) && !this.#left.has(root);
   }
 
   /**

@@ -19,7 +19,7 @@ export type Work =
   | { readonly plan: Plan; readonly times: number }
   /** Fill a tensor with zeros. */
   | { readonly clear: Tensor }
-  /** Copy a tensor's values into another of the same size, in another buffer. */
+  /** Copy a tensor's values into another of the same size and cuts, in another buffer. */
   | { readonly copy: Tensor; readonly to: Tensor };
 
 /**
@@ -41,13 +41,14 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
   for (const item of work) {
     if ("clear" in item) {
       endPass();
-      const { buffer, offset } = item.clear.storage;
-      encoder.clearBuffer(buffer, offset, bytesOf(item.clear.length, item.clear.dtype));
+      for (const piece of item.clear.pieces) {
+        const { buffer, offset } = piece.storage;
+        encoder.clearBuffer(buffer, offset, bytesOf(piece.length, piece.dtype));
+      }
       continue;
     }
     if ("copy" in item) {
       endPass();
-      const [from, to] = [item.copy.storage, item.to.storage];
       const { length, dtype } = item.copy;
       if (length !== item.to.length || dtype !== item.to.dtype) {
         throw new RangeError(
@@ -55,8 +56,12 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
             `(${dtype} to ${item.to.dtype})`,
         );
       }
-      const bytes = bytesOf(length, dtype);
-      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
+      const parts = item.to.pieces;
+      for (const [i, piece] of item.copy.pieces.entries()) {
+        const [from, to] = [piece.storage, parts[i]!.storage];
+        const bytes = bytesOf(piece.length, dtype);
+        encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
+      }
       continue;
     }
     const { plan, times } = "plan" in item ? item : { plan: item, times: 1 };

@@ -146,7 +146,9 @@ export class Tensor<D extends DType = DType> {
   grad: Tensor | undefined;
 
   #parent: { tensor: Tensor; byteOffset: number } | undefined;
-  #storage: Storage | undefined;
+  #buffers: readonly GPUBuffer[] = [];
+  /** Bytes from which on the root lies in the next buffer. */
+  #cuts: readonly number[] = [];
 
   /**
    * Makes a tensor without memory, or a view.
@@ -203,30 +205,69 @@ export class Tensor<D extends DType = DType> {
 
   /** Whether the memory exists yet. */
   get isAllocated(): boolean {
-    return this.root.#storage !== undefined;
+    return this.root.#buffers.length > 0;
   }
 
   /**
    * The buffer and offset.
    *
-   * @throws {Error} If the plan this tensor belongs to is not compiled yet.
+   * @throws {Error} If the plan this tensor belongs to is not compiled yet, or it lies in several buffers.
    */
   get storage(): Storage {
-    const storage = this.root.#storage;
-    if (!storage) throw new Error(`Tensor ${this.name} has no memory yet: compile its plan first`);
-    return { buffer: storage.buffer, offset: storage.offset + this.rootOffset };
+    const { piece } = this;
+    const buffer = this.root.#buffers[piece];
+    if (!buffer) throw new Error(`Tensor ${this.name} has no memory yet: compile its plan first`);
+    const cuts = this.root.#cuts;
+    const { rootOffset } = this;
+    if (rootOffset + this.byteLength > (cuts[piece] ?? Infinity)) {
+      throw new Error(
+        `Tensor ${this.name} ${formatShape(this.shape)} lies in several buffers: use its pieces`,
+      );
+    }
+    return { buffer, offset: rootOffset - (cuts[piece - 1] ?? 0) };
+  }
+
+  /** The buffers of its root. */
+  get buffers(): readonly GPUBuffer[] {
+    return this.root.#buffers;
+  }
+
+  /** Which of its root's buffers it begins in. */
+  get piece(): number {
+    const { rootOffset } = this;
+    return this.root.#cuts.filter((cut) => cut <= rootOffset).length;
+  }
+
+  /** Elements at which it goes on in another buffer; none for most. */
+  get cuts(): number[] {
+    const { rootOffset, capacity } = this;
+    return this.root.#cuts.map((cut) => (cut - rootOffset) / bytesPerElement(this.dtype))
+      .filter((cut) => cut > 0 && cut < capacity);
+  }
+
+  /** The values in use now, flat, as far as they lie in one buffer each; itself for most. */
+  get pieces(): readonly Tensor<D>[] {
+    const { length } = this;
+    const cuts = this.cuts.filter((cut) => cut < length);
+    if (cuts.length === 0) return [this];
+    return [0, ...cuts].map((elementOffset, i) =>
+      this.view([(cuts[i] ?? length) - elementOffset], { elementOffset })
+    );
   }
 
   /** Makes a root tensor that has no memory, and so all its views, part of another. */
   moveInto(tensor: Tensor, byteOffset: number): void {
-    if (this.#parent || this.#storage) throw new Error(`Tensor ${this.name} has its place already`);
+    if (this.#parent || this.isAllocated) {
+      throw new Error(`Tensor ${this.name} has its place already`);
+    }
     this.#parent = { tensor, byteOffset };
   }
 
-  /** Gives a root tensor its memory. */
-  allocate(buffer: GPUBuffer, offset = 0): void {
+  /** Gives a root tensor its memory: a buffer, or several and the elements at which it goes on in the next one. */
+  allocate(buffers: GPUBuffer | readonly GPUBuffer[], cuts: readonly number[] = []): void {
     if (this.root !== this) throw new Error(`Tensor ${this.name} is a view: allocate its root`);
-    this.#storage = { buffer, offset };
+    this.#buffers = [buffers].flat();
+    this.#cuts = cuts.map((cut) => cut * bytesPerElement(this.dtype));
   }
 
   /**

@@ -161,7 +161,7 @@ function decodeSubject(gpu: Gpu, key: AttentionKey, workload: Workload): TuningS
     qkv: plan.input([rows, width], "qkv"),
     slots: plan.input([rows], "slots", "u32"),
     prompts: plan.input(
-      [prompts * promptLength, dtype === "f16" ? 2 * keyValueHeads * headDim : width],
+      [prompts * promptLength, dtype === "f32" ? width : 2 * keyValueHeads * headDim],
       "prompts",
       dtype,
     ),

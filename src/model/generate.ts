@@ -13,6 +13,7 @@ import { Readback } from "../gpu/readback.ts";
 import { submit, type Work } from "../gpu/submit.ts";
 import type { Dim, Tensor } from "../gpu/tensor.ts";
 import {
+  type BorrowedMemory,
   GenerationPlans,
   type GenerationRequest,
   type GeneratorCapacity,
@@ -60,11 +61,16 @@ export class Generator {
   #busy = false;
   #destroyed = false;
 
-  private constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
+  private constructor(
+    gpu: Gpu,
+    parameters: Parameters,
+    capacity: GeneratorCapacity,
+    borrowed?: BorrowedMemory,
+  ) {
     this.#gpu = gpu;
     this.capacity = capacity;
     this.#stepsPerSubmit = capacity.stepsPerSubmit ?? gpu.traits.stepsPerSubmit;
-    this.#plans = new GenerationPlans(gpu, parameters, capacity);
+    this.#plans = new GenerationPlans(gpu, parameters, capacity, borrowed);
     const { state, sequences } = this.#plans;
     this.sequences = sequences;
     this.logProbs = state.logProbs;
@@ -76,13 +82,15 @@ export class Generator {
    * Builds the plans and takes the memory.
    *
    * @param capacity The largest batch to come.
+   * @param borrowed Memory that is of no use to others while a request runs. Default: none.
    */
   static async create(
     gpu: Gpu,
     parameters: Parameters,
     capacity: GeneratorCapacity,
+    borrowed?: BorrowedMemory,
   ): Promise<Generator> {
-    const generator = new Generator(gpu, parameters, capacity);
+    const generator = new Generator(gpu, parameters, capacity, borrowed);
     await generator.#plans.compile();
     return generator;
   }

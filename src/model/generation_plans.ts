@@ -6,6 +6,7 @@
 
 import { Arena } from "../gpu/arena.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { OFFSET_ALIGNMENT } from "../gpu/command.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { attentionDecode } from "../ops/attention_decode.ts";
@@ -16,6 +17,7 @@ import { sideBySide } from "../ops/side_by_side.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
+import type { StoredDType } from "./policy_weights.ts";
 import { decoder, encode, headsOf } from "./transformer.ts";
 import type { TruncationOptions } from "./truncation.ts";
 
@@ -37,6 +39,14 @@ export interface GeneratorCapacity {
   readonly stepsPerSubmit?: number | undefined;
   /** Whether requests may set `topK`, `topP` or `minP`: sampling then has a kernel that looks for them. Default false. */
   readonly truncates?: boolean;
+}
+
+/** Memory that generation may borrow: nothing in it outlives a request, nor does a request outlive its being used. */
+export interface BorrowedMemory {
+  /** Blocks for intermediate tensors. */
+  readonly arena?: Arena | undefined;
+  /** Room for caches, such as gradients that are made anew after every rollout. */
+  readonly scratch?: Tensor | undefined;
 }
 
 /** One call of `Generator.run`. */
@@ -79,6 +89,9 @@ export class GenerationPlans {
   readonly #gpu: Gpu;
   readonly #capacity: GeneratorCapacity;
   readonly #arena: Arena;
+  readonly #scratch: Tensor | undefined;
+  /** Bytes from which on they may be used, of the scratch's pieces. */
+  readonly #scratchFrom: number[];
   readonly #inputs: PackedInputs;
   /** Rows of the decode batch now. */
   readonly #active: Dim;
@@ -94,11 +107,18 @@ export class GenerationPlans {
   readonly #shared: Tensor[] = [];
   #request: GenerationRequest | undefined;
 
-  constructor(gpu: Gpu, parameters: Parameters, capacity: GeneratorCapacity) {
+  constructor(
+    gpu: Gpu,
+    parameters: Parameters,
+    capacity: GeneratorCapacity,
+    borrowed: BorrowedMemory = {},
+  ) {
     const { sequences: B, completionLength: M, promptTokens } = capacity;
     this.#gpu = gpu;
     this.#capacity = capacity;
-    this.#arena = new Arena(gpu, "generate");
+    this.#arena = new Arena(gpu, "generate", borrowed.arena);
+    this.#scratch = borrowed.scratch;
+    this.#scratchFrom = this.#scratch?.pieces.map(() => 0) ?? [];
     this.prefill = new Plan(gpu, "prefill", { arena: this.#arena });
     this.decode = new Plan(gpu, "decode", { arena: this.#arena });
 
@@ -140,10 +160,11 @@ export class GenerationPlans {
     const [first, width] = [numAttentionHeads * headDim, 2 * numKeyValueHeads * headDim];
     const storedByLayer: Tensor[] = [];
     const hidden = encode(plan, parameters, this.#inputs, (qkv) => {
-      const stored = parameters.dtype === "f16"
-        ? columnsToHalf(plan, qkv, { first, width }, { name: "prompt" })
-        : qkv;
-      storedByLayer.push(plan.keep(stored));
+      const { cacheDtype: dtype } = parameters;
+      const stored = dtype === "f32"
+        ? qkv
+        : columnsToHalf(plan, qkv, { first, width }, { name: "prompt", dtype });
+      storedByLayer.push(plan.leave(stored));
     });
     const { lastPromptRows } = this.#inputs;
     const last = embedding(plan, hidden, lastPromptRows, undefined, { name: "last_prompt_rows" });
@@ -166,11 +187,25 @@ export class GenerationPlans {
         slots: this.#slots,
         prompts: prompts[layer]!,
         promptRanges: this.#promptRanges,
-        cache: plan.input([B, numKeyValueHeads, M, 2, headDim], "cache", parameters.dtype),
+        cache: this.#cache([B, numKeyValueHeads, M, 2, headDim], parameters.cacheDtype),
         lengths,
         finished,
       }, { ...headsOf(parameters.config, layer), attended: () => this.attended }));
     this.#recordSampling(plan, hidden, parameters, this.#rows);
+  }
+
+  /** Keys and values of a layer, among what was borrowed if there is room. */
+  #cache(shape: readonly number[], dtype: StoredDType): Tensor {
+    const cache = this.decode.leave(this.decode.empty(shape, "cache", dtype));
+    for (const [i, piece] of this.#scratch?.pieces.entries() ?? []) {
+      const from = this.#scratchFrom[i]!;
+      const end = from + cache.byteLength;
+      if (end > piece.byteLength) continue;
+      cache.moveInto(piece, from);
+      this.#scratchFrom[i] = Math.ceil(end / OFFSET_ALIGNMENT) * OFFSET_ALIGNMENT;
+      break;
+    }
+    return cache;
   }
 
   #recordSampling(plan: Plan, hidden: Tensor, { head, config }: Parameters, rows: Tensor): void {

@@ -6,7 +6,10 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { bytesPerElement } from "../gpu/tensor.ts";
-import { countParameters, parameterShapes, type PolicyConfig } from "./config.ts";
+import { bindableBytes } from "../ops/row_ranges.ts";
+import { isByToken, layoutParameters } from "./parameter_layout.ts";
+import type { StoredDType } from "./policy_weights.ts";
+import { parameterShapes, type PolicyConfig } from "./config.ts";
 
 /** Logits of a token that exist at the least. */
 const LOGITS = 64;
@@ -15,39 +18,33 @@ const LOGITS = 64;
  * Checks a policy's parameters against a device's limits, before any memory is taken.
  *
  * @param dtype What its matrices take on the device at the most.
- * @throws {RangeError} Naming the tensor that is larger than the device can bind, or the number of parameters that is more
- * than it can hold in one buffer.
+ * @throws {RangeError} Naming the tensor that is larger than the device can bind or hold in one buffer.
  */
-export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: "f32" | "f16"): void {
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+export function checkDeviceLimits(gpu: Gpu, config: PolicyConfig, dtype: StoredDType): void {
+  const most = bindableBytes(gpu);
+  const refuse = (what: string, bytes: number) => {
+    throw new RangeError(
+      `${what} ${mebibytes(bytes)} in ${dtype}, and ${gpu.adapter.description} binds at ` +
+        `most ${mebibytes(most)} (${
+          most === gpu.device.limits.maxBufferSize ? "maxBufferSize" : "maxStorageBufferBindingSize"
+        }): use another device or a smaller model`,
+    );
+  };
   for (const { name, shape } of parameterShapes(config)) {
-    // The embedding and the head are used in ranges of rows.
-    if (shape[0] === config.vocabSize) continue;
+    if (isByToken(name)) continue;
     const isGate = name.endsWith("gate_proj.weight");
     const bound = isGate ? [2 * shape[0]!, shape[1]!] : shape;
     const bytes = bound.reduce((n, size) => n * size, bytesPerElement(dtype));
-    if (bytes > maxStorageBufferBindingSize) {
-      throw new RangeError(
-        `${name}${isGate ? " with up_proj" : ""} [${bound.join(", ")}] has ${mebibytes(bytes)} ` +
-          `in ${dtype}, and ${gpu.adapter.description} binds at most ` +
-          `${mebibytes(maxStorageBufferBindingSize)} (maxStorageBufferBindingSize): use another ` +
-          "device or a smaller model",
-      );
+    if (bytes > most) {
+      refuse(`${name}${isGate ? " with up_proj" : ""} [${bound.join(", ")}] has`, bytes);
     }
   }
-  const bytes = bytesPerElement(dtype) * countParameters(config);
-  if (bytes > maxBufferSize) {
-    throw new RangeError(
-      `${countParameters(config)} parameters have ${mebibytes(bytes)} in ${dtype}, and the ` +
-        `largest buffer of ${gpu.adapter.description} has ${mebibytes(maxBufferSize)} ` +
-        "(maxBufferSize): use another device or a smaller model",
-    );
-  }
+  const { vectors } = layoutParameters(config, dtype);
+  if (4 * vectors > gpu.device.limits.maxBufferSize) refuse("norms and biases have", 4 * vectors);
 }
 
 /** How many packed tokens a pass of a policy may have, so that the device can bind its activations. */
 export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const { hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
   // A token's widest activation: gates and ups, queries with keys and values, or what the head knows of it.
   const widest = Math.max(
@@ -57,7 +54,7 @@ export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
     LOGITS,
     3 * gpu.traits.lanes,
   );
-  return Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4 / widest);
+  return Math.floor(bindableBytes(gpu) / 4 / widest);
 }
 
 /**
@@ -69,13 +66,11 @@ export function bindableTokens(gpu: Gpu, config: PolicyConfig): number {
 export function bindableSequences(
   gpu: Gpu,
   { numKeyValueHeads, headDim }: PolicyConfig,
-  dtype: "f32" | "f16",
+  dtype: StoredDType,
   completionLength: number,
 ): number {
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const perToken = 2 * numKeyValueHeads * headDim * bytesPerElement(dtype);
-  const bytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  return Math.floor(bytes / perToken / completionLength);
+  return Math.floor(bindableBytes(gpu) / perToken / completionLength);
 }
 
 function mebibytes(bytes: number): string {

@@ -5,11 +5,15 @@
  */
 
 import { parameterShapes, type PolicyConfig } from "./config.ts";
+import { CUT_STEP } from "../ops/flat_ranges.ts";
 import type { ParameterRange } from "./parameter_range.ts";
 import type { StoredDType } from "./policy_weights.ts";
 
-/** Blocks begin at multiples of this many elements, because bindings begin at multiples of 256 bytes. */
-const ALIGNMENT: Readonly<Record<StoredDType, number>> = { f32: 64, f16: 128 };
+/** Norms and biases begin at multiples of this many elements, because bindings begin at multiples of 256 bytes. */
+const ALIGNMENT: Readonly<Record<StoredDType, number>> = { f32: 64, f16: 128, bf16: 128 };
+
+/** Rows of an embedding or head that may begin a buffer: ranges of vocabulary begin at multiples of it. */
+const ROW_STEP = 128;
 
 /** Sub-paths that lie next to each other in memory, in this order. */
 const FUSED: readonly (readonly string[])[] = [
@@ -31,9 +35,49 @@ export interface ParameterLayout {
   readonly length: number;
 }
 
-/** Lays out the parameters of a configuration, norms and biases first. */
+/**
+ * Where parameters go on in another buffer: before a matrix, or within an embedding or head that is too large for one, at
+ * multiples of one number of rows. Everything laid out like them is cut alike.
+ *
+ * @param layout Their places.
+ * @param limits Bytes of the largest buffer and of the largest that can be bound.
+ * @returns Elements; none where all fits into one.
+ */
+export function cutsOf(
+  { blocks, length }: ParameterLayout,
+  limits: { readonly buffer: number; readonly bound: number },
+): number[] {
+  if (4 * length <= limits.buffer) return [];
+  const most = Math.floor(limits.bound / 4);
+  const cuts: number[] = [];
+  let begin = 0;
+  for (const [name, { offset, shape: [rows, columns] }] of blocks) {
+    if (columns === undefined || offset + rows! * columns - begin <= most) continue;
+    if (offset > begin) cuts.push(begin = offset);
+    if (!isByToken(name) || rows! * columns <= most) continue;
+    const step = rowStep(columns);
+    const pieces = Math.ceil(rows! / (step * Math.floor(most / columns / step)));
+    const height = step * Math.ceil(rows! / pieces / step);
+    for (let row = height; row < rows!; row += height) cuts.push(begin = offset + row * columns);
+  }
+  return cuts;
+}
+
+/** Whether a matrix has a row for each token: an embedding or a head, which are used in ranges of rows. */
+export function isByToken(name: string): boolean {
+  return /^(model\.embed_tokens|lm_head)\.weight$/.test(name);
+}
+
+/** Rows of an embedding or head, some of which may begin a buffer at a multiple of `CUT_STEP` elements. */
+function rowStep(columns: number): number {
+  let step = ROW_STEP;
+  while (step * columns % CUT_STEP !== 0) step *= 2;
+  return step;
+}
+
+/** Lays out the parameters of a configuration, norms and biases first; the same for every device. */
 export function layoutParameters(config: PolicyConfig, dtype: StoredDType): ParameterLayout {
-  const alignment = ALIGNMENT[dtype];
+  let alignment = ALIGNMENT[dtype];
   const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
   const ranges = new Map<string, ParameterRange>();
   let length = 0;
@@ -63,5 +107,7 @@ export function layoutParameters(config: PolicyConfig, dtype: StoredDType): Para
   // What stays in f32 lies together.
   const names = [...shapes.keys()];
   const vectors = placeAll(names.filter((name) => shapes.get(name)!.length === 1));
-  return { ranges, blocks, vectors, length: placeAll(names) };
+  alignment = CUT_STEP;
+  placeAll(names);
+  return { ranges, blocks, vectors, length: Math.ceil(length / 128) * 128 };
 }

@@ -15,7 +15,9 @@ import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Adapters } from "./adapters.ts";
-import { layoutParameters } from "./parameter_layout.ts";
+import { bindableBytes } from "../ops/row_ranges.ts";
+import { cutsOf, layoutParameters } from "./parameter_layout.ts";
+import type { PolicyStorageOptions } from "./policy_storage.ts";
 import type { ParameterRange } from "./parameter_range.ts";
 import {
   type LayerParameters,
@@ -35,11 +37,13 @@ export class Parameters implements PolicyWeights {
   readonly config: PolicyConfig;
   /** How the matrices are stored. */
   readonly dtype: StoredDType;
-  /** Whether all values are there in f32, which training and saving need. */
+  /** How keys and values are cached. */
+  readonly cacheDtype: StoredDType;
+  /** Whether all values are there in f32, which training needs. */
   readonly trainable: boolean;
-  /** All values, flat (n) f32; only norms and biases where matrices are in f16 and nothing is trainable. */
+  /** All values, flat (n) f32; only norms and biases where matrices are in 16 bits and nothing is trainable. */
   readonly values: Tensor;
-  /** The values rounded to f16, flat (n), where matrices are stored so. */
+  /** The values rounded to 16 bits, flat (n), where matrices are stored so. */
   readonly halves: Tensor | undefined;
   /** (V, C). */
   readonly embedding: Tensor;
@@ -61,26 +65,34 @@ export class Parameters implements PolicyWeights {
    * Reserves memory for all parameters, zeroed.
    *
    * @param config A complete configuration.
-   * @param dtype How matrices are stored. Default `"f32"`.
-   * @param trainable Whether all values are kept in f32 too. Default `true`.
+   * @param storage How matrices and the cache are stored, and whether all values are kept in f32 too.
    */
-  constructor(gpu: Gpu, config: PolicyConfig, dtype: StoredDType = "f32", trainable = true) {
-    if (!STORED_DTYPES.includes(dtype)) {
+  constructor(gpu: Gpu, config: PolicyConfig, storage: PolicyStorageOptions = {}) {
+    const { dtype = "f32", cacheDtype = dtype, trainable = true } = storage;
+    for (const [name, value] of Object.entries({ dtype, cacheDtype })) {
+      if (STORED_DTYPES.includes(value)) continue;
       throw new RangeError(
-        `dtype must be one of ${STORED_DTYPES.join(", ")}: current value is ${dtype}`,
+        `${name} must be one of ${STORED_DTYPES.join(", ")}: current value is ${value}`,
       );
     }
     this.#gpu = gpu;
     this.config = config;
     this.dtype = dtype;
+    this.cacheDtype = cacheDtype;
     this.trainable = trainable;
-    const { ranges, blocks, vectors, length } = layoutParameters(config, dtype);
+    const layout = layoutParameters(config, dtype);
+    const { ranges, blocks, vectors, length } = layout;
     this.#ranges = ranges;
-    const inFull = dtype === "f32" || trainable;
-    this.values = gpu.tensor([inFull ? length : vectors], { name: "parameters" });
-    this.halves = dtype === "f16"
-      ? gpu.tensor([length], { dtype, name: "parameters in f16" })
-      : undefined;
+    const cuts = cutsOf(layout, {
+      buffer: gpu.device.limits.maxBufferSize,
+      bound: bindableBytes(gpu),
+    });
+    this.values = dtype === "f32" || trainable
+      ? gpu.tensor([length], { name: "parameters", cuts })
+      : gpu.tensor([vectors], { name: "parameters" });
+    this.halves = dtype === "f32"
+      ? undefined
+      : gpu.tensor([length], { dtype, name: `parameters in ${dtype}`, cuts });
     const block = (name: string): Tensor => {
       const { offset, shape } = blocks.get(name)!;
       const stored = shape.length === 2 && this.halves ? this.halves : this.values;
@@ -126,7 +138,8 @@ export class Parameters implements PolicyWeights {
   requireGradients(): Tensor {
     if (!this.#gradients) {
       this.#requireTrainable();
-      this.#gradients = this.#gpu.tensor([this.values.capacity], { name: "gradients" });
+      const { capacity, cuts } = this.values;
+      this.#gradients = this.#gpu.tensor([capacity], { name: "gradients", cuts });
       for (const { tensor, offset } of this.#blocks) {
         tensor.grad = this.#gradients.view(tensor.shape, {
           elementOffset: offset,
@@ -168,8 +181,8 @@ export class Parameters implements PolicyWeights {
   /**
    * Writes one parameter.
    *
-   * @throws {RangeError} If there is no parameter of that name, the number of values differs, or one is beyond what f16
-   * holds where the matrices are stored so.
+   * @throws {RangeError} If there is no parameter of that name, the number of values differs, or one is beyond what 16 bits
+   * hold where the matrices are stored so.
    */
   write(name: string, values: Float32Array): void {
     const range = this.range(name);
@@ -190,7 +203,7 @@ export class Parameters implements PolicyWeights {
   #requireTrainable(): void {
     if (this.trainable) return;
     throw new Error(
-      "This policy was made with trainable: false, to be asked only: load it without, to train or save it",
+      "This policy was made with trainable: false, to be asked only: load it without, to train it",
     );
   }
 
@@ -234,12 +247,12 @@ export class Parameters implements PolicyWeights {
 
   /** The weights without their adapters. */
   get base(): PolicyWeights {
-    const { config, dtype, embedding, layers, finalNorm, head } = this;
-    return { config, dtype, embedding, layers, finalNorm, head };
+    const { config, dtype, cacheDtype, embedding, layers, finalNorm, head } = this;
+    return { config, dtype, cacheDtype, embedding, layers, finalNorm, head };
   }
 
   /**
-   * The values as they are stored, rounded where they are in f16, by Hugging Face name.
+   * The values as they are stored, rounded where they are in 16 bits, by Hugging Face name.
    */
   async readStored(name: string): Promise<Float32Array<ArrayBuffer>> {
     const { shape, offset: elementOffset } = this.range(name);

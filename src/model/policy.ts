@@ -50,16 +50,17 @@ export class Policy {
   private constructor(
     gpu: Gpu,
     config: PolicyConfig,
-    { dtype, trainable }: PolicyStorageOptions,
+    storage: PolicyStorageOptions,
     tokenizerFiles: TokenizerFiles = new Map(),
     folder?: string,
   ) {
-    checkDeviceLimits(gpu, config, dtype === "f16" && trainable === false ? "f16" : "f32");
+    const { dtype = "f32", trainable } = storage;
+    checkDeviceLimits(gpu, config, trainable === false ? dtype : "f32");
     this.gpu = gpu;
     this.tokenizerFiles = tokenizerFiles;
     this.folder = folder;
     this.config = config;
-    this.parameters = new Parameters(gpu, config, dtype, trainable);
+    this.parameters = new Parameters(gpu, config, storage);
     this.#generators = new GeneratorCache(gpu, this.parameters);
   }
 
@@ -107,7 +108,7 @@ export class Policy {
    * @param options How the weights are stored on the device, whatever the folder has.
    * @throws {Error} If a file is missing, damaged or of a model family that is not supported.
    * @throws {RangeError} If the parameters are beyond the device's limits; no memory has been taken then. If a weight is
-   * beyond what f16 holds.
+   * beyond what 16 bits hold.
    */
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
     const lora = await readLoraFolder(dir);
@@ -150,7 +151,7 @@ export class Policy {
    * Saves a Hugging Face checkpoint folder, or PEFT's folder of the adapters if there are some.
    *
    * @param dir The folder; files of the same names are replaced, each at once.
-   * @param options `dtype` of the stored weights, by default `"f32"`; `merge` writes a whole model with the adapters added
+   * @param options `dtype` of the stored weights, by default `"f32"`, or what a policy that is not trainable holds; `merge` writes a whole model with the adapters added
    * to its weights, by default `false`.
    */
   async save(dir: string, options: SavePolicyOptions = {}): Promise<void> {
@@ -158,7 +159,7 @@ export class Policy {
     await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
 
-  /** How matrices and the cache are stored. */
+  /** How matrices are stored. */
   get dtype(): StoredDType {
     return this.parameters.dtype;
   }

@@ -28,11 +28,11 @@ export interface LayerParameters {
   readonly downWeight: Tensor;
 }
 
-/** How a policy's matrices and its cache of keys and values are stored; everything is computed in float32. */
-export type StoredDType = "f32" | "f16";
+/** How a policy's matrices, or its cache of keys and values, are stored; everything is computed in float32. */
+export type StoredDType = "f32" | "f16" | "bf16";
 
 /** What a {@linkcode StoredDType} may be. */
-export const STORED_DTYPES: readonly StoredDType[] = ["f32", "f16"];
+export const STORED_DTYPES: readonly StoredDType[] = ["f32", "f16", "bf16"];
 
 /** What a forward pass reads of a policy. */
 export interface PolicyWeights {
@@ -40,6 +40,8 @@ export interface PolicyWeights {
   readonly config: PolicyConfig;
   /** How the matrices are stored. */
   readonly dtype: StoredDType;
+  /** How keys and values are cached, and so what they are rounded to wherever they are attended to. */
+  readonly cacheDtype: StoredDType;
   /** (V, C). */
   readonly embedding: Tensor;
   /** Per layer. */

@@ -27,7 +27,14 @@ export async function saveWeights(
 ): Promise<void> {
   const { config, adapters } = parameters;
   const { merge = false, base, ...rest } = options;
-  if (!adapters) return await saveCheckpoint(dir, config, await parameters.read(), rest);
+  if (!adapters) {
+    return parameters.trainable
+      ? await saveCheckpoint(dir, config, await parameters.read(), rest)
+      : await saveCheckpoint(dir, config, (name) => parameters.readStored(name), {
+        dtype: parameters.dtype,
+        ...rest,
+      });
+  }
   if (merge) {
     const values = await adapters.read();
     const merged = async (name: string) =>

@@ -119,10 +119,9 @@ export function encode(
   const embedded = embedding(plan, parameters.embedding, tokens, index, { name: "embed_tokens" });
   return decoder(plan, parameters, embedded, (qkv, layer) => {
     // As decoding finds them in its cache.
-    const rounded = parameters.dtype === "f16";
     const attended = attention(plan, qkv, layout, {
       ...headsOf(parameters.config, layer),
-      rounded,
+      cacheDtype: parameters.cacheDtype,
     });
     keep?.(qkv, layer);
     return attended;

@@ -129,7 +129,7 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
   };
 
   const reader = flatReader(plan.gpu, n);
-  const ranges = flatRanges(plan, n, options);
+  const ranges = flatRanges(plan, tensors.parameters, options);
   for (const [i, range] of ranges.entries()) {
     const { count, chunk, workgroups } = reader.share(() => range.length);
     plan.dispatch({

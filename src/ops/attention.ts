@@ -109,10 +109,10 @@ export interface AttentionOptions extends HeadLayout {
    */
   rotation?: Rotation | undefined;
   /**
-   * Round keys and values to f16 first, in place, so that they are those that a cache in f16 holds. Gradients pass as if
-   * nothing had been rounded. Default `false`.
+   * Round keys and values to this first, in place, so that they are those that a cache of it holds. Gradients pass as if
+   * nothing had been rounded. Default `"f32"`: they stay as they are.
    */
-  rounded?: boolean;
+  cacheDtype?: "f32" | "f16" | "bf16";
   /** Name of the output below the current scope. Default `"attention"`. */
   name?: string;
 }
@@ -197,8 +197,10 @@ export function attention(
   if (rotation) rotate(plan, qkv, layout.positions, { ...options, rotation, name: "rope" });
   const width = heads * headDim;
   const keyWidth = keyValueHeads * headDim;
-  if (options.rounded) {
-    roundColumns(plan, qkv, { first: width, width: 2 * keyWidth }, { name: `${name}.round` });
+  const { cacheDtype = "f32" } = options;
+  if (cacheDtype !== "f32") {
+    const cached = { first: width, width: 2 * keyWidth };
+    roundColumns(plan, qkv, cached, { name: `${name}.round`, dtype: cacheDtype });
   }
   // Each product of a query and a key, or of a weight and a value, over all heads; the rows read and written.
   const cost = (products: number, rowBytes: number) => ({

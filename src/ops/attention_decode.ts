@@ -17,6 +17,7 @@ import { teamKernel } from "./readers.ts";
 import { boundTogether } from "./side_by_side.ts";
 import { checkHeads, type HeadLayout, ropeFrequencies } from "./rope.ts";
 import type { Rotation } from "./rotation.ts";
+import { storedAs } from "./wgsl.ts";
 
 /** Registers of four numbers that a lane may use for queries: query heads share a pass over the keys up to here. */
 const QUERY_VECS = 16;
@@ -38,7 +39,7 @@ export interface AttentionDecodeInputs {
   prompts: Tensor;
   /** (B, 2) u32: first and one past the last row of each sequence's prompt. */
   promptRanges: Tensor;
-  /** (B, J, M, 2, D): each key of the responses before its value, grown in place; f32 or f16, as the prompts are. */
+  /** (B, J, M, 2, D): each key of the responses before its value, grown in place; f32, f16 or bf16, as the prompts are. */
   cache: Tensor;
   /** (B) u32: tokens of each response, the new one included. A view of one tensor with `finished`. */
   lengths: Tensor;
@@ -86,9 +87,10 @@ export function attentionDecode(
         `got ${formatShape(cache.shape)}`,
     );
   }
-  if (cache.dtype !== prompts.dtype || !["f32", "f16"].includes(cache.dtype)) {
+  const dtype = storedAs(cache);
+  if (cache.dtype !== prompts.dtype || cache.dtype !== dtype) {
     throw new RangeError(
-      `attentionDecode needs prompts and cache both in f32 or both in f16: got ${prompts.dtype} and ` +
+      `attentionDecode needs prompts and cache both in f32, both in f16 or both in bf16: got ${prompts.dtype} and ` +
         cache.dtype,
     );
   }
@@ -122,7 +124,6 @@ export function attentionDecode(
     : shuffles
     ? [BY_ROWS, BY_KEYS]
     : [BY_KEYS, BY_ROWS];
-  const dtype = cache.dtype === "f16" ? "f16" : "f32";
   const key = { operation: "attention_decode", heads, keyValueHeads, headDim, dtype } as const;
   const kernels = headReads(gpu, headDim).flatMap((read) =>
     ways.map((way) => ({ name: `${way.name}_${read.pack}`, way, read }))

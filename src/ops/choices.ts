@@ -86,7 +86,7 @@ export function operationName(key: OperationKey): string {
   const words = key.operation === "matmul"
     ? [key.operation, key.epilogue, key.layout, key.sizes.map(sizeText).join("x")]
     : [key.operation, `${key.heads}/${key.keyValueHeads}x${key.headDim}`];
-  return [...words, key.dtype === "f16" && "f16"].filter(Boolean).join(" ");
+  return [...words, key.dtype !== "f32" && key.dtype].filter(Boolean).join(" ");
 }
 
 function sizeText(size: KeySize): string {

@@ -15,6 +15,7 @@ import {
   type Tensor,
 } from "../gpu/tensor.ts";
 import { rowReader } from "./readers.ts";
+import { storedAs } from "./wgsl.ts";
 import { type RowRange, rowRanges, rowsOf as rowsOfRange } from "./row_ranges.ts";
 
 /** Tokens of one id that are summed by one lane; longer runs are summed in several chunks. */
@@ -103,7 +104,7 @@ export function embedding(
   const rows = (rowsOf ?? tokens).shape[0]!;
   const columns = width / 4;
   const share = rowReader(gpu, width, 4);
-  const stored = table.dtype === "f16" ? "f16" : "f32";
+  const stored = storedAs(table);
   const kernel = (entryPoint: string) =>
     share.kernel({ name: "embedding", code, entryPoint }, { stored });
   const params = {

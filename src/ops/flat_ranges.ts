@@ -10,6 +10,12 @@ import type { Tensor } from "../gpu/tensor.ts";
 /** Ranges begin at multiples of this many elements: for those of two bytes the largest alignment WebGPU may ask for. */
 const ALIGNMENT = 128;
 
+/**
+ * Where flat arrays of parameters may go on in another buffer: at multiples of this, so that sums over them are cut alike
+ * wherever they lie.
+ */
+export const CUT_STEP = 4096;
+
 /** Options of ops over flat arrays that may be larger than the device can bind. */
 export interface FlatOptions {
   /** The most bytes to bind at once. Default: the device's `maxStorageBufferBindingSize`. */
@@ -25,17 +31,17 @@ export interface FlatRange {
 }
 
 /**
- * Cuts a flat array into the fewest ranges that can be bound.
+ * Cuts a flat array into the fewest ranges that lie in one buffer and can be bound.
  *
  * @param plan Decides the device's limit.
- * @param length Elements of four bytes.
+ * @param flat The array, as one of four bytes to an element; others that are used with it are cut alike.
  * @param options `maxBindingBytes`, to stay below the device's limit.
  * @param step Ranges begin at multiples of so many elements where as many can be bound.
  * @throws {RangeError} If not even 128 elements may be bound.
  */
 export function flatRanges(
   plan: Plan,
-  length: number,
+  flat: Tensor,
   options: FlatOptions = {},
   step: number = ALIGNMENT,
 ): FlatRange[] {
@@ -48,8 +54,11 @@ export function flatRanges(
     );
   }
   const ranges: FlatRange[] = [];
-  for (let offset = 0; offset < length; offset += most) {
-    ranges.push({ offset, length: Math.min(most, length - offset) });
+  let offset = 0;
+  for (const end of [...flat.cuts, flat.capacity]) {
+    for (; offset < end; offset = Math.min(end, offset + most)) {
+      ranges.push({ offset, length: Math.min(most, end - offset) });
+    }
   }
   return ranges;
 }

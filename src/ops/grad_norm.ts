@@ -7,11 +7,11 @@
 import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
-import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
+import { CUT_STEP, type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { flatReader } from "./readers.ts";
 
 /** Elements that one team sums. Bounds the rounding error whatever the array's length. */
-const CHUNK = 4096;
+const CHUNK = CUT_STEP;
 
 /** Options of {@linkcode gradNorm}. */
 export interface GradNormOptions extends FlatOptions {
@@ -44,7 +44,7 @@ export function gradNorm(
   }
   const reader = flatReader(plan.gpu, n);
   const chunksOf = (length: number) => Math.ceil(length / CHUNK);
-  const ranges = flatRanges(plan, n, options, CHUNK);
+  const ranges = flatRanges(plan, gradients, options, CHUNK);
   const partials = plan.empty(
     [ranges.reduce((count, { length }) => count + chunksOf(length), 0)],
     `${name}.partial`,

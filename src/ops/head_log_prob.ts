@@ -29,8 +29,8 @@ export interface HeadLogProbOptions extends LogProbOptions {
  * What {@linkcode logProb} gives for the logits `hidden · weightᵀ`, and its gradients.
  *
  * Where the logits (T, V) are more than `maxBytes`, they are made for one range of the vocabulary at a time, an online
- * softmax goes over them (Milakov & Gimelshein 2018, arXiv 1805.02867), and the backward pass makes all but the last
- * again: up to a third more products with the head, for memory that does not depend on V. The order of all sums is fixed.
+ * softmax goes over them (Milakov & Gimelshein 2018, arXiv 1805.02867), and the backward pass makes them again: a third
+ * more products with the head, for memory that does not depend on V. The order of all sums is the same however it is cut.
  *
  * @param plan Where to record.
  * @param hidden (T, C).
@@ -76,9 +76,10 @@ export function headLogProb(
     let dweight: { out: Tensor; accumulate: boolean } | undefined;
     plan.intoGradient(hidden, (out, accumulate) => dhidden = { out, accumulate });
     plan.intoGradient(weight, (out, accumulate) => dweight = { out, accumulate });
-    // From the last range on, whose logits are still there.
-    for (const [i, range] of ranges.toReversed().entries()) {
-      const again = i === 0
+    // In their order, so that sums over the vocabulary are the same however it is cut. The last logits are made again, too:
+    // to keep them while the others are made would take twice the memory.
+    for (const [i, range] of ranges.entries()) {
+      const again = ranges.length === 1
         ? made
         : headLogits(plan, hidden, weight, range, { label: `${HEAD}.again`, excludedToken });
       scoring.backward(again);
@@ -100,6 +101,7 @@ export function headLogProb(
           b: hidden,
           transposeB: false,
           out: rowsOf(dweight.out, range),
+          wholeRows: sizeLimit(weight.shape[0]!),
           accumulate: dweight.accumulate,
           parameter: weight.grad !== undefined,
         });

@@ -68,6 +68,8 @@ interface Stretch {
 /** Sums that can be taken in one dispatch: their outputs share a buffer, and their terms are the same. */
 interface Group {
   readonly root: Tensor;
+  /** Which of its buffers. */
+  readonly piece: number;
   readonly terms: Size;
   readonly pack: PackSize;
   waiting: Stretch[];
@@ -108,11 +110,13 @@ function packOf(plan: Plan, out: Tensor): PackSize {
 }
 
 function wait(plan: Plan, stretch: Stretch, pack: PackSize): void {
-  const { division: { terms }, out: { root } } = stretch;
+  const { division: { terms }, out: { root, piece } } = stretch;
   const groups = groupsOfPlan.get(plan) ?? [];
   groupsOfPlan.set(plan, groups);
-  let group = groups.find((g) => g.root === root && g.terms === terms && g.pack === pack);
-  if (!group) groups.push(group = { root, terms, pack, waiting: [] });
+  let group = groups.find((g) =>
+    g.root === root && g.piece === piece && g.terms === terms && g.pack === pack
+  );
+  if (!group) groups.push(group = { root, piece, terms, pack, waiting: [] });
   if (group.waiting.length === 0) plan.afterBackward(() => addUpWaiting(plan, group));
   const together = [...group.waiting, stretch];
   const elements = together.reduce((n, { partials }) => n + partials.capacity, 0);

@@ -24,12 +24,12 @@ export function bindableBytes({ device }: Gpu): number {
 }
 
 /**
- * Cuts a matrix into the fewest ranges of rows that can be bound.
+ * Cuts a matrix into the fewest ranges of rows that lie in one buffer and can be bound.
  *
  * @param matrix (V, C).
  * @param options `most` rows of a range; ranges begin at multiples of `step` rows; `bytes` of an element, if something
  * larger than the matrix is cut alike.
- * @returns Ranges of one width but the last; a single one where all fits.
+ * @returns Ranges of one width but the last of each buffer; a single one where all fits.
  * @throws {RangeError} If not even `step` rows can be bound.
  */
 export function rowRanges(
@@ -41,7 +41,11 @@ export function rowRanges(
   const [rows, columns] = matrix.shape.map(sizeLimit) as [number, number];
   const bindable = Math.floor(bindableBytes(gpu) / bytes / columns);
   const fitting = Math.min(most, bindable);
-  if (rows <= fitting) return [{ first: 0, width: rows }];
+  const ends = [...matrix.cuts.map((cut) => cut / columns), rows];
+  const longest = Math.max(...ends.map((end, i) => end - (ends[i - 1] ?? 0)));
+  if (longest <= fitting) {
+    return ends.map((end, i) => ({ first: ends[i - 1] ?? 0, width: end - (ends[i - 1] ?? 0) }));
+  }
   const steps = Math.floor(fitting / step);
   if (steps === 0) {
     throw new RangeError(
@@ -50,11 +54,14 @@ export function rowRanges(
         "maxTokensPerMicroBatch or take a smaller model",
     );
   }
-  const count = Math.ceil(rows / (steps * step));
-  const width = step * Math.ceil(rows / count / step);
+  const count = Math.ceil(longest / (steps * step));
+  const width = step * Math.ceil(longest / count / step);
   const ranges: RowRange[] = [];
-  for (let first = 0; first < rows; first += width) {
-    ranges.push({ first, width: Math.min(width, rows - first) });
+  let first = 0;
+  for (const end of ends) {
+    for (; first < end; first = Math.min(end, first + width)) {
+      ranges.push({ first, width: Math.min(width, end - first) });
+    }
   }
   return ranges;
 }

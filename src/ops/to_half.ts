@@ -1,6 +1,6 @@
 /**
- * Rounding to float16: to nearest, ties to even, the same bits on every device. What is finite stays finite: magnitudes
- * beyond 65504 become 65504.
+ * Rounding to 16 bits, float16 or bfloat16: to nearest, ties to even, the same bits on every device. What is finite stays
+ * finite: magnitudes beyond the largest number, 65504 of float16, become that number.
  *
  * @module
  */
@@ -10,6 +10,14 @@ import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
 import { flatReader } from "./readers.ts";
+import { type StoredAs, storedAs } from "./wgsl.ts";
+
+/** What has 16 bits. */
+export type HalfDType = Exclude<StoredAs, "f32">;
+
+function isHalf(tensor: Tensor): boolean {
+  return storedAs(tensor) !== "f32";
+}
 
 /** Options of {@linkcode toHalf}. */
 export interface ToHalfOptions extends FlatOptions {
@@ -18,28 +26,31 @@ export interface ToHalfOptions extends FlatOptions {
 }
 
 /**
- * Rounds a flat array to float16.
+ * Rounds a flat array to 16 bits.
  *
  * @param x (n), n a multiple of 4.
- * @param y (n) f16, written.
+ * @param y (n) f16 or bf16, written.
  * @param options `name`, and `maxBindingBytes` to bind less at once than the device could.
  * @throws {RangeError} If the shapes do not fit.
  */
 export function toHalf(plan: Plan, x: Tensor, y: Tensor, options: ToHalfOptions = {}): void {
   const { name = "to_half" } = options;
   const n = x.capacity;
-  if (x.dtype !== "f32" || y.dtype !== "f16" || y.capacity !== n || n % 4 !== 0) {
+  if (x.dtype !== "f32" || !isHalf(y) || y.capacity !== n || n % 4 !== 0) {
     throw new RangeError(
-      `toHalf needs x (n) f32 and y (n) f16 with n a multiple of 4: got ${formatShape(x.shape)} ` +
+      `toHalf needs x (n) f32 and y (n) f16 or bf16 with n a multiple of 4: got ${
+        formatShape(x.shape)
+      } ` +
         `${x.dtype} and ${formatShape(y.shape)} ${y.dtype}`,
     );
   }
-  const ranges = flatRanges(plan, n, options);
+  const ranges = flatRanges(plan, x, options);
   for (const [i, range] of ranges.entries()) {
     const label = `${name}.convert${ranges.length > 1 ? i : ""}`;
     const { length } = range;
     const part = { first: 0, width: length, stride: length, count: () => length };
-    record(plan, "convert", label, { x: flatView(x, range), y: flatView(y, range) }, part);
+    const bindings = { x: flatView(x, range), y: flatView(y, range) };
+    record(plan, "convert", label, bindings, part, storedAs(y));
   }
 }
 
@@ -52,47 +63,48 @@ export interface Columns {
 }
 
 /**
- * Rounds some columns of a matrix to float16.
+ * Rounds some columns of a matrix to 16 bits.
  *
  * @param x (T, C), C a multiple of 4.
- * @param options `name` of the output below the current scope. Default `"halves"`.
- * @returns (T, width) f16.
+ * @param options `name` of the output below the current scope, `"halves"` by default, and its `dtype`, `"f16"` by default.
+ * @returns (T, width).
  * @throws {RangeError} If the shapes do not fit.
  */
 export function columnsToHalf(
   plan: Plan,
   x: Tensor,
   columns: Columns,
-  options: { name?: string } = {},
+  options: { name?: string; dtype?: HalfDType } = {},
 ): Tensor {
-  const { name = "halves" } = options;
+  const { name = "halves", dtype = "f16" } = options;
   const part = partOf(x, columns);
-  const y = plan.empty([x.shape[0]!, columns.width], name, "f16");
-  record(plan, "convert", `${name}.convert`, { x, y }, part);
+  const y = plan.empty([x.shape[0]!, columns.width], name, dtype);
+  record(plan, "convert", `${name}.convert`, { x, y }, part, dtype);
   return y;
 }
 
 /**
- * Rounds some columns of a matrix to what float16 holds, in place; they stay f32. There is no gradient rule: gradients
+ * Rounds some columns of a matrix to what 16 bits hold, in place; they stay f32. There is no gradient rule: gradients
  * pass as if nothing had been rounded.
  *
  * @param z (T, C), C a multiple of 4; overwritten.
- * @param options `name` of the dispatch below the current scope. Default `"round"`.
+ * @param options `name` of the dispatch below the current scope, `"round"` by default, and the `dtype`, `"f16"` by default.
  * @throws {RangeError} If the shapes do not fit.
  */
 export function roundColumns(
   plan: Plan,
   z: Tensor,
   columns: Columns,
-  options: { name?: string } = {},
+  options: { name?: string; dtype?: HalfDType } = {},
 ): void {
-  record(plan, "round_in_place", options.name ?? "round", { z }, partOf(z, columns));
+  const { name = "round", dtype = "f16" } = options;
+  record(plan, "round_in_place", name, { z }, partOf(z, columns), dtype);
 }
 
 /**
- * The numbers of a matrix in float16, as float32.
+ * The numbers of a matrix in 16 bits, as float32.
  *
- * @param x (T, C) f16, C a multiple of 4.
+ * @param x (T, C) f16 or bf16, C a multiple of 4.
  * @param options `name` of the output below the current scope. Default `"restored"`.
  * @returns (T, C).
  * @throws {RangeError} If the shape does not fit.
@@ -100,14 +112,16 @@ export function roundColumns(
 export function fromHalf(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor {
   const { name = "restored" } = options;
   const width = sizeLimit(x.shape.at(-1) ?? 0);
-  if (x.dtype !== "f16" || width === 0 || width % 4 !== 0) {
+  if (!isHalf(x) || width === 0 || width % 4 !== 0) {
     throw new RangeError(
-      `fromHalf needs (T, C) f16 with C a multiple of 4: got ${formatShape(x.shape)} ${x.dtype}`,
+      `fromHalf needs (T, C) f16 or bf16 with C a multiple of 4: got ${
+        formatShape(x.shape)
+      } ${x.dtype}`,
     );
   }
   const wide = plan.empty(x.shape, name);
   const part = { first: 0, width, stride: width, count: () => x.length };
-  record(plan, "restore", `${name}.restore`, { narrow: x, wide }, part);
+  record(plan, "restore", `${name}.restore`, { narrow: x, wide }, part, storedAs(x));
   return wide;
 }
 
@@ -136,13 +150,14 @@ function record(
   label: string,
   bindings: Record<string, Tensor>,
   part: Part,
+  stored: StoredAs,
 ): void {
   const { first, width, stride, count: length } = part;
   const multiple = [first, width, stride].every((size) => size % 8 === 0) ? 8 : 4;
   const { pack, turns, kernel, share } = flatReader(plan.gpu, multiple);
   const { count, chunk, workgroups } = share(length);
   plan.dispatch({
-    kernel: kernel({ name: "to_half", code, entryPoint }, { stored: "f16" }),
+    kernel: kernel({ name: "to_half", code, entryPoint }, { stored }),
     label,
     bindings,
     params: { count, chunk, width: width / pack, stride: stride / pack, first: first / pack },

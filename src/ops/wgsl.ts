@@ -3,7 +3,7 @@
  *
  * A file says in its first lines what it needs of others and what it provides:
  *
- *     // provides: stored when stored=f16 pack=8
+ *     // provides: stored when stored=f16|bf16 pack=8
  *     // needs: half_bits
  *
  * Several files may provide the same; the launcher's choices decide which of them serves, and are part of the kernel's
@@ -17,17 +17,19 @@ import each from "../../kernels/lib/each.wgsl" with { type: "text" };
 import each16 from "../../kernels/lib/each_16.wgsl" with { type: "text" };
 import each32 from "../../kernels/lib/each_32.wgsl" with { type: "text" };
 import each4 from "../../kernels/lib/each_4.wgsl" with { type: "text" };
-import halfBits from "../../kernels/lib/half_bits.wgsl" with { type: "text" };
-import halfWords from "../../kernels/lib/half_words.wgsl" with { type: "text" };
+import halfBitsBf16 from "../../kernels/lib/half_bits_bf16.wgsl" with { type: "text" };
+import halfBitsF16 from "../../kernels/lib/half_bits_f16.wgsl" with { type: "text" };
+import halfWordsBf16 from "../../kernels/lib/half_words_bf16.wgsl" with { type: "text" };
+import halfWordsF16 from "../../kernels/lib/half_words_f16.wgsl" with { type: "text" };
 import kl from "../../kernels/lib/kl.wgsl" with { type: "text" };
 import numbers from "../../kernels/lib/numbers.wgsl" with { type: "text" };
-import pack1F16 from "../../kernels/lib/pack1_f16.wgsl" with { type: "text" };
+import pack1In16 from "../../kernels/lib/pack1_16.wgsl" with { type: "text" };
 import pack1F32 from "../../kernels/lib/pack1_f32.wgsl" with { type: "text" };
-import pack4F16 from "../../kernels/lib/pack4_f16.wgsl" with { type: "text" };
+import pack4In16 from "../../kernels/lib/pack4_16.wgsl" with { type: "text" };
 import pack4F32 from "../../kernels/lib/pack4_f32.wgsl" with { type: "text" };
-import pack4x2F16 from "../../kernels/lib/pack4x2_f16.wgsl" with { type: "text" };
+import pack4x2In16 from "../../kernels/lib/pack4x2_16.wgsl" with { type: "text" };
 import pack4x2F32 from "../../kernels/lib/pack4x2_f32.wgsl" with { type: "text" };
-import pack8F16 from "../../kernels/lib/pack8_f16.wgsl" with { type: "text" };
+import pack8In16 from "../../kernels/lib/pack8_16.wgsl" with { type: "text" };
 import pack8F32 from "../../kernels/lib/pack8_f32.wgsl" with { type: "text" };
 import rotation from "../../kernels/lib/rotation.wgsl" with { type: "text" };
 import rowsLane from "../../kernels/lib/rows_lane.wgsl" with { type: "text" };
@@ -41,6 +43,7 @@ import threefry from "../../kernels/lib/threefry.wgsl" with { type: "text" };
 import turn from "../../kernels/lib/turn.wgsl" with { type: "text" };
 import workgroup from "../../kernels/lib/workgroup.wgsl" with { type: "text" };
 import type { KernelDescriptor } from "../gpu/kernel.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 
 /** What several kernels share: `kernels/lib/`. */
 const LIBRARY = [
@@ -49,17 +52,19 @@ const LIBRARY = [
   each16,
   each32,
   each4,
-  halfBits,
-  halfWords,
+  halfBitsBf16,
+  halfBitsF16,
+  halfWordsBf16,
+  halfWordsF16,
   kl,
   numbers,
-  pack1F16,
+  pack1In16,
   pack1F32,
-  pack4F16,
+  pack4In16,
   pack4F32,
-  pack4x2F16,
+  pack4x2In16,
   pack4x2F32,
-  pack8F16,
+  pack8In16,
   pack8F32,
   rotation,
   rowsLane,
@@ -74,12 +79,20 @@ const LIBRARY = [
   workgroup,
 ].map(read);
 
+/** What numbers may be stored as that kernels compute with in float32. */
+export type StoredAs = "f32" | "f16" | "bf16";
+
+/** What a tensor of floats is stored as. */
+export function storedAs({ dtype }: Tensor): StoredAs {
+  return dtype === "f16" || dtype === "bf16" ? dtype : "f32";
+}
+
 /** What a device and a call decide. */
 export interface Choices {
   /** Numbers that a load brings; `"4x2"` are eight in two loads. */
   readonly pack?: 1 | 4 | 8 | "4x2";
   /** What the tensor is stored in that is read or written as `Stored`. */
-  readonly stored?: "f32" | "f16" | "bf16";
+  readonly stored?: StoredAs;
   /** Whether each lane has a row of its own, or all lanes work on one. */
   readonly rows?: "lane" | "team";
   /** How lanes work together. */
@@ -98,16 +111,17 @@ interface Fragment {
   /** What it is there for; `undefined` of a kernel. */
   readonly provides: string | undefined;
   /** The choices it is the right one for. */
-  readonly when: readonly (readonly [choice: keyof Choices, value: string])[];
+  readonly when: readonly (readonly [choice: keyof Choices, values: readonly string[]])[];
   readonly needs: readonly string[];
 }
 
 function read(code: string): Fragment {
   const [, provides, when = ""] = /^\/\/ provides: (\w+)(?: when (.+))?$/m.exec(code) ?? [];
   const needs = /^\/\/ needs: (.+)$/m.exec(code)?.[1]?.split(", ") ?? [];
-  const conditions = when.split(" ").filter(Boolean).map((condition) =>
-    condition.split("=") as [keyof Choices, string]
-  );
+  const conditions = when.split(" ").filter(Boolean).map((condition) => {
+    const [choice, values] = condition.split("=") as [keyof Choices, string];
+    return [choice, values.split("|")] as const;
+  });
   return { code, provides, when: conditions, needs };
 }
 
@@ -133,7 +147,7 @@ export function link(
     for (const need of fragment.needs) {
       if (linked.has(need)) continue;
       const found = available.find(({ provides, when }) =>
-        provides === need && when.every(([choice, value]) => `${choices[choice]}` === value)
+        provides === need && when.every(([choice, values]) => values.includes(`${choices[choice]}`))
       );
       if (!found) {
         throw new TypeError(
@@ -141,7 +155,7 @@ export function link(
             `${JSON.stringify(choices)}`,
         );
       }
-      for (const [choice, value] of found.when) used.set(choice, value);
+      for (const [choice] of found.when) used.set(choice, choices[choice]);
       append(found);
     }
   };

@@ -98,10 +98,10 @@ export class AdamW {
       seed: 0,
       ...options,
     };
-    const n = values.capacity;
+    const { capacity: n, cuts } = values;
     const { dtype, seed } = this.options;
-    this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg", dtype });
-    this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq", dtype });
+    this.firstMoment = gpu.tensor([n], { name: "optimizer.exp_avg", dtype, cuts });
+    this.secondMoment = gpu.tensor([n], { name: "optimizer.exp_avg_sq", dtype, cuts });
     this.plan = new Plan(gpu, "optimizer");
     this.gradNorm = this.plan.keep(gradNorm(this.plan, gradients));
     const next = () => this.stepCount + 1;

@@ -18,10 +18,11 @@ export function entriesOf(value: unknown): [string, unknown][] {
 
 /** The sections about what was run. */
 export function describeRun(config: RunConfig): Section[] {
-  const { options, policy, dtype, adapter, versions, numbers, kernels } = config;
-  const stored: [string, unknown][] = dtype === undefined ? [] : [["dtype", dtype]];
-  const more: [string, unknown][] = Object.entries({ numbers, kernels })
-    .filter(([, value]) => value !== undefined);
+  const { options, policy, dtype, cacheDtype, adapter, versions, numbers, kernels } = config;
+  const known = (entries: object): [string, unknown][] =>
+    Object.entries(entries).filter(([, value]) => value !== undefined);
+  const stored = known({ dtype, cacheDtype });
+  const more = known({ numbers, kernels });
   return [
     { title: "What was run", body: objectiveOf(config) + commandsOf(config) },
     {

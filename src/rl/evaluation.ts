@@ -161,8 +161,8 @@ async function generatorOf(
 ): Promise<Generator> {
   const { prompts, numGenerations, maxCompletionLength } = request;
   checkFit(policy.config, task, maxCompletionLength);
-  const { gpu, config, dtype } = policy;
-  const sequences = Math.min(WAVE, bindableSequences(gpu, config, dtype, maxCompletionLength));
+  const { gpu, config, parameters: { cacheDtype } } = policy;
+  const sequences = Math.min(WAVE, bindableSequences(gpu, config, cacheDtype, maxCompletionLength));
   const atOnce = Math.min(
     prompts,
     Math.max(1, Math.floor(sequences / numGenerations)),

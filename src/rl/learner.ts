@@ -10,6 +10,7 @@
 
 import type { OwnSurrogate } from "../objective/own_objective.ts";
 import { checkOwnSurrogate } from "./own_surrogate.ts";
+import type { Arena } from "../gpu/arena.ts";
 import { Plan } from "../gpu/plan.ts";
 import type { HostArray } from "../gpu/host_array.ts";
 import { locateNonFinite } from "../gpu/locate_non_finite.ts";
@@ -18,7 +19,6 @@ import { submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
 import { type PromptGroup, splitGroups } from "../model/packing.ts";
-import type { StoredDType } from "../model/policy_weights.ts";
 import type { Policy } from "../model/policy.ts";
 import { recordScoring } from "../model/scoring.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
@@ -84,9 +84,11 @@ export interface LearnerMemory {
   /** Packed tokens of a micro-batch. */
   readonly maxTokens: number;
   /** How activations wait for the backward pass. Default `"f32"`. */
-  readonly activationDtype?: StoredDType;
+  readonly activationDtype?: "f32" | "f16";
   /** Whether they do not wait at all: each layer runs again before its backward pass. Default `false`. */
   readonly activationCheckpointing?: boolean;
+  /** Where activations live. Default: an arena of its own. */
+  readonly arena?: Arena;
 }
 
 /** The layer that a dispatch belongs to. */
@@ -110,10 +112,10 @@ export class Learner {
     objective: LearnerObjective,
     memory: LearnerMemory,
   ) {
-    const { maxTokens, activationDtype = "f32", activationCheckpointing = false } = memory;
+    const { maxTokens, activationDtype = "f32", activationCheckpointing = false, arena } = memory;
     const { parameters } = policy;
     policy.trained.requireGradients();
-    const plan = new Plan(policy.gpu, "learner", { gradients: true });
+    const plan = new Plan(policy.gpu, "learner", { gradients: true, ...(arena && { arena }) });
     const { inputs, scored } = recordScoring(plan, parameters, maxTokens, objective);
     const { items, itemSequences, itemPositions, itemRanges } = inputs;
     const { klEstimator, ...rest } = objective;

@@ -55,12 +55,31 @@ export async function planMemory(
   options: TrainOptions,
   storage: PolicyStorageOptions = {},
 ): Promise<MemoryPlan> {
+  return await planOf(gpu, zeroPolicy(config, options, storage), task, options);
+}
+
+/** Makes a policy on a stand-in for a device. */
+export type DryPolicy = (dry: Gpu) => Policy;
+
+/** A policy of some shape for a run; what adapters are added to is not trained. */
+export function zeroPolicy(
+  config: PolicyConfigOptions,
+  { loraRank = 0 }: Pick<TrainOptions, "loraRank">,
+  storage: PolicyStorageOptions,
+): DryPolicy {
+  const frozen = loraRank > 0 ? { trainable: false } : {};
+  return (dry) => Policy.zeros(dry, config, { ...storage, ...frozen });
+}
+
+/** {@linkcode planMemory} for a policy of any kind. */
+export async function planOf(
+  gpu: Gpu,
+  make: DryPolicy,
+  task: Task,
+  options: TrainOptions,
+): Promise<MemoryPlan> {
   const dry = gpu.rehearsal();
-  const { loraRank = 0 } = options;
-  const policy = Policy.zeros(dry, config, {
-    ...storage,
-    ...(loraRank > 0 ? { trainable: false } : {}),
-  });
+  const policy = make(dry);
   const parameters = dry.counters.bytesAllocated;
   const { optimizer: { firstMoment, secondMoment } } = await Trainer.create(policy, task, options);
   const optimizer = policy.trained.values.byteLength + firstMoment.byteLength +
@@ -77,17 +96,32 @@ export async function planMemory(
   };
 }
 
+/** Bytes as messages state them: `2.1 GiB`. */
+export function sizeText(bytes: number): string {
+  const [unit, size] = unitOf(bytes);
+  return `${(bytes / size).toFixed(1)} ${unit}`;
+}
+
+function unitOf(bytes: number): [unit: string, size: number] {
+  return bytes >= 2 ** 30 ? ["GiB", 2 ** 30] : ["MiB", 2 ** 20];
+}
+
 /** A memory plan in a line: `2.1 GiB of GPU memory: 0.4 for the parameters, …`. */
 export function describeMemory(plan: MemoryPlan): string {
-  const [unit, size] = plan.total >= 2 ** 30 ? ["GiB", 2 ** 30] : ["MiB", 2 ** 20];
+  const [, size] = unitOf(plan.total);
   const text = (bytes: number) => (bytes / size).toFixed(1);
   const { label, size: largest } = plan.buffers[0]!;
-  return `${text(plan.total)} ${unit} of GPU memory: ${
-    text(plan.parameters)
-  } for the parameters, ` +
-    `${text(plan.optimizer)} for gradients and AdamW, ${text(plan.work)} for generation and ` +
-    `learning (the largest buffer, ${label}, ${text(largest)})`;
+  return `${sizeText(plan.total)} of GPU memory: ${text(plan.parameters)} for the parameters, ` +
+    `${text(plan.optimizer)} for gradients and AdamW, ${
+      text(plan.work)
+    } for generation and learning ` +
+    `(the largest buffer, ${label}, ${text(largest)})`;
 }
+
+/** What lowers the memory of a run. */
+const ADVICE =
+  "lower maxTokensPerMicroBatch, promptsPerStep or maxCompletionLength, set activationCheckpointing, or take a smaller " +
+  "model";
 
 /**
  * Refuses a run that the device has no room for, by taking the planned buffers and giving them back at once.
@@ -96,11 +130,14 @@ export function describeMemory(plan: MemoryPlan): string {
  * free, if the program may ask (`--allow-sys=systemMemoryInfo`).
  *
  * @param plan What {@linkcode planMemory} found.
+ * @param advice What to do where there is no room. Default: settings to lower.
  * @throws {RangeError} If there is no room, with the numbers and what to do.
  */
-export async function requireMemory(gpu: Gpu, plan: MemoryPlan): Promise<void> {
-  const advice =
-    "lower maxTokensPerMicroBatch, promptsPerStep or maxCompletionLength, or take a smaller model";
+export async function requireMemory(
+  gpu: Gpu,
+  plan: MemoryPlan,
+  advice: string = ADVICE,
+): Promise<void> {
   const free = gpu.adapter.isFallback ? host.freeMemory() : undefined;
   if (free !== undefined && free < plan.total) {
     throw new RangeError(

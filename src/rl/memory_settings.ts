@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STORED_DTYPES } from "../model/policy_weights.ts";
 import { MOMENT_DTYPES } from "../ops/adamw.ts";
 import { section } from "./setting_kinds.ts";
 
@@ -20,7 +19,7 @@ export const MEMORY_SETTINGS = {
     { aliases: ["ppoMaxTokenLenPerGpu", "microBatchSize", "gradientAccumulationSteps"] },
   ),
   activationDtype: optimizer.choice(
-    STORED_DTYPES,
+    ["f32", "f16"],
     "f32",
     "How activations wait for the backward pass; f16 halves their memory and costs time.",
   ),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Arena } from "../gpu/arena.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
@@ -25,6 +26,8 @@ export interface ReferenceOptions {
   readonly maxTokens: number;
   /** Estimator of {@linkcode Reference.divergence}. */
   readonly klEstimator: KlEstimator;
+  /** Where activations live. Default: an arena of its own. */
+  readonly arena?: Arena;
 }
 
 /** A frozen policy, and what it says about a rollout: a copy, or the policy without its adapters. */
@@ -47,13 +50,14 @@ export class Reference {
     const { gpu, config } = policy;
     this.#policy = policy;
     this.#maxTokens = options.maxTokens;
-    this.parameters = policy.parameters.adapters
-      ? undefined
-      : new Parameters(gpu, config, policy.dtype);
+    this.parameters = policy.parameters.adapters ? undefined : new Parameters(gpu, config, {
+      dtype: policy.dtype,
+      cacheDtype: policy.parameters.cacheDtype,
+    });
     const [B, M] = oldLogProbs.shape.map(sizeLimit) as [number, number];
     this.logProbs = gpu.tensor([B, M], { name: "ref_log_probs" });
 
-    this.#plan = new Plan(gpu, "reference");
+    this.#plan = new Plan(gpu, "reference", options.arena && { arena: options.arena });
     const { inputs, scored } = recordScoring(
       this.#plan,
       this.parameters ?? policy.parameters.base,

@@ -4,9 +4,11 @@
  * @module
  */
 
-import type { Policy } from "../model/policy.ts";
+import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { evaluationMetrics } from "./evaluation_metrics.ts";
+import type { DryPolicy } from "./memory.ts";
+import { fitMemory } from "./memory_budget.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import type { StepReport } from "./step_report.ts";
@@ -18,6 +20,12 @@ export interface TrainRequest extends TrainOptions {
   readonly policy: Policy;
   /** The task. */
   readonly task: Task;
+  /**
+   * Bytes of the device's memory that the run may take, the policy's included. Of settings that are not given
+   * `maxTokensPerMicroBatch` is made smaller, then `activationCheckpointing` turned on; neither changes the result beyond
+   * rounding. Refused where that does not suffice. Default: any.
+   */
+  readonly memoryBudget?: number | undefined;
   /**
    * Ends training, at the latest before the next step; its reason is thrown. An evaluation that it cuts short is missing
    * from the step's report, which comes first.
@@ -80,14 +88,27 @@ export async function* train(
   request: TrainRequest | ContinueRequest,
 ): AsyncGenerator<TrainReport, void, undefined> {
   if ("trainer" in request) return yield* steps(request.trainer, request.signal);
-  const { policy, task, signal, ...options } = request;
+  const { policy, task, signal, memoryBudget, ...given } = request;
   signal?.throwIfAborted();
+  const options = memoryBudget === undefined
+    ? given
+    : (await fitMemory(policy.gpu, likeness(policy), task, given, { memoryBudget })).options;
   const trainer = await Trainer.create(policy, task, options);
   try {
     yield* steps(trainer, signal);
   } finally {
     trainer.destroy();
   }
+}
+
+/** Makes a policy of the same shape. */
+function likeness({ config, parameters }: Policy): DryPolicy {
+  const { adapters } = parameters;
+  return (dry) => {
+    const policy = Policy.zeros(dry, config, parameters);
+    if (adapters) policy.addAdapters(adapters.options);
+    return policy;
+  };
 }
 
 async function* steps(

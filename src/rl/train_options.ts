@@ -8,7 +8,6 @@
 
 import type { TruncationOptions } from "../model/truncation.ts";
 import type { LoraTargetSet } from "../model/lora_options.ts";
-import type { StoredDType } from "../model/policy_weights.ts";
 import type { AdvantageEstimator, RewardScale } from "../objective/advantage.ts";
 import type { AggregationSettings, LossAggregation } from "../objective/aggregation.ts";
 import type { OwnObjective } from "../objective/own_objective.ts";
@@ -82,7 +81,7 @@ export interface TrainOptions extends ObjectiveOptions, TruncationOptions {
    * How activations wait for the backward pass. `"f16"` halves their memory and costs time; nothing but the gradient's
    * rounding depends on it. Default `"f32"`.
    */
-  activationDtype?: StoredDType;
+  activationDtype?: "f32" | "f16";
   /**
    * Compute activations again for the backward pass, layer by layer, instead of keeping them: a third more products for
    * memory that hardly depends on the number of layers. Does not change the result. Default false.

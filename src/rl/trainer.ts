@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Arena } from "../gpu/arena.ts";
 import { truncates, truncationOf } from "../model/truncation.ts";
 import { Generator } from "../model/generate.ts";
 import { LORA_TARGET_SETS } from "../model/lora_options.ts";
@@ -47,6 +48,7 @@ export class Trainer {
   readonly #generator: Generator;
   readonly #sampler: BatchSampler;
   readonly #updater: Updater;
+  readonly #arena: Arena;
   readonly #warnings: TrainingWarnings;
   #nextProblem = 0;
   #updating = false;
@@ -61,6 +63,7 @@ export class Trainer {
       sampler: BatchSampler;
       reference: Reference | undefined;
       updater: Updater;
+      arena: Arena;
     },
   ) {
     this.policy = policy;
@@ -71,6 +74,7 @@ export class Trainer {
     this.#generator = parts.generator;
     this.#sampler = parts.sampler;
     this.#updater = parts.updater;
+    this.#arena = parts.arena;
     this.#warnings = new TrainingWarnings(options);
   }
 
@@ -96,12 +100,14 @@ export class Trainer {
     };
     const { promptsPerStep, numGenerations, numGenerationsEval } = resolved;
     adapt(policy, resolved);
+    // Rollouts and updates take turns on the same memory.
+    const arena = new Arena(policy.gpu, "trainer");
     const generator = await Generator.create(policy.gpu, policy.parameters, {
       promptTokens: promptsPerStep * task.maxPromptLength,
       sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
       completionLength: resolved.maxCompletionLength,
       truncates: truncates(resolved),
-    });
+    }, { arena, scratch: policy.trained.requireGradients() });
     const optimizer = await AdamW.create(policy.gpu, policy.trained, {
       learningRate: resolved.learningRate,
       beta1: resolved.adamBeta1,
@@ -119,14 +125,17 @@ export class Trainer {
         temperature: resolved.temperature,
         maxTokens: resolved.maxTokensPerMicroBatch,
         klEstimator: resolved.klEstimator,
+        arena,
       });
-    const updater = await Updater.create(policy, { optimizer, oldLogProbs, reference }, resolved);
+    const parts = { optimizer, oldLogProbs, reference, arena };
+    const updater = await Updater.create(policy, parts, resolved);
     return new Trainer(policy, task, resolved, {
       optimizer,
       generator,
       sampler,
       reference,
       updater,
+      arena,
     });
   }
 
@@ -232,6 +241,7 @@ export class Trainer {
     this.#sampler.destroy();
     this.#generator.destroy();
     this.optimizer.destroy();
+    this.#arena.destroy();
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Arena } from "../gpu/arena.ts";
 import type { Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
@@ -61,11 +62,16 @@ export class Updater {
    * Takes the memory and compiles the plans.
    *
    * @param parts The `optimizer` over all its parameters, where the log-probabilities of the sampler will be
-   * (`oldLogProbs`, B, M), and the `reference` if there is one.
+   * (`oldLogProbs`, B, M), the `reference` if there is one, and an `arena` for activations.
    */
   static async create(
     policy: Policy,
-    parts: { optimizer: AdamW; oldLogProbs: Tensor; reference: Reference | undefined },
+    parts: {
+      optimizer: AdamW;
+      oldLogProbs: Tensor;
+      reference: Reference | undefined;
+      arena: Arena;
+    },
     options: ResolvedTrainOptions,
   ): Promise<Updater> {
     const { oldLogProbs, reference } = parts;
@@ -92,6 +98,7 @@ export class Updater {
         maxTokens: options.maxTokensPerMicroBatch,
         activationDtype: options.activationDtype,
         activationCheckpointing: options.activationCheckpointing,
+        arena: parts.arena,
       },
     );
     return new Updater(options, { ...parts, coefficients, learner });

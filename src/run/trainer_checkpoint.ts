@@ -16,6 +16,7 @@ import { loadCheckpoint } from "../model/hf_checkpoint.ts";
 import { listSome } from "../model/hf_weights.ts";
 import { loadLoraWeights } from "../model/lora_folder.ts";
 import type { Parameters } from "../model/parameters.ts";
+import { shortStorage } from "../model/policy_storage.ts";
 import type { Policy } from "../model/policy.ts";
 import { encodeFloats } from "../files/float_formats.ts";
 import { writeSafetensors } from "../files/safetensors.ts";
@@ -27,8 +28,8 @@ import { fileSystem, replaceDirectoryAtomic } from "../files/atomic_directory.ts
 import { taskFingerprint } from "./fingerprint.ts";
 import { numbersOf } from "./numbers.ts";
 import {
-  checkDType,
   checkResumable,
+  checkStorage,
   nextProblemOf,
   readTrainerState,
   type TrainerState,
@@ -82,7 +83,7 @@ export async function saveTrainerCheckpoint(
       optimizerSteps: optimizer.stepCount,
       task: { name: task.name, fingerprint: taskFingerprint(task) },
       options: trainer.options,
-      dtype: policy.dtype,
+      ...shortStorage(policy.parameters),
       adapter: policy.gpu.adapter.description,
       numbers: await numbersOf(policy.gpu),
     });
@@ -152,7 +153,7 @@ function flatSpecs({ trained }: Policy, tensors: FlatTensors): Map<string, FlatS
 export async function restoreTrainer(dir: string, trainer: Checkpointable): Promise<TrainerState> {
   const state = await readTrainerState(dir);
   checkResumable(dir, state, trainer.task, trainer.options);
-  checkDType(dir, state, trainer.policy.dtype);
+  checkStorage(dir, state, trainer.policy.parameters);
   const open: { close(): void }[] = [];
   try {
     await restoreWeights(dir, trainer, open);

@@ -5,6 +5,7 @@
 import { errors, fs } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { fileExists, isJsonObject, readJsonObject } from "../files/json_file.ts";
+import { storageOf, type Stored } from "../model/policy_storage.ts";
 import { STORED_DTYPES, type StoredDType } from "../model/policy_weights.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
@@ -28,6 +29,8 @@ export interface TrainerState {
   readonly files: Readonly<Record<string, string>>;
   /** How the policy's matrices are stored on the device; float32 where it is not said. */
   readonly dtype?: StoredDType;
+  /** How keys and values are cached; as the matrices are stored where it is not said. */
+  readonly cacheDtype?: StoredDType;
   /** The adapter that computed it. */
   readonly adapter: string;
   /** Fingerprint of that device's numbers, see `numbersOf`; not said by versions before 0.1.0. */
@@ -161,11 +164,14 @@ function checkedState(path: string, json: Record<string, unknown>): TrainerState
     "files",
     "a digest of each file",
   );
-  need(
-    json.dtype === undefined || STORED_DTYPES.includes(json.dtype as StoredDType),
-    "dtype",
-    `one of ${STORED_DTYPES.join(", ")}`,
-  );
+  for (const name of ["dtype", "cacheDtype"]) {
+    const dtype = json[name];
+    need(
+      dtype === undefined || STORED_DTYPES.includes(dtype as StoredDType),
+      name,
+      `one of ${STORED_DTYPES.join(", ")}`,
+    );
+  }
   need(typeof json.adapter === "string", "adapter", "a text");
   need(json.numbers === undefined || typeof json.numbers === "string", "numbers", "a text");
   need(typeof json.version === "string", "version", "a text");
@@ -219,17 +225,20 @@ export function checkResumable(
 }
 
 /**
- * Refuses to resume a checkpoint with matrices stored in another way, which would change what is sampled.
+ * Refuses to resume a checkpoint with matrices or a cache stored in another way, which would change what is sampled.
  *
- * @throws {RangeError} If `dtype` is not the checkpoint's.
+ * @throws {RangeError} If one is not the checkpoint's.
  */
-export function checkDType(dir: string, state: TrainerState, dtype: StoredDType): void {
-  const { dtype: saved = "f32" } = state;
-  if (dtype === saved) return;
-  throw new RangeError(
-    `${dir} cannot be resumed with other settings: dtype is ${dtype} and was ${saved}. Leave it as ` +
-      "it was, or begin a new run from its weights",
-  );
+export function checkStorage(dir: string, state: TrainerState, storage: Stored): void {
+  const saved = storageOf(state);
+  for (const name of ["dtype", "cacheDtype"] as const) {
+    if (storage[name] === saved[name]) continue;
+    throw new RangeError(
+      `${dir} cannot be resumed with other settings: ${name} is ${storage[name]} and was ${
+        saved[name]
+      }. Leave it as it was, or begin a new run from its weights`,
+    );
+  }
 }
 
 /** The settings that differ from those of a checkpoint, by name. */

@@ -101,6 +101,69 @@ export function countdownReward(
   return value !== undefined && Math.abs(value - target) < 1e-5 ? 1 : 0;
 }
 
+/** Tokens that a demonstration has room in. */
+const SHOWN = 256;
+
+/** Combinations to try for a solution; four numbers have fewer. */
+const MAX_TRIED = 50_000;
+
+/** A number made of others: its value, how, and the steps on the way. */
+interface Made {
+  readonly value: number;
+  readonly text: string;
+  readonly steps: readonly string[];
+}
+
+/** What the prompt asks for: steps, then the answer; the sum of the numbers where no solution is found. */
+function shownSolution({ nums, target }: CountdownRow, random: Random): string {
+  const given = nums.map((value): Made => ({ value, text: `${value}`, steps: [] }));
+  const left = { tries: MAX_TRIED };
+  const { text, steps } = solve(given, target, random, left) ??
+    given.reduce((a, b) => join(a, "+", b)!);
+  const answer = /^\(.*\)$/.test(text) ? text.slice(1, -1) : text;
+  return ` ${steps.join(", ")}. </think>\n<answer> ${answer} </answer>`;
+}
+
+/** Two numbers joined by an operation; `undefined` where the result is no whole number. */
+function join(a: Made, operator: string, b: Made): Made | undefined {
+  const [x, y] = [a.value, b.value];
+  const value = operator === "+"
+    ? x + y
+    : operator === "-"
+    ? x - y
+    : operator === "*"
+    ? x * y
+    : x / y;
+  if (!Number.isInteger(value)) return undefined;
+  const step = `${x} ${operator} ${y} = ${value}`;
+  return {
+    value,
+    text: `(${a.text} ${operator} ${b.text})`,
+    steps: [...a.steps, ...b.steps, step],
+  };
+}
+
+/** Joins all of some numbers to a target, in a random order of trying. */
+function solve(
+  numbers: readonly Made[],
+  target: number,
+  random: Random,
+  left: { tries: number },
+): Made | undefined {
+  if (numbers.length === 1) return numbers[0]!.value === target ? numbers[0] : undefined;
+  const pairs = numbers.flatMap((a) => numbers.filter((b) => b !== a).map((b) => [a, b] as const));
+  for (const [a, b] of random.shuffle(pairs)) {
+    const others = numbers.filter((number) => number !== a && number !== b);
+    for (const operator of random.shuffle(["+", "-", "*", "/"])) {
+      if (left.tries-- <= 0) return undefined;
+      const made = join(a, operator, b);
+      const found = made && solve([...others, made], target, random, left);
+      if (found) return found;
+    }
+  }
+  return undefined;
+}
+
 /** Options of {@linkcode textCountdown}. */
 export interface TextCountdownOptions {
   /** The model's tokenizer. */
@@ -120,6 +183,7 @@ export interface TextCountdownOptions {
  *
  * Without `problems` they are drawn at random in the manner of the paper's data set: three or four numbers from 1 to 99
  * and a target from 10 to 100 that some combination of them reaches, one problem in eight for evaluation alone.
+ * Demonstrations, for a warm start, show steps and the answer; there are none where a completion has fewer than 256 tokens.
  *
  * @throws {RangeError | TypeError} If a problem has no numbers or no target, or no prompt is short enough.
  */
@@ -141,6 +205,7 @@ export function textCountdown(options: TextCountdownOptions): DefinedTask<Countd
     maxPromptLength,
     maxCompletionLength,
     verify: ({ completion, row }) => countdownReward(completion, row),
+    ...(maxCompletionLength >= SHOWN && { demonstrate: shownSolution }),
     defaults: { rl: { maxSteps: 200, promptsPerStep: 8, numGenerations: 8, learningRate: 1e-6 } },
   });
 }

@@ -115,6 +115,36 @@ Deno.test("intermediate tensors share memory once their last reader is recorded"
     assertEquals((await readTensor(gpu, z))[0], 0);
   }));
 
+Deno.test("what a plan leaves to another stays until plans of the arena's owner run", () =>
+  withGpu(async (gpu) => {
+    const owner = new Arena(gpu, "owner");
+    const arena = new Arena(gpu, "guest", owner);
+    const [first, second, other] = [[arena, "p"], [arena, "q"], [owner, "r"]].map(
+      ([arena, name]) => new Plan(gpu, name as string, { arena: arena as Arena }),
+    ) as [Plan, Plan, Plan];
+    const x = gpu.tensor([1024], { data: new Float32Array(1024).fill(1) });
+    const left = first.leave(affine(first, affine(first, x, 2), 3));
+    // Without care one of these would take the place of what was left.
+    let y: Tensor = x;
+    for (let i = 0; i < 4; i++) y = affine(second, y, 1, 1);
+    const [sum, still] = [second.keep(affine(second, y, 1)), second.keep(affine(second, left, 1))];
+    let z: Tensor = x;
+    for (let i = 0; i < 4; i++) z = affine(other, z, 0, -1);
+    other.keep(z);
+    for (const plan of [first, second, other]) await plan.compile();
+    // Left, and two that take turns.
+    assertEquals(owner.byteLength, 3 * 4096);
+    for (const _ of [1, 2]) {
+      submit(gpu, [first, { plan: second, times: 3 }]);
+      assertEquals((await readTensor(gpu, sum))[7], 5);
+      assertEquals((await readTensor(gpu, still))[7], 6);
+      submit(gpu, [other]);
+    }
+    arena.destroy();
+    assertEquals(owner.byteLength, 3 * 4096);
+    owner.destroy();
+  }));
+
 Deno.test("running a compiled plan creates nothing", () =>
   withGpu(async (gpu) => {
     const plan = new Plan(gpu, "p");

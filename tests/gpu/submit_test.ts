@@ -68,6 +68,36 @@ test.onGpu("tensors in bf16 are written, copied, cleared and read, odd lengths t
   assertThrows(() => gpu.write(to, [1], 3), RangeError, "bf16 is written two at a time");
 });
 
+test.onGpu("a tensor in several buffers is written, viewed, copied, cleared and read as one", async (gpu) => {
+  for (const dtype of ["f32", "f16"] as const) {
+    const cuts = [128, 384];
+    const values = Array.from({ length: 500 }, (_, i) => i);
+    const before = gpu.counters.buffersCreated;
+    const from = gpu.tensor([500], { data: values, dtype, cuts });
+    assertEquals(gpu.counters.buffersCreated - before, 3);
+    assertEquals([...await readTensor(gpu, from)], values);
+    assertEquals(from.pieces.map(({ length, piece }) => [length, piece]), [[128, 0], [256, 1], [
+      116,
+      2,
+    ]]);
+    const view = from.view([300], { elementOffset: 100 });
+    assertEquals([...await readTensor(gpu, view)], values.slice(100, 400));
+    assertEquals(view.cuts, [28, 284]);
+    assertThrows(() => view.storage, Error, "lies in several buffers");
+    const to = gpu.tensor([500], { dtype, cuts });
+    submit(gpu, [{ copy: from, to }, { clear: from.view([10], { elementOffset: 124 }) }]);
+    assertEquals([...await readTensor(gpu, to)], values);
+    const cleared = values.map((value) => value >= 124 && value < 134 ? 0 : value);
+    assertEquals([...await readTensor(gpu, from)], cleared);
+    gpu.write(to, new Float32Array(300), 100);
+    assertEquals([...await readTensor(gpu, to)], values.map((v) => v >= 100 && v < 400 ? 0 : v));
+    const { bytesAllocated } = gpu.counters;
+    gpu.destroyTensor(from);
+    assertEquals(bytesAllocated - gpu.counters.bytesAllocated, from.byteLength);
+    gpu.destroyTensor(to);
+  }
+});
+
 test.onGpu("tensors of halves are written, copied, cleared and read, odd lengths too", async (gpu) => {
   const values = [0, 1, -2.5, 65504, -65504, 2 ** -14, 2 ** -24, 1 + 2 ** -11, 1 + 3 * 2 ** -11];
   const rounded = [...Float16Array.from(values)];

@@ -89,10 +89,10 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
     policy.destroy();
   };
   for (const sizes of SIZES) {
-    for (const dtype of ["f32", "f16"] as const) {
+    for (const dtype of ["f32", "f16", "bf16"] as const) {
       await build(sizes, dtype, {
         beta: 0.1,
-        activationDtype: dtype,
+        activationDtype: dtype === "f16" ? dtype : "f32",
         optimizerDtype: dtype === "f16" ? "bf16" : "f32",
         entropyCoef: 0.01,
       });

@@ -9,6 +9,7 @@ import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { DType, Tensor } from "../../src/gpu/tensor.ts";
 import { assertClose } from "./assert_close.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";
+import { asHalves } from "./halves.ts";
 
 /** Runs a test body on every path the kernels have: with subgroups where the device has them, and without. */
 export async function onEveryDevice(
@@ -108,7 +109,7 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
   const tensors: Record<string, Tensor> = {};
   for (const [name, { shape, data, dtype = "f32", parameter }] of Object.entries(op.inputs)) {
     const tensor = gpu.tensor(shape, { data, dtype, name });
-    const isFloat = dtype === "f32" || dtype === "f16";
+    const isFloat = ["f32", "f16", "bf16"].includes(dtype);
     if (parameter) tensor.grad = gpu.tensor(shape, { name: `${name}.grad` });
     else if (isFloat && !op.withoutGradient?.includes(name)) plan.requireGradient(tensor);
     tensors[name] = tensor;
@@ -145,12 +146,14 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
   return result;
 }
 
-/** Checks an op's outputs against float64, fed with f16 inputs as they are rounded, and every gradient against central differences of the float64 version. */
+/** Checks an op's outputs against float64, fed with inputs of 16 bits as they are rounded, and every gradient against central differences of the float64 version. */
 export async function checkOp(gpu: Gpu, label: string, op: OpCase): Promise<OpResult> {
   const { outputs, gradients } = await runOp(gpu, op);
   const inputs: Record<string, Float64Array> = {};
   for (const [name, { data, dtype }] of Object.entries(op.inputs)) {
-    inputs[name] = Float64Array.from(dtype === "f16" ? Float16Array.from(data) : data);
+    inputs[name] = Float64Array.from(
+      dtype === "f16" || dtype === "bf16" ? asHalves(data, dtype) : data,
+    );
   }
   const expected = op.reference(inputs);
   for (const [name, values] of Object.entries(expected)) {

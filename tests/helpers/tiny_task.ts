@@ -1,7 +1,7 @@
 /** A task and a policy so small that training takes a second. */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import type { StoredDType } from "../../src/model/policy_weights.ts";
+import type { PolicyStorageOptions } from "../../src/model/policy_storage.ts";
 import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/task/task.ts";
 
@@ -59,11 +59,16 @@ export function tinyTask(change: Partial<Task<TinyProblem>> = {}): Task<TinyProb
 }
 
 /** A policy of about 3000 weights for a task. */
-export function tinyPolicy(gpu: Gpu, task: Task, seed = 0, dtype: StoredDType = "f32"): Policy {
+export function tinyPolicy(
+  gpu: Gpu,
+  task: Task,
+  seed = 0,
+  storage: PolicyStorageOptions = {},
+): Policy {
   return Policy.create(gpu, {
     ...task.defaults.policy,
     vocabSize: task.vocabulary.length,
     maxPositionEmbeddings: 64,
     eosTokenId: task.eosTokenId,
-  }, { seed, dtype });
+  }, { ...storage, seed });
 }

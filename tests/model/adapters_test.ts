@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
@@ -65,6 +66,38 @@ test.onGpu("adapters change nothing at first, and a merged policy computes what 
     const scores = await policy.score([[3, 4], [3, 4], [3, 4]], completions);
     for (const [b, row] of scores.entries()) {
       assertClose(logProbs[b]!, row, { tolerance: 1e-5, label: "sampled" });
+    }
+    policy.destroy();
+  }
+});
+
+test.onGpu("the adapters' gradients are PyTorch's", async (gpu) => {
+  // Made by tests/interop/lora_oracle.py: a rank of 2, an alpha of 3 and random A and B on every linear layer.
+  const folder = new URL("../fixtures/tiny-qwen2", import.meta.url).pathname;
+  using truth = await SafetensorsFile.open(join(folder, "lora.safetensors"));
+  for (const trainable of [true, false]) {
+    const policy = await Policy.load(gpu, folder, { trainable });
+    const adapters = policy.addAdapters({ rank: 2, alpha: 3 });
+    for (const name of adapters.names) adapters.write(name, await truth.readFloat32(name));
+    await adapters.synchronise();
+    const batch = {
+      prompts: [[3, 4]],
+      completions: [[5, 6, 7, 1], [8, 9, 1]],
+      rewards: [1, 0],
+      oldLogProbs: await policy.score([[3, 4], [3, 4]], [[5, 6, 7, 1], [8, 9, 1]]),
+    };
+    const { gradients } = await policyGradient(policy, batch, {
+      numGenerations: 2,
+      policyLoss: "reinforce",
+      lossAggregation: "dapo",
+      scaleRewards: "none",
+    });
+    assertEquals(gradients.size, 28);
+    for (const [name, gradient] of gradients) {
+      assertClose(gradient, await truth.readFloat32(`${name}.grad`), {
+        tolerance: 2e-5,
+        label: name,
+      });
     }
     policy.destroy();
   }

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Arena } from "../../src/gpu/arena.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
+import { readTensor } from "../../src/gpu/submit.ts";
 import { Generator } from "../../src/model/generate.ts";
 import type { GenerationRequest } from "../../src/model/generation_plans.ts";
 import type { Policy } from "../../src/model/policy.ts";
@@ -57,6 +59,39 @@ Deno.test("generation gives the same tokens whenever finished sequences leave th
       for (const stepsPerSubmit of [1, 3]) {
         assertEquals(await withGenerator(policy, stepsPerSubmit, (g) => g.run(REQUEST)), whole);
       }
+    }));
+});
+
+Deno.test("generation in borrowed memory is the same, whatever was left there", async (t) => {
+  await onEveryDevice(t, (gpu) =>
+    withPolicy(gpu, async (policy) => {
+      const own = await withGenerator(policy, 3, (generator) => generator.run(REQUEST));
+      const before = gpu.counters.bytesAllocated;
+      const bytes = await withGenerator(
+        policy,
+        3,
+        () => Promise.resolve(gpu.counters.bytesAllocated - before),
+      );
+      const { numHiddenLayers, numKeyValueHeads, headDim } = policy.config;
+      const cache = 4 * 18 * numKeyValueHeads * M * 2 * headDim;
+      const scratch = gpu.tensor([numHiddenLayers * Math.ceil(cache / 256) * 64]);
+      gpu.write(scratch, new Float32Array(scratch.capacity).fill(NaN));
+      const arena = new Arena(gpu, "lent");
+      const taken = gpu.counters.bytesAllocated;
+      const generator = await Generator.create(policy.gpu, policy.parameters, {
+        promptTokens: 10,
+        sequences: 18,
+        completionLength: M,
+        stepsPerSubmit: 3,
+      }, { arena, scratch });
+      const saved = numHiddenLayers * cache;
+      assertEquals(gpu.counters.bytesAllocated - taken, bytes - saved);
+      assertEquals(await generator.run(REQUEST), own);
+      const left = await readTensor(gpu, scratch);
+      assert(left.some((value) => !Number.isNaN(value)), "the cache is there");
+      generator.destroy();
+      arena.destroy();
+      gpu.destroyTensor(scratch);
     }));
 });
 

@@ -1,4 +1,4 @@
-/** Policies whose matrices are stored in f16, beside the same policies in f32. */
+/** Policies whose matrices or caches are stored in 16 bits, beside the same policies in f32. */
 
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
@@ -23,6 +23,9 @@ import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { type TransformerConfig, transformerRows } from "../reference/transformer.ts";
+import { loadCheckpoint } from "../../src/model/hf_checkpoint.ts";
+import type { StoredDType } from "../../src/model/policy_weights.ts";
+import { asHalves, SIGNIFICAND } from "../helpers/halves.ts";
 
 const FAMILIES: Readonly<Record<string, Partial<PolicyConfig>>> = {
   "Qwen2, tied head": { modelType: "qwen2", headDim: 4 },
@@ -54,34 +57,40 @@ function awkwardTensors(config: PolicyConfig): Map<string, Float32Array<ArrayBuf
   );
 }
 
-/** The weights as a policy in f16 uses them: matrices rounded, norms and biases as they are. */
-function asStored(tensors: Map<string, Float32Array<ArrayBuffer>>) {
+/** The weights as a policy in 16 bits uses them: matrices rounded, norms and biases as they are. */
+function asStored(tensors: Map<string, Float32Array<ArrayBuffer>>, dtype: StoredDType) {
   const isMatrix = (name: string) => /(proj|embed_tokens|lm_head)\.weight$/.test(name);
   return new Map(
     [...tensors].map(([name, values]) =>
-      [name, isMatrix(name) ? Float32Array.from(Float16Array.from(values)) : values] as const
+      [name, isMatrix(name) && dtype !== "f32" ? asHalves(values, dtype) : values] as const
     ),
   );
 }
 
-Deno.test("a policy in f16 computes what float64 computes from the rounded matrices", async (t) => {
+/** Weights and caches. */
+const STORED = [["f16", "f16"], ["bf16", "bf16"], ["f32", "f16"], ["bf16", "f32"]] as const;
+
+Deno.test("a policy in 16 bits computes what float64 computes from the rounded matrices", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    for (const [family, changes] of Object.entries(FAMILIES)) {
+    for (const [i, [family, changes]] of Object.entries(FAMILIES).entries()) {
+      const [dtype, cacheDtype] = STORED[i]!;
       const config = tinyConfig({ ...SIZES, ...changes });
       const json = handmadeConfigJson(config) as unknown as TransformerConfig;
       const tensors = awkwardTensors(config);
       await inTempDir(async (dir) => {
         await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
-        const policy = await Policy.load(gpu, dir, { dtype: "f16" });
-        assertEquals(policy.dtype, "f16");
+        const policy = await Policy.load(gpu, dir, { dtype, cacheDtype });
+        assertEquals(policy.dtype, dtype);
         const expected = transformerRows(
           json,
-          asStored(tensors),
+          asStored(tensors, dtype),
           TOKENS,
-          (kept) => Float64Array.from(Float16Array.from(kept)),
+          (kept) => cacheDtype === "f32" ? kept : Float64Array.from(asHalves(kept, cacheDtype)),
         );
         // A key or value in the middle between two halves may be rounded to either of them.
-        assertClose(await policy.logits(TOKENS), expected, { tolerance: 5e-5, label: family });
+        const tolerance = cacheDtype === "bf16" ? 4e-4 : 5e-5;
+        const label = `${family}, ${dtype}, cache in ${cacheDtype}`;
+        assertClose(await policy.logits(TOKENS), expected, { tolerance, label });
         // What is kept and saved is not rounded.
         assertEquals(await policy.parameters.read(), tensors);
         policy.destroy();
@@ -129,41 +138,46 @@ async function sensitivity(
   return { gradient, keysAndValues };
 }
 
-Deno.test("log-probabilities in f16 are off by no more than rounding explains", async () => {
+Deno.test("log-probabilities in 16 bits are off by no more than rounding explains", async () => {
   const gpu = await openGpu();
   const config = tinyConfig({ ...SIZES, headDim: 4 });
   const tensors = awkwardTensors(config);
-  const rounded = asStored(tensors);
-  const make = (dtype: "f32" | "f16") => {
-    const policy = Policy.zeros(gpu, config, { dtype });
+  const make = (dtype: StoredDType, cacheDtype: StoredDType) => {
+    const policy = Policy.zeros(gpu, config, { dtype, cacheDtype });
     for (const [name, values] of tensors) policy.parameters.write(name, values);
     return policy;
   };
-  const [full, half] = [make("f32"), make("f16")];
-  for (const [b, tokens] of TOKENS.entries()) {
-    for (const length of [1, 4, 8]) {
-      const [prompt, token] = [tokens.slice(0, length), tokens[length]!];
-      const scoreOf = async (policy: Policy) => (await policy.score([prompt], [[token]]))[0]![0]!;
-      const [exact, stored] = [await scoreOf(full), await scoreOf(half)];
-      const { gradient, keysAndValues } = await sensitivity(full, prompt, token);
-      let explained = 0;
-      for (const [name, values] of tensors) {
-        const { offset } = full.parameters.range(name);
-        const after = rounded.get(name)!;
-        for (const [i, value] of values.entries()) {
-          explained += gradient[offset + i]! * (after[i]! - value);
+  const full = make("f32", "f32");
+  for (const [dtype, cacheDtype] of [["f16", "f16"], ["bf16", "bf16"], ["f32", "f16"]] as const) {
+    const rounded = asStored(tensors, dtype);
+    const half = make(dtype, cacheDtype);
+    const unit = 2 ** -SIGNIFICAND[cacheDtype];
+    for (const [b, tokens] of TOKENS.entries()) {
+      for (const length of dtype === "f32" ? [4, 8] : [1, 4, 8]) {
+        const [prompt, token] = [tokens.slice(0, length), tokens[length]!];
+        const scoreOf = async (policy: Policy) => (await policy.score([prompt], [[token]]))[0]![0]!;
+        const [exact, stored] = [await scoreOf(full), await scoreOf(half)];
+        const { gradient, keysAndValues } = await sensitivity(full, prompt, token);
+        let explained = 0;
+        for (const [name, values] of tensors) {
+          const { offset } = full.parameters.range(name);
+          const after = rounded.get(name)!;
+          for (const [i, value] of values.entries()) {
+            explained += gradient[offset + i]! * (after[i]! - value);
+          }
         }
+        const where =
+          `sequence ${b} after ${length}: ${exact} in f32, ${stored} in ${dtype} and ${cacheDtype}`;
+        assert(stored !== exact, `${where}: nothing was rounded`);
+        // To nearest is off by at most 2^-11 of a number in f16, 2^-8 in bf16. The rest is of second order, and float32's own.
+        const bound = unit * keysAndValues;
+        const rest = unit * 16 * (bound + Math.abs(explained)) + 4e-6;
+        assertAlmostEquals(stored - exact, explained, bound + rest, where);
       }
-      const where = `sequence ${b} after ${length}: ${exact} in f32, ${stored} in f16`;
-      assert(stored !== exact, `${where}: nothing was rounded`);
-      // To nearest is off by at most 2^-11 of a number. The rest is of second order, and float32's own.
-      const bound = 2 ** -11 * keysAndValues;
-      const rest = 2 ** -11 * 16 * (bound + Math.abs(explained)) + 4e-6;
-      assertAlmostEquals(stored - exact, explained, bound + rest, where);
     }
+    half.destroy();
   }
   full.destroy();
-  half.destroy();
   await gpu.close();
 });
 
@@ -264,7 +278,14 @@ Deno.test("a policy that is only asked answers the same from a third of the memo
       assertEquals(whole.bytes, 6 * n);
       assert(frozen.bytes <= 2 * n + inFloat32, `${frozen.bytes} bytes for ${n} values`);
 
-      await assertRejects(() => frozen.policy.save(`${dir}/saved`), Error, "trainable: false");
+      // What it holds, in the format of its matrices.
+      await frozen.policy.save(`${dir}/saved`);
+      const saved = await Policy.load(gpu, `${dir}/saved`);
+      assertEquals(
+        await saved.parameters.read(),
+        new Map([...tensors].map(([name, values]) => [name, asHalves(values, "f16")])),
+      );
+      saved.destroy();
       assertThrows(() => frozen.policy.parameters.gradients, Error, "trainable: false");
       frozen.policy.destroy();
       whole.policy.destroy();
@@ -272,12 +293,40 @@ Deno.test("a policy that is only asked answers the same from a third of the memo
   });
 });
 
+Deno.test("a checkpoint in bf16 is held and saved as it is", async () => {
+  const gpu = await openGpu();
+  const config = tinyConfig({ ...SIZES, headDim: 4 });
+  const tensors = new Map(
+    [...awkwardTensors(config)].map(([name, values]) => [name, asHalves(values, "bf16")]),
+  );
+  await inTempDir(async (dir) => {
+    await writeCheckpoint(dir, config, tensors, { dtype: "BF16", shards: 1 });
+    const read = async (folder: string) => {
+      using checkpoint = await loadCheckpoint(folder);
+      return new Map(
+        await Promise.all(
+          checkpoint.names.map(async (name) => [name, await checkpoint.readFloat32(name)] as const),
+        ),
+      );
+    };
+    for (const trainable of [false, true]) {
+      const policy = await Policy.load(gpu, dir, { dtype: "bf16", trainable });
+      await policy.save(`${dir}/saved`, trainable ? { dtype: "bf16" } : {});
+      assertEquals(await read(`${dir}/saved`), tensors);
+      const { torch_dtype } = JSON.parse(await Deno.readTextFile(`${dir}/saved/config.json`));
+      assertEquals(torch_dtype, "bfloat16");
+      policy.destroy();
+    }
+  });
+  await gpu.close();
+});
+
 Deno.test("a dtype that does not exist is refused", async () => {
   const gpu = await openGpu();
   assertThrows(
-    () => Policy.zeros(gpu, tinyConfig(), { dtype: "bf16" as "f16" }),
+    () => Policy.zeros(gpu, tinyConfig(), { dtype: "f8" as "f16" }),
     RangeError,
-    "dtype must be one of f32, f16: current value is bf16",
+    "dtype must be one of f32, f16, bf16: current value is f8",
   );
   assertEquals(gpu.counters.bytesAllocated, 0);
   await gpu.close();

@@ -19,6 +19,8 @@ import {
   readSegments,
   segmentPositions,
 } from "../reference/segments.ts";
+import type { StoredAs } from "../../src/ops/wgsl.ts";
+import { asHalves, type HalfDType, SIGNIFICAND } from "../helpers/halves.ts";
 
 const THETA = 10000;
 /** What outputs and cache hold where nothing was written; a half can be that. */
@@ -66,13 +68,19 @@ function packedTruth(groups: readonly PromptGroup[], { heads, keyValueHeads, hea
 }
 
 /**
- * One token's attention in float64 over what is kept in f16: the prompt's keys and values rounded, the response's as they
+ * One token's attention in float64 over what is kept in 16 bits: the prompt's keys and values rounded, the response's as they
  * lie in the cache.
  */
 function attendToKept(
   { width, rotated, sequences }: ReturnType<typeof packedTruth>,
   { heads, keyValueHeads: J, headDim: D }: Heads,
-  { kept, b, t, M }: { kept: ArrayLike<number>; b: number; t: number; M: number },
+  { kept, dtype, b, t, M }: {
+    kept: ArrayLike<number>;
+    dtype: HalfDType;
+    b: number;
+    t: number;
+    M: number;
+  },
 ): Float64Array {
   const { start, prefixStart, prefixEnd } = sequences[b]!;
   const out = new Float64Array(heads * D);
@@ -83,7 +91,7 @@ function attendToKept(
     const seen: { key: ArrayLike<number>; value: ArrayLike<number> }[] = [];
     for (let p = prefixStart; p < prefixEnd; p++) {
       const [key, value] = [part(p, heads + j), part(p, heads + J + j)];
-      seen.push({ key: Float16Array.from(key), value: Float16Array.from(value) });
+      seen.push({ key: asHalves(key, dtype), value: asHalves(value, dtype) });
     }
     for (let n = 0; n <= t; n++) {
       const at = ((b * J + j) * M + n) * 2 * D;
@@ -111,7 +119,7 @@ function shareOut(
   gpu: Gpu,
   { heads, keyValueHeads, headDim }: Heads,
   lanes: "keys" | "rows",
-  dtype: "f32" | "f16" = "f32",
+  dtype: StoredAs = "f32",
 ) {
   const key = { operation: "attention_decode", heads, keyValueHeads, headDim, dtype } as const;
   gpu.kernels = { [operationName(key)]: `${lanes}_${headReads(gpu, headDim)[0]!.pack}` };
@@ -124,7 +132,7 @@ async function checkDecoding(
   groups: PromptGroup[],
   heads: Heads,
   lanes: "keys" | "rows",
-  dtype: "f32" | "f16" = "f32",
+  dtype: StoredAs = "f32",
 ) {
   const truth = packedTruth(groups, heads);
   const { tokens, width, raw, rotated, sequences } = truth;
@@ -142,15 +150,15 @@ async function checkDecoding(
     data: new Float32Array(B * M * 2 * keyWidth).fill(UNTOUCHED),
     dtype,
   });
-  // In f16 keys and values are kept without the queries.
+  // In 16 bits keys and values are kept without the queries.
   const keysAndValues = rotated.filter((_, i) => i % width >= outWidth);
   const out = plan.keep(attentionDecode(plan, {
     qkv,
     slots,
     // The rows of responses are here too: no prompt range points at them, so they must not be read.
-    prompts: dtype === "f16"
-      ? gpu.tensor([tokens, 2 * keyWidth], { data: keysAndValues, dtype })
-      : gpu.tensor([tokens, width], { data: rotated }),
+    prompts: dtype === "f32"
+      ? gpu.tensor([tokens, width], { data: rotated })
+      : gpu.tensor([tokens, 2 * keyWidth], { data: keysAndValues, dtype }),
     promptRanges: gpu.tensor([B, 2], {
       dtype: "u32",
       data: sequences.flatMap((s) => [s.prefixStart, s.prefixEnd]),
@@ -178,7 +186,7 @@ async function checkDecoding(
     gpu.write(out, new Float32Array(rows.length * outWidth).fill(UNTOUCHED));
     submit(gpu, [plan]);
     const got = await readTensor(gpu, out);
-    const kept = dtype === "f16" ? await readTensor(gpu, cache) : undefined;
+    const kept = dtype === "f32" ? undefined : { dtype, kept: await readTensor(gpu, cache) };
     const wanted = new Float64Array(rows.length * outWidth).fill(UNTOUCHED);
     const living: number[] = [];
     for (const [a, b] of rows.entries()) {
@@ -189,7 +197,7 @@ async function checkDecoding(
       }
       const token = sequences[b]!.start + t;
       const row = kept
-        ? attendToKept(truth, heads, { kept, b, t, M })
+        ? attendToKept(truth, heads, { ...kept, b, t, M })
         : truth.out.subarray(token * outWidth, (token + 1) * outWidth);
       wanted.set(row, a * outWidth);
       living.push(a);
@@ -218,7 +226,7 @@ async function checkDecoding(
         assertClose(
           entry,
           [...rotated.subarray(key, key + headDim), ...rotated.subarray(value, value + headDim)],
-          { tolerance: dtype === "f16" ? 2 ** -11 + 1e-6 : 1e-6, label: where },
+          { tolerance: (dtype === "f32" ? 0 : 2 ** -SIGNIFICAND[dtype]) + 1e-6, label: where },
         );
       }
     }
@@ -260,7 +268,7 @@ const CASES: [string, PromptGroup[], Heads][] = [
 
 for (const [label, groups, heads] of CASES) {
   for (const lanes of ["keys", "rows"] as const) {
-    for (const dtype of ["f32", "f16"] as const) {
+    for (const dtype of ["f32", "f16", "bf16"] as const) {
       Deno.test(`attentionDecode(), lanes for ${lanes}, kept in ${dtype}, agrees with packed attention at every step: ${label}`, async (t) => {
         await onEveryDevice(t, async (gpu) => {
           if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;

@@ -7,6 +7,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { embedding as reference, embeddingGradient } from "../reference/embedding.ts";
+import { asHalves } from "../helpers/halves.ts";
 
 /** The index of a batch on the GPU, with room for more than it needs. */
 function uploadIndex(gpu: Gpu, tokens: Uint32Array): EmbeddingIndex {
@@ -81,7 +82,7 @@ Deno.test("embedding() looks tokens up through rows", async (t) => {
   await onEveryDevice(t, async (gpu) => {
     const tokens = [3, 0, 6, 2, 5];
     const rows = [4, 4, 0, 2, 1, 3, 0, 2, 1];
-    for (const dtype of ["f32", "f16"] as const) {
+    for (const dtype of ["f32", "f16", "bf16"] as const) {
       const data = randomArray(1, 7 * 12);
       const { outputs } = await runOp(gpu, {
         inputs: {
@@ -94,7 +95,7 @@ Deno.test("embedding() looks tokens up through rows", async (t) => {
         }),
         reference: () => ({}),
       });
-      const table = dtype === "f16" ? Float16Array.from(data) : data;
+      const table = dtype === "f32" ? data : asHalves(data, dtype);
       const expected = reference(rows.map((r) => tokens[r]!), table, 12);
       assertEquals(outputs.y, Float32Array.from(expected));
     }

@@ -9,6 +9,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { checkOp, onEveryDevice as onBothDevices, runOp } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul as reference } from "../reference/matmul.ts";
+import { asHalves } from "../helpers/halves.ts";
 
 /**
  * Every path the kernels have: with subgroups where the device has them, and without; with subgroups but without 64-bit
@@ -128,36 +129,38 @@ Deno.test("linear() with a bias matches float64, forward and gradients", async (
   });
 });
 
-Deno.test("linear() with a weight in f16 matches float64, forward and gradients", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const [m, n, k] of SIZES) {
-      const [x, stored, dout] = [[1, m * k], [2, k * n], [3, m * n]].map(([seed, size]) =>
-        randomArray(seed!, size!)
-      );
-      const { outputs, gradients } = await runOp(gpu, {
-        inputs: {
-          x: { shape: [m, k], data: x! },
-          weight: { shape: [n, k], data: stored!, dtype: "f16", parameter: true },
-        },
-        build: (plan, { x, weight }) => ({ y: linear(plan, x!, weight!) }),
-        reference: () => ({}),
-        outputGradients: { y: dout! },
-      });
-      const weight = Float64Array.from(Float16Array.from(stored!));
-      const expected = {
-        y: reference(x!, weight, { m, n, k, transB: true }),
-        x: reference(dout!, weight, { m, n: k, k: n }),
-        weight: reference(dout!, x!, { m: n, n: k, k: m, transA: true }),
-      };
-      for (const [name, values] of Object.entries({ ...outputs, ...gradients })) {
-        assertClose(values, expected[name as keyof typeof expected], {
-          tolerance: 1e-5,
-          label: `${m} x ${n} x ${k}: ${name}`,
+for (const dtype of ["f16", "bf16"] as const) {
+  Deno.test(`linear() with a weight in ${dtype} matches float64, forward and gradients`, async (t) => {
+    await onEveryDevice(t, async (gpu) => {
+      for (const [m, n, k] of SIZES) {
+        const [x, stored, dout] = [[1, m * k], [2, k * n], [3, m * n]].map(([seed, size]) =>
+          randomArray(seed!, size!)
+        );
+        const { outputs, gradients } = await runOp(gpu, {
+          inputs: {
+            x: { shape: [m, k], data: x! },
+            weight: { shape: [n, k], data: stored!, dtype, parameter: true },
+          },
+          build: (plan, { x, weight }) => ({ y: linear(plan, x!, weight!) }),
+          reference: () => ({}),
+          outputGradients: { y: dout! },
         });
+        const weight = Float64Array.from(asHalves(stored!, dtype));
+        const expected = {
+          y: reference(x!, weight, { m, n, k, transB: true }),
+          x: reference(dout!, weight, { m, n: k, k: n }),
+          weight: reference(dout!, x!, { m: n, n: k, k: m, transA: true }),
+        };
+        for (const [name, values] of Object.entries({ ...outputs, ...gradients })) {
+          assertClose(values, expected[name as keyof typeof expected], {
+            tolerance: 1e-5,
+            label: `${m} x ${n} x ${k}: ${name}`,
+          });
+        }
       }
-    }
+    });
   });
-});
+}
 
 /** A linear layer over `capacity` rows, and what it needs to be run by hand. */
 function linearPlan(gpu: Gpu, capacity: number, n: number, k: number) {

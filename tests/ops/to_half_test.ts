@@ -12,10 +12,15 @@ import {
 } from "../../src/ops/to_half.ts";
 import { onEveryDevice } from "../helpers/gpu.ts";
 import { randomArray } from "../helpers/random.ts";
+import { asHalves, type HalfDType } from "../helpers/halves.ts";
 
-async function rounded(gpu: Gpu, data: Float32Array, options?: ToHalfOptions): Promise<number[]> {
+async function rounded(
+  gpu: Gpu,
+  data: Float32Array,
+  { dtype = "f16", ...options }: ToHalfOptions & { dtype?: HalfDType } = {},
+): Promise<number[]> {
   const plan = new Plan(gpu, "test");
-  const y = gpu.tensor([data.length], { dtype: "f16" });
+  const y = gpu.tensor([data.length], { dtype });
   toHalf(plan, gpu.tensor([data.length], { data }), y, options);
   await plan.compile();
   submit(gpu, [plan]);
@@ -24,8 +29,12 @@ async function rounded(gpu: Gpu, data: Float32Array, options?: ToHalfOptions): P
 }
 
 /** Every half, and the float32 numbers halfway to the next one and beside that. */
-function everyBoundary(): Float32Array {
-  const halves = new Float16Array(Uint16Array.from({ length: 0x7c00 }, (_, i) => i).buffer);
+function everyBoundary(dtype: HalfDType): Float32Array {
+  const halves = dtype === "f16"
+    ? new Float16Array(Uint16Array.from({ length: 0x7c00 }, (_, i) => i).buffer)
+    : new Float32Array(
+      Uint32Array.from({ length: 0x7f80 - 0x80 }, (_, i) => (i + 0x80) << 16).buffer,
+    );
   const values: number[] = [];
   for (let i = 0; i + 1 < halves.length; i++) {
     const middle = Math.fround((halves[i]! + halves[i + 1]!) / 2);
@@ -38,10 +47,12 @@ function everyBoundary(): Float32Array {
 
 Deno.test("toHalf() rounds to nearest, ties to even, over the whole range", async (t) => {
   await onEveryDevice(t, async (gpu) => {
-    const all = everyBoundary();
-    // Read four numbers at a time, and eight where the device can.
-    for (const data of [all, all.slice(4), ...[4, 64, 260].map((n) => randomArray(n, n))]) {
-      assertEquals(await rounded(gpu, data), [...Float16Array.from(data)]);
+    for (const dtype of ["f16", "bf16"] as const) {
+      const all = everyBoundary(dtype);
+      // Read four numbers at a time, and eight where the device can.
+      for (const data of [all, all.slice(4), ...[4, 64, 260].map((n) => randomArray(n, n))]) {
+        assertEquals(await rounded(gpu, data, { dtype }), [...asHalves(data, dtype)]);
+      }
     }
   });
 });
@@ -53,8 +64,13 @@ Deno.test("toHalf() keeps finite what is finite, and hides nothing that is not",
     assertEquals(await rounded(gpu, Float32Array.from(data)), expected);
     const wild = [Infinity, -Infinity, NaN, -NaN];
     for (const values of [wild, [...wild, ...wild]]) {
-      assertEquals(await rounded(gpu, Float32Array.from(values)), values);
+      for (const dtype of ["f16", "bf16"] as const) {
+        assertEquals(await rounded(gpu, Float32Array.from(values), { dtype }), values);
+      }
     }
+    const largest = 2 ** 128 - 2 ** 120;
+    const beyond = Float32Array.of(3.4028234e38, -3.4028234e38, largest, 1);
+    assertEquals(await rounded(gpu, beyond, { dtype: "bf16" }), [largest, -largest, largest, 1]);
   });
 });
 

@@ -22,7 +22,7 @@ const BATCH = {
 /** How far three steps of a loop of one's own move the logits. */
 async function moved(dtype: StoredDType): Promise<number> {
   const gpu = await openGpu();
-  const policy = tinyPolicy(gpu, tinyTask(), 3, dtype);
+  const policy = tinyPolicy(gpu, tinyTask(), 3, { dtype });
   const before = await policy.logits(PROMPTS);
   const optimizer = await AdamW.create(gpu, policy.parameters, { learningRate: 0.02 });
   for (let step = 0; step < 3; step++) {

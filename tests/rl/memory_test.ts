@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
-import { dryDevice } from "../../src/gpu/dry_device.ts";
 import { countParameters, resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
@@ -9,20 +8,10 @@ import { describeMemory, planMemory, requireMemory } from "../../src/rl/memory.t
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
+import { paperDevice, QWEN } from "../helpers/paper_device.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 
 const OPTIONS = { maxSteps: 1, learningRate: 1e-3, promptsPerStep: 4, numGenerations: 4 };
-
-/** Sizes of Qwen2.5-0.5B. */
-const QWEN = {
-  vocabSize: 151936,
-  hiddenSize: 896,
-  intermediateSize: 4864,
-  numHiddenLayers: 24,
-  numAttentionHeads: 14,
-  numKeyValueHeads: 2,
-  maxPositionEmbeddings: 32768,
-};
 
 /** A task for a tokenizer, with prompts and completions of some hundred tokens. */
 const longTask = defineTask({
@@ -33,15 +22,6 @@ const longTask = defineTask({
   maxPromptLength: 256,
   maxCompletionLength: 768,
 });
-
-/** A device that exists on paper only. */
-async function paperDevice(limits: Partial<Record<string, number>>): Promise<Gpu> {
-  const device = {
-    limits: { maxStorageBufferBindingSize: 2 ** 31 - 1, maxBufferSize: 2 ** 32, ...limits },
-    features: new Set(),
-  };
-  return await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice));
-}
 
 Deno.test("planMemory() foresees every byte of a trainer, and takes none", async () => {
   const task = tinyTask();
@@ -115,8 +95,17 @@ Deno.test("a policy beyond the device's limits is refused by name, before anythi
   const asked = { dtype: "f16", trainable: false } as const;
   Policy.zeros(narrower, QWEN, asked);
   assert(narrower.counters.bytesAllocated < 2.01 * countParameters(resolveConfig(QWEN)));
-  const small = await paperDevice({ maxBufferSize: 2 ** 30 });
-  assertThrows(() => Policy.zeros(small, QWEN), RangeError, "494032768 parameters have 1885 MiB");
+  // What is larger than a buffer is in several.
+  const small = await paperDevice({ maxBufferSize: 2 ** 28 });
+  const cut = await planMemory(small, QWEN, longTask, { ...OPTIONS, maxTokensPerMicroBatch: 1024 });
+  assert(cut.buffers[0]!.size <= 2 ** 28, describeMemory(cut));
+  assert(cut.parameters >= 4 * countParameters(resolveConfig(QWEN)));
+  const tiny = await paperDevice({ maxBufferSize: 2 ** 18 });
+  assertThrows(
+    () => Policy.zeros(tiny, { vocabSize: 8, hiddenSize: 64, numHiddenLayers: 500 }),
+    RangeError,
+    "norms and biases have 1 MiB in f32, and unnamed adapter binds at most 1 MiB (maxBufferSize)",
+  );
 
   // So many gates that those of one prompt and completion are more than the device binds; a vocabulary never is.
   const large = { vocabSize: 100000, hiddenSize: 64, numHiddenLayers: 1 };

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
-import type { StoredDType } from "../../src/model/policy_weights.ts";
+import { type PolicyStorageOptions, storageOf } from "../../src/model/policy_storage.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
@@ -13,6 +13,7 @@ import type { StepReport } from "../../src/rl/step_report.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { SIGNIFICAND } from "../helpers/halves.ts";
 
 /** Small enough that a step takes some hundredths of a second. */
 const SMALL: TrainOptions = {
@@ -26,10 +27,10 @@ async function withTrainer<R>(
   gpu: Gpu,
   options: Partial<TrainOptions>,
   body: (trainer: Trainer) => Promise<R>,
-  setup: { task?: Task; policySeed?: number; dtype?: StoredDType } = {},
+  setup: PolicyStorageOptions & { task?: Task; policySeed?: number } = {},
 ): Promise<R> {
   const task = setup.task ?? tinyTask();
-  const policy = tinyPolicy(gpu, task, setup.policySeed, setup.dtype);
+  const policy = tinyPolicy(gpu, task, setup.policySeed, storageOf(setup));
   try {
     const trainer = await Trainer.create(policy, task, { ...SMALL, ...options });
     try {
@@ -74,8 +75,15 @@ function reproducible({ metrics }: StepReport): Record<string, number> {
   );
 }
 
-for (const [dtype, activationDtype] of [["f32", "f32"], ["f16", "f32"], ["f16", "f16"]] as const) {
-  Deno.test(`training makes the reward rise, stored in ${dtype}, activations in ${activationDtype}`, async () => {
+for (
+  const [dtype, cacheDtype, activationDtype] of [
+    ["f32", "f32", "f32"],
+    ["f16", "f16", "f16"],
+    ["bf16", "bf16", "f32"],
+    ["f32", "f16", "f32"],
+  ] as const
+) {
+  Deno.test(`training makes the reward rise: weights in ${dtype}, cache in ${cacheDtype}, activations in ${activationDtype}`, async () => {
     await withGpu((gpu) =>
       withTrainer(gpu, { activationDtype }, async (trainer) => {
         const before = await trainer.evaluate();
@@ -91,10 +99,13 @@ for (const [dtype, activationDtype] of [["f32", "f32"], ["f16", "f32"], ["f16", 
           assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
           // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
           // A key or value between two halves may be rounded to either of them, by sampler and learner.
-          assert(metrics["rollout_corr/logp_diff_max"]! < (dtype === "f16" ? 2 ** -11 : 1e-4));
+          assert(
+            metrics["rollout_corr/logp_diff_max"]! <
+              (cacheDtype === "f32" ? 1e-4 : 2 ** -SIGNIFICAND[cacheDtype]),
+          );
           assertEquals(metrics["actor/clipfrac"], 0);
         }
-      }, { dtype })
+      }, { dtype, cacheDtype })
     );
   });
 }

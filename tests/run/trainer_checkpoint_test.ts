@@ -45,15 +45,16 @@ const FILES = [
 async function withTrainer<T>(
   gpu: Gpu,
   use: (trainer: Trainer) => Promise<T>,
-  { options = {}, shape = {}, task = TASK, seed = 7, dtype = "f32" }: {
+  { options = {}, shape = {}, task = TASK, seed = 7, dtype = "f32", cacheDtype = dtype }: {
     options?: Partial<TrainOptions>;
     shape?: Partial<PolicyConfigOptions>;
     task?: Task;
     seed?: number;
     dtype?: StoredDType;
+    cacheDtype?: StoredDType;
   } = {},
 ): Promise<T> {
-  const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed, dtype });
+  const policy = Policy.create(gpu, { ...SHAPE, ...shape }, { seed, dtype, cacheDtype });
   const trainer = await Trainer.create(policy, task, { ...OPTIONS, ...options });
   try {
     return await use(trainer);
@@ -202,15 +203,16 @@ Deno.test("checkpoints of a trainer", async (t) => {
 
   await step("a checkpoint of matrices stored in another way is refused", async (dir) => {
     const path = join(dir, "checkpoint");
-    const refused = (dtype: StoredDType, message: string) =>
+    const refused = (dtype: StoredDType, message: string, cacheDtype = dtype) =>
       withTrainer(gpu, async (trainer) => {
         await assertRejects(() => restoreTrainer(path, trainer), RangeError, message);
-      }, { dtype });
+      }, { dtype, cacheDtype });
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer), { dtype: "f16" });
     assertEquals((await readTrainerState(path)).dtype, "f16");
     await refused("f32", "dtype is f32 and was f16");
     await withTrainer(gpu, (trainer) => saveTrainerCheckpoint(path, trainer));
     await refused("f16", "dtype is f16 and was f32");
+    await refused("f32", "cacheDtype is bf16 and was f32", "bf16");
   });
 
   await step("moments stored in another way are refused, by setting and by file", async (dir) => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { evaluateArithmetic } from "../../src/text/arithmetic.ts";
 import {
@@ -133,6 +133,29 @@ Deno.test("textCountdown(): every drawn problem of three numbers has a solution"
     });
     assert(solved, `${nums} to ${target}`);
   }
+});
+
+Deno.test("textCountdown() demonstrates solutions, the prompt's way", () => {
+  const task = textCountdown({ tokenizer: characters, maxPromptLength: 1000 });
+  for (let i = 0; i < 40; i++) {
+    const { promptIds, completionIds } = task.demonstration!(3, i);
+    assertEquals(promptIds, task.problem("train", 3, i).promptIds);
+    const shown = characters.decode(completionIds.slice(0, -1));
+    const { metadata } = task.problem("train", 3, i);
+    assertEquals(countdownReward(shown, metadata), 1, shown);
+    assertMatch(
+      shown,
+      /^( -?\d+ [-+*/] -?\d+ = -?\d+,?){2,3}\. <\/think>\n<answer> .* <\/answer>$/,
+    );
+    assertEquals(task.demonstration!(3, i).completionIds, completionIds);
+  }
+  // No way there: an answer of the right form.
+  const [row] = [{ nums: [1, 1, 1, 1, 1, 1, 1], target: 99 }];
+  const none = textCountdown({ tokenizer: characters, maxPromptLength: 1000, problems: [row!] });
+  assertMatch(
+    characters.decode(none.demonstration!(0, 0).completionIds),
+    /<answer> \(+1 \+ 1\) .* <\/answer>/,
+  );
 });
 
 Deno.test("textCountdown() draws again what is too long, and gives up where everything is", () => {

@@ -9,7 +9,7 @@ import type { Param } from "../../gpu/command.ts";
 import type { KernelDescriptor } from "../../gpu/kernel.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import type { DeviceTraits } from "../../gpu/traits.ts";
-import type { Choices } from "../wgsl.ts";
+import { type StoredAs, storedAs } from "../wgsl.ts";
 import type { Product, ProductShape } from "./operands.ts";
 
 /** Sizes as kernels are given them. */
@@ -62,8 +62,8 @@ export function transposes({ transposeA, transposeB }: Product): Record<string, 
 }
 
 /** What the linker is told of b. */
-export function storedDType({ b }: Product): NonNullable<Choices["stored"]> {
-  return b.dtype === "f16" ? "f16" : "f32";
+export function storedDType({ b }: Product): StoredAs {
+  return storedAs(b);
 }
 
 /** Where transposed operands lie, for kernels that need `strides`. */

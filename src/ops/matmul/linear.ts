@@ -141,9 +141,9 @@ function checkShapes(
   bias?: Tensor,
 ): void {
   const [k, n] = [b.shape[transposeB ? 1 : 0], b.shape[transposeB ? 0 : 1]];
-  // The weight of a linear layer may be f16: the kernels that multiply by it or by its transpose read both.
+  // The weight of a linear layer may be in 16 bits: the kernels that multiply by it or by its transpose read both.
   const dtypes = (t: Tensor): DType[] =>
-    t === b && transposeB && !transposeA ? ["f32", "f16"] : ["f32"];
+    t === b && transposeB && !transposeA ? ["f32", "f16", "bf16"] : ["f32"];
   const fits = a.shape.length === 2 && b.shape.length === 2 &&
     a.shape[transposeA ? 0 : 1] === k && (!bias || bias.capacity === sizeLimit(n!)) &&
     [a, b, bias].every((t) => !t || (dtypes(t).includes(t.dtype) && t.capacity > 0));

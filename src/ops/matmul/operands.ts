@@ -28,6 +28,8 @@ export interface Product {
   readonly out: Tensor;
   /** Add to `out` instead of overwriting it. */
   readonly accumulate: boolean;
+  /** Rows of the whole product that `out` is a part of, whose kernel and parts of sums it has. Default: its own. */
+  readonly wholeRows?: number;
   /** `out` is a parameter's gradient. Default `false`. */
   readonly parameter?: boolean;
   /** Added to every row. */
@@ -37,13 +39,15 @@ export interface Product {
 }
 
 /** What decides between the kernels of a product. */
-export function requestOf({ a, transposeA, b, transposeB, epilogue }: Product): ProductRequest {
-  const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
+export function requestOf(
+  { a, transposeA, b, transposeB, epilogue, wholeRows }: Product,
+): ProductRequest {
+  const [rows, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
   const n = b.shape[transposeB ? 0 : 1]!;
   return {
     layout: `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}` satisfies Layout,
     epilogue: epilogue?.kind,
-    sizes: [m, epilogue?.kind === "swiglu" ? sizeLimit(n) / 2 : n, k],
+    sizes: [wholeRows ?? rows, epilogue?.kind === "swiglu" ? sizeLimit(n) / 2 : n, k],
     dtype: b.dtype,
   };
 }

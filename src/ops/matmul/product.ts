@@ -14,7 +14,8 @@ import { type Product, requestOf } from "./operands.ts";
 export function product(plan: Plan, label: string, given: Product): void {
   const { a, b, out, accumulate, parameter = false, epilogue } = given;
   const request = requestOf(given);
-  const [m, n, k] = request.sizes;
+  const [, n, k] = request.sizes;
+  const m = a.shape[given.transposeA ? 1 : 0]!;
   const { kernel, splitInner } = chooseKernel(plan.gpu, request);
   const division = splitInner
     ? { terms: k, step: splitInner, most: Math.ceil(sizeLimit(k) / splitInner) }

@@ -65,7 +65,7 @@ const TEAMS_ACROSS = ${team.teamsAcross}u;
             entryPoint: "units",
             constants: {
               LANES: lanes,
-              SCALE_B: storedDType(product) === "f32",
+              SCALE_B: storedDType(product) !== "f16",
               ...accumulates(product),
               ...transposes(product),
             },

@@ -26,7 +26,7 @@ export function reduceAll(
     throw new RangeError(`${name} needs at least one element: got ${formatShape(x.shape)}`);
   }
   const segmentsOf = (length: number) => Math.ceil(length / SEGMENT);
-  const ranges = flatRanges(plan, x.capacity, options);
+  const ranges = flatRanges(plan, x, options);
   const partial = plan.empty(
     [ranges.reduce((count, { length }) => count + segmentsOf(length), 0)],
     `${name}.partial`,

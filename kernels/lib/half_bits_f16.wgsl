@@ -1,4 +1,4 @@
-// provides: half_bits
+// provides: half_bits when stored=f16
 // Rounding to float16 with integers, so that every device gives the same bits: to nearest, ties to even. What is finite
 // stays finite: beyond the largest half (65504) its magnitude is 65504. Infinities and NaN stay what they are.
 

@@ -1,5 +1,7 @@
-// provides: half_words
+// provides: half_words when stored=f16
 // The numbers of four words, each of which holds two in float16: those of even index are the low halves.
+
+fn halves(word: u32) -> vec2f { return unpack2x16float(word); }
 
 fn low_halves(words: vec4u) -> vec4f {
     return vec4f(

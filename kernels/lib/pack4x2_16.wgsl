@@ -1,6 +1,6 @@
-// provides: stored when stored=f16 pack=4x2
+// provides: stored when stored=f16|bf16 pack=4x2
 // needs: half_words
-// Packs of eight numbers as float16: four words, for devices without 64-bit integers.
+// Packs of eight numbers in 16 bits each, float16 or bfloat16: four words, for devices without 64-bit integers.
 
 alias Stored = vec4u;
 

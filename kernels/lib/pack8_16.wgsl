@@ -1,6 +1,6 @@
-// provides: stored when stored=f16 pack=8
+// provides: stored when stored=f16|bf16 pack=8
 // needs: half_bits, half_words
-// Packs of eight numbers as float16: two 64-bit integers, half the loads of float32.
+// Packs of eight numbers in 16 bits each, float16 or bfloat16: two 64-bit integers, half the loads of float32.
 
 alias Stored = vec2<u64>;
 
