@@ -65,6 +65,12 @@ export async function exportRun(
 ): Promise<{ start: string; limits: readonly string[] }> {
   const { task, options, trainPrompts = 32768, evalPrompts = 1024 } = what;
   const inSymbols = !await fileExists(join(what.model, "tokenizer.json"));
+  if (engine === "verl" && inSymbols && task.vocabulary.slice(2).some((s) => [...s].length > 1)) {
+    throw new TypeError(
+      `${task.name} has symbols of several characters, which verl takes apart with the tokenizer of the model's family: ` +
+        "export to trl",
+    );
+  }
   const reward = rewardOf(engine, what);
   const train = takePrompts(task, "train", trainPrompts, options.seed, inSymbols);
   const held = takePrompts(task, "eval", evalPrompts, options.seed, inSymbols);

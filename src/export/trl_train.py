@@ -18,6 +18,7 @@ import reward
 import torch
 from datasets import Dataset
 from response_weights import response_advantages, response_weights
+from transformers import PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer, TrlParser
 from trl.rewards import get_soft_overlong_punishment
 
@@ -138,6 +139,8 @@ def build(argv, **more):
         model=str(HERE / "model"),
         args=config,
         reward_funcs=functions,
+        # As tokenizer.json says: AutoTokenizer puts the parts of the model's family in its place.
+        processing_class=PreTrainedTokenizerFast.from_pretrained(HERE / "model", padding_side="left"),
         train_dataset=prompts("train"),
         eval_dataset=prompts("eval"),
         **more,

@@ -7,7 +7,7 @@ python=${1:-}
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 cd "$temp"
-export DENO_WEBGPU_BACKEND=vulkan,metal,dx12 NO_COLOR=1
+export DENO_WEBGPU_BACKEND=vulkan,metal,dx12 NO_COLOR=1 RAY_AUTH_MODE=disabled
 compare="deno run -A --no-check --config $root/deno.json $root/src/cli/main.ts compare"
 plan="--task=$root/tests/interop/ones_task.ts --methods=delta-l-1,grpo --seeds=1 --max-steps=3 --eval-prompts=2 --quiet"
 $compare $plan --out=runs/one >/dev/null
