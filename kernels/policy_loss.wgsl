@@ -22,6 +22,7 @@ const VESPO = 8u;
 const OWN = 1000u;      // what `own` of the host gives
 
 override POLICY_LOSS: u32 = PPO;
+override LOOKS_AT_RESPONSES: bool = POLICY_LOSS >= GSPO && POLICY_LOSS <= VESPO;
 
 struct Params {
     items: u32,                     // N
@@ -147,6 +148,7 @@ fn dppo(t: Token) -> TokenLoss {
 
 // The log-ratio of a token as it enters the geometric mean.
 fn held_log_ratio(log_ratio: f32, advantage: f32) -> f32 {
+    if (is_not_a_number(log_ratio)) { return log_ratio; }
     let bounded = clamp(log_ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
     if (advantage > 0.0) { return min(bounded, params.epsilon_high); }
     if (advantage < 0.0) { return max(bounded, -params.epsilon); }
@@ -236,6 +238,14 @@ fn main(
         let token = surrogate(Token(log_prob, old_log_prob, log_ratio, advantage), whole);
         var loss = token.loss;
         var dlog_prob = token.dlog_prob;
+        // Bounds make a number of NaN. Reinforce has none, and looks at neither policy but the one that learns.
+        let looks_at = log_ratio + advantage;
+        if ((POLICY_LOSS != REINFORCE && is_not_a_number(looks_at)) ||
+            (LOOKS_AT_RESPONSES && is_not_a_number(whole.mean_log_ratio))) {
+            loss = not_a_number();
+            dlog_prob = loss;
+        }
+        let token_loss = loss;
         var kl = 0.0;
         if (KL_ESTIMATOR != 0u) {
             let estimate = kl_estimate(log_prob - ref_log_probs[at]);
@@ -250,7 +260,7 @@ fn main(
 
         let ratio = bounded_ratio(log_ratio);
         let finite = is_finite(loss) && is_finite(dlog_prob) && is_finite(log_ratio) && is_finite(entropy);
-        losses += vec4f(loss, weight * token.loss, 1.0, select(1.0, 0.0, finite));
+        losses += vec4f(loss, weight * token_loss, 1.0, select(1.0, 0.0, finite));
         token_means += vec4f(entropy, kl, -log_ratio, abs(log_ratio));
         clips += vec4f(
             f32(token.clip == CLIP_LOW), f32(token.clip == CLIP_HIGH), f32(token.clip == CLIP_DUAL), ratio);

@@ -1,4 +1,4 @@
-// needs: team
+// needs: team, numbers
 // Advantages of B responses from their rewards; the G responses to a prompt stand side by side.
 // rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator.
 // A reward is origins[i] + rewards[i]: what estimators compare are the differences, in which an origin cancels out.
@@ -158,7 +158,8 @@ fn pass_k(g: Group, lane: u32) {
     }
     let second = team_max(next, lane);
     for (var i = g.first + lane; i < g.last; i += LANES) {
-        advantages[i] = select(0.0, (largest - second) / g.divisor, i == best);
+        let margin = select(0.0, (largest - second) / g.divisor, i == best);
+        advantages[i] = select(margin, g.mean, is_not_a_number(g.mean));      // the largest is a number in any case
     }
 }
 

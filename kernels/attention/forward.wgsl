@@ -1,4 +1,4 @@
-// needs: attention, workgroup
+// needs: attention, numbers, workgroup
 // Attention, forward: a workgroup is a tile of query tokens and a head, a lane is one query that walks over its keys with
 // an online softmax. See attention.wgsl.
 
@@ -99,7 +99,8 @@ fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     }
     if (tile.first + lane >= tile.end) { return; }
     own = (token * params.heads + head) * HEAD_PACKS;
-    factor = 1.0 / weight;
+    let sum = softmax_sum(weight);
+    factor = 1.0 / sum;
     each(FINISH);
-    stats[2u * (token * params.heads + head)] = largest + log2(weight);
+    stats[2u * (token * params.heads + head)] = select(sum, largest + log2(sum), is_finite(sum));
 }

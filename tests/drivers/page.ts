@@ -10,7 +10,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { buildPlayground } from "../../docs/playground/build.ts";
-import { swiftshader } from "./swiftshader.ts";
+import { swiftshader } from "./debian.ts";
 
 const [WARM, STEPS] = [12, 3];
 const SESSION = new URL("page_session.js", import.meta.url).pathname;
@@ -25,7 +25,7 @@ async function expectedWeights(folder: string): Promise<Uint8Array> {
   const path = `${folder}/expected.safetensors`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", "--no-check", SESSION, path, String(WARM), String(STEPS)],
-    env: { ...await swiftshader(folder), DENO_WEBGPU_BACKEND: "vulkan" },
+    env: { ...(await swiftshader()).env, DENO_WEBGPU_BACKEND: "vulkan" },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return await Deno.readFile(path);
@@ -100,6 +100,24 @@ try {
   await page.fill("#steps", "1");
   await page.click("#start");
   await said("Done: 1 steps");
+  for (const [method, alpha] of [["grpo"], ["dapo"], ["deltaL", "0.5"]] as const) {
+    await page.selectOption("#method", method);
+    assertEquals(await page.isDisabled("#alpha"), alpha === undefined);
+    if (alpha) await page.fill("#alpha", alpha);
+    await page.click("#start");
+    await said("Done: 1 steps");
+    await page.evaluate("status_.textContent = ''");
+  }
+  // Stop ends a long training after the step that runs, and its weights stay.
+  await page.fill("#steps", "500");
+  await page.click("#start");
+  await said("Training: step 1 of 500");
+  await page.click("#stop");
+  await said("Stopped after");
+  const [, steps] = /Stopped after (\d+) steps/.exec((await page.textContent("#status"))!)!;
+  assert(Number(steps) < 10, `stopped after ${steps} steps`);
+  assert(await page.isEnabled("#save"), "what was trained so far can be saved");
+  await shot("stopped.png");
   await page.click("#fresh");
   assert(await page.isDisabled("#save"), "a policy that is gone cannot be saved");
   // What is no such file is refused.

@@ -1,7 +1,7 @@
 /**
  * Runs {@linkcode runEverything} in Node, or in Deno with its own WebGPU, and prints what came out as the last line:
  *
- *     node portable_node.js BUNDLE [FOLDER]
+ *     node portable_node.js [FOLDER]
  *
  * With a folder to write in, files are tried as well: a policy saved and loaded, a metrics log, a checkpoint.
  *
@@ -9,16 +9,15 @@
  */
 
 import process from "node:process";
-import { pathToFileURL } from "node:url";
 import { runEverything } from "./portable.js";
 
-const [bundle, folder] = process.argv.slice(2);
-const load = (path) => import(pathToFileURL(`${bundle}/${path}`).href);
-const [library, engine] = [await load("mod.js"), await load("src/engine.js")];
+const [folder] = process.argv.slice(2);
+// From the folder that this was copied to, where the packages are installed.
+const library = await import("@deltal/deltal");
+const engine = await import("@deltal/deltal/engine");
 
 let webgpu;
 if (!globalThis.Deno) {
-  // From the folder that this was copied to, where webgpu is installed.
   const dawn = await import("webgpu");
   Object.assign(globalThis, dawn.globals);
   webgpu = dawn.create([]);

@@ -1,25 +1,65 @@
 /**
- * Runs the tests of kernels and of policies against PyTorch on another stack than the installed one:
+ * Runs the tests of kernels and of policies against PyTorch on other stacks than the installed one:
  *
- *     deno task test:dawn [files]          Dawn, on SwiftShader
  *     deno task test:swiftshader [files]   Deno's own WebGPU, on SwiftShader
+ *     deno task test:mesa [files]          the same, on the llvmpipe of Debian 13 and of Debian's newest Mesa
+ *     deno task test:dawn [files]          Dawn, on SwiftShader and on these
  *     deno task test:lanes [files]         the installed llvmpipe, with subgroups of 4 and of 16 lanes
- *     deno task test:tint                  no test: every kernel is handed to Chrome's compiler
  *
- * Each file runs in a process of its own, so that a crash costs one file. The last line sums up; the exit status is 1 if
- * anything failed.
+ * `deno task test:dawn swiftshader` is the first of Dawn's. Several files run in one process, so that kernels are compiled
+ * once, and each in its own after a crash. The last lines sum up; the exit status is 1 if anything failed.
  *
  * @module
  */
 
-import { swiftshader } from "./swiftshader.ts";
+import { type Driver, mesa, swiftshader } from "./debian.ts";
 
 /** Test files by default, as folders and files below tests/. */
-const TESTS = ["gpu", "ops", "model/policy_test.ts", "model/hf_checkpoint_test.ts"];
+const TESTS = [
+  "gpu",
+  "ops",
+  "model/policy_test.ts",
+  "model/hf_checkpoint_test.ts",
+  "model/family_oracle_test.ts",
+  "rl/policy_gradient_test.ts",
+];
 
 const DAWN = new URL("dawn.ts", import.meta.url).pathname;
-const TINT = new URL("tint.ts", import.meta.url).pathname;
 const ROOT = new URL("../", import.meta.url).pathname;
+
+/** Files that run in one process: drivers do not bear all kernels there are (Mesa 26.2.6 ended after some hundred). */
+const TOGETHER = 8;
+
+/** How a stack is put together: a driver and arguments of `deno test`. */
+interface Stack extends Driver {
+  readonly args: readonly string[];
+}
+
+async function wgpu(driver: Promise<Driver>): Promise<Stack> {
+  return { ...await driver, args: [] };
+}
+
+async function dawn(driver: Promise<Driver>): Promise<Stack> {
+  const { name, ...rest } = await driver;
+  return { ...rest, name: `Dawn on ${name}`, args: [`--preload=${DAWN}`] };
+}
+
+/** Subgroups of llvmpipe are as wide as its vectors: 128 bits are four lanes. */
+function lanes(count: number): Promise<Stack> {
+  const env = { LP_NATIVE_VECTOR_WIDTH: `${32 * count}` };
+  return Promise.resolve({ name: `${count} lanes`, deno: Deno.execPath(), args: [], env });
+}
+
+const STACKS: Readonly<Record<string, Readonly<Record<string, () => Promise<Stack>>>>> = {
+  swiftshader: { swiftshader: () => wgpu(swiftshader()) },
+  mesa: { trixie: () => wgpu(mesa("trixie")), sid: () => wgpu(mesa("sid")) },
+  dawn: {
+    swiftshader: () => dawn(swiftshader()),
+    trixie: () => dawn(mesa("trixie")),
+    sid: () => dawn(mesa("sid")),
+  },
+  lanes: { "4": () => lanes(4), "16": () => lanes(16) },
+};
 
 function testsBelow(path: string): string[] {
   if (path.endsWith(".ts")) return [path];
@@ -38,81 +78,67 @@ interface Counts {
   failed: number;
 }
 
-/** Runs one file and says what became of its tests; a process that dies counts as one failure. */
-async function runFile(path: string, args: string[], env: Record<string, string>): Promise<Counts> {
-  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "--allow-all", "--no-check", "--quiet", ...args, path],
-    env: { ...env, NO_COLOR: "1" },
-    stderr: "inherit",
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  const [, passed, failed] = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m.exec(text) ?? [];
-  const counts = { passed: Number(passed ?? 0), failed: Number(failed ?? 1) };
-  if (!success && counts.failed === 0) counts.failed = 1;
-  if (counts.failed > 0) console.log(text);
-  return counts;
-}
-
-/** How a stack is put together: arguments of `deno test` and what is set in the environment. */
-interface Stack {
-  readonly name: string;
-  readonly args: string[];
-  readonly env: Record<string, string>;
-}
-
-/** Subgroups of llvmpipe are as wide as its vectors: 128 bits are four lanes. */
-function lanes(count: number): Stack {
-  return { name: `${count} lanes`, args: [], env: { LP_NATIVE_VECTOR_WIDTH: `${32 * count}` } };
-}
-
-const STACKS: Readonly<Record<string, (folder: string) => Promise<Stack[]>>> = {
-  dawn: async (folder) => [{
-    name: "Dawn on SwiftShader",
-    args: [`--preload=${DAWN}`],
-    env: await swiftshader(folder),
-  }],
-  swiftshader: async (
-    folder,
-  ) => [{ name: "SwiftShader", args: [], env: await swiftshader(folder) }],
-  lanes: () => Promise.resolve([lanes(4), lanes(16)]),
-};
-
-/** Runs the files on a stack and returns how many tests failed. */
-async function runStack({ name, args, env }: Stack, files: readonly string[]): Promise<number> {
-  const total = { passed: 0, failed: 0 };
-  for (const path of files) {
-    const { passed, failed } = await runFile(path, args, env);
-    console.log(`${path.replace(ROOT, "")}: ${passed} passed, ${failed} failed`);
-    total.passed += passed;
-    total.failed += failed;
+/** Runs tests in one process and says what became of them; `undefined` if it died. */
+async function runTests(stack: Stack, args: readonly string[]): Promise<Counts | undefined> {
+  const { stdout } = new Deno.Command(stack.deno, {
+    args: [
+      "test",
+      "--allow-all",
+      "--no-check",
+      "--quiet",
+      "--reporter=dot",
+      ...stack.args,
+      ...args,
+    ],
+    env: { ...stack.env, NO_COLOR: "1" },
+    stdout: "piped",
+  }).spawn();
+  let text = "";
+  for await (const part of stdout.pipeThrough(new TextDecoderStream())) {
+    await Deno.stdout.write(new TextEncoder().encode(part));
+    text += part;
   }
-  console.log(`${name}: ${total.passed} passed, ${total.failed} failed`);
-  return total.failed;
+  const [, passed, failed] = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m.exec(text) ?? [];
+  return passed === undefined ? undefined : { passed: Number(passed), failed: Number(failed) };
 }
 
-/** Hands every kernel to Tint, which needs Dawn and any driver. */
-async function runTint(folder: string): Promise<number> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-check", TINT],
-    env: await swiftshader(folder),
-    stdout: "inherit",
-    stderr: "inherit",
-  }).output();
-  return success ? 0 : 1;
+/** Runs the files on a stack: those about devices with devices of their own, the others on one. */
+async function runStack(stack: Stack, files: readonly string[]): Promise<Counts> {
+  const total = { passed: 0, failed: 0 };
+  const count = (what: string, counts: Counts = { passed: 0, failed: 1 }) => {
+    console.log(`${what.replace(ROOT, "")}: ${counts.passed} passed, ${counts.failed} failed`);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+  };
+  const own = files.filter((path) => path.startsWith(`${ROOT}gpu`));
+  const together = files.filter((path) => !own.includes(path));
+  for (let i = 0; i < together.length; i += TOGETHER) {
+    const group = together.slice(i, i + TOGETHER);
+    const counts = group.length > 1
+      ? await runTests(stack, [`${ROOT}together.ts`, "--", ...group])
+      : undefined;
+    if (counts) count(group.map((path) => path.replace(ROOT, "")).join(" "), counts);
+    else own.push(...group);
+  }
+  for (const path of own) count(path, await runTests(stack, [path]));
+  console.log(`${stack.name}: ${total.passed} passed, ${total.failed} failed`);
+  return total;
 }
 
-const [stack = "", ...given] = Deno.args;
-if (stack !== "tint" && !Object.hasOwn(STACKS, stack)) {
-  console.error(`Give a stack (${[...Object.keys(STACKS), "tint"].join(", ")}): got "${stack}"`);
+const [group = "", ...given] = Deno.args;
+const stacks = STACKS[group];
+if (!stacks) {
+  console.error(`Give a stack (${Object.keys(STACKS).join(", ")}): got "${group}"`);
   Deno.exit(2);
 }
-const files = given.length > 0 ? given : TESTS.flatMap((name) => testsBelow(ROOT + name));
-const folder = await Deno.makeTempDir();
-let failed = 0;
-try {
-  if (stack === "tint") failed = await runTint(folder);
-  else for (const each of await STACKS[stack]!(folder)) failed += await runStack(each, files);
-} finally {
-  await Deno.remove(folder, { recursive: true });
+const chosen = given.filter((arg) => Object.hasOwn(stacks, arg));
+const paths = given.filter((arg) => !chosen.includes(arg)).map((path) => Deno.realPathSync(path));
+const files = (paths.length > 0 ? paths : TESTS.map((name) => ROOT + name)).flatMap(testsBelow);
+const summary: string[] = [];
+for (const name of chosen.length > 0 ? chosen : Object.keys(stacks)) {
+  const stack = await stacks[name]!();
+  const { passed, failed } = await runStack(stack, files);
+  summary.push(`${stack.name}: ${passed} passed, ${failed} failed`);
+  if (failed > 0 || passed === 0) Deno.exitCode = 1;
 }
-if (failed > 0) Deno.exitCode = 1;
+if (summary.length > 1) console.log(summary.join("\n"));

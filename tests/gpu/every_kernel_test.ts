@@ -2,13 +2,19 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { reflect } from "../../src/gpu/kernel.ts";
+import { entryPointsWithout } from "../helpers/entry_points.ts";
 import { everyKernel } from "../helpers/every_kernel.ts";
 
 /** Storage buffers that every WebGPU device can bind at once. */
 const DEFAULT_STORAGE_BUFFERS = 8;
 
-Deno.test("no kernel binds more storage buffers than every device has", async () => {
-  const kernels = await everyKernel();
+const kernels = await everyKernel();
+
+Deno.test("the list of kernels has every entry point there is", () => {
+  assertEquals(entryPointsWithout(kernels.map((k) => `${k.name}.${k.entryPoint}`)), []);
+});
+
+Deno.test("no kernel binds more storage buffers than every device has", () => {
   assert(kernels.length > 100, `only ${kernels.length} kernels`);
   const beyond = new Set<string>();
   for (const { name, code, entryPoint } of kernels) {

@@ -5,6 +5,8 @@ import { Gpu } from "../../src/gpu/device.ts";
 import { dryDevice } from "../../src/gpu/dry_device.ts";
 import type { KernelDescriptor } from "../../src/gpu/kernel.ts";
 import { Plan } from "../../src/gpu/plan.ts";
+import { Dim } from "../../src/gpu/tensor.ts";
+import type { PolicyConfig } from "../../src/model/config.ts";
 import type { StoredDType } from "../../src/model/policy_weights.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { ADVANTAGES } from "../../src/objective/advantage.ts";
@@ -12,7 +14,10 @@ import { AGGREGATIONS } from "../../src/objective/aggregation.ts";
 import { SURROGATES } from "../../src/objective/surrogate.ts";
 import { add } from "../../src/ops/general/add.ts";
 import { reduceMax, reduceSum } from "../../src/ops/general/reduce.ts";
+import { embedding } from "../../src/ops/embedding.ts";
+import { rope } from "../../src/ops/general/rope.ts";
 import { softmax } from "../../src/ops/general/softmax.ts";
+import { logProb } from "../../src/ops/log_prob.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
@@ -77,9 +82,11 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
     sizes: typeof SIZES[number],
     dtype: StoredDType,
     more: Partial<TrainOptions>,
+    config: Partial<PolicyConfig> = {},
   ) => {
     const policy = Policy.create(gpu, {
       ...sizes,
+      ...config,
       numHiddenLayers: 1,
       vocabSize: task.vocabulary.length,
       maxPositionEmbeddings: 64,
@@ -99,6 +106,15 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
     }
   }
   const [small] = SIZES;
+  const other = { normedHeads: true, suppressedTokenId: task.padTokenId };
+  await build(small!, "f32", {
+    loraRank: 4,
+    scaleRewards: "batch",
+    overlongFiltering: true,
+    beta: 0.1,
+    klInReward: true,
+    klAfterNormalization: true,
+  }, other);
   const all = <T extends string>(table: Readonly<Record<T, unknown>>) => Object.keys(table) as T[];
   for (const policyLoss of withRules ? all(SURROGATES) : []) {
     await build(small!, "f32", { policyLoss });
@@ -113,15 +129,41 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
   for (const width of [65, 4_000_000]) {
     const x = plan.input([2, width], "x");
     plan.requireGradient(x);
-    add(plan, softmax(plan, x), x);
+    const y = add(plan, softmax(plan, x), x);
+    plan.shareGradient(y, plan.input([2, width], "seed"));
     for (const axis of ["all", "rows", "columns"] as const) {
-      reduceSum(plan, x, axis);
+      const total = reduceSum(plan, x, axis);
+      plan.shareGradient(total, plan.input([total.capacity], "seed"));
       if (width < 100) reduceMax(plan, x, axis);
     }
   }
-  const x = plan.input([33, 64], "x");
-  const bias = plan.input([96], "bias");
-  linear(plan, x, plan.input([96, 64], "weight"), { bias });
+  const index = (size: number) => plan.input([size], "index", "u32");
+  for (const rows of [33, 4096]) { // the larger one is worth the largest tiles
+    const x = plan.input([rows, 64], "x");
+    const weight = plan.input([4096, 64], "weight");
+    plan.requireGradient(x);
+    plan.requireGradient(weight);
+    const y = linear(plan, x, weight, { bias: plan.input([4096], "bias") });
+    const table = { rowOffsets: index(rows + 1), rowItems: index(rows), itemTargets: index(rows) };
+    const { logProbs } = logProb(plan, y, { ...table, items: new Dim("items", rows) }, {
+      temperature: 1,
+    });
+    plan.shareGradient(logProbs, plan.input([rows], "seed"));
+  }
+  const table = plan.input([8, 16], "table");
+  plan.requireGradient(table);
+  const dim = (name: string) => new Dim(name, 4);
+  const looked = embedding(plan, table, index(4), {
+    order: index(4),
+    chunks: plan.input([4, 2], "chunks", "u32"),
+    chunkCount: dim("chunks"),
+    runs: plan.input([4, 3], "runs", "u32"),
+    runCount: dim("runs"),
+  });
+  plan.shareGradient(looked, plan.input([4, 16], "seed"));
+  const heads = { heads: 2, keyValueHeads: 1, headDim: 8 };
+  rope(plan, plan.input([5, 32], "qkv"), index(5), { ...heads, rotation: { theta: 500 } });
+  plan.backward();
   plan.destroy();
 }
 
