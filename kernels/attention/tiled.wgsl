@@ -1,4 +1,4 @@
-// needs: pack, block, segments
+// needs: pack, block, segments, numbers
 // Attention, forward, for graphics processors (FlashAttention-2, arXiv 2307.08691): a workgroup of 2 TILE invocations is a
 // tile of query tokens and a head. Queries, and KEYS keys or values at a time, lie in workgroup memory. An invocation
 // computes the scores of four queries and four keys (two of 16), and adds up four queries' sums of up to four packs: each
@@ -151,9 +151,11 @@ fn forward(
     }
     workgroupBarrier();
     if (id < TILE) {
-        factors[id] = 1.0 / weight;
+        let sum = softmax_sum(weight);
+        factors[id] = 1.0 / sum;
         if (tile.first + id < tile.end) {
-            stats[2u * ((tile.first + id) * params.heads + head)] = largest + log2(weight);
+            stats[2u * ((tile.first + id) * params.heads + head)] =
+                select(sum, largest + log2(sum), is_finite(sum));
         }
     }
     workgroupBarrier();

@@ -11,7 +11,9 @@ const DEFAULT_STORAGE_BUFFERS = 8;
 const kernels = await everyKernel();
 
 Deno.test("the list of kernels has every entry point there is", () => {
-  assertEquals(entryPointsWithout(kernels.map((k) => `${k.name}.${k.entryPoint}`)), []);
+  // What measures a device is no part of any policy.
+  const peaks = ["peaks.copy", "peaks.multiply_add"];
+  assertEquals(entryPointsWithout(kernels.map((k) => `${k.name}.${k.entryPoint}`)), peaks);
 });
 
 Deno.test("no kernel binds more storage buffers than every device has", () => {

@@ -2,9 +2,15 @@
 
 const KERNELS = new URL("../../kernels/", import.meta.url).pathname;
 
-/** Every `@compute` function there is: `softmax.forward`; `matmul/tiled.tile64` where a folder has several of a name. */
-function everyEntryPoint(): string[] {
-  const found: { folder: string; file: string; name: string }[] = [];
+interface EntryPoint {
+  readonly folder: string;
+  readonly file: string;
+  readonly name: string;
+}
+
+/** Every `@compute` function there is. */
+function everyEntryPoint(): EntryPoint[] {
+  const found: EntryPoint[] = [];
   const visit = (path: string, folder: string) => {
     for (const { name, isDirectory } of Deno.readDirSync(`${KERNELS}${path}`)) {
       if (isDirectory) visit(`${path}${name}/`, name === "general" ? "" : folder || name);
@@ -17,19 +23,28 @@ function everyEntryPoint(): string[] {
     }
   };
   visit("", "");
-  return found.map(({ folder, file, name }) => {
-    const same = found.filter((other) => other.folder === folder && other.name === name);
-    return same.length > 1 ? `${folder}/${file}.${name}` : `${folder}.${name}`;
-  }).sort();
+  return found;
 }
 
-/** Those that none of these kernels' labels is of. */
+/** Those that none of these kernels' labels is of: `softmax.forward`, with the file where a folder has several of a name. */
 export function entryPointsWithout(labels: Iterable<string>): string[] {
   const all = [...labels];
-  return everyEntryPoint().filter((entry) => {
-    const [folder, name] = entry.split(".");
-    return !all.some((label) =>
-      /[/.]/.test(label[folder!.length]!) && label.startsWith(folder!) && label.endsWith(`.${name}`)
+  const found = everyEntryPoint();
+  const left: string[] = [];
+  for (const { folder, file, name } of found) {
+    const named = all.filter((label) =>
+      label.endsWith(`.${name}`) && /^[/.]/.test(label.slice(folder.length)) &&
+      label.startsWith(folder)
     );
-  });
+    const same = found.filter((other) => other.folder === folder && other.name === name);
+    const isOf = ({ file }: EntryPoint) => (label: string) =>
+      label.startsWith(`${folder}/${file}/`) || label.startsWith(`${folder}/${file}.`);
+    // The one that is called what its file is called bears the folder's name alone.
+    const own = named.filter((label) =>
+      isOf({ folder, file, name })(label) || (file === name && !same.some((o) => isOf(o)(label)))
+    );
+    if (same.length > 1 && own.length === 0) left.push(`${folder}/${file}.${name}`);
+    if (same.length === 1 && named.length === 0) left.push(`${folder}.${name}`);
+  }
+  return left.sort();
 }

@@ -56,7 +56,11 @@ async function paperDevice(
   note: (descriptor: KernelDescriptor) => void,
 ): Promise<Gpu> {
   const device = {
-    limits: { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 },
+    limits: {
+      maxStorageBufferBindingSize: 2 ** 27,
+      maxBufferSize: 2 ** 28,
+      maxComputeWorkgroupStorageSize: 2 ** 14,
+    },
     features: new Set(),
   };
   const gpu = await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice), { treatAs });
@@ -115,6 +119,9 @@ async function recordAll(gpu: Gpu, withRules: boolean): Promise<void> {
     klInReward: true,
     klAfterNormalization: true,
   }, other);
+  gpu.kernels = { "attention 4/2x16": "tiled_4" };
+  await build(small!, "f32", {});
+  gpu.kernels = {};
   const all = <T extends string>(table: Readonly<Record<T, unknown>>) => Object.keys(table) as T[];
   for (const policyLoss of withRules ? all(SURROGATES) : []) {
     await build(small!, "f32", { policyLoss });
