@@ -45,8 +45,11 @@ import { packSegments, packTiles, segmentPositions } from "../reference/segments
 import { softmax as softmaxReference } from "../reference/softmax.ts";
 import { swiglu as swigluReference } from "../reference/swiglu.ts";
 
-/** Kernels whose results nobody reads, and one that reads no floats: whole numbers cannot be other than finite. */
-const LEFT_OUT = ["peaks.copy", "peaks.multiply_add", "response_weights.main"];
+/**
+ * Kernels for devices with matrix units, which none of these is; whose results nobody reads; that reads no floats: whole
+ * numbers cannot be other than finite.
+ */
+const LEFT_OUT = ["matmul.units", "peaks.copy", "peaks.multiply_add", "response_weights.main"];
 
 const f32 = (seed: number, ...shape: number[]): OpInput => ({
   shape,
