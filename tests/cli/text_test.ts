@@ -61,7 +61,7 @@ Deno.test("the paper's task in words: train, resume, eval, sample", async (t) =>
       );
       assertMatch(
         stdout,
-        /^training the policy of model on countdown-text, on .+\nneeds \d+\.\d MiB of GPU memory: 0\.1 for the parameters, /,
+        /^training the policy of model on countdown-text, on .+\nneeds \d+\.\d MiB of GPU memory: 0\.2 for the parameters, /,
       );
       const run = join(dir, "runs", "countdown-text-1");
       const completions = await Deno.readTextFile(join(run, "completions.jsonl"));
