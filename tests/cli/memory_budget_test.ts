@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { MEMORY_BUDGET_FLAG } from "../../src/cli/memory_flag.ts";
 import { readRunConfig } from "../../src/run/run_directory.ts";
 import { runInProcess } from "../helpers/in_process.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 import { TINY_RUN } from "../helpers/tiny_run.ts";
 
 Deno.test("--memory-budget takes sizes as people write them", () => {
@@ -16,27 +16,25 @@ Deno.test("--memory-budget takes sizes as people write them", () => {
   }
 });
 
-Deno.test("a run keeps to --memory-budget, says how, and goes on with what was chosen", async () => {
-  await inTempDir(async (dir) => {
-    const train = (...flags: string[]) => runInProcess(dir, "train", ...flags, "--no-report");
-    const begin = [...TINY_RUN, "--max-steps=1", "--out=runs/small"];
-    const { code, stdout, stderr } = await train(...begin, "--memory-budget=4MiB");
-    assertEquals(code, 0, stderr);
-    assertMatch(
-      stdout,
-      /^needs \d\.\d MiB of GPU memory: .*, with --max-tokens-per-micro-batch 1024 to fit into 4\.0 MiB$/m,
-    );
-    const { options } = await readRunConfig(join(dir, "runs/small"));
-    assertEquals((options as Record<string, unknown>).maxTokensPerMicroBatch, 1024);
-    const resumed = await train("--resume=runs/small", "--max-steps=2");
-    assertEquals(resumed.code, 0, resumed.stderr);
-    assert(!resumed.stdout.includes("to fit into"), resumed.stdout);
+test.inDir("a run keeps to --memory-budget, says how, and goes on with what was chosen", async (dir) => {
+  const train = (...flags: string[]) => runInProcess(dir, "train", ...flags, "--no-report");
+  const begin = [...TINY_RUN, "--max-steps=1", "--out=runs/small"];
+  const { code, stdout, stderr } = await train(...begin, "--memory-budget=4MiB");
+  assertEquals(code, 0, stderr);
+  assertMatch(
+    stdout,
+    /^needs \d\.\d MiB of GPU memory: .*, with --max-tokens-per-micro-batch 1024 to fit into 4\.0 MiB$/m,
+  );
+  const { options } = await readRunConfig(join(dir, "runs/small"));
+  assertEquals((options as Record<string, unknown>).maxTokensPerMicroBatch, 1024);
+  const resumed = await train("--resume=runs/small", "--max-steps=2");
+  assertEquals(resumed.code, 0, resumed.stderr);
+  assert(!resumed.stdout.includes("to fit into"), resumed.stdout);
 
-    const refused = await train(...TINY_RUN, "--memory-budget=200KiB", "--max-steps=1");
-    assertEquals(refused.code, 2);
-    assertMatch(
-      refused.stderr,
-      /--memory-budget is 0\.2 MiB, and the run needs \d\.\d MiB with --max-tokens-per-micro-batch \d+ and --activation-checkpointing: lower --prompts-per-step/,
-    );
-  });
+  const refused = await train(...TINY_RUN, "--memory-budget=200KiB", "--max-steps=1");
+  assertEquals(refused.code, 2);
+  assertMatch(
+    refused.stderr,
+    /--memory-budget is 0\.2 MiB, and the run needs \d\.\d MiB with --max-tokens-per-micro-batch \d+ and --activation-checkpointing: lower --prompts-per-step/,
+  );
 });

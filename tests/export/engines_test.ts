@@ -7,15 +7,13 @@ import { train } from "../../src/rl/train.ts";
 import { defineTask } from "../../src/task/define_task.ts";
 import { loadTokenizer } from "../../src/text/hf_tokenizer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 /** What TRL and verl left behind: `make_engines.py` beside it names the versions. */
 const ENGINES = new URL("../fixtures/engines/", import.meta.url).pathname;
 
 Deno.test("what TRL and verl trained comes back, and training goes on", async () => {
-  const { sequence, ...logits } = JSON.parse(
-    await Deno.readTextFile(join(ENGINES, "logits.json")),
-  );
+  const { sequence, ...logits } = JSON.parse(await Deno.readTextFile(join(ENGINES, "logits.json")));
   const tokenizer = await loadTokenizer(join(ENGINES, "trl"));
   const gpu = await openGpu();
   try {
@@ -50,47 +48,45 @@ Deno.test("what TRL and verl trained comes back, and training goes on", async ()
   }
 });
 
-Deno.test("runs of TRL and verl stand in a report beside deltal's", async () => {
-  await inTempDir(async (dir) => {
-    const own = join(dir, "own");
-    await Deno.mkdir(own);
-    const line = { "training/global_step": 0, "reward/mean": 0.5, "eval/digits/mean@4": 0.125 };
-    await Deno.writeTextFile(join(own, "config.json"), JSON.stringify({ task: "digits" }));
-    await Deno.writeTextFile(join(own, "metrics.jsonl"), JSON.stringify(line) + "\n");
-    // As `export` writes and train.py leaves it.
-    const exported = join(dir, "exported");
-    await Deno.mkdir(join(exported, "checkpoints"), { recursive: true });
-    await Deno.copyFile(
-      join(ENGINES, "trl/trainer_state.json"),
-      join(exported, "checkpoints/trainer_state.json"),
-    );
-    const settings = { task: "digits", aggregation: "deltaL", alpha: 0.75 };
-    await Deno.writeTextFile(join(exported, "deltal_trl.json"), JSON.stringify(settings));
-    await Deno.writeTextFile(join(exported, "grpo.yaml"), "num_generations_eval: 4\n");
-    const folders = [own, exported, join(ENGINES, "verl")];
-    const { path } = await writeRunsReport(folders, join(dir, "all"));
-    const html = await Deno.readTextFile(path);
-    for (
-      const text of [
-        "3 runs of digits",
-        "<td>exported</td><td>ΔL α = 0.75</td><td>–</td><td>2</td><td>0.625 (0.375)</td>",
-        "<td>verl</td><td>training</td><td>–</td><td>2</td><td>0.500 (0.000)</td>",
-        "<td>engine</td><td>–</td><td>TRL</td><td>verl</td>",
-        ">Training reward<",
-        ">Held-out problems<",
-        ">Response length<",
-      ]
-    ) assertStringIncludes(html, text);
+test.inDir("runs of TRL and verl stand in a report beside deltal's", async (dir) => {
+  const own = join(dir, "own");
+  await Deno.mkdir(own);
+  const line = { "training/global_step": 0, "reward/mean": 0.5, "eval/digits/mean@4": 0.125 };
+  await Deno.writeTextFile(join(own, "config.json"), JSON.stringify({ task: "digits" }));
+  await Deno.writeTextFile(join(own, "metrics.jsonl"), JSON.stringify(line) + "\n");
+  // As `export` writes and train.py leaves it.
+  const exported = join(dir, "exported");
+  await Deno.mkdir(join(exported, "checkpoints"), { recursive: true });
+  await Deno.copyFile(
+    join(ENGINES, "trl/trainer_state.json"),
+    join(exported, "checkpoints/trainer_state.json"),
+  );
+  const settings = { task: "digits", aggregation: "deltaL", alpha: 0.75 };
+  await Deno.writeTextFile(join(exported, "deltal_trl.json"), JSON.stringify(settings));
+  await Deno.writeTextFile(join(exported, "grpo.yaml"), "num_generations_eval: 4\n");
+  const folders = [own, exported, join(ENGINES, "verl")];
+  const { path } = await writeRunsReport(folders, join(dir, "all"));
+  const html = await Deno.readTextFile(path);
+  for (
+    const text of [
+      "3 runs of digits",
+      "<td>exported</td><td>ΔL α = 0.75</td><td>–</td><td>2</td><td>0.625 (0.375)</td>",
+      "<td>verl</td><td>training</td><td>–</td><td>2</td><td>0.500 (0.000)</td>",
+      "<td>engine</td><td>–</td><td>TRL</td><td>verl</td>",
+      ">Training reward<",
+      ">Held-out problems<",
+      ">Response length<",
+    ]
+  ) assertStringIncludes(html, text);
 
-    // One alone, and damaged.
-    await Deno.mkdir(join(dir, "verl"));
-    const log = await Deno.readTextFile(join(ENGINES, "verl/metrics.jsonl"));
-    const copy = join(dir, "verl/metrics.jsonl");
-    await Deno.writeTextFile(copy, log + '{"step":3,"da'); // killed while it wrote
-    const alone = await writeReport(join(dir, "verl"));
-    assertStringIncludes(await Deno.readTextFile(alone.path), "1 run of digits");
-    await Deno.writeTextFile(copy, log + "no line\n");
-    const error = await writeReport(join(dir, "verl")).catch((error) => error);
-    assertStringIncludes(error.message, "line 4 is not of verl's logger");
-  });
+  // One alone, and damaged.
+  await Deno.mkdir(join(dir, "verl"));
+  const log = await Deno.readTextFile(join(ENGINES, "verl/metrics.jsonl"));
+  const copy = join(dir, "verl/metrics.jsonl");
+  await Deno.writeTextFile(copy, log + '{"step":3,"da'); // killed while it wrote
+  const alone = await writeReport(join(dir, "verl"));
+  assertStringIncludes(await Deno.readTextFile(alone.path), "1 run of digits");
+  await Deno.writeTextFile(copy, log + "no line\n");
+  const error = await writeReport(join(dir, "verl")).catch((error) => error);
+  assertStringIncludes(error.message, "line 4 is not of verl's logger");
 });

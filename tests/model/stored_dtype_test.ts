@@ -19,7 +19,7 @@ import {
   writeCheckpoint,
 } from "../fixtures/make_checkpoints.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
+import { test } from "../helpers/test.ts";
 import { randomArray } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { type TransformerConfig, transformerRows } from "../reference/transformer.ts";
@@ -70,33 +70,31 @@ function asStored(tensors: Map<string, Float32Array<ArrayBuffer>>, dtype: Stored
 /** Weights and caches. */
 const STORED = [["f16", "f16"], ["bf16", "bf16"], ["f32", "f16"], ["bf16", "f32"]] as const;
 
-Deno.test("a policy in 16 bits computes what float64 computes from the rounded matrices", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    for (const [i, [family, changes]] of Object.entries(FAMILIES).entries()) {
-      const [dtype, cacheDtype] = STORED[i]!;
-      const config = tinyConfig({ ...SIZES, ...changes });
-      const json = handmadeConfigJson(config) as unknown as TransformerConfig;
-      const tensors = awkwardTensors(config);
-      await inTempDir(async (dir) => {
-        await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
-        const policy = await Policy.load(gpu, dir, { dtype, cacheDtype });
-        assertEquals(policy.dtype, dtype);
-        const expected = transformerRows(
-          json,
-          asStored(tensors, dtype),
-          TOKENS,
-          (kept) => cacheDtype === "f32" ? kept : Float64Array.from(asHalves(kept, cacheDtype)),
-        );
-        // A key or value in the middle between two halves may be rounded to either of them.
-        const tolerance = cacheDtype === "bf16" ? 4e-4 : 5e-5;
-        const label = `${family}, ${dtype}, cache in ${cacheDtype}`;
-        assertClose(await policy.logits(TOKENS), expected, { tolerance, label });
-        // What is kept and saved is not rounded.
-        assertEquals(await policy.parameters.read(), tensors);
-        policy.destroy();
-      });
-    }
-  });
+test.onDevices("a policy in 16 bits computes what float64 computes from the rounded matrices", async (gpu) => {
+  for (const [i, [family, changes]] of Object.entries(FAMILIES).entries()) {
+    const [dtype, cacheDtype] = STORED[i]!;
+    const config = tinyConfig({ ...SIZES, ...changes });
+    const json = handmadeConfigJson(config) as unknown as TransformerConfig;
+    const tensors = awkwardTensors(config);
+    await inTempDir(async (dir) => {
+      await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
+      const policy = await Policy.load(gpu, dir, { dtype, cacheDtype });
+      assertEquals(policy.dtype, dtype);
+      const expected = transformerRows(
+        json,
+        asStored(tensors, dtype),
+        TOKENS,
+        (kept) => cacheDtype === "f32" ? kept : Float64Array.from(asHalves(kept, cacheDtype)),
+      );
+      // A key or value in the middle between two halves may be rounded to either of them.
+      const tolerance = cacheDtype === "bf16" ? 4e-4 : 5e-5;
+      const label = `${family}, ${dtype}, cache in ${cacheDtype}`;
+      assertClose(await policy.logits(TOKENS), expected, { tolerance, label });
+      // What is kept and saved is not rounded.
+      assertEquals(await policy.parameters.read(), tensors);
+      policy.destroy();
+    });
+  }
 });
 
 /**
@@ -138,8 +136,7 @@ async function sensitivity(
   return { gradient, keysAndValues };
 }
 
-Deno.test("log-probabilities in 16 bits are off by no more than rounding explains", async () => {
-  const gpu = await openGpu();
+test.onGpu("log-probabilities in 16 bits are off by no more than rounding explains", async (gpu) => {
   const config = tinyConfig({ ...SIZES, headDim: 4 });
   const tensors = awkwardTensors(config);
   const make = (dtype: StoredDType, cacheDtype: StoredDType) => {
@@ -178,7 +175,6 @@ Deno.test("log-probabilities in 16 bits are off by no more than rounding explain
     half.destroy();
   }
   full.destroy();
-  await gpu.close();
 });
 
 Deno.test("f16 needs no feature of the device: without shader-f16 the bits are the same", async () => {
@@ -200,8 +196,7 @@ Deno.test("f16 needs no feature of the device: without shader-f16 the bits are t
   assertEquals(plain, await logitsOn(withFeature));
 });
 
-Deno.test("weights beyond what f16 holds are refused when written and held back when learnt", async () => {
-  const gpu = await openGpu();
+test.onGpu("weights beyond what f16 holds are refused when written and held back when learnt", async (gpu) => {
   const config = tinyConfig(SIZES);
   const policy = Policy.create(gpu, config, { dtype: "f16" });
   const name = "model.layers.0.mlp.up_proj.weight";
@@ -249,52 +244,48 @@ Deno.test("weights beyond what f16 holds are refused when written and held back 
   assertEquals([...stored], [...expected]);
   optimizer.destroy();
   policy.destroy();
-  await gpu.close();
 });
 
-Deno.test("a policy that is only asked answers the same from a third of the memory", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const config = tinyConfig({ ...SIZES, headDim: 4, vocabSize: 64 });
-    await inTempDir(async (dir) => {
-      const tensors = awkwardTensors(config);
-      await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
-      const ask = async (trainable: boolean) => {
-        const before = gpu.counters.bytesAllocated;
-        const policy = await Policy.load(gpu, dir, { dtype: "f16", trainable });
-        const bytes = gpu.counters.bytesAllocated - before;
-        const logits = await policy.logits(TOKENS);
-        const { completions } = await policy.generate(TOKENS, { maxCompletionLength: 6, seed: 2 });
-        return { policy, bytes, answers: { logits, completions } };
-      };
-      const [whole, frozen] = [await ask(true), await ask(false)];
-      assertEquals(frozen.answers, whole.answers);
-      // 6 bytes for each value or 2, but that norms and biases stay in f32, and blocks begin at multiples.
-      const vectors = [...tensors].filter(([name]) => /norm|bias/.test(name));
-      const inFloat32 = vectors.reduce(
-        (n, [, { length }]) => n + 4 * Math.ceil(length / 128) * 128,
-        0,
-      );
-      const n = whole.policy.parameters.values.capacity;
-      assertEquals(whole.bytes, 6 * n);
-      assert(frozen.bytes <= 2 * n + inFloat32, `${frozen.bytes} bytes for ${n} values`);
+test.onDevices("a policy that is only asked answers the same from a third of the memory", async (gpu) => {
+  const config = tinyConfig({ ...SIZES, headDim: 4, vocabSize: 64 });
+  await inTempDir(async (dir) => {
+    const tensors = awkwardTensors(config);
+    await writeCheckpoint(dir, config, tensors, { dtype: "F32", shards: 1 });
+    const ask = async (trainable: boolean) => {
+      const before = gpu.counters.bytesAllocated;
+      const policy = await Policy.load(gpu, dir, { dtype: "f16", trainable });
+      const bytes = gpu.counters.bytesAllocated - before;
+      const logits = await policy.logits(TOKENS);
+      const { completions } = await policy.generate(TOKENS, { maxCompletionLength: 6, seed: 2 });
+      return { policy, bytes, answers: { logits, completions } };
+    };
+    const [whole, frozen] = [await ask(true), await ask(false)];
+    assertEquals(frozen.answers, whole.answers);
+    // 6 bytes for each value or 2, but that norms and biases stay in f32, and blocks begin at multiples.
+    const vectors = [...tensors].filter(([name]) => /norm|bias/.test(name));
+    const inFloat32 = vectors.reduce(
+      (n, [, { length }]) => n + 4 * Math.ceil(length / 128) * 128,
+      0,
+    );
+    const n = whole.policy.parameters.values.capacity;
+    assertEquals(whole.bytes, 6 * n);
+    assert(frozen.bytes <= 2 * n + inFloat32, `${frozen.bytes} bytes for ${n} values`);
 
-      // What it holds, in the format of its matrices.
-      await frozen.policy.save(`${dir}/saved`);
-      const saved = await Policy.load(gpu, `${dir}/saved`);
-      assertEquals(
-        await saved.parameters.read(),
-        new Map([...tensors].map(([name, values]) => [name, asHalves(values, "f16")])),
-      );
-      saved.destroy();
-      assertThrows(() => frozen.policy.parameters.gradients, Error, "trainable: false");
-      frozen.policy.destroy();
-      whole.policy.destroy();
-    });
+    // What it holds, in the format of its matrices.
+    await frozen.policy.save(`${dir}/saved`);
+    const saved = await Policy.load(gpu, `${dir}/saved`);
+    assertEquals(
+      await saved.parameters.read(),
+      new Map([...tensors].map(([name, values]) => [name, asHalves(values, "f16")])),
+    );
+    saved.destroy();
+    assertThrows(() => frozen.policy.parameters.gradients, Error, "trainable: false");
+    frozen.policy.destroy();
+    whole.policy.destroy();
   });
 });
 
-Deno.test("a checkpoint in bf16 is held and saved as it is", async () => {
-  const gpu = await openGpu();
+test.onGpu("a checkpoint in bf16 is held and saved as it is", async (gpu) => {
   const config = tinyConfig({ ...SIZES, headDim: 4 });
   const tensors = new Map(
     [...awkwardTensors(config)].map(([name, values]) => [name, asHalves(values, "bf16")]),
@@ -318,16 +309,13 @@ Deno.test("a checkpoint in bf16 is held and saved as it is", async () => {
       policy.destroy();
     }
   });
-  await gpu.close();
 });
 
-Deno.test("a dtype that does not exist is refused", async () => {
-  const gpu = await openGpu();
+test.onGpu("a dtype that does not exist is refused", (gpu) => {
   assertThrows(
     () => Policy.zeros(gpu, tinyConfig(), { dtype: "f8" as "f16" }),
     RangeError,
     "dtype must be one of f32, f16, bf16: current value is f8",
   );
   assertEquals(gpu.counters.bytesAllocated, 0);
-  await gpu.close();
 });

@@ -21,6 +21,7 @@ import {
 } from "../reference/segments.ts";
 import type { StoredAs } from "../../src/ops/wgsl.ts";
 import { asHalves, type HalfDType, SIGNIFICAND } from "../helpers/halves.ts";
+import { test } from "../helpers/test.ts";
 
 const THETA = 10000;
 /** What outputs and cache hold where nothing was written; a half can be that. */
@@ -259,21 +260,15 @@ const CASES: [string, PromptGroup[], Heads][] = [
     keyValueHeads: 2,
     headDim: 36,
   }],
-  ["wide heads, grouped", [group(12, 6), group(2, 3)], {
-    heads: 4,
-    keyValueHeads: 2,
-    headDim: 40,
-  }],
+  ["wide heads, grouped", [group(12, 6), group(2, 3)], { heads: 4, keyValueHeads: 2, headDim: 40 }],
 ];
 
 for (const [label, groups, heads] of CASES) {
   for (const lanes of ["keys", "rows"] as const) {
     for (const dtype of ["f32", "f16", "bf16"] as const) {
-      Deno.test(`attentionDecode(), lanes for ${lanes}, kept in ${dtype}, agrees with packed attention at every step: ${label}`, async (t) => {
-        await onEveryDevice(t, async (gpu) => {
-          if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;
-          await checkDecoding(gpu, label, groups, heads, lanes, dtype);
-        });
+      test.onDevices(`attentionDecode(), lanes for ${lanes}, kept in ${dtype}, agrees with packed attention at every step: ${label}`, async (gpu) => {
+        if (lanes === "rows" && gpu.adapter.subgroupSize === 0) return;
+        await checkDecoding(gpu, label, groups, heads, lanes, dtype);
       });
     }
   }
@@ -360,36 +355,33 @@ Deno.test("attentionDecode() in f16 holds keys and values back that are too larg
   });
 });
 
-Deno.test("attentionDecode() refuses shapes that do not fit", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
-    const inputs = {
-      qkv: gpu.tensor([2, 32]),
-      slots: u32(2),
-      prompts: gpu.tensor([5, 32]),
-      promptRanges: u32(3, 2),
-      cache: gpu.tensor([3, 1, 4, 2, 8]),
-      ...idsSideBySide(gpu, 3, { lengths: [], finished: [] }),
-    };
-    const options = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: THETA } };
-    const refuses = (changed: Partial<Record<keyof typeof inputs, Tensor>>, message: string) =>
-      assertThrows(
-        () => attentionDecode(new Plan(gpu, "p"), { ...inputs, ...changed }, options),
-        RangeError,
-        message,
-      );
-    refuses({ qkv: gpu.tensor([2, 24]) }, "(T, 32)");
-    refuses({ prompts: gpu.tensor([5, 24]) }, "(T, 32)");
-    refuses({ prompts: gpu.tensor([5, 16], { dtype: "f16" }) }, "got f16 and f32");
-    refuses({ cache: gpu.tensor([3, 1, 4, 2, 8], { dtype: "f16" }) }, "got f32 and f16");
-    refuses({ slots: u32(1) }, "slots (A)");
-    refuses({ promptRanges: u32(2, 2) }, "promptRanges (B, 2)");
-    refuses({ cache: gpu.tensor([3, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
-    refuses({ cache: gpu.tensor([3, 2, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
-    refuses({ cache: gpu.tensor([3, 1, 4, 2, 16]) }, "cache (B, J, M, 2, D)");
-    refuses({ lengths: u32(2) }, "lengths (B)");
-    refuses({ finished: gpu.tensor([3]) }, "finished (B)");
-    refuses({ finished: u32(3) }, "lengths, finished as views of one tensor");
-    return Promise.resolve();
-  });
+test.onDevices("attentionDecode() refuses shapes that do not fit", (gpu) => {
+  const u32 = (...shape: number[]) => gpu.tensor(shape, { dtype: "u32" });
+  const inputs = {
+    qkv: gpu.tensor([2, 32]),
+    slots: u32(2),
+    prompts: gpu.tensor([5, 32]),
+    promptRanges: u32(3, 2),
+    cache: gpu.tensor([3, 1, 4, 2, 8]),
+    ...idsSideBySide(gpu, 3, { lengths: [], finished: [] }),
+  };
+  const options = { heads: 2, keyValueHeads: 1, headDim: 8, rotation: { theta: THETA } };
+  const refuses = (changed: Partial<Record<keyof typeof inputs, Tensor>>, message: string) =>
+    assertThrows(
+      () => attentionDecode(new Plan(gpu, "p"), { ...inputs, ...changed }, options),
+      RangeError,
+      message,
+    );
+  refuses({ qkv: gpu.tensor([2, 24]) }, "(T, 32)");
+  refuses({ prompts: gpu.tensor([5, 24]) }, "(T, 32)");
+  refuses({ prompts: gpu.tensor([5, 16], { dtype: "f16" }) }, "got f16 and f32");
+  refuses({ cache: gpu.tensor([3, 1, 4, 2, 8], { dtype: "f16" }) }, "got f32 and f16");
+  refuses({ slots: u32(1) }, "slots (A)");
+  refuses({ promptRanges: u32(2, 2) }, "promptRanges (B, 2)");
+  refuses({ cache: gpu.tensor([3, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
+  refuses({ cache: gpu.tensor([3, 2, 4, 2, 8]) }, "cache (B, J, M, 2, D)");
+  refuses({ cache: gpu.tensor([3, 1, 4, 2, 16]) }, "cache (B, J, M, 2, D)");
+  refuses({ lengths: u32(2) }, "lengths (B)");
+  refuses({ finished: gpu.tensor([3]) }, "finished (B)");
+  refuses({ finished: u32(3) }, "lengths, finished as views of one tensor");
 });

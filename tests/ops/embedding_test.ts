@@ -4,10 +4,11 @@ import { Dim } from "../../src/gpu/tensor.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { embedding, type EmbeddingIndex, embeddingIndex } from "../../src/ops/embedding.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { checkOp, onEveryDevice, runOp } from "../helpers/gpu.ts";
+import { checkOp, runOp } from "../helpers/gpu.ts";
 import { randomArray, randomIntegers } from "../helpers/random.ts";
 import { embedding as reference, embeddingGradient } from "../reference/embedding.ts";
 import { asHalves } from "../helpers/halves.ts";
+import { test } from "../helpers/test.ts";
 
 /** The index of a batch on the GPU, with room for more than it needs. */
 function uploadIndex(gpu: Gpu, tokens: Uint32Array): EmbeddingIndex {
@@ -28,93 +29,85 @@ function uploadIndex(gpu: Gpu, tokens: Uint32Array): EmbeddingIndex {
   };
 }
 
-Deno.test("embedding() matches float64, forward and gradient", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const cases = [[1, 1, 4], [3, 7, 64], [65, 5, 36], [257, 2, 260], [600, 40, 8]] as const;
-    for (const [count, vocabulary, channels] of cases) {
-      for (const [parameter, dtype] of [[false, "f32"], [true, "f32"], [true, "f16"]] as const) {
-        const tokens = randomIntegers(1, count, vocabulary);
-        await checkOp(gpu, `${count} of ${vocabulary} x ${channels} ${dtype}`, {
-          inputs: {
-            table: {
-              shape: [vocabulary, channels],
-              data: randomArray(2, vocabulary * channels),
-              dtype,
-              parameter,
-            },
-            tokens: { shape: [count], data: tokens, dtype: "u32" },
-          },
-          build: (plan, inputs) => ({
-            y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
-          }),
-          reference: ({ table }) => ({ y: reference(tokens, table!, channels) }),
-          outputGradients: { y: randomArray(3, count * channels) },
-        });
-      }
-    }
-  });
-});
-
-Deno.test("embedding() gives every row of the table its whole gradient", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const [count, vocabulary, channels] = [700, 13, 12];
-    // Most tokens share an id, and some ids do not occur.
-    const tokens = randomIntegers(4, count, vocabulary).map((id) => id % 3 === 0 ? id : 1);
-    const dy = randomArray(5, count * channels);
-    const { gradients } = await runOp(gpu, {
-      inputs: {
-        table: { shape: [vocabulary, channels], data: randomArray(6, vocabulary * channels) },
-        tokens: { shape: [count], data: tokens, dtype: "u32" },
-      },
-      build: (plan, inputs) => ({
-        y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
-      }),
-      reference: () => ({}),
-      outputGradients: { y: dy },
-    });
-    assertClose(gradients.table!, embeddingGradient(tokens, dy, vocabulary, channels), {
-      tolerance: 1e-6,
-    });
-  });
-});
-
-Deno.test("embedding() looks tokens up through rows", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
-    const tokens = [3, 0, 6, 2, 5];
-    const rows = [4, 4, 0, 2, 1, 3, 0, 2, 1];
-    for (const dtype of ["f32", "f16", "bf16"] as const) {
-      const data = randomArray(1, 7 * 12);
-      const { outputs } = await runOp(gpu, {
+test.onDevices("embedding() matches float64, forward and gradient", async (gpu) => {
+  const cases = [[1, 1, 4], [3, 7, 64], [65, 5, 36], [257, 2, 260], [600, 40, 8]] as const;
+  for (const [count, vocabulary, channels] of cases) {
+    for (const [parameter, dtype] of [[false, "f32"], [true, "f32"], [true, "f16"]] as const) {
+      const tokens = randomIntegers(1, count, vocabulary);
+      await checkOp(gpu, `${count} of ${vocabulary} x ${channels} ${dtype}`, {
         inputs: {
-          table: { shape: [7, 12], data, dtype },
-          tokens: { shape: [5], data: tokens, dtype: "u32" },
-          rows: { shape: [9], data: rows, dtype: "u32" },
+          table: {
+            shape: [vocabulary, channels],
+            data: randomArray(2, vocabulary * channels),
+            dtype,
+            parameter,
+          },
+          tokens: { shape: [count], data: tokens, dtype: "u32" },
         },
         build: (plan, inputs) => ({
-          y: embedding(plan, inputs.table!, inputs.tokens!, undefined, { rows: inputs.rows! }),
+          y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
         }),
-        reference: () => ({}),
+        reference: ({ table }) => ({ y: reference(tokens, table!, channels) }),
+        outputGradients: { y: randomArray(3, count * channels) },
       });
-      const table = dtype === "f32" ? data : asHalves(data, dtype);
-      const expected = reference(rows.map((r) => tokens[r]!), table, 12);
-      assertEquals(outputs.y, Float32Array.from(expected));
     }
+  }
+});
+
+test.onDevices("embedding() gives every row of the table its whole gradient", async (gpu) => {
+  const [count, vocabulary, channels] = [700, 13, 12];
+  // Most tokens share an id, and some ids do not occur.
+  const tokens = randomIntegers(4, count, vocabulary).map((id) => id % 3 === 0 ? id : 1);
+  const dy = randomArray(5, count * channels);
+  const { gradients } = await runOp(gpu, {
+    inputs: {
+      table: { shape: [vocabulary, channels], data: randomArray(6, vocabulary * channels) },
+      tokens: { shape: [count], data: tokens, dtype: "u32" },
+    },
+    build: (plan, inputs) => ({
+      y: embedding(plan, inputs.table!, inputs.tokens!, uploadIndex(gpu, tokens)),
+    }),
+    reference: () => ({}),
+    outputGradients: { y: dy },
+  });
+  assertClose(gradients.table!, embeddingGradient(tokens, dy, vocabulary, channels), {
+    tolerance: 1e-6,
   });
 });
 
-Deno.test("embedding() reads the last row for an id beyond the table", async (t) => {
-  await onEveryDevice(t, async (gpu) => {
+test.onDevices("embedding() looks tokens up through rows", async (gpu) => {
+  const tokens = [3, 0, 6, 2, 5];
+  const rows = [4, 4, 0, 2, 1, 3, 0, 2, 1];
+  for (const dtype of ["f32", "f16", "bf16"] as const) {
+    const data = randomArray(1, 7 * 12);
     const { outputs } = await runOp(gpu, {
       inputs: {
-        table: { shape: [3, 4], data: randomArray(7, 12) },
-        tokens: { shape: [2], data: [3, 0xffffffff], dtype: "u32" },
+        table: { shape: [7, 12], data, dtype },
+        tokens: { shape: [5], data: tokens, dtype: "u32" },
+        rows: { shape: [9], data: rows, dtype: "u32" },
       },
-      build: (plan, { table, tokens }) => ({ y: embedding(plan, table!, tokens!) }),
+      build: (plan, inputs) => ({
+        y: embedding(plan, inputs.table!, inputs.tokens!, undefined, { rows: inputs.rows! }),
+      }),
       reference: () => ({}),
     });
-    const last = [...randomArray(7, 12).subarray(8)];
-    assertEquals([...outputs.y!], [...last, ...last]);
+    const table = dtype === "f32" ? data : asHalves(data, dtype);
+    const expected = reference(rows.map((r) => tokens[r]!), table, 12);
+    assertEquals(outputs.y, Float32Array.from(expected));
+  }
+});
+
+test.onDevices("embedding() reads the last row for an id beyond the table", async (gpu) => {
+  const { outputs } = await runOp(gpu, {
+    inputs: {
+      table: { shape: [3, 4], data: randomArray(7, 12) },
+      tokens: { shape: [2], data: [3, 0xffffffff], dtype: "u32" },
+    },
+    build: (plan, { table, tokens }) => ({ y: embedding(plan, table!, tokens!) }),
+    reference: () => ({}),
   });
+  const last = [...randomArray(7, 12).subarray(8)];
+  assertEquals([...outputs.y!], [...last, ...last]);
 });
 
 Deno.test("embeddingIndex() covers each position once, one id per chunk, in order", () => {
@@ -156,17 +149,14 @@ Deno.test("embeddingIndex() leaves out an id whose row gets no gradient", () => 
   assertEquals([...runs], [1, 0, 1, 7, 1, 2]);
 });
 
-Deno.test("embedding() refuses what it cannot look up", async (t) => {
-  await onEveryDevice(t, (gpu) => {
-    const plan = new Plan(gpu, "p", { gradients: true });
-    const ids = gpu.tensor([2], { dtype: "u32" });
-    assertThrows(() => embedding(plan, gpu.tensor([3, 6]), ids), RangeError, "multiple of 4");
-    assertThrows(() => embedding(plan, gpu.tensor([3, 4]), gpu.tensor([2])), TypeError, "u32");
-    const table = gpu.tensor([3, 4], { name: "table" });
-    table.grad = gpu.tensor([3, 4]);
-    const y = embedding(plan, table, ids);
-    plan.shareGradient(y, gpu.tensor([2, 4]));
-    assertThrows(() => plan.backward(), TypeError, "EmbeddingIndex");
-    return Promise.resolve();
-  });
+test.onDevices("embedding() refuses what it cannot look up", (gpu) => {
+  const plan = new Plan(gpu, "p", { gradients: true });
+  const ids = gpu.tensor([2], { dtype: "u32" });
+  assertThrows(() => embedding(plan, gpu.tensor([3, 6]), ids), RangeError, "multiple of 4");
+  assertThrows(() => embedding(plan, gpu.tensor([3, 4]), gpu.tensor([2])), TypeError, "u32");
+  const table = gpu.tensor([3, 4], { name: "table" });
+  table.grad = gpu.tensor([3, 4]);
+  const y = embedding(plan, table, ids);
+  plan.shareGradient(y, gpu.tensor([2, 4]));
+  assertThrows(() => plan.backward(), TypeError, "EmbeddingIndex");
 });

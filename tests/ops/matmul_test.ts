@@ -274,11 +274,7 @@ Deno.test("a product refuses operands that do not fit", async (t) => {
       RangeError,
       "got [2, 3], [4, 3], [3]",
     );
-    assertThrows(
-      () => matmul(plan, a, gpu.tensor([3, 4], { dtype: "u32" })),
-      RangeError,
-      "f32",
-    );
+    assertThrows(() => matmul(plan, a, gpu.tensor([3, 4], { dtype: "u32" })), RangeError, "f32");
     const half = gpu.tensor([4, 3], { dtype: "f16" });
     assertThrows(() => linear(plan, half, a), RangeError, "got [4, 3] f16, [2, 3]");
     assertThrows(

@@ -9,6 +9,7 @@ import {
 } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const PROMPTS = [[2], [3]];
 const COMPLETIONS = [[5, 1], [6, 6, 1], [7, 1], [6, 1]];
@@ -42,8 +43,7 @@ Deno.test("a step moves the matrices that are stored in f16 as it moves those in
   assert(Math.abs(half / full - 1) < 0.02, `logits move ${half} in f16 and ${full} in f32`);
 });
 
-Deno.test("AdamW.create() refuses parts that are missing or do not go together", async () => {
-  const gpu = await openGpu();
+test.onGpu("AdamW.create() refuses parts that are missing or do not go together", async (gpu) => {
   const [values, gradients] = [gpu.tensor([64]), gpu.tensor([128])];
   const options = { learningRate: 0.1 };
   const refused = async (parameters: unknown, message: string, given: unknown = options) => {
@@ -72,5 +72,4 @@ Deno.test("AdamW.create() refuses parts that are missing or do not go together",
   });
   await refused(two, "seed of AdamW must be an integer", { ...options, seed: -1 });
   for (const tensor of [values, gradients, halves]) gpu.destroyTensor(tensor);
-  await gpu.close();
 });

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { planMemory, zeroPolicy } from "../../src/rl/memory.ts";
 import { fitMemory } from "../../src/rl/memory_budget.ts";
 import { train } from "../../src/rl/train.ts";
 import { paperDevice, QWEN } from "../helpers/paper_device.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
+import { test } from "../helpers/test.ts";
 
 const GIB = 2 ** 30;
 
@@ -73,8 +73,7 @@ Deno.test("without a budget a software adapter keeps to the memory that is free"
   }
 });
 
-Deno.test("train() keeps to a budget of memory", async () => {
-  const gpu = await openGpu();
+test.onGpu("train() keeps to a budget of memory", async (gpu) => {
   const task = tinyTask();
   const policy = tinyPolicy(gpu, task);
   const { total } = await planMemory(gpu, policy.config, task, OPTIONS);
@@ -84,5 +83,4 @@ Deno.test("train() keeps to a budget of memory", async () => {
   }
   assert(gpu.counters.peakBytesAllocated <= memoryBudget, `${gpu.counters.peakBytesAllocated}`);
   policy.destroy();
-  await gpu.close();
 });

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import type { PolicyConfigOptions } from "../../src/model/config.ts";
 import type { StoredDType } from "../../src/model/policy_weights.ts";
@@ -13,6 +12,7 @@ import { restoreTrainer, saveTrainerCheckpoint } from "../../src/run/trainer_che
 import { changedOptions, readTrainerState } from "../../src/run/trainer_state.ts";
 import { chainSum, parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 /** Rewards that a policy with random weights earns now and then, so that every step changes it. */
 const TASK: Task = { ...parity(), verify: (_, completionIds) => completionIds.length % 2 };
@@ -75,8 +75,7 @@ async function bytesOf(dir: string): Promise<Record<string, Uint8Array>> {
 }
 
 // One device for all steps, so that kernels are compiled once.
-Deno.test("checkpoints of a trainer", async (t) => {
-  const gpu = await openGpu();
+test.onGpu("checkpoints of a trainer", async (gpu, t) => {
   const step = (name: string, test: (dir: string) => Promise<void>) =>
     t.step(name, () => inTempDir(test));
 
@@ -359,11 +358,9 @@ Deno.test("checkpoints of a trainer", async (t) => {
   });
 
   gpu.check();
-  await gpu.close();
 });
 
-Deno.test("a run with adapters that was stopped goes on with the same bytes; its checkpoint is PEFT's folder", async () => {
-  const gpu = await openGpu();
+test.onGpu("a run with adapters that was stopped goes on with the same bytes; its checkpoint is PEFT's folder", async (gpu) => {
   await inTempDir(async (dir) => {
     const model = join(dir, "model");
     const source = Policy.create(gpu, SHAPE, { seed: 3 });
@@ -397,5 +394,4 @@ Deno.test("a run with adapters that was stopped goes on with the same bytes; its
       trainer.policy.destroy();
     }
   });
-  await gpu.close();
 });
