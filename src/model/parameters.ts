@@ -18,7 +18,7 @@ import type { Adapters } from "./adapters.ts";
 import { bindableBytes } from "../ops/row_ranges.ts";
 import { cutsOf, layoutParameters } from "./parameter_layout.ts";
 import type { PolicyStorageOptions } from "./policy_storage.ts";
-import type { ParameterRange } from "./parameter_range.ts";
+import { type ParameterRange, readRange } from "./parameter_range.ts";
 import {
   type LayerParameters,
   type PolicyWeights,
@@ -227,6 +227,17 @@ export class Parameters implements PolicyWeights {
       const { offset, length } = this.range(name);
       return [name, all.slice(offset, offset + length)];
     }));
+  }
+
+  /**
+   * Reads one parameter, or what is laid out like it.
+   *
+   * @param flat As of {@linkcode read}.
+   * @throws {Error} If nothing is trainable.
+   */
+  async readOne(name: string, flat: Tensor = this.values): Promise<Float32Array<ArrayBuffer>> {
+    this.#requireTrainable();
+    return await readRange(this.#gpu, flat, this.range(name));
   }
 
   /** Writes values by Hugging Face name into something laid out like the parameters. */

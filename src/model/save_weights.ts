@@ -29,7 +29,7 @@ export async function saveWeights(
   const { merge = false, base, ...rest } = options;
   if (!adapters) {
     return parameters.trainable
-      ? await saveCheckpoint(dir, config, await parameters.read(), rest)
+      ? await saveCheckpoint(dir, config, (name) => parameters.readOne(name), rest)
       : await saveCheckpoint(dir, config, (name) => parameters.readStored(name), {
         dtype: parameters.dtype,
         ...rest,

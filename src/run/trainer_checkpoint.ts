@@ -108,20 +108,15 @@ function extraTensors({ optimizer, reference }: Checkpointable): Map<string, Fla
 }
 
 async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Promise<void> {
-  const values = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const [prefix, tensor] of tensors) {
-    for (const [name, array] of await policy.trained.read(tensor)) {
-      values.set(prefix + name, array);
-    }
-  }
-  const specs = [...flatSpecs(policy, tensors)]
-    .map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-  // Values of 16 bits come as float32, and go back to what they were.
-  const formats = new Map(specs.map(({ name, dtype }) => [name, dtype]));
+  const specs = flatSpecs(policy, tensors);
   await writeSafetensors(
     path,
-    specs,
-    (name) => encodeFloats(values.get(name)!, formats.get(name)!),
+    [...specs].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+    async (name) => {
+      const { dtype, of, flat } = specs.get(name)!;
+      // Values of 16 bits come as float32, and go back to what they were.
+      return encodeFloats(await policy.trained.readOne(of, flat), dtype);
+    },
   );
 }
 
@@ -129,6 +124,10 @@ async function saveFlat(path: string, policy: Policy, tensors: FlatTensors): Pro
 interface FlatSpec {
   readonly dtype: "F32" | "BF16";
   readonly shape: readonly number[];
+  /** Its parameter. */
+  readonly of: string;
+  /** What it is a part of. */
+  readonly flat: Tensor;
 }
 
 function flatSpecs({ trained }: Policy, tensors: FlatTensors): Map<string, FlatSpec> {
@@ -136,7 +135,12 @@ function flatSpecs({ trained }: Policy, tensors: FlatTensors): Map<string, FlatS
     [...tensors].flatMap(([prefix, tensor]) => {
       const dtype = tensor.dtype === "bf16" ? "BF16" : "F32";
       return trained.names.map((name) =>
-        [prefix + name, { dtype, shape: trained.range(name).shape }] as const
+        [prefix + name, {
+          dtype,
+          shape: trained.range(name).shape,
+          of: name,
+          flat: tensor,
+        }] as const
       );
     }),
   );

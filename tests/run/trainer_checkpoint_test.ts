@@ -79,6 +79,27 @@ test.onGpu("checkpoints of a trainer", async (gpu, t) => {
   const step = (name: string, test: (dir: string) => Promise<void>) =>
     t.step(name, () => inTempDir(test));
 
+  await step("are read from the device a tensor at a time", async (dir) => {
+    await withTrainer(gpu, async (trainer) => {
+      const { policy: { trained }, optimizer } = trainer;
+      const flat = [trained.values, optimizer.firstMoment, optimizer.secondMoment];
+      const labels = flat.map(({ name }) => `readback ${name}`);
+      const sizes: number[] = [];
+      const { createBuffer } = gpu;
+      gpu.createBuffer = (size, usage, label) => {
+        if (labels.includes(label)) sizes.push(size);
+        return createBuffer.call(gpu, size, usage, label);
+      };
+      await saveTrainerCheckpoint(join(dir, "checkpoint"), trainer);
+      gpu.createBuffer = createBuffer;
+      // They were read whole, which took two more copies of each on the host.
+      assertEquals(sizes.length, flat.length * trained.names.length);
+      const largest = Math.max(...trained.names.map((name) => trained.range(name).length));
+      assertEquals(Math.max(...sizes), 4 * largest);
+      assert(largest < trained.values.length / 4);
+    });
+  });
+
   for (
     const [beta, dtype, optimizerDtype] of [
       [0, "f32", "f32"],
