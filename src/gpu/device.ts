@@ -81,7 +81,7 @@ export class Gpu {
     this.#kernels = new KernelCache(device, facts.dialect, this.counters);
     this.#ownsDevice = ownsDevice;
     this.adapter = facts.adapter;
-    this.traits = traitsOf(facts.adapter);
+    this.traits = traitsOf(facts.adapter, device.limits.maxComputeWorkgroupStorageSize);
     this.mapsSynchronously = facts.mapsSynchronously;
     this.loopLimit = facts.loopLimit;
     device.addEventListener("uncapturederror", (event) => {

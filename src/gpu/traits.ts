@@ -37,6 +37,8 @@ export interface DeviceTraits {
   readonly products: ProductClass;
   /** The matrix units to use, what is built in first. */
   readonly matrixUnits: readonly MatrixUnit[];
+  /** Memory of a workgroup, bytes. */
+  readonly workgroupBytes: number;
   /** Tokens per attention tile: one subgroup where its size is known. */
   readonly attentionTile: number;
   /** Turns that the loops of an invocation may take in all; longer walks are shared out among more lanes. */
@@ -58,8 +60,9 @@ const SOFTWARE_TURNS = 60_000;
  * Decides what a device is good at.
  *
  * @param adapter What the device is.
+ * @param workgroupBytes Memory of a workgroup. Default: what every device has.
  */
-export function traitsOf(adapter: AdapterSummary): DeviceTraits {
+export function traitsOf(adapter: AdapterSummary, workgroupBytes = 2 ** 14): DeviceTraits {
   const { isFallback, subgroupSize, int64, matrixUnits } = adapter;
   const subgroups = subgroupSize !== 0;
   const lanes = subgroupSize || SHARED_LANES;
@@ -78,6 +81,7 @@ export function traitsOf(adapter: AdapterSummary): DeviceTraits {
       ? "lanes"
       : "plain",
     matrixUnits,
+    workgroupBytes,
     attentionTile: subgroupSize || SHARED_TILE,
     turns: isFallback ? SOFTWARE_TURNS : Infinity,
     stepsPerSubmit: isFallback ? 4 : 16,

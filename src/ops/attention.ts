@@ -71,10 +71,11 @@ function tiledBytes(tile: number, headDim: number, keys: number): number {
 }
 
 /** The kernel whose forward pass has keys in workgroup memory, as many as there is room for. */
-function tiledKernel({ traits, device }: Gpu, headDim: number, read: HeadRead): AttentionKernel[] {
-  const { attentionTile } = traits;
-  const room = device.limits.maxComputeWorkgroupStorageSize;
-  const keys = ([32, 16] as const).find((keys) => tiledBytes(attentionTile, headDim, keys) <= room);
+function tiledKernel({ traits }: Gpu, headDim: number, read: HeadRead): AttentionKernel[] {
+  const { attentionTile, workgroupBytes } = traits;
+  const keys = ([32, 16] as const).find((keys) =>
+    tiledBytes(attentionTile, headDim, keys) <= workgroupBytes
+  );
   if (traits.narrow || keys === undefined) return [];
   return [{ name: `tiled_${read.pack}`, passing: "direct", read, tiledKeys: keys }];
 }

@@ -104,9 +104,9 @@ try {
     await page.selectOption("#method", method);
     assertEquals(await page.isDisabled("#alpha"), alpha === undefined);
     if (alpha) await page.fill("#alpha", alpha);
+    await page.evaluate("status_.textContent = ''");
     await page.click("#start");
     await said("Done: 1 steps");
-    await page.evaluate("status_.textContent = ''");
   }
   // Stop ends a long training after the step that runs, and its weights stay.
   await page.fill("#steps", "500");

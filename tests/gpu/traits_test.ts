@@ -29,6 +29,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     turns: 60_000,
     stepsPerSubmit: 4,
     matrixUnits: [],
+    workgroupBytes: 2 ** 14,
   });
   assertEquals(traitsOf({ ...LLVMPIPE, int64: false }), { ...wide, loads: [4] });
   assertEquals(traitsOf({ ...LLVMPIPE, subgroupSize: 4 }), { ...wide, lanes: 4, attentionTile: 4 });
@@ -43,6 +44,7 @@ Deno.test("a software adapter gives each lane a row of its own, and wide loads w
     turns: 60_000,
     stepsPerSubmit: 4,
     matrixUnits: [],
+    workgroupBytes: 2 ** 14,
   });
 });
 
@@ -59,13 +61,15 @@ Deno.test("a graphics processor gets tiles in workgroup memory, and teams for ro
     turns: Infinity,
     stepsPerSubmit: 16,
     matrixUnits: [],
+    workgroupBytes: 2 ** 14,
   });
   assertEquals(traitsOf({ ...gpu, subgroupSize: 8 }).loads, [4, 8]);
 });
 
 Deno.test("a device can be treated as another, and its stand-in is too", async () => {
   const gpu = await openGpu({ treatAs: { isFallback: false, subgroupSize: 0 } });
-  assertEquals(gpu.traits, traitsOf({ ...gpu.adapter, isFallback: false, subgroupSize: 0 }));
+  const { maxComputeWorkgroupStorageSize: room } = gpu.device.limits;
+  assertEquals(gpu.traits, traitsOf({ ...gpu.adapter, isFallback: false, subgroupSize: 0 }, room));
   assertEquals(gpu.rehearsal().traits, gpu.traits);
   await gpu.close();
 });

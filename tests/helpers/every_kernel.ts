@@ -59,7 +59,8 @@ async function paperDevice(
     limits: {
       maxStorageBufferBindingSize: 2 ** 27,
       maxBufferSize: 2 ** 28,
-      maxComputeWorkgroupStorageSize: 2 ** 14,
+      // The largest tiles of units take more than every device has.
+      maxComputeWorkgroupStorageSize: treatAs.matrixUnits ? 2 ** 15 : 2 ** 14,
     },
     features: new Set(),
   };

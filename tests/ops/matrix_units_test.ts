@@ -4,9 +4,11 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Gpu } from "../../src/gpu/device.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { dryDevice } from "../../src/gpu/dry_device.ts";
 import { MATRIX_UNITS, matrixUnitsOf } from "../../src/gpu/matrix_units.ts";
 import { openGpu } from "../../src/gpu/open.ts";
+import { Plan } from "../../src/gpu/plan.ts";
 import { traitsOf } from "../../src/gpu/traits.ts";
 import { choicesOf } from "../../src/ops/choices.ts";
 import { linear, matmul } from "../../src/ops/matmul/linear.ts";
@@ -40,7 +42,7 @@ Deno.test("of an adapter's units those are used that take float16 and give float
 
 test.onGpu("units come first among a device's kernels, each with its tiles", (gpu) => {
   const matrixUnits = [{ rows: 16, columns: 8, inner: 16 }, { rows: 32, columns: 8, inner: 16 }];
-  const traits = traitsOf({ ...gpu.adapter, subgroupSize: 32, matrixUnits });
+  const traits = traitsOf({ ...gpu.adapter, subgroupSize: 32, matrixUnits }, 2 ** 15);
   assertEquals(traits.products, "units");
   const names = productKernels(traits).map(({ name }) => name);
   assertEquals(names.filter((name) => name.startsWith("units")), [
@@ -51,6 +53,42 @@ test.onGpu("units come first among a device's kernels, each with its tiles", (gp
     "units32x8x16.tile128",
   ]);
   assertEquals(traitsOf({ ...gpu.adapter, matrixUnits: [] }).products, gpu.traits.products);
+});
+
+Deno.test("a kernel of units that does not fit a device's workgroup memory is no candidate", async () => {
+  const limits = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27 };
+  for (
+    const [inner, room, built, other] of [
+      // 24 KiB for tile128, which is built in for so many tiles; the rest takes no more than 15 KiB.
+      [[16, 8, 16], 2 ** 14, "tile64", ["tile64", "tile16"]],
+      [[16, 8, 16], 24 * 1024 - 1, "tile64", ["tile64", "tile16"]],
+      [[16, 8, 16], 24 * 1024, "tile128", ["tile64", "tile128", "tile16"]],
+      // Sums of larger units: 17,024 bytes for tile16.
+      [[16, 16, 16], 2 ** 14, "tile64", ["tile64"]],
+      [[16, 16, 16], 17_024, "tile64", ["tile64", "tile16"]],
+    ] as const
+  ) {
+    const device = {
+      limits: { ...limits, maxComputeWorkgroupStorageSize: room },
+      features: new Set(),
+    };
+    const [rows, columns, depth] = inner;
+    const gpu = await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice), {
+      treatAs: { subgroupSize: 32, matrixUnits: [{ rows, columns, inner: depth }] },
+    });
+    for (const dtype of ["f32", "f16"] as const) {
+      const plan = new Plan(gpu, "sizes");
+      linear(plan, plan.input([4096, 64], "x"), plan.input([4096, 64], "weight", dtype));
+      plan.destroy();
+    }
+    for (const { candidates } of choicesOf(gpu).values()) {
+      const name = `units${inner.join("x")}`;
+      const units = candidates.filter((kernel) => kernel.startsWith(`${name}.`));
+      assertEquals(candidates[0], `${name}.${built}`, `${name} with ${room} bytes`);
+      assertEquals(new Set(units), new Set(other.map((tile) => `${name}.${tile}`)));
+    }
+    await gpu.close();
+  }
 });
 
 const adapter = await navigator.gpu.requestAdapter();

@@ -84,6 +84,6 @@ const KERNELS: readonly ProductKernel[] = [
 ];
 
 /** Every kernel that a device may have. */
-export function productKernels({ matrixUnits, lanes }: DeviceTraits): readonly ProductKernel[] {
-  return [...matrixUnits.flatMap((unit) => unitKernels(unit, lanes)), ...KERNELS];
+export function productKernels(traits: DeviceTraits): readonly ProductKernel[] {
+  return [...traits.matrixUnits.flatMap((unit) => unitKernels(unit, traits)), ...KERNELS];
 }

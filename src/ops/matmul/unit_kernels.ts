@@ -6,6 +6,7 @@
 
 import code from "../../../kernels/matmul/units.wgsl" with { type: "text" };
 import type { MatrixUnit } from "../../gpu/matrix_units.ts";
+import type { DeviceTraits } from "../../gpu/traits.ts";
 import { link } from "../wgsl.ts";
 import { accumulates, type ProductKernel, storedDType, transposes, withBias } from "./kernel.ts";
 import { builtInTile, fitsFours } from "./tiles.ts";
@@ -17,6 +18,9 @@ const TEAMS = 4;
 const STEPS = 32;
 const FOURS = STEPS / 4;
 
+/** Loads between lines of a tile. */
+const PAD = 2;
+
 /** Outputs of a subgroup, and how many subgroups are side by side. */
 const TILES = [
   { rows: 32, columns: 32, teamsAcross: 2 },
@@ -24,13 +28,22 @@ const TILES = [
   { rows: 16, columns: 32, teamsAcross: 4 },
 ];
 
+/** Workgroup memory, bytes: a and b in float16, a magnitude and a scale for each line, sums of a unit for each subgroup. */
+function workgroupBytes(unit: MatrixUnit, tile: ProductKernel["tile"]): number {
+  const fours = (lines: number) => Math.max(lines * (FOURS + PAD), STEPS * (lines / 4 + PAD));
+  return 8 * (fours(tile.rows) + fours(tile.columns)) + 8 * (tile.rows + tile.columns) +
+    4 * TEAMS * unit.rows * unit.columns;
+}
+
 /**
- * The kernels of one unit. Their sums over K have one order, so a row has the same bits whatever the tile.
+ * The kernels of one unit that fit a device's workgroup memory. Their sums over K have one order, so a row has the same
+ * bits whatever the tile.
  *
  * @param unit The unit.
- * @param lanes Of a subgroup.
+ * @param traits Of the device.
  */
-export function unitKernels(unit: MatrixUnit, lanes: number): ProductKernel[] {
+export function unitKernels(unit: MatrixUnit, traits: DeviceTraits): ProductKernel[] {
+  const { lanes } = traits;
   return TILES.filter(({ rows }) => rows % unit.rows === 0).map((team): ProductKernel => {
     const [down, across] = [team.rows / unit.rows, team.columns / unit.columns];
     const tile = {
@@ -76,5 +89,5 @@ const TEAMS_ACROSS = ${team.teamsAcross}u;
       params: (sizes) => sizes,
       bindings: withBias,
     };
-  });
+  }).filter(({ tile }) => workgroupBytes(unit, tile) <= traits.workgroupBytes);
 }
