@@ -260,6 +260,12 @@ Deno.test("only src/gpu/adapter.ts asks for a GPU", () => {
   assertEquals(asking, ["src/gpu/adapter.ts"]);
 });
 
+Deno.test("deno.lock lists what deno.json imports and no more: every deno task fetches all of it", () => {
+  const { specifiers, workspace } = JSON.parse(read("deno.lock"));
+  const imported = workspace.dependencies.filter((name: string) => name.startsWith("npm:"));
+  assertEquals(Object.keys(specifiers).sort(), imported.sort());
+});
+
 Deno.test("the package holds the sources and every kernel, and no test", async () => {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: ["publish", "--dry-run", "--allow-dirty", "--no-check"],

@@ -12,6 +12,9 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** Entry points, as deno.json names them. */
 const ENTRIES = [".", "./engine", "./text"];
 
+/** Writes types. Not imported by a literal: what deno.lock lists is fetched by every `deno task`. */
+const TYPESCRIPT = "npm:typescript@5.9.3";
+
 async function run(command: string, args: readonly string[], cwd = ROOT): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], cwd })
     .output();
@@ -30,7 +33,7 @@ async function modulesOf(entry: string): Promise<string[]> {
 
 /** Writes what a module declares; what it imports is found beside it. */
 async function writeTypes(paths: Iterable<string>, folder: string): Promise<void> {
-  const { default: ts } = await import("npm:typescript@5.9.3");
+  const { default: ts } = await import(TYPESCRIPT);
   for (const path of paths) {
     const source = await Deno.readTextFile(ROOT + path);
     const { outputText } = ts.transpileDeclaration(source, { fileName: path });

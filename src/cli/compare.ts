@@ -225,7 +225,7 @@ async function makeRun(
       afterStep: async ({ step, metrics }) => {
         const reward = metrics["reward/mean"]!;
         progress.update(step, `reward ${reward.toFixed(3)}`);
-        await notes.step({ run: spec.id, done: step + 1, total: spec.cell.maxSteps, reward });
+        await notes.step({ run: spec.id, done: step, total: spec.cell.maxSteps, reward });
         return await interrupt.requested();
       },
     });

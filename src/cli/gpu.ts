@@ -82,8 +82,12 @@ export function deviceOfRun(values: DeviceChoice, recorded: unknown = {}): Devic
     ...(dawnOptions === undefined ? {} : { dawnOptions: `${dawnOptions}` }),
     ...(matrixUnits === true ? { matrixUnits } : {}),
   };
-  const given = Object.entries(values).filter(([name]) => Object.hasOwn(WEBGPU_FLAGS, name));
-  return { ...known, ...Object.fromEntries(given) };
+  const given: DeviceChoice = Object.fromEntries(
+    Object.entries(values).filter(([name]) => Object.hasOwn(WEBGPU_FLAGS, name)),
+  );
+  // Options of Dawn mean nothing to another.
+  if (given.webgpu !== undefined && given.webgpu !== "dawn") delete known.dawnOptions;
+  return { ...known, ...given };
 }
 
 /**

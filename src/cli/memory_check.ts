@@ -61,7 +61,8 @@ export async function withinMemory<Settings extends TrainSettings>(
   } catch (error) {
     const ofFlags = memoryBudget !== undefined ||
       (settings.kind === "new" && settings.source.kind !== "folder");
-    throw ofFlags ? asUsageError(error, TRAIN_FLAGS) : error;
+    if (ofFlags || !(error instanceof RangeError)) throw asUsageError(error, TRAIN_FLAGS);
+    throw new RangeError(flagNames(error.message, TRAIN_FLAGS), { cause: error });
   }
 }
 

@@ -236,7 +236,10 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     task,
     options,
     memoryBudget: values.memoryBudget,
-    fixed: Object.keys(givenOptions(values)),
+    // Less free memory than at the start is no reason for other bits.
+    fixed: values.memoryBudget === undefined
+      ? Object.keys(options)
+      : Object.keys(givenOptions(values)),
     storage,
     device: deviceOfRun(values, config.device),
     dir,

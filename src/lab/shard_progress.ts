@@ -90,7 +90,12 @@ export async function shardProgress(dirs: readonly string[]): Promise<ShardProgr
     if (!await fileExists(folder)) continue;
     for (const name of [...Deno.readDirSync(folder)].map(({ name }) => name).sort()) {
       if (!/^\d+-of-\d+\.json$/.test(name)) continue;
-      notes.push(await readJsonObject(join(folder, name)) as unknown as ShardNote);
+      try {
+        notes.push(await readJsonObject(join(folder, name)) as unknown as ShardNote);
+      } catch (error) {
+        // The shard has ended since the folder was listed.
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
     }
   }
   return { title: plans[0]!.title, total: specs.length, finished, notes };

@@ -71,7 +71,7 @@ export function embeddingIndex(
  *
  * Ids must be below V: the kernel reads the last row for others, it does not report them.
  *
- * @param table (V, C), C a multiple of 4; f32 or f16.
+ * @param table (V, C), C a multiple of 4; f32, f16 or bf16.
  * @param tokens Ids, u32 (T).
  * @param index The tokens sorted by id; needed where the table wants a gradient.
  * @param options `name` of the output below the current scope, `"embedding"` by default; `rows`, u32 (R), to look up

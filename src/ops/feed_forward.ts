@@ -28,7 +28,7 @@ export interface FeedForwardAdapters {
  * the end of the product that makes it; gates and ups are kept side by side for it.
  *
  * @param x (T, C).
- * @param gateUpWeight (2F, C): the F rows of the gates, then those of the ups; f32 or f16. F is a multiple of 4.
+ * @param gateUpWeight (2F, C): the F rows of the gates, then those of the ups; f32, f16 or bf16. F is a multiple of 4.
  * @param downWeight (C, F).
  * @param adapters Low-rank adapters of either matrix; nothing is fused then.
  * @returns (T, C).

@@ -66,7 +66,7 @@ export function weightRanges(gpu: Gpu, weight: Tensor): RowRange[] {
  *
  * @param plan Where to record.
  * @param hidden (T, C).
- * @param weight (V, C), f32 or f16.
+ * @param weight (V, C), f32, f16 or bf16.
  * @param range Which tokens.
  * @param options `label` of the product below the current scope, where the logits go, and a token to leave out.
  * @returns (T, width).

@@ -34,7 +34,7 @@ export interface HeadLogProbOptions extends LogProbOptions {
  *
  * @param plan Where to record.
  * @param hidden (T, C).
- * @param weight (V, C), f32 or f16.
+ * @param weight (V, C), f32, f16 or bf16.
  * @param scored The tokens to score.
  * @param options Temperature, `maxBytes` and the name of the scores.
  * @returns `logProbs` (N) and `entropies` (N).

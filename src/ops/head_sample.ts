@@ -23,7 +23,7 @@ export interface HeadSampleOptions extends SampleOptions {
  *
  * @param plan Where to record.
  * @param hidden (R, C).
- * @param weight (V, C), f32 or f16.
+ * @param weight (V, C), f32, f16 or bf16.
  * @param active `rows` (A): the row of each active sequence; `slots` (A): its index b.
  * @param state Brought forward by one token.
  * @param options As {@linkcode sample} has them, and `maxBytes`.

@@ -19,7 +19,7 @@ export interface OptimizedParameters {
   /** All gradients, flat (n) f32. */
   readonly gradients: Tensor;
   /**
-   * A copy of the values in f16 (n), which every step brings up to date, or `undefined` where there is none. It has to be
+   * A copy of the values in 16 bits (n), which every step brings up to date, or `undefined` where there is none. It has to be
    * said: a forgotten copy would stay as it was, without a sign.
    */
   readonly halves: Tensor | undefined;

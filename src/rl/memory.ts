@@ -17,7 +17,7 @@ import { Trainer } from "./trainer.ts";
 export interface MemoryPlan {
   /** Bytes in all. */
   readonly total: number;
-  /** Bytes of the parameters, of those in f16 too. */
+  /** Bytes of the parameters, of those in 16 bits too. */
   readonly parameters: number;
   /** Bytes of their gradients and of AdamW's moments. */
   readonly optimizer: number;
@@ -103,7 +103,8 @@ export function sizeText(bytes: number): string {
 }
 
 function unitOf(bytes: number): [unit: string, size: number] {
-  return bytes >= 2 ** 30 ? ["GiB", 2 ** 30] : ["MiB", 2 ** 20];
+  if (bytes >= 2 ** 30) return ["GiB", 2 ** 30];
+  return bytes >= 2 ** 20 / 10 ? ["MiB", 2 ** 20] : ["KiB", 2 ** 10];
 }
 
 /** A memory plan in a line: `2.1 GiB of GPU memory: 0.4 for the parameters, …`. */

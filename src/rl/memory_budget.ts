@@ -17,6 +17,8 @@ export type ChosenForMemory = Pick<
   "maxTokensPerMicroBatch" | "activationCheckpointing"
 >;
 
+const CHOICES: readonly string[] = ["maxTokensPerMicroBatch", "activationCheckpointing"];
+
 /** A run that fits. */
 export interface FittedMemory<Options> {
   /** The settings, with what was chosen. */
@@ -69,10 +71,16 @@ export async function fitMemory<Options extends TrainOptions>(
     if (await room(plan)) return fitted;
     if (!least || plan.total < least.plan.total) least = fitted;
   }
-  const advice = await otherWays(gpu, policy, task, least!.options, room);
-  if (memoryBudget === undefined) await requireMemory(gpu, least!.plan, advice);
+  // Where nothing may be chosen, what could be is the advice.
+  const advice = memoryBudget === undefined && CHOICES.every((name) => fixed.includes(name))
+    ? undefined
+    : await otherWays(gpu, policy, task, least!.options, room);
+  if (memoryBudget === undefined) {
+    await requireMemory(gpu, least!.plan, advice);
+    return least!; // There is room by now.
+  }
   throw new RangeError(
-    `memoryBudget is ${sizeText(memoryBudget!)}, and the run needs ${
+    `memoryBudget is ${sizeText(memoryBudget)}, and the run needs ${
       sizeText(least!.plan.total)
     } with ` +
       `${describeChoice(least!.options)}: ${advice}`,

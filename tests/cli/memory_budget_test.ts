@@ -31,6 +31,19 @@ test.inDir("a run keeps to --memory-budget, says how, and goes on with what was 
   assertEquals(resumed.code, 0, resumed.stderr);
   assert(!resumed.stdout.includes("to fit into"), resumed.stdout);
 
+  // Less free memory than there was is no reason for other bits, unless there is a budget again.
+  const { systemMemoryInfo } = Deno;
+  try {
+    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 21 });
+    const { code, stderr } = await train("--resume=runs/small", "--max-steps=3");
+    assertEquals(code, 1, stderr);
+    assertMatch(stderr, /has 0\.0 GiB free: lower --max-tokens-per-micro-batch, /);
+    const smaller = await train("--resume=runs/small", "--max-steps=3", "--memory-budget=2MiB");
+    assertMatch(smaller.stdout, /with --max-tokens-per-micro-batch \d+ .*to fit into 2\.0 MiB$/m);
+  } finally {
+    Deno.systemMemoryInfo = systemMemoryInfo;
+  }
+
   const refused = await train(...TINY_RUN, "--memory-budget=200KiB", "--max-steps=1");
   assertEquals(refused.code, 2);
   assertMatch(

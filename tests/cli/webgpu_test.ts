@@ -13,6 +13,7 @@ Deno.test("a run keeps the device it began with, unless flags say otherwise", ()
     matrixUnits: true,
   });
   assertEquals(deviceOfRun({ matrixUnits: false }, recorded), { ...recorded, matrixUnits: false });
+  assertEquals(deviceOfRun({ webgpu: "deno" }, recorded), { webgpu: "deno", matrixUnits: true });
   assertThrows(() => deviceOfRun({}, { webgpu: "chrome" }), RangeError, "one of deno, dawn");
 });
 

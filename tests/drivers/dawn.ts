@@ -5,7 +5,9 @@
  * @module
  */
 
-const { create, globals } = await import("npm:webgpu@0.6.2");
+// Not a literal: what deno.lock lists is fetched by every `deno task`, and this has 132 MB.
+const DAWN = "npm:webgpu@0.6.2";
+const { create, globals } = await import(DAWN);
 Object.assign(globalThis, globals);
 // Whoever made the adapter has to stay alive for as long as a device of it.
 Object.defineProperty(globalThis.navigator, "gpu", {

@@ -42,7 +42,9 @@ const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (re
   });
 });
 const folder = await Deno.makeTempDir();
-const { chromium } = await import("npm:playwright-core@1.56.1");
+// Not a literal: what deno.lock lists is fetched by every `deno task`.
+const PLAYWRIGHT = "npm:playwright-core@1.56.1";
+const { chromium } = await import(PLAYWRIGHT);
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],

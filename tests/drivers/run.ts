@@ -85,6 +85,7 @@ async function runTests(stack: Stack, args: readonly string[]): Promise<Counts |
       "test",
       "--allow-all",
       "--no-check",
+      "--no-lock",
       "--quiet",
       "--reporter=dot",
       ...stack.args,

@@ -12,7 +12,9 @@ import { inDialect, probeDialect } from "../../src/gpu/dialect.ts";
 import { MATRIX_UNITS } from "../../src/gpu/matrix_units.ts";
 import { everyKernel } from "../helpers/every_kernel.ts";
 
-const { create, globals } = await import("npm:webgpu@0.6.2");
+// Not a literal: what deno.lock lists is fetched by every `deno task`.
+const DAWN = "npm:webgpu@0.6.2";
+const { create, globals } = await import(DAWN);
 Object.assign(globalThis, globals);
 const gpu: GPU = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
 const adapter = (await gpu.requestAdapter())!;
