@@ -1,4 +1,4 @@
-// needs: team, kl, numbers
+// needs: team, kl, numbers, workgroup
 // Policy-gradient loss of N scored items, its derivatives, and the statistics of the step:
 //   loss = sum_i w_b (l_i + beta kl_i - entropy_coef H_i), b = item_sequence(i), t = item_position(i)
 // log_probs, entropies (N); old_log_probs, ref_log_probs (B, M) read at [b, t]; advantages, weights (B);
@@ -211,12 +211,8 @@ fn write_partial(chunk: u32, lane: u32, losses: vec4f, token_means: vec4f, clips
 }
 
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let chunk = wid.x + wid.y * nwg.x;
+fn main(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let chunk = number_of(group);
     if (chunk >= params.chunks) { return; }
     let first = chunk * params.chunk_items;
     let last = min(first + params.chunk_items, params.items);
@@ -295,12 +291,8 @@ fn sum_chunks(@builtin(local_invocation_index) lane: u32) {
 // Leaves at each item the mean log-ratio of its response (for gmpo that of the held ones) and its length, where main
 // reads them and then puts the derivatives.
 @compute @workgroup_size(LANES)
-fn response_ratio(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let response = wid.x + wid.y * nwg.x;
+fn response_ratio(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let response = number_of(group);
     if (response >= params.responses) { return; }
     let first = item_ranges[2u * response];
     let last = item_ranges[2u * response + 1u];

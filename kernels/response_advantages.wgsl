@@ -1,4 +1,4 @@
-// needs: team, numbers
+// needs: team, numbers, workgroup
 // Advantages of B responses from their rewards; the G responses to a prompt stand side by side.
 // rewards, advantages (B); lengths (B) in tokens. The estimators are those of AdvantageEstimator.
 // A reward is origins[i] + rewards[i]: what estimators compare are the differences, in which an origin cancels out.
@@ -164,13 +164,9 @@ fn pass_k(g: Group, lane: u32) {
 }
 
 @compute @workgroup_size(LANES)
-fn per_group(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = wid.x + wid.y * nwg.x;
-    let first = group * params.generations;
+fn per_group(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let prompt = number_of(group);
+    let first = prompt * params.generations;
     let last = first + params.generations;
     if (last > params.responses) { return; }
     var g = Group(first, last, counted(first, last, lane), reward_mean(first, last, lane), 1.0);

@@ -1,4 +1,4 @@
-// needs: pack, stored, spans
+// needs: pack, stored, spans, workgroup
 // Rounding part of every row of a matrix (rows, stride) to 16 bits, float16 or bfloat16. All sizes are in packs. One workgroup
 // per chunk of what is rounded.
 //   convert          y (rows, width) = that part of x, packed
@@ -27,22 +27,14 @@ fn place(i: u32) -> u32 {
 }
 
 @compute @workgroup_size(LANES)
-fn convert(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+fn convert(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) { y[i] = store(x[place(i)]); }
 }
 
 @compute @workgroup_size(LANES)
-fn round_in_place(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+fn round_in_place(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
         let rounded = store(z[place(i)]);
         z[place(i)] = join(stored_even(rounded), stored_odd(rounded));
@@ -50,12 +42,8 @@ fn round_in_place(
 }
 
 @compute @workgroup_size(LANES)
-fn restore(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let span = span_of(wid.x + wid.y * nwg.x, lane, params.chunk, params.count);
+fn restore(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
+    let span = span_of(number_of(group), lane, params.chunk, params.count);
     for (var i = span.first; i < span.end; i += span.step) {
         let numbers = narrow[i];
         wide[i] = join(stored_even(numbers), stored_odd(numbers));

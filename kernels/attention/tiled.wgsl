@@ -1,4 +1,4 @@
-// needs: pack, block, segments, numbers
+// needs: pack, block, segments, numbers, workgroup
 // Attention, forward, for graphics processors (FlashAttention-2, arXiv 2307.08691): a workgroup of 2 TILE invocations is a
 // tile of query tokens and a head. Queries, and KEYS keys or values at a time, lie in workgroup memory. An invocation
 // computes the scores of four queries and four keys (two of 16), and adds up four queries' sums of up to four packs: each
@@ -73,12 +73,8 @@ fn put(tile: Tile, head: u32, y: u32, pack: u32, sum: Four) {
 }
 
 @compute @workgroup_size(2u * TILE)
-fn forward(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) id: u32,
-) {
-    let work = wid.x + wid.y * nwg.x;
+fn forward(group: Workgroup, @builtin(local_invocation_index) id: u32) {
+    let work = number_of(group);
     let head = work % params.heads;
     if (work / params.heads >= params.tiles) { return; }
     let tile = read_tile(work / params.heads);

@@ -1,4 +1,4 @@
-// needs: attention_decode, passing
+// needs: attention_decode, passing, workgroup
 // Decoding with a lane for every LANES-th key of one row: its query is passed to all lanes, and their partial results are
 // merged at the end. Numbers pass between lanes as in attention_decode/subgroup or attention_decode/shared.
 
@@ -102,12 +102,8 @@ fn merge_factor(h: u32) -> f32 {
 }
 
 @compute @workgroup_size(LANES)
-fn decode(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(local_invocation_index) index: u32,
-) {
-    let id = wid.x + wid.y * nwg.x;
+fn decode(group: Workgroup, @builtin(local_invocation_index) index: u32) {
+    let id = number_of(group);
     let parts = params.heads / SHARE;
     let a = id / parts;
     if (a >= params.rows) { return; }

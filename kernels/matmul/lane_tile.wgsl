@@ -1,4 +1,5 @@
 // provides: lane_tile
+// needs: workgroup
 // The loop of all matrix products for devices with narrow subgroups, of at least four lanes.
 //
 // A workgroup is four or eight lanes and computes a tile of ROWS rows. Each lane owns LANE_COLUMNS neighbouring columns and
@@ -91,12 +92,8 @@ fn place(id: u32, lane: u32) -> Place {
 }
 
 @compute @workgroup_size(LANES)
-fn lane_tile(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let at = place(wid.x + wid.y * nwg.x, lane);
+fn lane_tile(group: Workgroup, @builtin(subgroup_invocation_id) lane: u32) {
+    let at = place(number_of(group), lane);
     if (at.split >= params.splits) { return; }
     let begin = at.split * params.split_inner;
     let first = begin / INNER_STEP;

@@ -1,4 +1,4 @@
-// needs: pack, stored, unit
+// needs: pack, stored, unit, workgroup
 // out[M, N] = op(a)[M, K] · op(b)[K, N] (+ bias[N]) by matrix units: f16 in, f32 sums. Operands and splits are those of
 // matmul/tiled, sizes too. Tiles of a and b go through workgroup memory in f16, as they lie in memory; a subgroup holds the
 // sums of DOWN x ACROSS units, and a workgroup is TEAMS subgroups, TEAMS_ACROSS of them side by side (see `unit`, which the
@@ -111,8 +111,7 @@ fn right_unit(column: u32, step: u32) -> Right {
 
 @compute @workgroup_size(TEAMS * LANES)
 fn units(
-    @builtin(workgroup_id) wid: vec3u,
-    @builtin(num_workgroups) nwg: vec3u,
+    group: Workgroup,
     @builtin(local_invocation_index) id: u32,
     @builtin(subgroup_id) team: u32,
     @builtin(subgroup_invocation_id) lane: u32,
@@ -120,8 +119,8 @@ fn units(
     let all = TEAMS * LANES;
     let across = (params.columns + COLUMNS - 1u) / COLUMNS;
     let tiles = across * ((params.rows + ROWS - 1u) / ROWS);
-    let tile = (wid.x + wid.y * nwg.x) % tiles;
-    let split = (wid.x + wid.y * nwg.x) / tiles;
+    let tile = number_of(group) % tiles;
+    let split = number_of(group) / tiles;
     if (split >= params.splits) { return; }
     let row = (tile / across) * ROWS;
     let column = (tile % across) * COLUMNS;

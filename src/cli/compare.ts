@@ -62,10 +62,7 @@ export const COMPARE: Command = command({
   about: "Trains with every method of the paper from shared warm starts, on the same seeds and " +
     "prompts, and writes one table: means with 95 % intervals and paired differences from " +
     "ΔL α = 1. Stop it whenever you like: it goes on where it was.",
-  sections: [
-    { title: "What is compared", flags: PLAN_FLAGS },
-    { title: "Run", flags: RUN_FLAGS },
-  ],
+  sections: [{ title: "What is compared", flags: PLAN_FLAGS }, { title: "Run", flags: RUN_FLAGS }],
   examples: [
     ["deno task compare --preset smoke", "see it work, in minutes"],
     [

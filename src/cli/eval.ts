@@ -126,11 +126,7 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
     }
     console.log([
       bold(`${task.name}: ${dir}`),
-      ...evaluationTable(
-        task,
-        [{ title: "", figures }],
-        evaluation.numGenerations,
-      ),
+      ...evaluationTable(task, [{ title: "", figures }], evaluation.numGenerations),
       dim(
         `${describeHeldOut(evaluation.prompts, task, seenBy(state, task, seed, evalPrompts))}, ` +
           `seed ${seed}, temperature ${temperature}${

@@ -35,10 +35,7 @@ export const REPORT: Command = command({
   run,
 });
 
-async function run(
-  { out }: FlagValues<typeof FLAGS>,
-  args: readonly string[],
-): Promise<number> {
+async function run({ out }: FlagValues<typeof FLAGS>, args: readonly string[]): Promise<number> {
   const folders = [...new Set(separate(args).words)];
   for (const folder of folders) await checkFolder(folder);
   const { path, bytes } = folders.length > 1

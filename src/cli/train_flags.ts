@@ -115,10 +115,7 @@ export const RUN_FLAGS = {
   profile: PROFILE_FLAG,
   ...DEVICE_FLAGS,
   memoryBudget: MEMORY_BUDGET_FLAG,
-  report: {
-    ...switchFlag("Write report.html at the end; --no-report for none."),
-    default: "on",
-  },
+  report: { ...switchFlag("Write report.html at the end; --no-report for none."), default: "on" },
   quiet: switchFlag("Print no progress, only the summary."),
   verbose: switchFlag("Print where in the code an error arose."),
 };
@@ -179,11 +176,7 @@ export const POLICY_FLAG: Flag<string> = textFlag(
   "Hugging Face folder to begin from; with --warm-start-steps it is fitted to demonstrations first.",
 );
 
-const POLICY_FLAGS = {
-  policy: POLICY_FLAG,
-  ...STORAGE_FLAGS,
-  ...SIZE_FLAGS,
-};
+const POLICY_FLAGS = { policy: POLICY_FLAG, ...STORAGE_FLAGS, ...SIZE_FLAGS };
 
 /** All flags of `train`. */
 export const TRAIN_FLAGS = {

@@ -277,10 +277,7 @@ export class Tensor<D extends DType = DType> {
    * @param options `elementOffset` from the start of this tensor (default 0), and a `name`.
    * @throws {RangeError} If the view reaches beyond this tensor.
    */
-  view(
-    shape: readonly Size[],
-    options: { elementOffset?: number; name?: string } = {},
-  ): Tensor<D> {
+  view(shape: readonly Size[], options: { elementOffset?: number; name?: string } = {}): Tensor<D> {
     const elementOffset = options.elementOffset ?? 0;
     const view = new Tensor(shape, this.dtype, options.name ?? this.name, {
       tensor: this,

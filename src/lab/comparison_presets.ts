@@ -106,56 +106,39 @@ const MAZE: Cell = {
   targetReward: 0.6,
 };
 
-const once = [1];
 /** Around the cell's own learning rate, which the main block has. */
 const around = [0.5, 2];
+
+function block(
+  cell: Cell,
+  arms: readonly string[],
+  seeds: number,
+  learningRates: readonly number[] = [1],
+): Block {
+  return { cell, arms, seeds, learningRates };
+}
 
 /** What each preset runs, most important block first. */
 export const COMPARISON_PRESETS: Readonly<Record<PresetName, readonly Block[]>> = {
   smoke: [
-    { cell: PARITY_SMOKE, arms: ALL, seeds: 2, learningRates: once },
-    {
-      cell: { ...PARITY_SMOKE, maxCompletionLength: half("parity") },
-      arms: FAMILIES,
-      seeds: 2,
-      learningRates: around,
-    },
+    block(PARITY_SMOKE, ALL, 2),
+    block({ ...PARITY_SMOKE, maxCompletionLength: half("parity") }, FAMILIES, 2, around),
   ],
   default: [
-    { cell: COUNTDOWN, arms: ALL, seeds: 5, learningRates: once },
-    { cell: COUNTDOWN, arms: FAMILIES, seeds: 5, learningRates: [0.5] },
-    { cell: COUNTDOWN, arms: FAMILIES, seeds: 2, learningRates: [2] },
-    {
-      cell: { ...COUNTDOWN, maxCompletionLength: half("countdown") },
-      arms: FAMILIES,
-      seeds: 5,
-      learningRates: once,
-    },
-    { cell: CHAIN_SUM, arms: FAMILIES, seeds: 5, learningRates: once },
-    { cell: { ...COUNTDOWN, policy: SMALL_POLICY }, arms: FAMILIES, seeds: 5, learningRates: once },
-    {
-      cell: MAZE_SMALL,
-      arms: ["delta-l-1", "delta-l-0.75", "grpo", "dapo"],
-      seeds: 5,
-      learningRates: once,
-    },
+    block(COUNTDOWN, ALL, 5),
+    block(COUNTDOWN, FAMILIES, 5, [0.5]),
+    block(COUNTDOWN, FAMILIES, 2, [2]),
+    block({ ...COUNTDOWN, maxCompletionLength: half("countdown") }, FAMILIES, 5),
+    block(CHAIN_SUM, FAMILIES, 5),
+    block({ ...COUNTDOWN, policy: SMALL_POLICY }, FAMILIES, 5),
+    block(MAZE_SMALL, ["delta-l-1", "delta-l-0.75", "grpo", "dapo"], 5),
   ],
   full: [
-    { cell: COUNTDOWN_FULL, arms: ALL, seeds: 10, learningRates: once },
-    {
-      cell: { ...COUNTDOWN_FULL, maxCompletionLength: half("countdown") },
-      arms: ALL,
-      seeds: 10,
-      learningRates: once,
-    },
-    {
-      cell: { ...COUNTDOWN_FULL, policy: LARGE_POLICY, learningRate: 1e-4 },
-      arms: ALL,
-      seeds: 10,
-      learningRates: once,
-    },
-    { cell: COUNTDOWN_FULL, arms: ALL, seeds: 5, learningRates: around },
-    { cell: MAZE, arms: ALL, seeds: 10, learningRates: once },
-    { cell: { ...CHAIN_SUM, maxSteps: 100 }, arms: ALL, seeds: 10, learningRates: once },
+    block(COUNTDOWN_FULL, ALL, 10),
+    block({ ...COUNTDOWN_FULL, maxCompletionLength: half("countdown") }, ALL, 10),
+    block({ ...COUNTDOWN_FULL, policy: LARGE_POLICY, learningRate: 1e-4 }, ALL, 10),
+    block(COUNTDOWN_FULL, ALL, 5, around),
+    block(MAZE, ALL, 10),
+    block({ ...CHAIN_SUM, maxSteps: 100 }, ALL, 10),
   ],
 };

@@ -93,11 +93,7 @@ export class Policy {
    * @param options How the weights are stored.
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
-  static zeros(
-    gpu: Gpu,
-    config: PolicyConfigOptions,
-    options: PolicyStorageOptions = {},
-  ): Policy {
+  static zeros(gpu: Gpu, config: PolicyConfigOptions, options: PolicyStorageOptions = {}): Policy {
     return new Policy(gpu, resolveConfig(config), options);
   }
 

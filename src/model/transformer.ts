@@ -77,11 +77,7 @@ export function decoder(
       stream = feedForwardIn.sum;
     });
   }
-  return rmsNorm(plan, stream, parameters.finalNorm, {
-    eps,
-    name: "norm",
-    delta,
-  }).normed;
+  return rmsNorm(plan, stream, parameters.finalNorm, { eps, name: "norm", delta }).normed;
 }
 
 /** What the attention ops need to know of a layer. */

@@ -166,12 +166,7 @@ export function attention(
         name: "attention",
         code: PASSES[entryPoint],
         entryPoint,
-        constants: {
-          TILE: tile,
-          BLOCK: blockRows,
-          HEAD_PACKS: read.count,
-          ...constants,
-        },
+        constants: { TILE: tile, BLOCK: blockRows, HEAD_PACKS: read.count, ...constants },
       },
       { ...read.choices, passing },
       OWN,

@@ -26,9 +26,7 @@ export function excludeToken(
   options: { name?: string } = {},
 ): void {
   const columns = sizeLimit(logits.shape[1] ?? 0);
-  if (
-    logits.shape.length !== 2 || !Number.isInteger(column) || column < 0 || column >= columns
-  ) {
+  if (logits.shape.length !== 2 || !Number.isInteger(column) || column < 0 || column >= columns) {
     throw new RangeError(
       `excludeToken needs logits (T, V) and a column of them: got ${formatShape(logits.shape)} ` +
         `and ${column}`,

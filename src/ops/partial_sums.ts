@@ -140,12 +140,7 @@ function addUpWaiting(plan: Plan, group: Group): void {
   if (waiting.length === 0) return;
   group.waiting = [];
   const partials = plan.together(waiting.map((s) => s.partials), "partial_sums");
-  record(plan, "partial_sums", waiting, {
-    root: span(waiting),
-    pack,
-    partials,
-    accumulate: true,
-  });
+  record(plan, "partial_sums", waiting, { root: span(waiting), pack, partials, accumulate: true });
 }
 
 function record(

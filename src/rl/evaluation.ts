@@ -154,11 +154,7 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions) {
   };
 }
 
-async function generatorOf(
-  policy: Policy,
-  task: Task,
-  request: SampleRequest,
-): Promise<Generator> {
+async function generatorOf(policy: Policy, task: Task, request: SampleRequest): Promise<Generator> {
   const { prompts, numGenerations, maxCompletionLength } = request;
   checkFit(policy.config, task, maxCompletionLength);
   const { gpu, config, parameters: { cacheDtype } } = policy;

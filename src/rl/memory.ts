@@ -87,13 +87,7 @@ export async function planOf(
   const { peakBytesAllocated: total } = dry.counters;
   const { buffers } = dry;
   await dry.close();
-  return {
-    total,
-    parameters,
-    optimizer,
-    work: total - parameters - optimizer,
-    buffers,
-  };
+  return { total, parameters, optimizer, work: total - parameters - optimizer, buffers };
 }
 
 /** Bytes as messages state them: `2.1 GiB`. */

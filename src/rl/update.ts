@@ -80,12 +80,7 @@ export class Updater {
     const { advantages, weights } = coefficients;
     const learner = await Learner.create(
       policy,
-      {
-        advantages,
-        weights,
-        oldLogProbs,
-        refLogProbs: reference?.logProbs,
-      },
+      { advantages, weights, oldLogProbs, refLogProbs: reference?.logProbs },
       {
         ...policyLossSettings(options),
         own: options.objective?.surrogate,

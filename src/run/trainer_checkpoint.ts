@@ -214,10 +214,7 @@ function checkShape(dir: string, saved: PolicyConfig, given: PolicyConfig): void
   }
 }
 
-function checkTensors(
-  file: SafetensorsFile,
-  specs: ReadonlyMap<string, FlatSpec>,
-): void {
+function checkTensors(file: SafetensorsFile, specs: ReadonlyMap<string, FlatSpec>): void {
   const missing = [...specs.keys()].filter((name) => !file.has(name));
   if (missing.length > 0) throw new RangeError(`${file.path}: ${listSome(missing, "missing")}`);
   for (const [name, { dtype, shape }] of specs) {

@@ -70,13 +70,7 @@ export async function writeTrainerState(
   const files: Record<string, string> = {};
   const names = [...fs.readDirSync(dir)].map(({ name }) => name).sort();
   for (const name of names) files[name] = await digestFile(join(dir, name));
-  const json = {
-    format: FORMAT,
-    formatVersion: FORMAT_VERSION,
-    ...state,
-    files,
-    version: VERSION,
-  };
+  const json = { format: FORMAT, formatVersion: FORMAT_VERSION, ...state, files, version: VERSION };
   await writeFileAtomic(join(dir, TRAINER_STATE), JSON.stringify(json, null, 2) + "\n");
 }
 

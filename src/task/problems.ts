@@ -22,13 +22,7 @@ export function drawProblem<M>(
 ): Problem<M> {
   const what = `${split} problem ${index} of task ${task.name}`;
   const problem = attempt(what, () => task.problem(split, seed, index));
-  checkIds(
-    task,
-    problem?.promptIds,
-    task.maxPromptLength,
-    `The prompt of ${what}`,
-    "maxPromptLength",
-  );
+  checkIds(task, problem?.promptIds, "maxPromptLength", `The prompt of ${what}`);
   return problem;
 }
 
@@ -42,20 +36,8 @@ export function drawProblem<M>(
 export function drawDemonstration(task: Task, seed: number, index: number): Demonstration {
   const what = `demonstration ${index} of task ${task.name}`;
   const drawn = attempt(what, () => task.demonstration!(seed, index));
-  checkIds(
-    task,
-    drawn?.promptIds,
-    task.maxPromptLength,
-    `The prompt of ${what}`,
-    "maxPromptLength",
-  );
-  checkIds(
-    task,
-    drawn?.completionIds,
-    task.maxCompletionLength,
-    `The completion of ${what}`,
-    "maxCompletionLength",
-  );
+  checkIds(task, drawn?.promptIds, "maxPromptLength", `The prompt of ${what}`);
+  checkIds(task, drawn?.completionIds, "maxCompletionLength", `The completion of ${what}`);
   return drawn;
 }
 
@@ -71,10 +53,10 @@ function attempt<T>(what: string, draw: () => T): T {
 function checkIds(
   task: Task,
   ids: readonly number[] | undefined,
-  limit: number,
+  limitName: "maxPromptLength" | "maxCompletionLength",
   what: string,
-  limitName: string,
 ): void {
+  const limit = task[limitName];
   if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) {
     throw new TypeError(`${what} is ${ids}: a list of token ids is needed`);
   }

@@ -48,10 +48,7 @@ test.inDir("shards of a comparison, one of them killed, merge to the tables of o
   const whole = await runInProcess(dir, ...FLAGS, "--out=runs/whole", "--json");
   assertEquals(whole.code, 0, whole.stderr);
   const expected = await resultsOf(join(dir, "runs/whole"));
-  assertEquals(
-    `${JSON.stringify(JSON.parse(whole.stdout), null, 2)}\n`,
-    expected["compare.json"],
-  );
+  assertEquals(`${JSON.stringify(JSON.parse(whole.stdout), null, 2)}\n`, expected["compare.json"]);
   const { title, runs, tables } = JSON.parse(whole.stdout);
   assertEquals([title, runs.length, tables.length], ["ones", 5, 2]);
   assertStringIncludes(expected["compare.md"]!, "### ones-16x1-4, learning rate 0.0020");

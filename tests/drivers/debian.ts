@@ -132,11 +132,7 @@ export async function swiftshader(): Promise<Driver> {
  * @throws {Error} If there is no apt, or the packages cannot be fetched.
  */
 export async function mesa(suite: string): Promise<Driver> {
-  const { root, version } = await unpacked({
-    suite,
-    names: ["mesa-vulkan-drivers"],
-    whole: true,
-  });
+  const { root, version } = await unpacked({ suite, names: ["mesa-vulkan-drivers"], whole: true });
   const machine = Deno.build.arch;
   const libraries = `${root}/usr/lib/${machine}-linux-gnu`;
   const loader = { x86_64: "lib64/ld-linux-x86-64.so.2", aarch64: "lib/ld-linux-aarch64.so.1" };

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { openGpu } from "../../src/gpu/open.ts";
 import { reflect } from "../../src/gpu/kernel.ts";
 import { Plan } from "../../src/gpu/plan.ts";
+import { test } from "../helpers/test.ts";
 
 const SOURCE = `
 struct Params { rows: u32, scale: f32 }   // not { a: u32 }
@@ -36,59 +36,44 @@ Deno.test("reflect() finds what an entry point uses, through the functions it ca
   });
 });
 
-Deno.test("a broken kernel says which one, which line and who needs it", async () => {
-  const gpu = await openGpu();
-  try {
-    const code = SOURCE.replace("x[i].y", "x[i].wrong");
-    const plan = new Plan(gpu, "learner");
-    plan.scope("layers.3", () =>
-      plan.dispatch({
-        kernel: gpu.kernel({ name: "broken", code, entryPoint: "first", constants: {} }),
-        label: "norm",
-        bindings: { x: gpu.tensor([4]), y: gpu.tensor([4]) },
-        params: { rows: 1, scale: 1 },
-        workgroups: 1,
-      }));
-    const error = await assertRejects(() => plan.compile(), Error);
-    for (const part of ["broken.first", "wrong", ":9:", "layers.3.norm in plan learner"]) {
-      assertStringIncludes(error.message, part);
-    }
-    gpu.check(); // the error was caught, the device is fine
-  } finally {
-    await gpu.close();
+test.onGpu("a broken kernel says which one, which line and who needs it", async (gpu) => {
+  const code = SOURCE.replace("x[i].y", "x[i].wrong");
+  const plan = new Plan(gpu, "learner");
+  plan.scope("layers.3", () =>
+    plan.dispatch({
+      kernel: gpu.kernel({ name: "broken", code, entryPoint: "first", constants: {} }),
+      label: "norm",
+      bindings: { x: gpu.tensor([4]), y: gpu.tensor([4]) },
+      params: { rows: 1, scale: 1 },
+      workgroups: 1,
+    }));
+  const error = await assertRejects(() => plan.compile(), Error);
+  for (const part of ["broken.first", "wrong", ":9:", "layers.3.norm in plan learner"]) {
+    assertStringIncludes(error.message, part);
   }
+  gpu.check(); // the error was caught, the device is fine
 });
 
-Deno.test("an override that does not exist is an error of its kernel", async () => {
-  const gpu = await openGpu();
-  try {
-    const kernel = gpu.kernel({
-      name: "k",
-      code: SOURCE,
-      entryPoint: "first",
-      constants: { LANES: 8 },
-    });
-    const error = await assertRejects(() => kernel.ready, Error, "k.first (LANES=8)");
-    assertStringIncludes(error.message, "does not compile");
-  } finally {
-    await gpu.close();
-  }
+test.onGpu("an override that does not exist is an error of its kernel", async (gpu) => {
+  const kernel = gpu.kernel({
+    name: "k",
+    code: SOURCE,
+    entryPoint: "first",
+    constants: { LANES: 8 },
+  });
+  const error = await assertRejects(() => kernel.ready, Error, "k.first (LANES=8)");
+  assertStringIncludes(error.message, "does not compile");
 });
 
-Deno.test("a kernel is compiled once for each set of constants", async () => {
-  const gpu = await openGpu();
-  try {
-    const code = `override A: u32 = 1u;\noverride B: u32 = 1u;\n${SOURCE}`;
-    const get = (constants: Record<string, number>) =>
-      gpu.kernel({ name: "k", code, entryPoint: "first", constants });
-    assertEquals(gpu.counters.compileSeconds, 0);
-    assertEquals(get({ A: 1, B: 2 }) === get({ B: 2, A: 1 }), true);
-    const { compileSeconds } = gpu.counters;
-    assert(compileSeconds > 0);
-    get({ A: 1, B: 2 });
-    assertEquals(gpu.counters.compileSeconds, compileSeconds);
-    assertEquals(get({ A: 1, B: 2 }) === get({ A: 2, B: 2 }), false);
-  } finally {
-    await gpu.close();
-  }
+test.onGpu("a kernel is compiled once for each set of constants", async (gpu) => {
+  const code = `override A: u32 = 1u;\noverride B: u32 = 1u;\n${SOURCE}`;
+  const get = (constants: Record<string, number>) =>
+    gpu.kernel({ name: "k", code, entryPoint: "first", constants });
+  assertEquals(gpu.counters.compileSeconds, 0);
+  assertEquals(get({ A: 1, B: 2 }) === get({ B: 2, A: 1 }), true);
+  const { compileSeconds } = gpu.counters;
+  assert(compileSeconds > 0);
+  get({ A: 1, B: 2 });
+  assertEquals(gpu.counters.compileSeconds, compileSeconds);
+  assertEquals(get({ A: 1, B: 2 }) === get({ A: 2, B: 2 }), false);
 });

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { matmul } from "../../src/ops/matmul/linear.ts";
 import { randomArray } from "../helpers/random.ts";
+import { test } from "../helpers/test.ts";
 
 /** A small and a large product in one plan. */
 async function products(gpu: Gpu) {
@@ -18,77 +18,62 @@ async function products(gpu: Gpu) {
   return { plan, large };
 }
 
-Deno.test("a profile counts calls, work and time by path, over several submits collected at once", async () => {
-  const gpu = await openGpu();
-  try {
-    const { plan, large } = await products(gpu);
-    submit(gpu, [plan]);
-    const plain = await readTensor(gpu, large);
-    const profiler = gpu.profiler = new Profiler(gpu);
-    const start = performance.now();
-    for (let i = 0; i < 3; i++) submit(gpu, [{ plan, times: 2 }]);
-    await profiler.collect();
-    const elapsed = (performance.now() - start) * 1e6;
-    assertEquals([...profiler.entries.keys()], [
-      "products: small.forward",
-      "products: large.forward",
-    ]);
-    const [first, second] = [...profiler.entries.values()];
-    assertEquals([first!.calls, second!.calls], [6, 6]);
-    assertEquals(second!.flops, 6 * 2 * 192 ** 3);
-    // 13 824 times the arithmetic: whatever the machine does besides, it takes longer.
-    assert(second!.nanoseconds > first!.nanoseconds, "the large product is faster than the small");
-    assert(first!.nanoseconds > 0, "the small product takes no time");
-    assert(first!.nanoseconds + second!.nanoseconds < elapsed, "more GPU time than time");
-    assertEquals(await readTensor(gpu, large), plain);
-    await profiler.collect();
-    assertEquals(second!.calls, 6);
-  } finally {
-    await gpu.close();
-  }
+test.onGpu("a profile counts calls, work and time by path, over several submits collected at once", async (gpu) => {
+  const { plan, large } = await products(gpu);
+  submit(gpu, [plan]);
+  const plain = await readTensor(gpu, large);
+  const profiler = gpu.profiler = new Profiler(gpu);
+  const start = performance.now();
+  for (let i = 0; i < 3; i++) submit(gpu, [{ plan, times: 2 }]);
+  await profiler.collect();
+  const elapsed = (performance.now() - start) * 1e6;
+  assertEquals([...profiler.entries.keys()], [
+    "products: small.forward",
+    "products: large.forward",
+  ]);
+  const [first, second] = [...profiler.entries.values()];
+  assertEquals([first!.calls, second!.calls], [6, 6]);
+  assertEquals(second!.flops, 6 * 2 * 192 ** 3);
+  // 13 824 times the arithmetic: whatever the machine does besides, it takes longer.
+  assert(second!.nanoseconds > first!.nanoseconds, "the large product is faster than the small");
+  assert(first!.nanoseconds > 0, "the small product takes no time");
+  assert(first!.nanoseconds + second!.nanoseconds < elapsed, "more GPU time than time");
+  assertEquals(await readTensor(gpu, large), plain);
+  await profiler.collect();
+  assertEquals(second!.calls, 6);
 });
 
-Deno.test("staging memory is used again, and dispatches beyond the capacity of a submit are counted", async () => {
-  const gpu = await openGpu();
-  try {
-    const { plan } = await products(gpu);
-    const profiler = gpu.profiler = new Profiler(gpu);
-    submit(gpu, [plan]);
-    await profiler.collect();
-    const buffers = gpu.counters.buffersCreated;
-    submit(gpu, [plan]);
-    await profiler.collect();
-    assertEquals(gpu.counters.buffersCreated, buffers);
-    profiler.reset();
-    assertEquals(profiler.entries.size, 0);
+test.onGpu("staging memory is used again, and dispatches beyond the capacity of a submit are counted", async (gpu) => {
+  const { plan } = await products(gpu);
+  const profiler = gpu.profiler = new Profiler(gpu);
+  submit(gpu, [plan]);
+  await profiler.collect();
+  const buffers = gpu.counters.buffersCreated;
+  submit(gpu, [plan]);
+  await profiler.collect();
+  assertEquals(gpu.counters.buffersCreated, buffers);
+  profiler.reset();
+  assertEquals(profiler.entries.size, 0);
 
-    const small = new Plan(gpu, "many");
-    const a = gpu.tensor([4, 4], { name: "a" });
-    small.keep(matmul(small, a, a));
-    await small.compile();
-    submit(gpu, [{ plan: small, times: 2050 }]);
-    await profiler.collect();
-    assertEquals(profiler.entries.get("many: matmul.forward")?.calls, 2048);
-    assertEquals(profiler.untimed, 2);
+  const small = new Plan(gpu, "many");
+  const a = gpu.tensor([4, 4], { name: "a" });
+  small.keep(matmul(small, a, a));
+  await small.compile();
+  submit(gpu, [{ plan: small, times: 2050 }]);
+  await profiler.collect();
+  assertEquals(profiler.entries.get("many: matmul.forward")?.calls, 2048);
+  assertEquals(profiler.untimed, 2);
 
-    const before = gpu.counters.bytesAllocated;
-    gpu.profiler = undefined;
-    profiler.destroy();
-    assert(gpu.counters.bytesAllocated < before, "nothing was released");
-    submit(gpu, [plan]);
-    await gpu.finish();
-  } finally {
-    await gpu.close();
-  }
+  const before = gpu.counters.bytesAllocated;
+  gpu.profiler = undefined;
+  profiler.destroy();
+  assert(gpu.counters.bytesAllocated < before, "nothing was released");
+  submit(gpu, [plan]);
+  await gpu.finish();
 });
 
-Deno.test("a device without timestamps is refused by name", async () => {
-  const gpu = await openGpu();
-  try {
-    const without = { ...gpu.adapter, timestamps: false, description: "old adapter" };
-    const fake = Object.create(gpu, { adapter: { value: without } }) as Gpu;
-    assertThrows(() => new Profiler(fake), Error, "Cannot profile: old adapter has no timestamp");
-  } finally {
-    await gpu.close();
-  }
+test.onGpu("a device without timestamps is refused by name", async (gpu) => {
+  const without = { ...gpu.adapter, timestamps: false, description: "old adapter" };
+  const fake = Object.create(gpu, { adapter: { value: without } }) as Gpu;
+  assertThrows(() => new Profiler(fake), Error, "Cannot profile: old adapter has no timestamp");
 });

@@ -1,6 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { openGpu } from "../../src/gpu/open.ts";
 import {
   armById,
   ARMS,
@@ -26,6 +25,7 @@ import { Policy } from "../../src/model/policy.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const CELL: Cell = {
   task: "parity",
@@ -190,100 +190,90 @@ Deno.test("runs from different weights, or that never reach the target, are said
   assert(text.includes("never (0/1)"));
 });
 
-Deno.test("a run leaves one file, is the same when made again, and is told from other settings", async () => {
-  const gpu = await openGpu();
+test.onGpu("a run leaves one file, is the same when made again, and is told from other settings", async (gpu) => {
   const task = parity({ minBits: 2, maxBits: 3 });
-  try {
-    await inTempDir(async (dir) => {
-      const made = await provenance(gpu);
-      const specs = runSpecs([{ ...BLOCK, arms: ["grpo", "delta-l-1-scaled"], seeds: 1 }]);
-      const run = async (spec: RunSpec) => {
-        const policy = Policy.create(gpu, {
-          vocabSize: task.vocabulary.length,
-          hiddenSize: 16,
-          numHiddenLayers: 1,
-          numAttentionHeads: 2,
-          numKeyValueHeads: 1,
-          intermediateSize: 24,
-          eosTokenId: task.eosTokenId,
-        }, { seed: 1 });
-        try {
-          return await runComparison(spec, { task, policy, warmStart: "w", provenance: made });
-        } finally {
-          policy.destroy();
-        }
-      };
-      const [start, grpo, scaled] = specs;
-      assertEquals(await loadRun(dir, grpo!), undefined);
-      const first = (await run(grpo!))!;
-      await saveRun(dir, first);
-      assertEquals(await loadRun(dir, grpo!), JSON.parse(JSON.stringify(first)));
-      const again = (await run(grpo!))!;
-      assertEquals(again.metrics["actor/grad_norm"], first.metrics["actor/grad_norm"]);
-      assertEquals(again.evaluation, first.evaluation);
-      assertEquals(first.metrics["reward/mean"]!.length, 3);
-      assertEquals(first.options!.lossScaleFactor, 6);
-      assertEquals((await run(start!))!.options, null);
+  await inTempDir(async (dir) => {
+    const made = await provenance(gpu);
+    const specs = runSpecs([{ ...BLOCK, arms: ["grpo", "delta-l-1-scaled"], seeds: 1 }]);
+    const run = async (spec: RunSpec) => {
+      const policy = Policy.create(gpu, {
+        vocabSize: task.vocabulary.length,
+        hiddenSize: 16,
+        numHiddenLayers: 1,
+        numAttentionHeads: 2,
+        numKeyValueHeads: 1,
+        intermediateSize: 24,
+        eosTokenId: task.eosTokenId,
+      }, { seed: 1 });
+      try {
+        return await runComparison(spec, { task, policy, warmStart: "w", provenance: made });
+      } finally {
+        policy.destroy();
+      }
+    };
+    const [start, grpo, scaled] = specs;
+    assertEquals(await loadRun(dir, grpo!), undefined);
+    const first = (await run(grpo!))!;
+    await saveRun(dir, first);
+    assertEquals(await loadRun(dir, grpo!), JSON.parse(JSON.stringify(first)));
+    const again = (await run(grpo!))!;
+    assertEquals(again.metrics["actor/grad_norm"], first.metrics["actor/grad_norm"]);
+    assertEquals(again.evaluation, first.evaluation);
+    assertEquals(first.metrics["reward/mean"]!.length, 3);
+    assertEquals(first.options!.lossScaleFactor, 6);
+    assertEquals((await run(start!))!.options, null);
 
-      // M is what makes the weights of the first steps add up to GRPO's.
-      const { options } = (await run(scaled!))!;
-      const M = options!.lossScaleFactor as number;
-      assert(M >= 1 && M <= 6 && M !== Math.round(M), `M = ${M}`);
-      const lengths = [1, 2, 6];
-      const sum = (weights: Float64Array) => weights.reduce((a, b) => a + b);
-      const harmonic = 3 / (1 + 1 / 2 + 1 / 6);
-      assertAlmostEquals(
-        sum(lossWeights(lengths, { lossAggregation: "deltaL", lossScaleFactor: harmonic })),
-        sum(lossWeights(lengths, { lossAggregation: "grpo" })),
-        1e-12,
-      );
+    // M is what makes the weights of the first steps add up to GRPO's.
+    const { options } = (await run(scaled!))!;
+    const M = options!.lossScaleFactor as number;
+    assert(M >= 1 && M <= 6 && M !== Math.round(M), `M = ${M}`);
+    const lengths = [1, 2, 6];
+    const sum = (weights: Float64Array) => weights.reduce((a, b) => a + b);
+    const harmonic = 3 / (1 + 1 / 2 + 1 / 6);
+    assertAlmostEquals(
+      sum(lossWeights(lengths, { lossAggregation: "deltaL", lossScaleFactor: harmonic })),
+      sum(lossWeights(lengths, { lossAggregation: "grpo" })),
+      1e-12,
+    );
 
-      const changed = { ...grpo!, cell: { ...CELL, maxSteps: 4 } };
-      await assertRejects(() => loadRun(dir, changed), RangeError, "give another folder");
-      const names = [...Deno.readDirSync(join(dir, "runs"))].map(({ name }) => name);
-      assertEquals(names, [`${grpo!.id}.json`]);
-    });
-  } finally {
-    await gpu.close();
-  }
+    const changed = { ...grpo!, cell: { ...CELL, maxSteps: 4 } };
+    await assertRejects(() => loadRun(dir, changed), RangeError, "give another folder");
+    const names = [...Deno.readDirSync(join(dir, "runs"))].map(({ name }) => name);
+    assertEquals(names, [`${grpo!.id}.json`]);
+  });
 });
 
-Deno.test("a run that is abandoned or breaks leaves nothing, one that diverges is kept and says so", async () => {
-  const gpu = await openGpu();
+test.onGpu("a run that is abandoned or breaks leaves nothing, one that diverges is kept and says so", async (gpu) => {
   const task = parity({ minBits: 2, maxBits: 3 });
   const [, spec] = runSpecs([{ ...BLOCK, arms: ["grpo"], seeds: 1 }]);
-  try {
-    const made = await provenance(gpu);
-    const policy = Policy.create(gpu, {
-      vocabSize: task.vocabulary.length,
-      hiddenSize: 16,
-      numHiddenLayers: 1,
-      numAttentionHeads: 2,
-      intermediateSize: 24,
-      eosTokenId: task.eosTokenId,
-    }, { seed: 1 });
-    const context = { task, policy, warmStart: "w", provenance: made };
-    const stop = () => Promise.resolve(true);
-    assertEquals(await runComparison(spec!, { ...context, afterStep: stop }), undefined);
-    const broken = {
-      ...task,
-      verify: () => {
-        throw new Error("no judge today");
-      },
-    };
-    await assertRejects(
-      () => runComparison(spec!, { ...context, task: broken }),
-      Error,
-      "no judge today",
-    );
-    const name = "model.norm.weight";
-    policy.parameters.write(name, new Float32Array(policy.parameters.range(name).length).fill(NaN));
-    const diverged = (await runComparison(spec!, context))!;
-    assert(/not finite/.test(diverged.failure ?? ""), diverged.failure);
-    assertEquals(diverged.metrics, {});
-    assert(Number.isFinite(diverged.evaluation.meanAtN));
-    policy.destroy();
-  } finally {
-    await gpu.close();
-  }
+  const made = await provenance(gpu);
+  const policy = Policy.create(gpu, {
+    vocabSize: task.vocabulary.length,
+    hiddenSize: 16,
+    numHiddenLayers: 1,
+    numAttentionHeads: 2,
+    intermediateSize: 24,
+    eosTokenId: task.eosTokenId,
+  }, { seed: 1 });
+  const context = { task, policy, warmStart: "w", provenance: made };
+  const stop = () => Promise.resolve(true);
+  assertEquals(await runComparison(spec!, { ...context, afterStep: stop }), undefined);
+  const broken = {
+    ...task,
+    verify: () => {
+      throw new Error("no judge today");
+    },
+  };
+  await assertRejects(
+    () => runComparison(spec!, { ...context, task: broken }),
+    Error,
+    "no judge today",
+  );
+  const name = "model.norm.weight";
+  policy.parameters.write(name, new Float32Array(policy.parameters.range(name).length).fill(NaN));
+  const diverged = (await runComparison(spec!, context))!;
+  assert(/not finite/.test(diverged.failure ?? ""), diverged.failure);
+  assertEquals(diverged.metrics, {});
+  assert(Number.isFinite(diverged.evaluation.meanAtN));
+  policy.destroy();
 });

@@ -230,9 +230,7 @@ test.inDir("what is no folder of a model is refused with what to do", async (dir
     JSON.stringify({ base_model_name_or_path: "Qwen/Qwen3-0.6B", peft_type: "LORA" }),
   );
   const message = await told(dir);
-  assert(
-    message.startsWith(`${dir} holds a LoRA adapter of Qwen/Qwen3-0.6B and no model: merge`),
-  );
+  assert(message.startsWith(`${dir} holds a LoRA adapter of Qwen/Qwen3-0.6B and no model: merge`));
   assert(message.includes(`M.from_pretrained('${dir}').merge_and_unload()`), message);
 });
 

@@ -354,9 +354,7 @@ test.onDevices("policyLoss() holds log-ratios to 20, with no gradient beyond", a
       batch.oldLogProbs[0] = -0.25 - logRatio;
       const run = await record(gpu, batch, { ...NUMBERS, policyLoss });
       submit(gpu, [run.plan]);
-      assertClose(await readTensor(gpu, run.gradients.logProbs!), [gradient], {
-        tolerance: 1e-5,
-      });
+      assertClose(await readTensor(gpu, run.gradients.logProbs!), [gradient], { tolerance: 1e-5 });
       const stats = await readTensor(gpu, run.stats);
       assertClose([stats[0]!], [2 * Math.exp(Math.min(20, logRatio))], { tolerance: 1e-5 });
       run.plan.destroy();

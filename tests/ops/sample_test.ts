@@ -58,10 +58,7 @@ test.onDevices("the kernels' random numbers are those of the host", async (gpu) 
     assertEquals(u, openUniform(a));
     assert(u > 0 && u < 1);
     // Relative to itself, down to the smallest.
-    assertClose([gotReals[2 * i + 1]!], [-Math.log1p(-u)], {
-      tolerance: 1e-6,
-      label: `u = ${u}`,
-    });
+    assertClose([gotReals[2 * i + 1]!], [-Math.log1p(-u)], { tolerance: 1e-6, label: `u = ${u}` });
   }
 });
 
@@ -118,10 +115,7 @@ test.onDevices("sample() draws from the tempered softmax", async (gpu) => {
       return sum + (count - expected) ** 2 / expected;
     }, 0);
     // 6 degrees of freedom: 22.5 is exceeded once in a thousand; the draws are always the same.
-    assert(
-      chiSquared < 22.5,
-      `chi-squared ${chiSquared} at temperature ${temperature}: ${counts}`,
-    );
+    assert(chiSquared < 22.5, `chi-squared ${chiSquared} at temperature ${temperature}: ${counts}`);
   }
 });
 

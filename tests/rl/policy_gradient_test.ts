@@ -6,7 +6,6 @@ import { Policy } from "../../src/model/policy.ts";
 import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient, type PolicyGradientOptions } from "../../src/rl/policy_gradient.ts";
 import { assertClose } from "../helpers/assert_close.ts";
-import { onEveryDevice } from "../helpers/gpu.ts";
 import { loadTinyQwen2, tinyQwen2Folder } from "../helpers/tiny_qwen2.ts";
 import { test } from "../helpers/test.ts";
 
@@ -73,122 +72,118 @@ async function withTiny(gpu: Gpu, body: (policy: Policy) => Promise<void>): Prom
   }
 }
 
-Deno.test("policyGradient() gives PyTorch's loss and gradient norm for every objective and rule", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      for (const [name, expected] of Object.entries(oracle.cases)) {
-        if (name === "sft") continue;
-        const [objective, rule] = [
-          name.slice(0, name.indexOf(".")),
-          name.slice(name.indexOf(".") + 1),
-        ];
-        const { loss, gradNorm } = await policyGradient(policy, batch, optionsOf(objective, rule));
-        // The losses of one objective differ by rule only, so the largest of them sets the scale.
-        const scale = Math.max(
-          ...Object.entries(oracle.cases).filter(([n]) => n.startsWith(`${objective}.`))
-            .map(([, c]) => Math.abs(c.loss)),
-        );
-        assertClose([loss], [expected.loss], { tolerance: 1e-5, scale, label: `${name} loss` });
-        assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-5, label: `${name} norm` });
-      }
-    }));
-});
+/** A test of the policy on every path the kernels have. */
+function it(name: string, body: (policy: Policy, gpu: Gpu) => Promise<void>): void {
+  test.onDevices(name, (gpu) => withTiny(gpu, (policy) => body(policy, gpu)));
+}
 
-Deno.test("policyGradient() gives PyTorch's gradient of every parameter", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      for (const rule of ["dapo", "delta_l:1", "delta_l:0.75"]) {
-        const { gradients } = await policyGradient(policy, batch, optionsOf("clip", rule));
-        for (const [name, values] of gradients) {
-          assertClose(values, truth.get(`grad.clip.${rule}.${name}`)!.data, {
-            tolerance: 2e-4,
-            label: `${rule} ${name}`,
-          });
-        }
-        assertEquals(gradients.size, policy.parameters.names.length);
-      }
-    }));
-});
-
-Deno.test("three AdamW steps follow PyTorch's", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      const { lr, beta1, beta2, eps, weight_decay, max_grad_norm } = oracle.adamw;
-      const { parameters } = policy;
-      const optimizer = await AdamW.create(gpu, parameters, {
-        learningRate: lr,
-        beta1,
-        beta2,
-        epsilon: eps,
-        weightDecay: weight_decay,
-        maxGradNorm: max_grad_norm,
-      });
-      for (const expected of oracle.adamw_trajectory) {
-        const options = optionsOf("clip", "delta_l:0.75");
-        const { loss, gradNorm } = await policyGradient(policy, batch, options);
-        assertClose([loss], [expected.loss], { tolerance: 1e-4, label: "loss" });
-        assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-4, label: "norm" });
-        submit(gpu, [optimizer.plan]);
-        optimizer.advance();
-      }
-      for (const [name, values] of await parameters.read()) {
-        assertClose(values, truth.get(`adamw.after3.${name}`)!.data, {
-          tolerance: 2e-4,
-          label: name,
-        });
-      }
-      optimizer.destroy();
-    }));
-});
-
-Deno.test("the gradient of deltaL at α = 1 is H/M times that of grpo, and at α = 0 that of drGrpo", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      const gradient = async (rule: string) =>
-        (await policyGradient(policy, batch, optionsOf("clip", rule))).gradients;
-      const [deltaL1, grpo] = [await gradient("delta_l:1"), await gradient("grpo")];
-      const harmonicMean = oracle.response_lengths.length /
-        oracle.response_lengths.reduce((sum, length) => sum + 1 / length, 0);
-      for (const [name, values] of grpo) {
-        assertClose(deltaL1.get(name)!, values.map((v) => v * harmonicMean / M), {
-          tolerance: 1e-5,
-          label: name,
-        });
-      }
-      const [deltaL0, drGrpo] = [await gradient("delta_l:0"), await gradient("dr_grpo")];
-      for (const [name, values] of drGrpo) {
-        assertClose(deltaL0.get(name)!, values, { tolerance: 1e-5, label: name });
-      }
-    }));
-});
-
-Deno.test("policyGradient() does not depend on the micro-batches, and repeats bit for bit", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      const options = optionsOf("clip_kl_entropy", "delta_l:0.75");
-      const whole = await policyGradient(policy, batch, options);
-      assertEquals(await policyGradient(policy, batch, options), whole);
-      for (const maxTokensPerMicroBatch of [24, 40, 77]) {
-        const split = await policyGradient(policy, batch, { ...options, maxTokensPerMicroBatch });
-        assertClose([split.loss], [whole.loss], { tolerance: 1e-5, label: "loss" });
-        for (const [name, values] of whole.gradients) {
-          assertClose(split.gradients.get(name)!, values, { tolerance: 1e-5, label: name });
-        }
-      }
-    }));
-});
-
-Deno.test("policyGradient() takes one prompt per group as well", async (t) => {
-  await onEveryDevice(t, (gpu) =>
-    withTiny(gpu, async (policy) => {
-      const options = optionsOf("clip", "dapo");
-      const G = oracle.num_generations;
-      const prompts = batch.prompts.filter((_, b) => b % G === 0);
-      assertEquals(
-        await policyGradient(policy, { ...batch, prompts }, options),
-        await policyGradient(policy, batch, options),
+it(
+  "policyGradient() gives PyTorch's loss and gradient norm for every objective and rule",
+  async (policy) => {
+    for (const [name, expected] of Object.entries(oracle.cases)) {
+      if (name === "sft") continue;
+      const [objective, rule] = [
+        name.slice(0, name.indexOf(".")),
+        name.slice(name.indexOf(".") + 1),
+      ];
+      const { loss, gradNorm } = await policyGradient(policy, batch, optionsOf(objective, rule));
+      // The losses of one objective differ by rule only, so the largest of them sets the scale.
+      const scale = Math.max(
+        ...Object.entries(oracle.cases).filter(([n]) => n.startsWith(`${objective}.`))
+          .map(([, c]) => Math.abs(c.loss)),
       );
-    }));
+      assertClose([loss], [expected.loss], { tolerance: 1e-5, scale, label: `${name} loss` });
+      assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-5, label: `${name} norm` });
+    }
+  },
+);
+
+it("policyGradient() gives PyTorch's gradient of every parameter", async (policy) => {
+  for (const rule of ["dapo", "delta_l:1", "delta_l:0.75"]) {
+    const { gradients } = await policyGradient(policy, batch, optionsOf("clip", rule));
+    for (const [name, values] of gradients) {
+      assertClose(values, truth.get(`grad.clip.${rule}.${name}`)!.data, {
+        tolerance: 2e-4,
+        label: `${rule} ${name}`,
+      });
+    }
+    assertEquals(gradients.size, policy.parameters.names.length);
+  }
+});
+
+it("three AdamW steps follow PyTorch's", async (policy, gpu) => {
+  const { lr, beta1, beta2, eps, weight_decay, max_grad_norm } = oracle.adamw;
+  const { parameters } = policy;
+  const optimizer = await AdamW.create(gpu, parameters, {
+    learningRate: lr,
+    beta1,
+    beta2,
+    epsilon: eps,
+    weightDecay: weight_decay,
+    maxGradNorm: max_grad_norm,
+  });
+  for (const expected of oracle.adamw_trajectory) {
+    const options = optionsOf("clip", "delta_l:0.75");
+    const { loss, gradNorm } = await policyGradient(policy, batch, options);
+    assertClose([loss], [expected.loss], { tolerance: 1e-4, label: "loss" });
+    assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-4, label: "norm" });
+    submit(gpu, [optimizer.plan]);
+    optimizer.advance();
+  }
+  for (const [name, values] of await parameters.read()) {
+    assertClose(values, truth.get(`adamw.after3.${name}`)!.data, {
+      tolerance: 2e-4,
+      label: name,
+    });
+  }
+  optimizer.destroy();
+});
+
+it(
+  "the gradient of deltaL at α = 1 is H/M times that of grpo, and at α = 0 that of drGrpo",
+  async (policy) => {
+    const gradient = async (rule: string) =>
+      (await policyGradient(policy, batch, optionsOf("clip", rule))).gradients;
+    const [deltaL1, grpo] = [await gradient("delta_l:1"), await gradient("grpo")];
+    const harmonicMean = oracle.response_lengths.length /
+      oracle.response_lengths.reduce((sum, length) => sum + 1 / length, 0);
+    for (const [name, values] of grpo) {
+      assertClose(deltaL1.get(name)!, values.map((v) => v * harmonicMean / M), {
+        tolerance: 1e-5,
+        label: name,
+      });
+    }
+    const [deltaL0, drGrpo] = [await gradient("delta_l:0"), await gradient("dr_grpo")];
+    for (const [name, values] of drGrpo) {
+      assertClose(deltaL0.get(name)!, values, { tolerance: 1e-5, label: name });
+    }
+  },
+);
+
+it(
+  "policyGradient() does not depend on the micro-batches, and repeats bit for bit",
+  async (policy) => {
+    const options = optionsOf("clip_kl_entropy", "delta_l:0.75");
+    const whole = await policyGradient(policy, batch, options);
+    assertEquals(await policyGradient(policy, batch, options), whole);
+    for (const maxTokensPerMicroBatch of [24, 40, 77]) {
+      const split = await policyGradient(policy, batch, { ...options, maxTokensPerMicroBatch });
+      assertClose([split.loss], [whole.loss], { tolerance: 1e-5, label: "loss" });
+      for (const [name, values] of whole.gradients) {
+        assertClose(split.gradients.get(name)!, values, { tolerance: 1e-5, label: name });
+      }
+    }
+  },
+);
+
+it("policyGradient() takes one prompt per group as well", async (policy) => {
+  const options = optionsOf("clip", "dapo");
+  const G = oracle.num_generations;
+  const prompts = batch.prompts.filter((_, b) => b % G === 0);
+  assertEquals(
+    await policyGradient(policy, { ...batch, prompts }, options),
+    await policyGradient(policy, batch, options),
+  );
 });
 
 test.onGpu("policyGradient() refuses a batch that does not fit together", async (gpu) => {
@@ -222,10 +217,7 @@ test.onGpu("policyGradient() refuses a batch that does not fit together", async 
     for (const name of ["oldLogProbs", "refLogProbs"] as const) {
       for (const bad of [NaN, -Infinity, undefined, null, "-1"]) {
         const rows = batch[name].map((row, b) => row.map((v, t) => b === 2 && t === 1 ? bad : v));
-        await refused(
-          { [name]: rows },
-          `${name}[2][1] must be a finite number: current value is`,
-        );
+        await refused({ [name]: rows }, `${name}[2][1] must be a finite number: current value is`);
       }
       const holes = batch[name].map((row, b) => b === 1 ? undefined : row);
       await refused({ [name]: holes }, `${name}[1] must have one number per token`);

@@ -14,6 +14,7 @@ import { Trainer } from "../../src/rl/trainer.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 import { SIGNIFICAND } from "../helpers/halves.ts";
+import { test } from "../helpers/test.ts";
 
 /** Small enough that a step takes some hundredths of a second. */
 const SMALL: TrainOptions = {
@@ -110,88 +111,80 @@ for (
   });
 }
 
-Deno.test("rollouts are truncated as the settings say, and the learner's log-probabilities are the sampler's all the same", async () => {
-  await withGpu(async (gpu) => {
-    // All responses to a prompt are the greedy one.
-    await withTrainer(gpu, { topK: 1 }, async (trainer) => {
-      const [{ metrics }] = await run(trainer, 1) as [StepReport];
-      assertEquals(metrics["frac_reward_zero_std"], 1);
-      const { meanAtN, greedy } = await trainer.evaluate();
-      assertEquals(meanAtN, greedy);
-    });
-    await withTrainer(gpu, { topP: 0.95, minP: 0.02 }, async (trainer) => {
-      const [{ metrics }] = await run(trainer, 1) as [StepReport];
-      assert(metrics["frac_reward_zero_std"]! < 1);
-      assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
-      assertEquals(metrics["actor/clipfrac"], 0);
-    });
+test.onGpu("rollouts are truncated as the settings say, and the learner's log-probabilities are the sampler's all the same", async (gpu) => {
+  // All responses to a prompt are the greedy one.
+  await withTrainer(gpu, { topK: 1 }, async (trainer) => {
+    const [{ metrics }] = await run(trainer, 1) as [StepReport];
+    assertEquals(metrics["frac_reward_zero_std"], 1);
+    const { meanAtN, greedy } = await trainer.evaluate();
+    assertEquals(meanAtN, greedy);
+  });
+  await withTrainer(gpu, { topP: 0.95, minP: 0.02 }, async (trainer) => {
+    const [{ metrics }] = await run(trainer, 1) as [StepReport];
+    assert(metrics["frac_reward_zero_std"]! < 1);
+    assert(metrics["rollout_corr/logp_diff_max"]! < 1e-4);
+    assertEquals(metrics["actor/clipfrac"], 0);
   });
 });
 
-Deno.test("the same seed gives the same bytes, another seed others", async () => {
-  await withGpu(async (gpu) => {
-    const train = (seed: number) =>
-      withTrainer(gpu, { seed, miniBatchSize: 64, numIterations: 2 }, async (trainer) => {
-        const reports = await run(trainer, 3);
-        return { bits: await stateOf(trainer), metrics: reports.map(reproducible), reports };
-      });
-    const [first, second, other] = [await train(1), await train(1), await train(2)];
-    assertEquals(second.bits, first.bits);
-    assertEquals(second.metrics, first.metrics);
-    assertEquals(second.reports[2]!.completions, first.reports[2]!.completions);
-    assertNotEquals(other.bits, first.bits);
-  });
+test.onGpu("the same seed gives the same bytes, another seed others", async (gpu) => {
+  const train = (seed: number) =>
+    withTrainer(gpu, { seed, miniBatchSize: 64, numIterations: 2 }, async (trainer) => {
+      const reports = await run(trainer, 3);
+      return { bits: await stateOf(trainer), metrics: reports.map(reproducible), reports };
+    });
+  const [first, second, other] = [await train(1), await train(1), await train(2)];
+  assertEquals(second.bits, first.bits);
+  assertEquals(second.metrics, first.metrics);
+  assertEquals(second.reports[2]!.completions, first.reports[2]!.completions);
+  assertNotEquals(other.bits, first.bits);
 });
 
-Deno.test("a trainer that takes over after some steps goes on as the first would have", async () => {
-  await withGpu(async (gpu) => {
-    const straight = await withTrainer(gpu, {}, async (trainer) => {
-      await run(trainer, 4);
-      return await stateOf(trainer);
-    });
-    const resumed = await withTrainer(gpu, {}, async (first) => {
-      await run(first, 2);
-      const [values, ...moments] = await stateOf(first);
-      return await withTrainer(gpu, {}, async (second) => {
-        const { policy, optimizer } = second;
-        const tensors = [policy.parameters.values, optimizer.firstMoment, optimizer.secondMoment];
-        for (const [i, bits] of [values!, ...moments].entries()) {
-          gpu.write(tensors[i]!, new Float32Array(bits.buffer));
-        }
-        optimizer.stepCount = 2;
-        second.completedSteps = 2;
-        second.nextProblem = first.nextProblem;
-        await run(second, 2);
-        return await stateOf(second);
-      }, { policySeed: 7 });
-    });
-    assertEquals(resumed, straight);
+test.onGpu("a trainer that takes over after some steps goes on as the first would have", async (gpu) => {
+  const straight = await withTrainer(gpu, {}, async (trainer) => {
+    await run(trainer, 4);
+    return await stateOf(trainer);
   });
-});
-
-Deno.test("the size of micro-batches does not change the gradient", async () => {
-  await withGpu(async (gpu) => {
-    const momentsAfterOneStep = (maxTokensPerMicroBatch: number) =>
-      withTrainer(gpu, { maxTokensPerMicroBatch, entropyCoef: 0.01 }, async (trainer) => {
-        const [{ metrics }] = await run(trainer, 1) as [StepReport];
-        // After one step the first moment is the gradient times a constant.
-        const moment = await readTensor(gpu, trainer.optimizer.firstMoment);
-        return { moment, metrics };
-      });
-    const whole = await momentsAfterOneStep(8192);
-    for (const size of [16, 50]) {
-      const split = await momentsAfterOneStep(size);
-      assertClose(split.moment, whole.moment, { tolerance: 1e-5, label: `${size} tokens` });
-      for (const name of ["actor/loss", "actor/grad_norm", "actor/entropy", "actor/loss_tokens"]) {
-        assertClose([split.metrics[name]!], [whole.metrics[name]!], {
-          tolerance: 1e-5,
-          label: name,
-        });
+  const resumed = await withTrainer(gpu, {}, async (first) => {
+    await run(first, 2);
+    const [values, ...moments] = await stateOf(first);
+    return await withTrainer(gpu, {}, async (second) => {
+      const { policy, optimizer } = second;
+      const tensors = [policy.parameters.values, optimizer.firstMoment, optimizer.secondMoment];
+      for (const [i, bits] of [values!, ...moments].entries()) {
+        gpu.write(tensors[i]!, new Float32Array(bits.buffer));
       }
-      assert(split.metrics["perf/compile_s"]! > 0);
-      assert(split.metrics["perf/update_submits"]! > whole.metrics["perf/update_submits"]!);
-    }
+      optimizer.stepCount = 2;
+      second.completedSteps = 2;
+      second.nextProblem = first.nextProblem;
+      await run(second, 2);
+      return await stateOf(second);
+    }, { policySeed: 7 });
   });
+  assertEquals(resumed, straight);
+});
+
+test.onGpu("the size of micro-batches does not change the gradient", async (gpu) => {
+  const momentsAfterOneStep = (maxTokensPerMicroBatch: number) =>
+    withTrainer(gpu, { maxTokensPerMicroBatch, entropyCoef: 0.01 }, async (trainer) => {
+      const [{ metrics }] = await run(trainer, 1) as [StepReport];
+      // After one step the first moment is the gradient times a constant.
+      const moment = await readTensor(gpu, trainer.optimizer.firstMoment);
+      return { moment, metrics };
+    });
+  const whole = await momentsAfterOneStep(8192);
+  for (const size of [16, 50]) {
+    const split = await momentsAfterOneStep(size);
+    assertClose(split.moment, whole.moment, { tolerance: 1e-5, label: `${size} tokens` });
+    for (const name of ["actor/loss", "actor/grad_norm", "actor/entropy", "actor/loss_tokens"]) {
+      assertClose([split.metrics[name]!], [whole.metrics[name]!], {
+        tolerance: 1e-5,
+        label: name,
+      });
+    }
+    assert(split.metrics["perf/compile_s"]! > 0);
+    assert(split.metrics["perf/update_submits"]! > whole.metrics["perf/update_submits"]!);
+  }
 });
 
 Deno.test("mini-batches and several passes are the optimizer steps one would take by hand", async () => {
@@ -339,33 +332,31 @@ Deno.test("an evaluation may sample more per prompt than a step does in all", as
   );
 });
 
-Deno.test("a policy or a limit that does not fit the task is refused", async () => {
-  await withGpu(async (gpu) => {
-    const task = tinyTask();
-    const refused = async (policy: Policy, change: Partial<TrainOptions>, message: string) => {
-      await assertRejects(
-        () => Trainer.create(policy, task, { ...SMALL, ...change }),
-        RangeError,
-        message,
-      );
-      policy.destroy();
-    };
-    await refused(
-      tinyPolicy(gpu, tinyTask({ vocabulary: ["<pad>", "<eos>", "a"] })),
-      {},
-      "Task capitals has 8 token ids and the policy's vocabSize is 3",
+test.onGpu("a policy or a limit that does not fit the task is refused", async (gpu) => {
+  const task = tinyTask();
+  const refused = async (policy: Policy, change: Partial<TrainOptions>, message: string) => {
+    await assertRejects(
+      () => Trainer.create(policy, task, { ...SMALL, ...change }),
+      RangeError,
+      message,
     );
-    await refused(
-      tinyPolicy(gpu, task),
-      { maxCompletionLength: 63 },
-      "need 65 positions and the policy's maxPositionEmbeddings is 64",
-    );
-    await refused(
-      tinyPolicy(gpu, task),
-      { maxCompletionLength: 20, maxTokensPerMicroBatch: 21 },
-      "maxTokensPerMicroBatch must be at least a prompt and a completion, 22: current value is 21",
-    );
-  });
+    policy.destroy();
+  };
+  await refused(
+    tinyPolicy(gpu, tinyTask({ vocabulary: ["<pad>", "<eos>", "a"] })),
+    {},
+    "Task capitals has 8 token ids and the policy's vocabSize is 3",
+  );
+  await refused(
+    tinyPolicy(gpu, task),
+    { maxCompletionLength: 63 },
+    "need 65 positions and the policy's maxPositionEmbeddings is 64",
+  );
+  await refused(
+    tinyPolicy(gpu, task),
+    { maxCompletionLength: 20, maxTokensPerMicroBatch: 21 },
+    "maxTokensPerMicroBatch must be at least a prompt and a completion, 22: current value is 21",
+  );
 });
 
 Deno.test("options are checked one by one", () => {

@@ -1,6 +1,5 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { openGpu } from "../../src/gpu/open.ts";
 import { resolveConfig } from "../../src/model/config.ts";
 import { Policy } from "../../src/model/policy.ts";
 import {
@@ -12,6 +11,7 @@ import {
 } from "../../src/run/warm_start_cache.ts";
 import { parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
+import { test } from "../helpers/test.ts";
 
 const RECIPE: WarmStartRecipe = {
   task: parity(),
@@ -45,41 +45,36 @@ Deno.test("every setting of a warm start is in its key", () => {
   for (const other of others) assertNotEquals(warmStartKey({ ...RECIPE, ...other }), key);
 });
 
-Deno.test("a kept warm start is found again, another or a damaged one refused", async () => {
-  const gpu = await openGpu();
-  try {
-    await inTempDir(async (parent) => {
-      const dir = join(parent, "warm");
-      assertEquals(await hasWarmStart(dir, RECIPE), false);
-      assertEquals(await taskOfWarmStart(dir), undefined);
-      const policy = Policy.create(gpu, RECIPE.policy, { seed: 1 });
-      await saveWarmStart(dir, RECIPE, policy, 0.5);
-      assertEquals(await hasWarmStart(dir, RECIPE), true);
-      assertEquals(await taskOfWarmStart(dir), "parity");
-      const loaded = await Policy.load(gpu, dir);
-      assertEquals(await loaded.parameters.read(), await policy.parameters.read());
-      loaded.destroy();
-      policy.destroy();
+test.onGpu("a kept warm start is found again, another or a damaged one refused", async (gpu) => {
+  await inTempDir(async (parent) => {
+    const dir = join(parent, "warm");
+    assertEquals(await hasWarmStart(dir, RECIPE), false);
+    assertEquals(await taskOfWarmStart(dir), undefined);
+    const policy = Policy.create(gpu, RECIPE.policy, { seed: 1 });
+    await saveWarmStart(dir, RECIPE, policy, 0.5);
+    assertEquals(await hasWarmStart(dir, RECIPE), true);
+    assertEquals(await taskOfWarmStart(dir), "parity");
+    const loaded = await Policy.load(gpu, dir);
+    assertEquals(await loaded.parameters.read(), await policy.parameters.read());
+    loaded.destroy();
+    policy.destroy();
 
-      await assertRejects(
-        () => hasWarmStart(dir, { ...RECIPE, steps: 4 }),
-        RangeError,
-        "with other settings (steps)",
-      );
-      await assertRejects(
-        () => hasWarmStart(dir, { ...RECIPE, numbers: "0123456789abcdef" }),
-        RangeError,
-        "made on another device",
-      );
-      const weights = join(dir, "model.safetensors");
-      const bytes = await Deno.readFile(weights);
-      bytes[bytes.length - 1]! ^= 1;
-      await Deno.writeFile(weights, bytes);
-      await assertRejects(() => hasWarmStart(dir, RECIPE), RangeError, "is damaged");
-      await Deno.remove(weights);
-      await assertRejects(() => hasWarmStart(dir, RECIPE), RangeError, "is damaged");
-    });
-  } finally {
-    await gpu.close();
-  }
+    await assertRejects(
+      () => hasWarmStart(dir, { ...RECIPE, steps: 4 }),
+      RangeError,
+      "with other settings (steps)",
+    );
+    await assertRejects(
+      () => hasWarmStart(dir, { ...RECIPE, numbers: "0123456789abcdef" }),
+      RangeError,
+      "made on another device",
+    );
+    const weights = join(dir, "model.safetensors");
+    const bytes = await Deno.readFile(weights);
+    bytes[bytes.length - 1]! ^= 1;
+    await Deno.writeFile(weights, bytes);
+    await assertRejects(() => hasWarmStart(dir, RECIPE), RangeError, "is damaged");
+    await Deno.remove(weights);
+    await assertRejects(() => hasWarmStart(dir, RECIPE), RangeError, "is damaged");
+  });
 });
