@@ -113,9 +113,9 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) index: u32) {
     let prompt_begin = prompt_ranges[2u * b];
     let prompt_end = prompt_ranges[2u * b + 1u];
 
-    let group = params.heads / params.key_heads;
+    let sharing = params.heads / params.key_heads;   // heads to a key head
     let head = (id % parts) * SHARE;
-    let key_head = head / group;
+    let key_head = head / sharing;
     let row = (params.heads + 2u * params.key_heads) * HEAD_PACKS;
     let key_column = (params.heads + key_head) * HEAD_PACKS;
     let prompt_column = params.prompt_keys + key_head * HEAD_PACKS;
@@ -126,7 +126,7 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) index: u32) {
     values = params.key_heads * HEAD_PACKS;
     let cache_begin = (b * params.key_heads + key_head) * params.max_length * 2u * HEAD_PACKS;
     cache_at = cache_begin + t * 2u * HEAD_PACKS;
-    appends = head % group == 0u;
+    appends = head % sharing == 0u;
 
     score = vec4f();
     for (var c = 0u; c < HEAD_PACKS; c += LANES) {

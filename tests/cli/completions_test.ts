@@ -4,7 +4,6 @@ import { choiceFlag, numberFlag, switchFlag, textFlag, UsageError } from "../../
 import { completionScript, type Shell, SHELLS } from "../../src/cli/completion_scripts.ts";
 import { completions } from "../../src/cli/completions.ts";
 import { runCommand } from "../helpers/cli.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
 import { test } from "../helpers/test.ts";
 
 const COMMANDS = new Map([
@@ -54,7 +53,7 @@ async function inShell(shell: Shell, program: string, cwd: string): Promise<stri
   return new TextDecoder().decode(stdout);
 }
 
-Deno.test("bash completes commands, flags and what follows them, of deltal and of deno task", async () => {
+test.inDir("bash completes commands, flags and what follows them, of deltal and of deno task", async (dir) => {
   const cases: [words: string, expected: string][] = [
     ["deltal ''", "train report completions"],
     ["deltal r", "report"],
@@ -73,24 +72,22 @@ Deno.test("bash completes commands, flags and what follows them, of deltal and o
     ["deno run train --m", ""],
     ["deno task fmt --m", ""],
   ];
-  await inTempDir(async (dir) => {
-    await Deno.mkdir(join(dir, "some_folder"));
-    await Deno.mkdir(join(dir, "src", "cli"), { recursive: true });
-    await Deno.writeTextFile(join(dir, "src", "cli", "completion_scripts.ts"), "");
-    const program = [
-      completionScript("bash", COMMANDS),
-      "ask() {",
-      '  COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); COMPREPLY=()',
-      "  if [[ $1 == deno ]]; then _deltal_deno; else _deltal; fi",
-      '  echo "${COMPREPLY[*]}"',
-      "}",
-      ...cases.map(([words]) => `ask ${words}`),
-    ].join("\n");
-    const printed = await inShell("bash", program, dir);
-    if (printed === undefined) return;
-    const answers = printed.split("\n").slice(0, -1);
-    assertEquals(answers.map((answer, i) => [cases[i]![0], answer]), cases);
-  });
+  await Deno.mkdir(join(dir, "some_folder"));
+  await Deno.mkdir(join(dir, "src", "cli"), { recursive: true });
+  await Deno.writeTextFile(join(dir, "src", "cli", "completion_scripts.ts"), "");
+  const program = [
+    completionScript("bash", COMMANDS),
+    "ask() {",
+    '  COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); COMPREPLY=()',
+    "  if [[ $1 == deno ]]; then _deltal_deno; else _deltal; fi",
+    '  echo "${COMPREPLY[*]}"',
+    "}",
+    ...cases.map(([words]) => `ask ${words}`),
+  ].join("\n");
+  const printed = await inShell("bash", program, dir);
+  if (printed === undefined) return;
+  const answers = printed.split("\n").slice(0, -1);
+  assertEquals(answers.map((answer, i) => [cases[i]![0], answer]), cases);
 });
 
 test.inDir("fish completes the same", async (dir) => {

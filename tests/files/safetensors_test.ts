@@ -11,7 +11,6 @@ import type { SafetensorsDtype } from "../../src/files/safetensors_header.ts";
 import { type FixtureTensor, handmadeSafetensors } from "../fixtures/make_checkpoints.ts";
 import { uniformStream } from "../helpers/random.ts";
 import { readSafetensors } from "../helpers/safetensors.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
 import { test } from "../helpers/test.ts";
 
 const FIXTURE = new URL("../fixtures/tiny-qwen2/model.safetensors", import.meta.url);
@@ -252,18 +251,16 @@ const DAMAGED: [string, string, number, string][] = [
 ];
 
 for (const [what, header, length, message] of DAMAGED) {
-  Deno.test(`refuses a file whose header has ${what}`, async () => {
+  test.inDir(`refuses a file whose header has ${what}`, async (dir) => {
     const bytes = rawFile(header, new Uint8Array(length));
     assertThrows(() => decodeSafetensors(bytes, "here"), Error, message);
     const error = assertThrows(() => decodeSafetensors(bytes, "here"), Error);
     assert(error.message.startsWith("here"), error.message);
-    await inTempDir(async (dir) => {
-      const path = join(dir, "damaged.safetensors");
-      await Deno.writeFile(path, bytes);
-      // The sanitizer of resources sees to it that the file was closed.
-      const fromFile = await assertRejects(() => SafetensorsFile.open(path), Error, message);
-      assert(fromFile.message.startsWith(path), fromFile.message);
-    });
+    const path = join(dir, "damaged.safetensors");
+    await Deno.writeFile(path, bytes);
+    // The sanitizer of resources sees to it that the file was closed.
+    const fromFile = await assertRejects(() => SafetensorsFile.open(path), Error, message);
+    assert(fromFile.message.startsWith(path), fromFile.message);
   });
 }
 
@@ -334,7 +331,7 @@ Deno.test("a damaged byte of the header never gives a tensor outside the file or
   assert(refused > 2000, `only ${refused} of 4000 refused`);
 });
 
-Deno.test("what cannot be written is refused by name", async () => {
+test.inDir("what cannot be written is refused by name", async (dir) => {
   const one = (name: string, shape: number[], bytes: number): [string, SafetensorsTensor] => [
     name,
     { dtype: "F32", shape, data: new Uint8Array(bytes) },
@@ -351,16 +348,14 @@ Deno.test("what cannot be written is refused by name", async () => {
   const metadata = { a: 1 } as unknown as Record<string, string>;
   assertThrows(() => encodeSafetensors([], metadata), TypeError, '__metadata__ is {"a":1}');
 
-  await inTempDir(async (dir) => {
-    const path = join(dir, "old.safetensors");
-    await Deno.writeTextFile(path, "old");
-    const specs = ["a", "b"].map((name) => ({ name, dtype: "F32" as const, shape: [2] }));
-    await assertRejects(
-      () => writeSafetensors(path, specs, (name) => new Float32Array(name === "a" ? 2 : 3)),
-      RangeError,
-      'tensor "b" is F32 [2] and needs 8 bytes: its data have 12',
-    );
-    assertEquals(await Deno.readTextFile(path), "old");
-    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["old.safetensors"]);
-  });
+  const path = join(dir, "old.safetensors");
+  await Deno.writeTextFile(path, "old");
+  const specs = ["a", "b"].map((name) => ({ name, dtype: "F32" as const, shape: [2] }));
+  await assertRejects(
+    () => writeSafetensors(path, specs, (name) => new Float32Array(name === "a" ? 2 : 3)),
+    RangeError,
+    'tensor "b" is F32 [2] and needs 8 bytes: its data have 12',
+  );
+  assertEquals(await Deno.readTextFile(path), "old");
+  assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["old.safetensors"]);
 });

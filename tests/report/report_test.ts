@@ -17,7 +17,6 @@ import { chart, dots, escapeText, lines } from "../../src/report/chart.ts";
 import { samplePairs } from "../../src/report/page.ts";
 import { writeReport, writeRunsReport } from "../../src/report/report.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
-import { inTempDir } from "../helpers/temp_dir.ts";
 import { test } from "../helpers/test.ts";
 
 const PROVENANCE: Provenance = {
@@ -195,7 +194,7 @@ test.inDir("the report of a training run has its figures, curves, completions an
   assert(!html.includes("Gradient norm before clipping"));
 });
 
-Deno.test("the report of a comparison shows every method with its difference, and hides no run", async () => {
+test.inDir("the report of a comparison shows every method with its difference, and hides no run", async (dir) => {
   const block = { ...COMPARISON_PRESETS.smoke[0]!, seeds: 3 };
   const specs = runSpecs([block]);
   const records = specs.map((spec): RunRecord => {
@@ -231,31 +230,29 @@ Deno.test("the report of a comparison shows every method with its difference, an
       provenance: PROVENANCE,
     };
   });
-  await inTempDir(async (dir) => {
-    for (const record of records) await saveRun(dir, record);
-    const tables = comparisonTables(records);
-    await writeComparison(dir, { title: "smoke", runs: records, tables });
-    const { path } = await writeReport(dir);
-    const html = await Deno.readTextFile(path);
-    assertSelfContained(html);
-    for (const { title } of ARMS) assertStringIncludes(html, escapeText(title));
-    assertStringIncludes(html, `${records.length} runs. All methods`);
-    assertStringIncludes(html, "lossAggregation deltaL, lossAlpha 0.5");
-    const figures = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
-    assertEquals(figures.map((name) => name.replace(/^.*-/, "")), [
-      "difference_accuracy.svg",
-      "difference_lateReward.svg",
-      "difference_meanReward.svg",
-      "reward_mean.svg",
-    ]);
-    assertStringIncludes(html, "3 (1 stopped early)");
-    assertStringIncludes(html, "012345");
-    const markdown = await Deno.readTextFile(join(dir, "compare.md"));
-    assertStringIncludes(markdown, "3 (1 stopped early)");
-  });
+  for (const record of records) await saveRun(dir, record);
+  const tables = comparisonTables(records);
+  await writeComparison(dir, { title: "smoke", runs: records, tables });
+  const { path } = await writeReport(dir);
+  const html = await Deno.readTextFile(path);
+  assertSelfContained(html);
+  for (const { title } of ARMS) assertStringIncludes(html, escapeText(title));
+  assertStringIncludes(html, `${records.length} runs. All methods`);
+  assertStringIncludes(html, "lossAggregation deltaL, lossAlpha 0.5");
+  const figures = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
+  assertEquals(figures.map((name) => name.replace(/^.*-/, "")), [
+    "difference_accuracy.svg",
+    "difference_lateReward.svg",
+    "difference_meanReward.svg",
+    "reward_mean.svg",
+  ]);
+  assertStringIncludes(html, "3 (1 stopped early)");
+  assertStringIncludes(html, "012345");
+  const markdown = await Deno.readTextFile(join(dir, "compare.md"));
+  assertStringIncludes(markdown, "3 (1 stopped early)");
 });
 
-Deno.test("the report of a variance study survives what JSON cannot say", async () => {
+test.inDir("the report of a variance study survives what JSON cannot say", async (dir) => {
   const known = { mean: 1, low: 0.5, high: 1.5, n: 9 };
   const unknown = { mean: Infinity, low: 0.5, high: NaN, n: 9 };
   const rule = {
@@ -326,19 +323,17 @@ Deno.test("the report of a variance study survives what JSON cannot say", async 
       },
     },
   };
-  await inTempDir(async (dir) => {
-    await writeVariance(dir, report);
-    const markdown = await Deno.readTextFile(join(dir, "variance.md"));
-    assertStringIncludes(markdown, "cannot be told from noise");
-    assertStringIncludes(markdown, "∞ [0.500, –]");
-    const { path } = await writeReport(dir);
-    assertSelfContained(await Deno.readTextFile(path));
-    const names = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
-    assertEquals(names.length, 5);
-    for (const name of names) {
-      assertStringIncludes(await Deno.readTextFile(join(dir, "figures", name)), "<svg ");
-    }
-  });
+  await writeVariance(dir, report);
+  const markdown = await Deno.readTextFile(join(dir, "variance.md"));
+  assertStringIncludes(markdown, "cannot be told from noise");
+  assertStringIncludes(markdown, "∞ [0.500, –]");
+  const { path } = await writeReport(dir);
+  assertSelfContained(await Deno.readTextFile(path));
+  const names = [...Deno.readDirSync(join(dir, "figures"))].map(({ name }) => name).sort();
+  assertEquals(names.length, 5);
+  for (const name of names) {
+    assertStringIncludes(await Deno.readTextFile(join(dir, "figures", name)), "<svg ");
+  }
 });
 
 test.inDir("several runs stand side by side, with what differs between them", async (dir) => {

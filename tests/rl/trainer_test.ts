@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { type PolicyStorageOptions, storageOf } from "../../src/model/policy_storage.ts";
 import type { Policy } from "../../src/model/policy.ts";
@@ -44,15 +43,6 @@ async function withTrainer<R>(
   }
 }
 
-async function withGpu(body: (gpu: Gpu) => Promise<void>): Promise<void> {
-  const gpu = await openGpu();
-  try {
-    await body(gpu);
-  } finally {
-    await gpu.close();
-  }
-}
-
 async function run(trainer: Trainer, steps: number): Promise<StepReport[]> {
   const reports: StepReport[] = [];
   for (let i = 0; i < steps; i++) reports.push(await trainer.next());
@@ -84,31 +74,28 @@ for (
     ["f32", "f16", "f32"],
   ] as const
 ) {
-  Deno.test(`training makes the reward rise: weights in ${dtype}, cache in ${cacheDtype}, activations in ${activationDtype}`, async () => {
-    await withGpu((gpu) =>
-      withTrainer(gpu, { activationDtype }, async (trainer) => {
-        const before = await trainer.evaluate();
-        const reports = await run(trainer, 20);
-        const after = await trainer.evaluate();
-        assert(before.meanAtN < 0.2, `mean@8 before: ${before.meanAtN}`);
-        assert(after.meanAtN > 0.9, `mean@8 after: ${after.meanAtN}`);
-        assertEquals(reports.map((r) => r.step), Array.from({ length: 20 }, (_, i) => i + 1));
-        assertEquals(trainer.optimizer.stepCount, 20);
-        for (const { metrics } of reports) {
-          for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
-          // As sampled; the update leaves out prompts without a signal.
-          assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
-          // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
-          // A key or value between two halves may be rounded to either of them, by sampler and learner.
-          assert(
-            metrics["rollout_corr/logp_diff_max"]! <
-              (cacheDtype === "f32" ? 1e-4 : 2 ** -SIGNIFICAND[cacheDtype]),
-          );
-          assertEquals(metrics["actor/clipfrac"], 0);
-        }
-      }, { dtype, cacheDtype })
-    );
-  });
+  test.onGpu(`training makes the reward rise: weights in ${dtype}, cache in ${cacheDtype}, activations in ${activationDtype}`, (gpu) =>
+    withTrainer(gpu, { activationDtype }, async (trainer) => {
+      const before = await trainer.evaluate();
+      const reports = await run(trainer, 20);
+      const after = await trainer.evaluate();
+      assert(before.meanAtN < 0.2, `mean@8 before: ${before.meanAtN}`);
+      assert(after.meanAtN > 0.9, `mean@8 after: ${after.meanAtN}`);
+      assertEquals(reports.map((r) => r.step), Array.from({ length: 20 }, (_, i) => i + 1));
+      assertEquals(trainer.optimizer.stepCount, 20);
+      for (const { metrics } of reports) {
+        for (const [name, value] of Object.entries(metrics)) assert(Number.isFinite(value), name);
+        // As sampled; the update leaves out prompts without a signal.
+        assert(metrics["actor/entropy"]! > 0 && metrics["actor/entropy"]! < Math.log(8));
+        // On-policy every ratio is 1 and the sampler's log-probabilities are the learner's.
+        // A key or value between two halves may be rounded to either of them, by sampler and learner.
+        assert(
+          metrics["rollout_corr/logp_diff_max"]! <
+            (cacheDtype === "f32" ? 1e-4 : 2 ** -SIGNIFICAND[cacheDtype]),
+        );
+        assertEquals(metrics["actor/clipfrac"], 0);
+      }
+    }, { dtype, cacheDtype }));
 }
 
 test.onGpu("rollouts are truncated as the settings say, and the learner's log-probabilities are the sampler's all the same", async (gpu) => {
@@ -187,7 +174,7 @@ test.onGpu("the size of micro-batches does not change the gradient", async (gpu)
   }
 });
 
-Deno.test("mini-batches and several passes are the optimizer steps one would take by hand", async () => {
+test.onGpu("mini-batches and several passes are the optimizer steps one would take by hand", async (gpu) => {
   const options = {
     ...SMALL,
     miniBatchSize: 64,
@@ -198,63 +185,59 @@ Deno.test("mini-batches and several passes are the optimizer steps one would tak
     warmupSteps: 2,
     lrScheduler: "cosine",
   } as const;
-  await withGpu(async (gpu) => {
-    await withTrainer(gpu, options, async (trainer) => {
-      const byHand = tinyPolicy(gpu, trainer.task);
-      const [{ metrics, completions }] = await run(trainer, 1) as [StepReport];
-      assertEquals(trainer.optimizer.stepCount, 4);
-      assert(metrics["actor/clipfrac"]! > 0, "nothing was clipped");
-      assert(Math.abs(metrics["actor/ppo_kl"]!) > 1e-6, "the ratio stayed 1");
+  await withTrainer(gpu, options, async (trainer) => {
+    const byHand = tinyPolicy(gpu, trainer.task);
+    const [{ metrics, completions }] = await run(trainer, 1) as [StepReport];
+    assertEquals(trainer.optimizer.stepCount, 4);
+    assert(metrics["actor/clipfrac"]! > 0, "nothing was clipped");
+    assert(Math.abs(metrics["actor/ppo_kl"]!) > 1e-6, "the ratio stayed 1");
 
-      const optimizer = await AdamW.create(gpu, byHand.parameters, { learningRate: 0 });
-      const prompts = completions.map((c) => c.promptIds);
-      const oldLogProbs = await byHand.score(prompts, completions.map((c) => c.completionIds));
-      // Two of warm-up, then half a cosine over the 6 that are left of 8.
-      const rates = [0.5, 1, 1, (1 + Math.cos(Math.PI / 6)) / 2].map((r) => r * 2e-2);
-      for (const [i, learningRate] of rates.entries()) {
-        const [start, end] = i % 2 === 0 ? [0, 64] : [64, 128];
-        const part = completions.slice(start, end);
-        await policyGradient(byHand, {
-          prompts: prompts.slice(start, end),
-          completions: part.map((c) => c.completionIds),
-          rewards: part.map((c) => c.reward),
-          oldLogProbs: oldLogProbs.slice(start, end),
-        }, { numGenerations: 16, epsilon: 0.05, lossScaleFactor: 5 });
-        optimizer.options.learningRate = learningRate;
-        submit(gpu, [optimizer.plan]);
-        optimizer.advance();
-      }
-      // AdamW blows rounding up where a gradient is next to nothing: the moment is compared more strictly.
-      const [moment, mine] = [optimizer.firstMoment, trainer.optimizer.firstMoment];
-      assertClose(await readTensor(gpu, mine), await readTensor(gpu, moment), { tolerance: 1e-4 });
-      const weights = await byHand.parameters.read();
-      for (const [name, values] of await trainer.policy.parameters.read()) {
-        assertClose(values, weights.get(name)!, { tolerance: 3e-3, label: name });
-      }
-      assertClose([metrics["actor/lr"]!], [rates[3]!], { tolerance: 1e-12 });
-      optimizer.destroy();
-      byHand.destroy();
-    });
+    const optimizer = await AdamW.create(gpu, byHand.parameters, { learningRate: 0 });
+    const prompts = completions.map((c) => c.promptIds);
+    const oldLogProbs = await byHand.score(prompts, completions.map((c) => c.completionIds));
+    // Two of warm-up, then half a cosine over the 6 that are left of 8.
+    const rates = [0.5, 1, 1, (1 + Math.cos(Math.PI / 6)) / 2].map((r) => r * 2e-2);
+    for (const [i, learningRate] of rates.entries()) {
+      const [start, end] = i % 2 === 0 ? [0, 64] : [64, 128];
+      const part = completions.slice(start, end);
+      await policyGradient(byHand, {
+        prompts: prompts.slice(start, end),
+        completions: part.map((c) => c.completionIds),
+        rewards: part.map((c) => c.reward),
+        oldLogProbs: oldLogProbs.slice(start, end),
+      }, { numGenerations: 16, epsilon: 0.05, lossScaleFactor: 5 });
+      optimizer.options.learningRate = learningRate;
+      submit(gpu, [optimizer.plan]);
+      optimizer.advance();
+    }
+    // AdamW blows rounding up where a gradient is next to nothing: the moment is compared more strictly.
+    const [moment, mine] = [optimizer.firstMoment, trainer.optimizer.firstMoment];
+    assertClose(await readTensor(gpu, mine), await readTensor(gpu, moment), { tolerance: 1e-4 });
+    const weights = await byHand.parameters.read();
+    for (const [name, values] of await trainer.policy.parameters.read()) {
+      assertClose(values, weights.get(name)!, { tolerance: 3e-3, label: name });
+    }
+    assertClose([metrics["actor/lr"]!], [rates[3]!], { tolerance: 1e-12 });
+    optimizer.destroy();
+    byHand.destroy();
   });
 });
 
-Deno.test("maskTruncatedCompletions leaves out what the limit cut off", async () => {
+test.onGpu("maskTruncatedCompletions leaves out what the limit cut off", async (gpu) => {
   const tokens = (report: StepReport, counts: (truncated: boolean) => boolean) =>
     report.completions
       .filter((c) => c.advantage !== 0 && counts(c.truncated))
       .reduce((n, c) => n + c.completionIds.length, 0);
-  await withGpu(async (gpu) => {
-    const report = (maskTruncatedCompletions: boolean) =>
-      withTrainer(gpu, { maskTruncatedCompletions }, async (t) => (await run(t, 1))[0]!);
-    const [masked, whole] = [await report(true), await report(false)];
-    assertEquals(masked.metrics["actor/loss_tokens"], tokens(masked, (truncated) => !truncated));
-    assertEquals(whole.metrics["actor/loss_tokens"], tokens(whole, () => true));
-    assert(masked.metrics["actor/loss_tokens"]! < whole.metrics["actor/loss_tokens"]!);
-    assertEquals(masked.completions, whole.completions);
-  });
+  const report = (maskTruncatedCompletions: boolean) =>
+    withTrainer(gpu, { maskTruncatedCompletions }, async (t) => (await run(t, 1))[0]!);
+  const [masked, whole] = [await report(true), await report(false)];
+  assertEquals(masked.metrics["actor/loss_tokens"], tokens(masked, (truncated) => !truncated));
+  assertEquals(whole.metrics["actor/loss_tokens"], tokens(whole, () => true));
+  assert(masked.metrics["actor/loss_tokens"]! < whole.metrics["actor/loss_tokens"]!);
+  assertEquals(masked.completions, whole.completions);
 });
 
-Deno.test("a verifier that fails is named, and nothing has changed", async () => {
+test.onGpu("a verifier that fails is named, and nothing has changed", async (gpu) => {
   const cases: [verify: Task["verify"], message: RegExp][] = [
     [
       () => {
@@ -268,69 +251,59 @@ Deno.test("a verifier that fails is named, and nothing has changed", async () =>
       /The verifier returned "1", a text on .*rewards must be finite numbers/,
     ],
   ];
-  await withGpu(async (gpu) => {
-    for (const [verify, message] of cases) {
-      await withTrainer(gpu, {}, async (trainer) => {
-        const before = await stateOf(trainer);
-        const error = await assertRejects(() => trainer.next(), Error);
-        assert(message.test(error.message), error.message);
-        assertEquals(await stateOf(trainer), before);
-        assertEquals([trainer.completedSteps, trainer.optimizer.stepCount], [0, 0]);
-      }, { task: tinyTask({ verify }) });
-    }
-  });
-});
-
-Deno.test("a value that is not finite is traced to kernel and tensor, and nothing has changed", async () => {
-  await withGpu((gpu) =>
-    withTrainer(gpu, { entropyCoef: 0.01 }, async (trainer) => {
-      const { parameters } = trainer.policy;
-      const name = "model.layers.0.mlp.up_proj.weight";
-      const weights = (await parameters.read()).get(name)!;
-      parameters.write(name, weights.map((w, i) => i === 5 ? Infinity : w));
+  for (const [verify, message] of cases) {
+    await withTrainer(gpu, {}, async (trainer) => {
       const before = await stateOf(trainer);
       const error = await assertRejects(() => trainer.next(), Error);
-      assert(
-        /Step 1: .*First value that is not finite: layers\.0\.mlp\.gate_up_proj\.\S+: layers\.0\.mlp\.(gate_up_proj|swiglu)\[\d+\] = -?Infinity/
-          .test(error.message),
-        error.message,
-      );
+      assert(message.test(error.message), error.message);
       assertEquals(await stateOf(trainer), before);
       assertEquals([trainer.completedSteps, trainer.optimizer.stepCount], [0, 0]);
-    })
-  );
+    }, { task: tinyTask({ verify }) });
+  }
 });
 
-Deno.test("a loss beyond what numbers can hold is refused in the update too", async () => {
+test.onGpu("a value that is not finite is traced to kernel and tensor, and nothing has changed", (gpu) =>
+  withTrainer(gpu, { entropyCoef: 0.01 }, async (trainer) => {
+    const { parameters } = trainer.policy;
+    const name = "model.layers.0.mlp.up_proj.weight";
+    const weights = (await parameters.read()).get(name)!;
+    parameters.write(name, weights.map((w, i) => i === 5 ? Infinity : w));
+    const before = await stateOf(trainer);
+    const error = await assertRejects(() => trainer.next(), Error);
+    assert(
+      /Step 1: .*First value that is not finite: layers\.0\.mlp\.gate_up_proj\.\S+: layers\.0\.mlp\.(gate_up_proj|swiglu)\[\d+\] = -?Infinity/
+        .test(error.message),
+      error.message,
+    );
+    assertEquals(await stateOf(trainer), before);
+    assertEquals([trainer.completedSteps, trainer.optimizer.stepCount], [0, 0]);
+  }));
+
+test.onGpu("a loss beyond what numbers can hold is refused in the update too", (gpu) => {
   // Finite rewards whose differences are not, in single precision.
   const verify: Task["verify"] = (_, ids) => ids.length % 2 === 0 ? 3e38 : -3e38;
-  await withGpu((gpu) =>
-    withTrainer(gpu, { advantageEstimator: "drGrpo" }, async (trainer) => {
-      const before = await stateOf(trainer);
-      const error = await assertRejects(() => trainer.next(), Error);
-      assert(
-        /Step 1: the loss is \S+, the gradient norm \S+\. First value that is not finite: policy_loss\./
-          .test(error.message),
-        error.message,
-      );
-      assertEquals(await stateOf(trainer), before);
-    }, { task: tinyTask({ verify }) })
-  );
+  return withTrainer(gpu, { advantageEstimator: "drGrpo" }, async (trainer) => {
+    const before = await stateOf(trainer);
+    const error = await assertRejects(() => trainer.next(), Error);
+    assert(
+      /Step 1: the loss is \S+, the gradient norm \S+\. First value that is not finite: policy_loss\./
+        .test(error.message),
+      error.message,
+    );
+    assertEquals(await stateOf(trainer), before);
+  }, { task: tinyTask({ verify }) });
 });
 
-Deno.test("an evaluation may sample more per prompt than a step does in all", async () => {
-  await withGpu((gpu) =>
-    withTrainer(gpu, {
-      promptsPerStep: 1,
-      numGenerations: 2,
-      numGenerationsEval: 9,
-      evalPrompts: 3,
-    }, async (trainer) => {
-      assertEquals((await trainer.evaluate()).numGenerations, 9);
-      assertEquals((await trainer.next()).completions.length, 2);
-    })
-  );
-});
+test.onGpu("an evaluation may sample more per prompt than a step does in all", (gpu) =>
+  withTrainer(gpu, {
+    promptsPerStep: 1,
+    numGenerations: 2,
+    numGenerationsEval: 9,
+    evalPrompts: 3,
+  }, async (trainer) => {
+    assertEquals((await trainer.evaluate()).numGenerations, 9);
+    assertEquals((await trainer.next()).completions.length, 2);
+  }));
 
 test.onGpu("a policy or a limit that does not fit the task is refused", async (gpu) => {
   const task = tinyTask();
