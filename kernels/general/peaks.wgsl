@@ -1,4 +1,3 @@
-// needs: workgroup
 // What a device can do at most, in practice: copying, dst = src (4n), and multiplying and adding in registers.
 
 struct Params {
@@ -11,15 +10,23 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dst: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn copy(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
-    let i = number_of(group) * 64u + lane;
+fn copy(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (wid.x + wid.y * nwg.x) * 64u + lane;
     if (i < params.count) { dst[i] = src[i]; }
 }
 
 // Eight sums in turn, so that none has to wait for itself.
 @compute @workgroup_size(64)
-fn multiply_add(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
-    let i = number_of(group) * 64u + lane;
+fn multiply_add(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) nwg: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (wid.x + wid.y * nwg.x) * 64u + lane;
     if (i >= params.count) { return; }
     let factor = src[0];
     let summand = src[1];

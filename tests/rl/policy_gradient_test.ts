@@ -7,7 +7,7 @@ import { AdamW } from "../../src/optim/adamw_optimizer.ts";
 import { policyGradient, type PolicyGradientOptions } from "../../src/rl/policy_gradient.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { loadTinyQwen2, tinyQwen2Folder } from "../helpers/tiny_qwen2.ts";
-import { test } from "../helpers/test.ts";
+import { test as shared } from "../helpers/test.ts";
 
 const { oracle, truth } = loadTinyQwen2();
 const P = oracle.prompt_length;
@@ -72,33 +72,33 @@ async function withTiny(gpu: Gpu, body: (policy: Policy) => Promise<void>): Prom
   }
 }
 
-/** A test of the policy on every path the kernels have. */
-function it(name: string, body: (policy: Policy, gpu: Gpu) => Promise<void>): void {
-  test.onDevices(name, (gpu) => withTiny(gpu, (policy) => body(policy, gpu)));
-}
-
-it(
-  "policyGradient() gives PyTorch's loss and gradient norm for every objective and rule",
-  async (policy) => {
-    for (const [name, expected] of Object.entries(oracle.cases)) {
-      if (name === "sft") continue;
-      const [objective, rule] = [
-        name.slice(0, name.indexOf(".")),
-        name.slice(name.indexOf(".") + 1),
-      ];
-      const { loss, gradNorm } = await policyGradient(policy, batch, optionsOf(objective, rule));
-      // The losses of one objective differ by rule only, so the largest of them sets the scale.
-      const scale = Math.max(
-        ...Object.entries(oracle.cases).filter(([n]) => n.startsWith(`${objective}.`))
-          .map(([, c]) => Math.abs(c.loss)),
-      );
-      assertClose([loss], [expected.loss], { tolerance: 1e-5, scale, label: `${name} loss` });
-      assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-5, label: `${name} norm` });
-    }
+/** Tests of the policy, on every path the kernels have. */
+const test = {
+  ...shared,
+  onPolicy(name: string, body: (policy: Policy) => Promise<void>): void {
+    shared.onDevices(name, (gpu) => withTiny(gpu, body));
   },
-);
+};
 
-it("policyGradient() gives PyTorch's gradient of every parameter", async (policy) => {
+test.onPolicy("policyGradient() gives PyTorch's loss and gradient norm for every objective and rule", async (policy) => {
+  for (const [name, expected] of Object.entries(oracle.cases)) {
+    if (name === "sft") continue;
+    const [objective, rule] = [
+      name.slice(0, name.indexOf(".")),
+      name.slice(name.indexOf(".") + 1),
+    ];
+    const { loss, gradNorm } = await policyGradient(policy, batch, optionsOf(objective, rule));
+    // The losses of one objective differ by rule only, so the largest of them sets the scale.
+    const scale = Math.max(
+      ...Object.entries(oracle.cases).filter(([n]) => n.startsWith(`${objective}.`))
+        .map(([, c]) => Math.abs(c.loss)),
+    );
+    assertClose([loss], [expected.loss], { tolerance: 1e-5, scale, label: `${name} loss` });
+    assertClose([gradNorm], [expected.grad_norm], { tolerance: 1e-5, label: `${name} norm` });
+  }
+});
+
+test.onPolicy("policyGradient() gives PyTorch's gradient of every parameter", async (policy) => {
   for (const rule of ["dapo", "delta_l:1", "delta_l:0.75"]) {
     const { gradients } = await policyGradient(policy, batch, optionsOf("clip", rule));
     for (const [name, values] of gradients) {
@@ -111,7 +111,8 @@ it("policyGradient() gives PyTorch's gradient of every parameter", async (policy
   }
 });
 
-it("three AdamW steps follow PyTorch's", async (policy, gpu) => {
+test.onPolicy("three AdamW steps follow PyTorch's", async (policy) => {
+  const { gpu } = policy;
   const { lr, beta1, beta2, eps, weight_decay, max_grad_norm } = oracle.adamw;
   const { parameters } = policy;
   const optimizer = await AdamW.create(gpu, parameters, {
@@ -139,44 +140,38 @@ it("three AdamW steps follow PyTorch's", async (policy, gpu) => {
   optimizer.destroy();
 });
 
-it(
-  "the gradient of deltaL at α = 1 is H/M times that of grpo, and at α = 0 that of drGrpo",
-  async (policy) => {
-    const gradient = async (rule: string) =>
-      (await policyGradient(policy, batch, optionsOf("clip", rule))).gradients;
-    const [deltaL1, grpo] = [await gradient("delta_l:1"), await gradient("grpo")];
-    const harmonicMean = oracle.response_lengths.length /
-      oracle.response_lengths.reduce((sum, length) => sum + 1 / length, 0);
-    for (const [name, values] of grpo) {
-      assertClose(deltaL1.get(name)!, values.map((v) => v * harmonicMean / M), {
-        tolerance: 1e-5,
-        label: name,
-      });
-    }
-    const [deltaL0, drGrpo] = [await gradient("delta_l:0"), await gradient("dr_grpo")];
-    for (const [name, values] of drGrpo) {
-      assertClose(deltaL0.get(name)!, values, { tolerance: 1e-5, label: name });
-    }
-  },
-);
+test.onPolicy("the gradient of deltaL at α = 1 is H/M times that of grpo, and at α = 0 that of drGrpo", async (policy) => {
+  const gradient = async (rule: string) =>
+    (await policyGradient(policy, batch, optionsOf("clip", rule))).gradients;
+  const [deltaL1, grpo] = [await gradient("delta_l:1"), await gradient("grpo")];
+  const harmonicMean = oracle.response_lengths.length /
+    oracle.response_lengths.reduce((sum, length) => sum + 1 / length, 0);
+  for (const [name, values] of grpo) {
+    assertClose(deltaL1.get(name)!, values.map((v) => v * harmonicMean / M), {
+      tolerance: 1e-5,
+      label: name,
+    });
+  }
+  const [deltaL0, drGrpo] = [await gradient("delta_l:0"), await gradient("dr_grpo")];
+  for (const [name, values] of drGrpo) {
+    assertClose(deltaL0.get(name)!, values, { tolerance: 1e-5, label: name });
+  }
+});
 
-it(
-  "policyGradient() does not depend on the micro-batches, and repeats bit for bit",
-  async (policy) => {
-    const options = optionsOf("clip_kl_entropy", "delta_l:0.75");
-    const whole = await policyGradient(policy, batch, options);
-    assertEquals(await policyGradient(policy, batch, options), whole);
-    for (const maxTokensPerMicroBatch of [24, 40, 77]) {
-      const split = await policyGradient(policy, batch, { ...options, maxTokensPerMicroBatch });
-      assertClose([split.loss], [whole.loss], { tolerance: 1e-5, label: "loss" });
-      for (const [name, values] of whole.gradients) {
-        assertClose(split.gradients.get(name)!, values, { tolerance: 1e-5, label: name });
-      }
+test.onPolicy("policyGradient() does not depend on the micro-batches, and repeats bit for bit", async (policy) => {
+  const options = optionsOf("clip_kl_entropy", "delta_l:0.75");
+  const whole = await policyGradient(policy, batch, options);
+  assertEquals(await policyGradient(policy, batch, options), whole);
+  for (const maxTokensPerMicroBatch of [24, 40, 77]) {
+    const split = await policyGradient(policy, batch, { ...options, maxTokensPerMicroBatch });
+    assertClose([split.loss], [whole.loss], { tolerance: 1e-5, label: "loss" });
+    for (const [name, values] of whole.gradients) {
+      assertClose(split.gradients.get(name)!, values, { tolerance: 1e-5, label: name });
     }
-  },
-);
+  }
+});
 
-it("policyGradient() takes one prompt per group as well", async (policy) => {
+test.onPolicy("policyGradient() takes one prompt per group as well", async (policy) => {
   const options = optionsOf("clip", "dapo");
   const G = oracle.num_generations;
   const prompts = batch.prompts.filter((_, b) => b % G === 0);
