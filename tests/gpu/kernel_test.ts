@@ -65,7 +65,7 @@ test.onGpu("an override that does not exist is an error of its kernel", async (g
   assertStringIncludes(error.message, "does not compile");
 });
 
-test.onGpu("a kernel is compiled once for each set of constants", async (gpu) => {
+test.onGpu("a kernel is compiled once for each set of constants", (gpu) => {
   const code = `override A: u32 = 1u;\noverride B: u32 = 1u;\n${SOURCE}`;
   const get = (constants: Record<string, number>) =>
     gpu.kernel({ name: "k", code, entryPoint: "first", constants });

@@ -72,7 +72,7 @@ test.onGpu("staging memory is used again, and dispatches beyond the capacity of 
   await gpu.finish();
 });
 
-test.onGpu("a device without timestamps is refused by name", async (gpu) => {
+test.onGpu("a device without timestamps is refused by name", (gpu) => {
   const without = { ...gpu.adapter, timestamps: false, description: "old adapter" };
   const fake = Object.create(gpu, { adapter: { value: without } }) as Gpu;
   assertThrows(() => new Profiler(fake), Error, "Cannot profile: old adapter has no timestamp");
