@@ -24,6 +24,8 @@ export interface Fitted<Settings> {
   readonly settings: Settings;
   /** A line that states the memory. */
   readonly line: string;
+  /** Whether anything was chosen. */
+  readonly changed: boolean;
 }
 
 /**
@@ -49,7 +51,8 @@ export async function withinMemory<Settings extends TrainSettings>(
   try {
     const budget = { memoryBudget, fixed };
     const { plan, chosen, options: fitting } = await fitMemory(gpu, policy, task, options, budget);
-    const choice = Object.keys(chosen).length === 0
+    const changed = Object.keys(chosen).length > 0;
+    const choice = !changed
       ? ""
       : `, with ${flagNames(describeChoice(chosen), TRAIN_FLAGS)} to fit into ${
         memoryBudget === undefined ? "what is free" : sizeText(memoryBudget)
@@ -57,6 +60,7 @@ export async function withinMemory<Settings extends TrainSettings>(
     return {
       settings: { ...settings, options: fitting },
       line: `needs ${describeMemory(plan)}${choice}`,
+      changed,
     };
   } catch (error) {
     const ofFlags = memoryBudget !== undefined ||

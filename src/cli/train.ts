@@ -22,7 +22,7 @@ import { withGpu } from "./gpu.ts";
 import { GpuProfile } from "./gpu_profile.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
-import { withinMemory } from "./memory_check.ts";
+import { type Fitted, withinMemory } from "./memory_check.ts";
 import { announced, COMPILING, standardError } from "./progress.ts";
 import { computesAlike } from "./run_folder.ts";
 import { dim, lineWidth, short, wrap } from "./style.ts";
@@ -107,7 +107,8 @@ async function trainOn(gpu: Gpu, given: Session): Promise<number> {
   const { options } = given.settings;
   // What adapters are added to is not trained.
   const storage = { ...given.settings.storage, trainable: options.loraRank === 0 };
-  const { settings, line } = await withinMemory(gpu, given.settings, storage);
+  const fitted = await withinMemory(gpu, given.settings, storage);
+  const { settings } = fitted;
   const session = { ...given, settings };
   const { output, totals, live } = session;
   using profile = session.profile ? new GpuProfile(gpu) : undefined;
@@ -116,7 +117,7 @@ async function trainOn(gpu: Gpu, given: Session): Promise<number> {
     console.log(`live page: ${live.url}`);
   }
   if (!output.quiet) { for (const line of overlongLines(settings.task)) console.log(dim(line)); }
-  const policy = await obtainPolicy(gpu, session, storage, line);
+  const policy = await obtainPolicy(gpu, session, storage, fitted);
   if (policy === undefined) {
     output.write("the warm start is not finished: nothing is kept of it\n");
     return INTERRUPTED;
@@ -147,14 +148,14 @@ async function obtainPolicy(
   gpu: Gpu,
   session: Session,
   storage: Required<PolicyStorageOptions>,
-  memory: string,
+  memory: Fitted<unknown>,
 ): Promise<Policy | undefined> {
   const { settings, output, totals } = session;
   const say = (text: string) => output.quiet || console.log(text);
   const { dtype } = storage;
   const adapts = settings.options.loraRank > 0;
   const where = `${dtype === "f32" ? "" : `stored in ${dtype}, `}on ${gpu.adapter.description}`;
-  const sayMemory = () => say(dim(memory));
+  const sayMemory = () => say(dim(memory.line));
   if (settings.kind === "resumed") {
     const { dir, state } = settings;
     say(`resuming ${dir} after step ${state.completedSteps}, ${where}`);
@@ -173,7 +174,7 @@ async function obtainPolicy(
     sayMemory();
     return await Policy.load(gpu, source.dir, storage);
   }
-  if (settings.memoryBudget !== undefined) sayMemory();
+  if (settings.memoryBudget !== undefined || memory.changed) sayMemory();
   if (source.kind === "random") {
     if (adapts) {
       throw new UsageError(

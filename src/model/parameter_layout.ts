@@ -56,7 +56,7 @@ export function cutsOf(
     if (offset > begin) cuts.push(begin = offset);
     if (!isByToken(name) || rows! * columns <= most) continue;
     const step = rowStep(columns);
-    const pieces = Math.ceil(rows! / (step * Math.floor(most / columns / step)));
+    const pieces = Math.ceil(rows! / (step * Math.max(1, Math.floor(most / columns / step))));
     const height = step * Math.ceil(rows! / pieces / step);
     for (let row = height; row < rows!; row += height) cuts.push(begin = offset + row * columns);
   }

@@ -34,6 +34,9 @@ test.inDir("a run keeps to --memory-budget, says how, and goes on with what was 
   // Less free memory than there was is no reason for other bits, unless there is a budget again.
   const { systemMemoryInfo } = Deno;
   try {
+    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 22 });
+    const begun = await train(...TINY_RUN, "--max-steps=1", "--out=runs/free");
+    assertMatch(begun.stdout, /with --max-tokens-per-micro-batch 1024 to fit into what is free$/m);
     Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 21 });
     const { code, stderr } = await train("--resume=runs/small", "--max-steps=3");
     assertEquals(code, 1, stderr);
