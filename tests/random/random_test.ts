@@ -5,14 +5,11 @@ import {
   assertNotEquals,
   assertThrows,
 } from "@std/assert";
+import { mean } from "../../src/objective/moments.ts";
 import { Random, threefry2x32 } from "../../src/random/random.ts";
 
 function draws<T>(count: number, draw: () => T): T[] {
   return Array.from({ length: count }, draw);
-}
-
-function mean(x: number[]): number {
-  return x.reduce((sum, value) => sum + value, 0) / x.length;
 }
 
 /** Pearson's statistic of `counts` against equal probabilities. */

@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { mean } from "../../src/objective/moments.ts";
 import { chainSum, type ChainSumOptions } from "../../src/tasks/mod.ts";
 
 const task = chainSum();
@@ -29,10 +30,6 @@ function demonstrations(count: number, options: ChainSumOptions = {}): Sample[] 
     const reward = task.verify({ digits, answer }, completionIds);
     return { style, digits, completion, length: completionIds.length, reward };
   });
-}
-
-function mean(x: number[]): number {
-  return x.reduce((sum, value) => sum + value, 0) / x.length;
 }
 
 /** Sums of the first, the first two, … and of all digits. */

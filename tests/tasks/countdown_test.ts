@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { mean } from "../../src/objective/moments.ts";
 import { Random } from "../../src/random/random.ts";
 import {
   countdown,
@@ -16,10 +17,6 @@ function ids(text: string, of: SymbolicTask<CountdownProblem> = task): number[] 
     assert(id >= 0, `no symbol ${symbol}`);
     return id;
   });
-}
-
-function mean(x: number[]): number {
-  return x.reduce((sum, value) => sum + value, 0) / x.length;
 }
 
 interface Sample {

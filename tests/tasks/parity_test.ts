@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { mean } from "../../src/objective/moments.ts";
 import { parity, type ParityOptions } from "../../src/tasks/mod.ts";
 
 const task = parity();
@@ -28,10 +29,6 @@ function demonstrations(count: number, options: ParityOptions = {}): Sample[] {
       reward: task.verify({ bits, answer }, completionIds),
     };
   });
-}
-
-function mean(x: number[]): number {
-  return x.reduce((sum, value) => sum + value, 0) / x.length;
 }
 
 Deno.test("parity: prompts are a field of fixed width and a colon", () => {
