@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { host } from "../../src/host/host.ts";
 import { planMemory, zeroPolicy } from "../../src/rl/memory.ts";
 import { fitMemory } from "../../src/rl/memory_budget.ts";
 import { train } from "../../src/rl/train.ts";
@@ -55,21 +56,21 @@ Deno.test("without a budget a software adapter keeps to the memory that is free"
         ? { ...target.adapter, isFallback: true }
         : Reflect.get(target, key, target),
   });
-  const { systemMemoryInfo } = Deno;
+  const { freeMemory } = host;
   const fit = () =>
     fitMemory(software, zeroPolicy({ vocabSize: 8 }, {}, {}), tinyTask(), OPTIONS, {});
   try {
     const { plan, chosen } = await fit();
     assertEquals(chosen, {});
-    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: plan.total - 1 });
+    Object.assign(host, { freeMemory: () => plan.total - 1 });
     assertEquals((await fit()).chosen, { maxTokensPerMicroBatch: 4096 });
-    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 20 });
+    Object.assign(host, { freeMemory: () => 2 ** 20 });
     assertMatch(
       (await assertRejects(fit, RangeError)).message,
       /^The run needs .* The machine has 0\.0 GiB free: lower promptsPerStep/,
     );
   } finally {
-    Deno.systemMemoryInfo = systemMemoryInfo;
+    Object.assign(host, { freeMemory });
   }
 });
 
