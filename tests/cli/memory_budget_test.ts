@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { MEMORY_BUDGET_FLAG } from "../../src/cli/memory_flag.ts";
+import { host } from "../../src/host/host.ts";
 import { readRunConfig } from "../../src/run/run_directory.ts";
 import { runInProcess } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
@@ -32,19 +33,19 @@ test.inDir("a run keeps to --memory-budget, says how, and goes on with what was 
   assert(!resumed.stdout.includes("to fit into"), resumed.stdout);
 
   // Less free memory than there was is no reason for other bits, unless there is a budget again.
-  const { systemMemoryInfo } = Deno;
+  const { freeMemory } = host;
   try {
-    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 22 });
+    Object.assign(host, { freeMemory: () => 2 ** 22 });
     const begun = await train(...TINY_RUN, "--max-steps=1", "--out=runs/free");
     assertMatch(begun.stdout, /with --max-tokens-per-micro-batch 1024 to fit into what is free$/m);
-    Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available: 2 ** 21 });
+    Object.assign(host, { freeMemory: () => 2 ** 21 });
     const { code, stderr } = await train("--resume=runs/small", "--max-steps=3");
     assertEquals(code, 1, stderr);
     assertMatch(stderr, /has 0\.0 GiB free: lower --max-tokens-per-micro-batch, /);
     const smaller = await train("--resume=runs/small", "--max-steps=3", "--memory-budget=2MiB");
     assertMatch(smaller.stdout, /with --max-tokens-per-micro-batch \d+ .*to fit into 2\.0 MiB$/m);
   } finally {
-    Deno.systemMemoryInfo = systemMemoryInfo;
+    Object.assign(host, { freeMemory });
   }
 
   const refused = await train(...TINY_RUN, "--memory-budget=200KiB", "--max-steps=1");
