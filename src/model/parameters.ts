@@ -123,7 +123,10 @@ export class Parameters implements PolicyWeights {
     return parameterShapes(this.config).map(({ name }) => name);
   }
 
-  /** All gradients, flat (n) like {@linkcode values}; the first use takes memory, as {@linkcode requireGradients} does. */
+  /**
+   * All gradients, flat (n) like {@linkcode values}; the first use takes memory, as {@linkcode requireGradients} does. A
+   * `Trainer` keeps caches there while it samples: read them before its next step or evaluation.
+   */
   get gradients(): Tensor {
     return this.requireGradients();
   }
