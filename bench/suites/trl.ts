@@ -39,7 +39,10 @@ export async function trlSuite(
   const task = parity();
   const { rl, warmStart, policy: size } = task.defaults;
   const settings = { ...rl, maxSteps: options.steps + 1 };
-  const dir = await Deno.makeTempDir();
+  // `deno task bench` may write nowhere else.
+  const runs = join(Deno.cwd(), "runs");
+  await Deno.mkdir(runs, { recursive: true });
+  const dir = await Deno.makeTempDir({ dir: runs, prefix: "trl-" });
   const python = await pythonWithTrl();
   const samples = new Map<string, { ms: number[]; reward: number }>();
   const add = (engine: string, seconds: readonly number[], reward: number) => {

@@ -29,7 +29,7 @@ same processes
 seq 3 | xargs -P 2 -I{} $compare $plan --shard {}/3 --out=runs/xargs-{} >/dev/null
 same xargs
 
-if sh "$here/slurm.sh" "$compare $plan" 2; then
+if sh "$here/slurm.sh" "$compare ${plan% --quiet}" 2; then # the script has its own --quiet
   same slurm
 elif [ $? -eq 3 ]; then
   echo "sweep by slurm: skipped, no apt-get for Debian's packages"
@@ -41,7 +41,7 @@ if [ -z "$python" ]; then
   echo "sweep by ray: skipped, give a python with ray"
   exit
 fi
-# Fixed ports and long waits: on a busy machine Ray's parts start slowly, and it gives up on ports of its own choice early.
+# Fixed ports and long waits: on a busy machine the parts of Ray start slowly.
 export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=900000
 export RAY_DASHBOARD_STARTUP_TIMEOUT_S=600 RAY_gcs_server_port_wait_time_s=600
 COMPARE="$compare $plan" "$python" - <<'PY'
@@ -51,7 +51,7 @@ import ray
 ports = "port dashboard-agent-grpc-port dashboard-agent-listen-port metrics-export-port runtime-env-agent-port".split()
 flags = [f"--{name}={26379 + i}" for i, name in enumerate(ports)]
 here = os.getcwd()
-start = f"-m ray.scripts.scripts start --head --block --num-cpus=2 --temp-dir={here}/ray --node-ip-address=127.0.0.1"
+start = f"-m ray.scripts.scripts start --head --block --num-cpus=2 --temp-dir={here}/ray"
 start += " --include-dashboard=false --object-store-memory=80000000"
 cluster = subprocess.Popen([sys.executable, *start.split(), *flags], stdout=subprocess.DEVNULL)
 
