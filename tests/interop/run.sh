@@ -1,6 +1,6 @@
 #!/bin/sh
-# What other engines make of deltal's exports, for real: TRL on one and two processes, verl's own code, sweeps by Ray, and
-# the learning curves of deltal and TRL side by side. Prints a table; ends with 1 if anything differs. Outside CI: installs
+# What other engines make of deltal's exports, for real: TRL on one and two processes, verl's own code, sweeps by Slurm and
+# Ray, and the learning curves of deltal and TRL side by side. Prints a table; ends with 1 if anything differs. Outside CI: installs
 # some GiB into a temporary folder. Needs deno and python3 with venv.
 #
 #     sh tests/interop/run.sh [python of an environment with requirements.txt]
