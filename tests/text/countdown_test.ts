@@ -143,7 +143,10 @@ Deno.test("textCountdown() demonstrates solutions, the prompt's way", () => {
     const shown = characters.decode(completionIds.slice(0, -1));
     const { metadata } = task.problem("train", 3, i);
     assertEquals(countdownReward(shown, metadata), 1, shown);
-    assertMatch(shown, /^(-?\d+ [-+*/] -?\d+ = -?\d+,?){2,3}\. <\/think>\n<answer> .* <\/answer>$/);
+    assertMatch(
+      shown,
+      /^( -?\d+ [-+*/] -?\d+ = -?\d+,?){2,3}\. <\/think>\n<answer> .* <\/answer>$/,
+    );
     assertEquals(task.demonstration!(3, i).completionIds, completionIds);
   }
   // No way there: an answer of the right form.
