@@ -11,6 +11,7 @@ import type { PolicyStorageOptions } from "../../src/model/policy_storage.ts";
 import { planMemory } from "../../src/rl/memory.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { parity } from "../../src/tasks/parity.ts";
+import { SMOLLM2 } from "../cases/policies.ts";
 import { TrainingStep } from "../cases/training_step.ts";
 import type { StepWorkload } from "../cases/workloads.ts";
 import { cpuNow, median } from "../harness/measure.ts";
@@ -18,16 +19,7 @@ import { table } from "../harness/table.ts";
 
 /** Shapes of published models, tied embeddings like theirs. */
 const SHAPES: Readonly<Record<string, PolicyConfigOptions>> = {
-  "SmolLM2-135M": {
-    vocabSize: 49152,
-    hiddenSize: 576,
-    intermediateSize: 1536,
-    numHiddenLayers: 30,
-    numAttentionHeads: 9,
-    numKeyValueHeads: 3,
-    headDim: 64,
-    maxPositionEmbeddings: 8192,
-  },
+  [SMOLLM2.name]: SMOLLM2.config,
   "Qwen2.5-0.5B": {
     modelType: "qwen2",
     vocabSize: 151936,
