@@ -46,7 +46,7 @@ Suites (without any: --kernels --steps)
   --peers     the same work by jax-js, tfjs, onnxruntime-web and PyTorch, in turns (npm packages are fetched)
   --dtypes    training steps and rollouts stored in f32 and in f16, in turns
   --memory    memory planned at the shapes of published models, and what saving it costs in time
-  --sweep     cost as length, batch, width, depth and unequal lengths grow, with fitted exponents
+  --sweep     cost as length, batch, width, depth, vocabulary and unequal lengths grow, beside the arithmetic
   --real      an update and a generation at SmolLM2-135M's shape, in f32 and in f16, beside transformers
               where Python has it ($PYTHON, else python3); takes 6 GB
   --profile   time per kernel path of one training step and one rollout

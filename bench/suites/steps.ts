@@ -9,7 +9,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { costMs, type Effort, measure, type Timing } from "../harness/measure.ts";
 import { table } from "../harness/table.ts";
 import { Rollout, type RolloutResult } from "../cases/rollout.ts";
-import { stepFlops, TrainingStep } from "../cases/training_step.ts";
+import { type StepBatch, stepFlops, TrainingStep } from "../cases/training_step.ts";
 import type { RolloutWorkload, StepWorkload } from "../cases/workloads.ts";
 
 /** What one repetition asked of the device. */
@@ -58,6 +58,16 @@ function restartPeak(gpu: Gpu): number {
   return gpu.counters.bytesAllocated;
 }
 
+/** Keys that all tokens of a packed batch attend to together: no token attends to the future. */
+export function attendedKeys({ promptLength, numGenerations, lengths }: StepBatch): number {
+  const upTo = (length: number) => length * (length + 1) / 2;
+  const prompts = lengths.length / numGenerations;
+  return lengths.reduce(
+    (sum, length) => sum + (length - 1) * promptLength + upTo(length - 1),
+    prompts * upTo(promptLength),
+  );
+}
+
 /** Times a training step. */
 export async function timeStep(
   gpu: Gpu,
@@ -83,8 +93,7 @@ export async function timeStep(
         await step.wait();
       }
     }, effort);
-    const attended = step.tokens / batch.lengths.length / 2;
-    const flops = stepFlops(step.policy, step.tokens, attended);
+    const flops = stepFlops(step.policy, step.tokens, attendedKeys(batch) / step.tokens);
     return {
       name: `step, ${policy.name}, ${batch.lengths.length} responses, ${step.tokens} rows`,
       timing,

@@ -1,5 +1,6 @@
 /**
- * How time and memory grow with the work: sequence length, batch, width, depth, and how unequal the lengths are.
+ * How time and memory grow with the work, beside its arithmetic: sequence length, batch, width, depth, vocabulary, and how
+ * unequal the lengths are.
  *
  * @module
  */
@@ -17,6 +18,8 @@ export interface SweepPoint {
   readonly x: number;
   /** Milliseconds (of CPU time on a software adapter). */
   readonly ms: number;
+  /** Billions of operations of matrix products and attention; of the latter half, as keys in the future do not count. */
+  readonly gflop: number;
   /** GPU memory at its peak, bytes. */
   readonly peakBytes: number;
   /** Response tokens. */
@@ -31,6 +34,8 @@ export interface Sweep {
   readonly points: readonly SweepPoint[];
   /** e of time ~ x^e, by least squares over the logarithms. */
   readonly timeExponent: number;
+  /** e of operations ~ x^e. */
+  readonly arithmeticExponent: number;
   /** e of memory ~ x^e. */
   readonly memoryExponent: number;
 }
@@ -61,11 +66,11 @@ export function skewedLengths(mean: number, longest: number, count: number): num
   );
 }
 
-function policy(width: number, layers: number): BenchPolicy {
+function policy(width: number, layers: number, vocabSize = 64): BenchPolicy {
   return {
-    name: `d ${width}, ${layers} layers`,
+    name: `d ${width}, ${layers} layers, ${vocabSize} tokens`,
     config: {
-      vocabSize: 64,
+      vocabSize,
       hiddenSize: width,
       numHiddenLayers: layers,
       numAttentionHeads: width / 16,
@@ -78,12 +83,16 @@ function policy(width: number, layers: number): BenchPolicy {
 export interface SweepSizes {
   /** Response lengths. */
   readonly lengths: readonly number[];
+  /** Response lengths of a policy that reads far, two responses a step. */
+  readonly long: readonly number[];
   /** Responses per step. */
   readonly batches: readonly number[];
   /** Widths. */
   readonly widths: readonly number[];
   /** Layers. */
   readonly depths: readonly number[];
+  /** Vocabularies. */
+  readonly vocabularies: readonly number[];
   /** Mean length where lengths are unequal. */
   readonly mean: number;
   /** Longest length, as multiples of the mean. */
@@ -95,9 +104,11 @@ export interface SweepSizes {
 /** For a software adapter. */
 export const SWEEP: SweepSizes = {
   lengths: [32, 64, 128, 256, 512],
+  long: [256, 512, 1024, 2048, 4096],
   batches: [8, 16, 32, 64, 128],
   widths: [32, 64, 128, 256],
   depths: [1, 2, 4, 8],
+  vocabularies: [64, 1024, 8192, 49_152, 151_936],
   mean: 32,
   skews: [1, 2, 4, 8, 16],
   responses: 256,
@@ -106,9 +117,11 @@ export const SWEEP: SweepSizes = {
 /** For a real GPU. */
 export const LARGE_SWEEP: SweepSizes = {
   lengths: [64, 128, 256, 512, 1024, 2048],
+  long: [512, 1024, 2048, 4096, 8000],
   batches: [64, 128, 256, 512, 1024],
   widths: [64, 128, 256, 512, 1024],
   depths: [1, 2, 4, 8, 16],
+  vocabularies: [64, 1024, 8192, 49_152, 151_936],
   mean: 128,
   skews: [1, 2, 4, 8, 16],
   responses: 512,
@@ -117,9 +130,11 @@ export const LARGE_SWEEP: SweepSizes = {
 /** For trying out that everything runs. */
 export const QUICK_SWEEP: SweepSizes = {
   lengths: [4, 8],
+  long: [8, 16],
   batches: [2, 4],
   widths: [16, 32],
   depths: [1, 2],
+  vocabularies: [16, 32],
   mean: 4,
   skews: [1, 2],
   responses: 8,
@@ -138,14 +153,18 @@ export async function sweepSuite(
   ): Promise<Sweep> => {
     const points: SweepPoint[] = [];
     for (const x of values) {
-      const { timing, tokens, peakBytes } = await timeStep(gpu, work(x), effort);
-      points.push({ x, ms: costMs(gpu, timing), peakBytes, tokens });
+      const { timing, tokens, peakBytes, gflops } = await timeStep(gpu, work(x), effort);
+      const ms = costMs(gpu, timing);
+      points.push({ x, ms, gflop: gflops * ms / 1000, peakBytes, tokens });
     }
+    const exponent = (of: "ms" | "gflop" | "peakBytes") =>
+      fittedExponent(points.map((point) => ({ x: point.x, y: point[of] })));
     return {
       name,
       points,
-      timeExponent: fittedExponent(points.map(({ x, ms }) => ({ x, y: ms }))),
-      memoryExponent: fittedExponent(points.map(({ x, peakBytes }) => ({ x, y: peakBytes }))),
+      timeExponent: exponent("ms"),
+      arithmeticExponent: exponent("gflop"),
+      memoryExponent: exponent("peakBytes"),
     };
   };
   const equal = (length: number, count: number): StepBatch => ({
@@ -161,6 +180,10 @@ export async function sweepSuite(
       policy: base,
       batch: equal(x, batch),
     })),
+    await sweep("response length, read far", sizes.long, (x) => ({
+      policy: base,
+      batch: equal(x, 2),
+    })),
     await sweep("responses", sizes.batches, (x) => ({ policy: base, batch: equal(length, x) })),
     await sweep("width", sizes.widths, (x) => ({
       policy: policy(x, 2),
@@ -168,6 +191,10 @@ export async function sweepSuite(
     })),
     await sweep("layers", sizes.depths, (x) => ({
       policy: policy(64, x),
+      batch: equal(length, batch),
+    })),
+    await sweep("vocabulary", sizes.vocabularies, (x) => ({
+      policy: policy(64, 1, x),
       batch: equal(length, batch),
     })),
     await sweep(`longest response, the mean stays ${sizes.mean}`, sizes.skews, (x) => ({
@@ -182,17 +209,28 @@ export async function sweepSuite(
   const unit = gpu.adapter.isFallback ? "CPU" : "wall";
   console.log(table(
     `Training step: cost as work grows (${unit} time)`,
-    ["varied", "value", "ms", "ns/token", "peak MB", "kB/token", "time ~ x^", "memory ~ x^"],
-    sweeps.flatMap(({ name, points, timeExponent, memoryExponent }) =>
-      points.map(({ x, ms, tokens, peakBytes }, i) => [
+    [
+      "varied",
+      "value",
+      "ms",
+      "ns/token",
+      "GFLOP/s",
+      "peak MB",
+      "kB/token",
+      "time ~ x^",
+      "FLOP ~ x^",
+      "memory ~ x^",
+    ],
+    sweeps.flatMap(({ name, points, timeExponent, arithmeticExponent, memoryExponent }) =>
+      points.map(({ x, ms, gflop, tokens, peakBytes }, i) => [
         i === 0 ? name : "",
         x,
         ms,
         1e6 * ms / tokens,
+        1000 * gflop / ms,
         peakBytes / 2 ** 20,
         peakBytes / 1024 / tokens,
-        i === 0 ? timeExponent : undefined,
-        i === 0 ? memoryExponent : undefined,
+        ...(i === 0 ? [timeExponent, arithmeticExponent, memoryExponent] : []),
       ])
     ),
   ));

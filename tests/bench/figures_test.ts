@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { measure, median } from "../../bench/harness/measure.ts";
 import { figure, table } from "../../bench/harness/table.ts";
 import { inputTokens, inputValues } from "../../bench/harness/work_items.ts";
+import { attendedKeys } from "../../bench/suites/steps.ts";
 import { fittedExponent, skewedLengths } from "../../bench/suites/sweep.ts";
 import { uniform } from "../../bench/cases/random.ts";
 import { geometricLengths, lengthsBetween } from "../../bench/cases/workloads.ts";
@@ -45,6 +46,15 @@ Deno.test("a table aligns numbers to the right and text to the left", () => {
 Deno.test("fittedExponent finds the exponent of a power law", () => {
   const points = [1, 3, 10, 64].map((x) => ({ x, y: 5 * x ** 1.75 }));
   assert(Math.abs(fittedExponent(points) - 1.75) < 1e-12);
+});
+
+Deno.test("attendedKeys counts what a causal mask lets through", () => {
+  const batch = { promptLength: 3, numGenerations: 2, lengths: [4, 1, 2, 6] };
+  // Packed: each prompt once, then the responses without their last token, which predicts nothing.
+  let keys = 0;
+  for (let prompt = 0; prompt < 2; prompt++) for (let at = 0; at < 3; at++) keys += at + 1;
+  for (const length of batch.lengths) for (let at = 0; at < length - 1; at++) keys += 3 + at + 1;
+  assertEquals(attendedKeys(batch), keys);
 });
 
 Deno.test("skewed lengths keep their mean while the longest grows", () => {

@@ -89,3 +89,23 @@ Deno.test("a whole step is compared per token with the same policy's", () => {
   assertEquals(outcome({ rlvr }, false), [["1.80x", false], ["2.00x", true]]);
   assertEquals(outcome({ rlvr }, true), []);
 });
+
+Deno.test("of all sweeps the one whose time outgrows its arithmetic the most counts", () => {
+  const sweep = (name: string, timeExponent: number, arithmeticExponent: number) => ({
+    name,
+    points: [],
+    timeExponent,
+    arithmeticExponent,
+    memoryExponent: 1,
+  });
+  const skewed = { step: 1.2, rollout: 1 };
+  const square = sweep("length", 2, 1.95);
+  assertEquals(outcome({ sweep: { sweeps: [sweep("width", 1.5, 2), square], skewed } }), [
+    ["1.20x", false],
+    ["0.05 (length)", true],
+  ]);
+  assertEquals(outcome({ sweep: { sweeps: [square, sweep("layers", 1.3, 1)], skewed } }), [
+    ["1.20x", false],
+    ["0.30 (layers)", false],
+  ]);
+});
