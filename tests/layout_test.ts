@@ -11,7 +11,8 @@ const ROOT = new URL("../", import.meta.url);
 
 /** Height of each room of src/: a file imports its own room and lower ones, never beside or above. */
 const HEIGHT: Readonly<Record<string, number>> = {
-  host: -1,
+  host: -2,
+  input: -1,
   random: 0,
   files: 0,
   objective: 0,

@@ -9,7 +9,7 @@
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import type { NumberSetting } from "../rl/setting_kinds.ts";
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 
 /** A command line that cannot be followed: what was given, what is allowed. */
 export class UsageError extends Error {

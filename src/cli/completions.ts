@@ -6,7 +6,7 @@
  * @module
  */
 
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 import { UsageError } from "./args.ts";
 import {
   type CompletableCommands,

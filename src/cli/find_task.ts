@@ -14,7 +14,7 @@ import type { Task } from "../task/task.ts";
 import type { Tokenizer } from "../task/tokenizer.ts";
 import { computeFingerprint } from "../run/fingerprint.ts";
 import { taskByName, taskNames } from "../tasks/mod.ts";
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 import { type Flag, kebab, UsageError } from "./args.ts";
 import { datasetTask } from "./dataset_task.ts";
 import type { TaskNames } from "./dataset_flags.ts";

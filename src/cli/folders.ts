@@ -6,7 +6,7 @@
 
 import { basename, dirname, join } from "node:path";
 import { fileExists } from "../files/json_file.ts";
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 import { RUNS } from "./runs.ts";
 
 /**

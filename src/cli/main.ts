@@ -16,7 +16,7 @@
  * @module
  */
 
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 import { UsageError } from "./args.ts";
 import { VERSION } from "../run/version.ts";
 import { callableHere, withAllPermissions } from "./command_name.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { requestDevice } from "./adapter.ts";
 import { Gpu, type GpuOptions } from "./device.ts";
 
@@ -18,6 +19,10 @@ export interface OpenGpuOptions extends GpuOptions {
   webgpu?: GPU;
 }
 
+const NAMES = namesOf<OpenGpuOptions>(
+  { device: true, webgpu: true, treatAs: true, kernels: true, matrixUnits: true },
+);
+
 /** The implementations in use, kept from being collected. */
 const kept = new WeakMap<Gpu, GPU>();
 
@@ -26,9 +31,11 @@ const kept = new WeakMap<Gpu, GPU>();
  *
  * @param options The device to use, or how to choose one.
  * @returns A {@linkcode Gpu}; call {@linkcode Gpu.close} when done.
+ * @throws {TypeError} If there is no such option.
  * @throws {Error} If there is no adapter, or no matrix units where they are asked for; the message names the remedy.
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  checkNames("openGpu", options, NAMES);
   const { device: given, webgpu } = options;
   const { device, ...origin } = given
     ? { device: given }

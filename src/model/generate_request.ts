@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { PolicyConfig } from "./config.ts";
 import { type GenerationRequest, type GeneratorCapacity, MAX_EOS } from "./generation_plans.ts";
 import { checkTokenIds } from "./token_ids.ts";
@@ -16,6 +17,21 @@ import { truncates, truncationOf } from "./truncation.ts";
 export type GenerateOptions =
   & Pick<GenerationRequest, "maxCompletionLength">
   & Partial<Omit<GenerationRequest, "prompts" | "maxCompletionLength">>;
+
+const NAMES = namesOf<GenerateOptions>({
+  numGenerations: true,
+  maxCompletionLength: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  seed: true,
+  step: true,
+  firstSampleId: true,
+  eosTokenIds: true,
+  signal: true,
+  onTokens: true,
+});
 
 /** What `Policy.generate` returns; entry b belongs to prompt floor(b / numGenerations). */
 export interface Generation {
@@ -41,12 +57,14 @@ export function eosTokenIdsIn({ eosTokenId }: PolicyConfig): readonly number[] {
  * @param prompts Token ids of each prompt.
  * @param options What to generate.
  * @throws {RangeError} Naming the value that is out of range.
+ * @throws {TypeError} If there is no such option.
  */
 export function generationRequest(
   config: PolicyConfig,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): GenerationRequest {
+  checkNames("generate", options, NAMES);
   const {
     numGenerations = 1,
     maxCompletionLength,
@@ -56,6 +74,7 @@ export function generationRequest(
     firstSampleId = 0,
     eosTokenIds = eosTokenIdsIn(config),
     signal,
+    onTokens,
   } = options;
   const { maxPositionEmbeddings, vocabSize } = config;
   for (const [name, value] of Object.entries({ numGenerations, maxCompletionLength })) {
@@ -102,6 +121,7 @@ export function generationRequest(
     firstSampleId,
     eosTokenIds,
     signal,
+    onTokens,
   };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { PolicyConfig } from "./config.ts";
 
 /** Linear layers that can be adapted, by PEFT's names. */
@@ -48,16 +49,20 @@ export type ResolvedLoraOptions = {
   readonly [Name in keyof LoraOptions]-?: NonNullable<LoraOptions[Name]>;
 };
 
+const NAMES = namesOf<LoraOptions>({ rank: true, alpha: true, targetModules: true, seed: true });
+
 /**
  * Fills in defaults and checks every value.
  *
  * @param options What the caller chose.
  * @throws {RangeError} If one is out of range.
+ * @throws {TypeError} If there is no such option.
  */
 export function resolveLora(
   options: LoraOptions,
   { hiddenSize }: PolicyConfig,
 ): ResolvedLoraOptions {
+  checkNames("addAdapters", options, NAMES);
   const { rank, alpha = 2 * rank, targetModules = LORA_TARGETS, seed = 0 } = options;
   if (!Number.isInteger(rank) || rank < 1 || rank > hiddenSize) {
     throw new RangeError(

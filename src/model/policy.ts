@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { resolve as resolvePath } from "../host/paths.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
@@ -32,6 +33,10 @@ import type { StoredDType } from "./policy_weights.ts";
 import { completionScores, sequenceLogits } from "./score.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
+
+const STORAGE = namesOf<PolicyStorageOptions>({ dtype: true, cacheDtype: true, trainable: true });
+const FRESH = [...STORAGE, "seed", "embeddingStd"];
+const SAVING = namesOf<SavePolicyOptions>({ dtype: true, merge: true });
 
 /** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
 export class Policy {
@@ -77,6 +82,7 @@ export class Policy {
     config: PolicyConfigOptions,
     options: PolicyStorageOptions & { seed?: number; embeddingStd?: number | undefined } = {},
   ): Policy {
+    checkNames("Policy.create", options, FRESH);
     const { seed = 0, embeddingStd } = options;
     if (embeddingStd !== undefined && !(embeddingStd > 0 && embeddingStd < Infinity)) {
       throw new RangeError(`embeddingStd is ${embeddingStd}: give a number > 0`);
@@ -94,6 +100,7 @@ export class Policy {
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static zeros(gpu: Gpu, config: PolicyConfigOptions, options: PolicyStorageOptions = {}): Policy {
+    checkNames("Policy.zeros", options, STORAGE);
     return new Policy(gpu, resolveConfig(config), options);
   }
 
@@ -107,6 +114,7 @@ export class Policy {
    * beyond what 16 bits hold.
    */
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
+    checkNames("Policy.load", options, STORAGE);
     const lora = await readLoraFolder(dir);
     const base = lora?.base ?? dir;
     const tokenizerFiles = await readTokenizerFiles(base);
@@ -151,6 +159,7 @@ export class Policy {
    * to its weights, by default `false`.
    */
   async save(dir: string, options: SavePolicyOptions = {}): Promise<void> {
+    checkNames("Policy.save", options, SAVING);
     await saveWeights(dir, this.parameters, { ...options, base: this.folder });
     await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
@@ -189,6 +198,7 @@ export class Policy {
     completions: readonly (readonly number[])[],
     options: { temperature?: number } = {},
   ): Promise<Float32Array[]> {
+    checkNames("Policy.score", options, ["temperature"]);
     const { temperature = 1 } = options;
     return await completionScores(this.gpu, this.parameters, prompts, completions, temperature);
   }
@@ -205,8 +215,8 @@ export class Policy {
     prompts: readonly (readonly number[])[],
     options: GenerateOptions,
   ): Promise<Generation> {
-    if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
     const request = this.request(prompts, options);
+    if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
     const generator = await this.#generatorFor(request);
     return await generation(this.gpu, generator, request);
   }
@@ -224,8 +234,8 @@ export class Policy {
     prompts: readonly (readonly number[])[],
     options: GenerateOptions,
   ): AsyncGenerator<FinishedSequence, void, undefined> {
-    if (prompts.length === 0) return;
     const request = this.request(prompts, options);
+    if (prompts.length === 0) return;
     yield* (await this.#generatorFor(request)).stream(request);
   }
 

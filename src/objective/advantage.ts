@@ -4,6 +4,7 @@
  * Every estimator gives one number per response, shared by all its tokens.
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import {
   bestOfGroup,
   type JudgedGroup,
@@ -178,6 +179,10 @@ export interface AdvantageOptions {
   readonly lengths?: ArrayLike<number>;
 }
 
+const NAMES = namesOf<AdvantageOptions>(
+  { advantageEstimator: true, scaleRewards: true, lengths: true },
+);
+
 /**
  * The divisor an estimator uses.
  *
@@ -209,12 +214,14 @@ export function rewardScale(
  * group.
  * @param numGenerations Responses per prompt: one number for all prompts, or one per prompt.
  * @throws {RangeError} Where groups, lengths or rewards do not fit the estimator.
+ * @throws {TypeError} If there is no such option.
  */
 export function groupAdvantages(
   rewards: ArrayLike<number | null>,
   numGenerations: number | readonly number[],
   options: AdvantageOptions = {},
 ): Float64Array {
+  checkNames("groupAdvantages", options, NAMES);
   const { advantageEstimator = "grpo" } = options;
   const scale = rewardScale(advantageEstimator, options.scaleRewards);
   const rule = ADVANTAGES[advantageEstimator];

@@ -7,6 +7,7 @@ import {
   LOSS_SCOPES,
   type LossAggregation,
 } from "./aggregation.ts";
+import { checkNames, namesOf } from "../input/names.ts";
 import type { IndexRange } from "./groups.ts";
 import { ruleOf } from "./rule.ts";
 import { WeightBatch } from "./weight_batch.ts";
@@ -33,6 +34,18 @@ export const AGGREGATION_DEFAULTS: Readonly<Omit<AggregationSettings, "lossScale
   lossLambdaSpread: 0.1,
 };
 
+const NAMES = namesOf<LossWeightOptions>({
+  lossAggregation: true,
+  numGenerations: true,
+  miniBatch: true,
+  lossScaleFactor: true,
+  lossAlpha: true,
+  lossScope: true,
+  lossMicroBatchSize: true,
+  lossLambda: true,
+  lossLambdaSpread: true,
+});
+
 /**
  * Weight x_i of every response of a mini-batch, for loss = Σ_i x_i Σ_t ℓ_it.
  *
@@ -47,11 +60,13 @@ export const AGGREGATION_DEFAULTS: Readonly<Omit<AggregationSettings, "lossScale
  * @returns One weight per response of `miniBatch`, in order.
  * @throws {RangeError} For lengths that are not whole numbers >= 0, and for missing or impossible
  * settings.
+ * @throws {TypeError} If there is no such option.
  */
 export function lossWeights(
   lengths: ArrayLike<number>,
   options: LossWeightOptions = {},
 ): Float64Array {
+  checkNames("lossWeights", options, NAMES);
   const { lossAggregation = "deltaL", miniBatch = { start: 0, end: lengths.length } } = options;
   const rule = ruleOf(AGGREGATIONS, "lossAggregation", lossAggregation);
   checkLengths(lengths);

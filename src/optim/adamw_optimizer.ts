@@ -10,7 +10,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { adamw, MOMENT_DTYPES, type MomentDType } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
 import { toHalf } from "../ops/to_half.ts";
-import { checkNames } from "../task/names.ts";
+import { checkNames, namesOf } from "../input/names.ts";
 
 /** What {@linkcode AdamW} steps: the `parameters` of a policy, or flat tensors of one's own. */
 export interface OptimizedParameters {
@@ -51,18 +51,16 @@ export interface AdamWOptions {
 }
 
 /** Every hyper-parameter; one that is missing here does not compile. */
-const NAMES = Object.keys(
-  {
-    learningRate: true,
-    beta1: true,
-    beta2: true,
-    epsilon: true,
-    weightDecay: true,
-    maxGradNorm: true,
-    dtype: true,
-    seed: true,
-  } satisfies Record<keyof AdamWOptions, true>,
-);
+const NAMES = namesOf<AdamWOptions>({
+  learningRate: true,
+  beta1: true,
+  beta2: true,
+  epsilon: true,
+  weightDecay: true,
+  maxGradNorm: true,
+  dtype: true,
+  seed: true,
+});
 
 /**
  * The AdamW optimizer (Loshchilov & Hutter 2019) with PyTorch's semantics.

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { checkNumber } from "../objective/check_numbers.ts";
 import { ruleOf } from "../objective/rule.ts";
 
@@ -34,6 +35,10 @@ export interface ScheduleOptions {
   readonly totalSteps: number;
 }
 
+const NAMES = namesOf<ScheduleOptions>(
+  { learningRate: true, warmupSteps: true, lrScheduler: true, totalSteps: true },
+);
+
 /**
  * The learning rate of one optimizer step.
  *
@@ -43,8 +48,10 @@ export interface ScheduleOptions {
  * `step` may be a fraction: the schedule follows the progress of training.
  * @param options Peak, warm-up and shape.
  * @throws {RangeError} If one of them is not a finite number, or there is no such shape.
+ * @throws {TypeError} If there is no such option.
  */
 export function learningRateAt(step: number, options: ScheduleOptions): number {
+  checkNames("learningRateAt", options, NAMES);
   const { learningRate, warmupSteps = 0, lrScheduler = "constant", totalSteps } = options;
   for (const [name, value] of Object.entries({ step, learningRate, warmupSteps, totalSteps })) {
     checkNumber(value, name);

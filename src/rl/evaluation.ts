@@ -12,7 +12,7 @@ import { checkFit } from "./fit.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
 import { judged } from "./signal.ts";
 import { type SampleSummary, summariseSamples } from "./sample_summary.ts";
-import { checkNames } from "../task/names.ts";
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Split, Task } from "../task/task.ts";
 
 /** What an evaluation found. */
@@ -42,21 +42,18 @@ export interface EvaluationOptions extends TruncationOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Every option; one that is missing here does not compile. */
-const NAMES = Object.keys(
-  {
-    prompts: true,
-    numGenerations: true,
-    maxCompletionLength: true,
-    temperature: true,
-    topK: true,
-    topP: true,
-    minP: true,
-    seed: true,
-    signal: true,
-    onProgress: true,
-  } satisfies Record<keyof EvaluationOptions, true>,
-);
+const NAMES = namesOf<EvaluationOptions>({
+  prompts: true,
+  numGenerations: true,
+  maxCompletionLength: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  seed: true,
+  signal: true,
+  onProgress: true,
+});
 
 /** What to sample, with every default filled in. */
 type SampleRequest = ReturnType<typeof resolveRequest> & {

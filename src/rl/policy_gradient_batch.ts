@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Policy } from "../model/policy.ts";
 import { checkNumbers } from "../objective/check_numbers.ts";
 
@@ -21,13 +22,17 @@ export interface PolicyGradientBatch {
   readonly refLogProbs?: readonly ArrayLike<number>[];
 }
 
+const NAMES = namesOf<PolicyGradientBatch>(
+  { prompts: true, completions: true, rewards: true, oldLogProbs: true, refLogProbs: true },
+);
+
 /**
  * Checks a batch.
  *
  * @param policy Whose vocabulary the tokens are from.
  * @param numGenerations G.
  * @returns One prompt for each group.
- * @throws {TypeError} If a part is missing.
+ * @throws {TypeError} If a part is missing, or one is given that there is not.
  * @throws {RangeError} If parts do not go together, or a number is none; the message names the place.
  */
 export function checkBatch(
@@ -35,6 +40,7 @@ export function checkBatch(
   batch: PolicyGradientBatch,
   numGenerations: number,
 ): readonly (readonly number[])[] {
+  checkNames("policyGradient's batch", batch ?? {}, NAMES);
   // Programs in JavaScript may leave any of it out.
   const { prompts, completions, rewards, oldLogProbs, refLogProbs } = batch ?? {};
   for (const [name, part] of Object.entries({ prompts, completions, rewards, oldLogProbs })) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { nearest } from "../task/names.ts";
+import { nearest } from "../input/names.ts";
 import { ADVANTAGES, REWARD_SCALES } from "../objective/advantage.ts";
 import { AGGREGATIONS, LOSS_SCOPES } from "../objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
@@ -32,6 +33,15 @@ export interface WarmStartOptions {
   /** Packed tokens per forward and backward pass. Default 8192. */
   maxTokensPerMicroBatch?: number;
 }
+
+const NAMES = namesOf<WarmStartOptions>({
+  steps: true,
+  batchSize: true,
+  learningRate: true,
+  weightDecay: true,
+  seed: true,
+  maxTokensPerMicroBatch: true,
+});
 
 /** What one step of the warm start did. */
 export interface WarmStartReport {
@@ -80,8 +90,10 @@ export class WarmStart {
    * @param policy The policy; its weights are changed.
    * @param task Whose demonstrations to learn.
    * @throws {RangeError} If a setting is out of range.
+   * @throws {TypeError} If there is no such setting.
    */
   static async create(policy: Policy, task: Task, options: WarmStartOptions): Promise<WarmStart> {
+    checkNames("WarmStart", options, NAMES);
     const resolved = { weightDecay: 0.01, seed: 42, maxTokensPerMicroBatch: 8192, ...options };
     for (const [name, min] of [["steps", 0], ["batchSize", 1], ["seed", 0]] as const) {
       if (!Number.isInteger(resolved[name]) || resolved[name] < min) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { shownValue } from "./names.ts";
+import { shownValue } from "../input/names.ts";
 import type { Task } from "./task.ts";
 
 /** Tokens that a prompt or a completion may have. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { errors, fs } from "../host/host.ts";
 import { Random } from "../random/random.ts";
 import type { Split } from "./task.ts";
@@ -118,6 +119,7 @@ export async function jsonlDataset<Row extends PromptRow = JsonlRow>(
   path: string | URL,
   options: { readonly promptColumn?: string } = {},
 ): Promise<Row[]> {
+  checkNames("jsonlDataset", options, ["promptColumn"]);
   const { promptColumn = "prompt" } = options;
   return (await readJsonLines(path)).map(({ where, row }) => {
     const prompt = row[promptColumn];

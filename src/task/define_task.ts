@@ -14,7 +14,7 @@ import {
   promptSource,
 } from "./prompt_source.ts";
 import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
-import { checkNames } from "./names.ts";
+import { checkNames } from "../input/names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import { SMALL_POLICY, type Split, type Task, type TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";

@@ -5,7 +5,7 @@
  */
 
 import { deferred } from "../host/deferred.ts";
-import { shownWithType } from "./names.ts";
+import { shownWithType } from "../input/names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import type { Judgement, Problem, Task, Verdict } from "./task.ts";
 

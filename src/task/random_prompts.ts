@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Random } from "../random/random.ts";
 import type { PromptRow } from "./dataset.ts";
 import type { PromptFunction } from "./prompt_source.ts";
@@ -17,6 +18,8 @@ export interface RandomPromptsOptions<Row extends PromptRow = PromptRow> {
    */
   readonly keyOf?: (row: Row) => string | readonly number[];
 }
+
+const NAMES = namesOf<RandomPromptsOptions>({ keyOf: true });
 
 /**
  * Prompts for {@linkcode defineTask} from a function that draws one: a new one for each index, and one problem in eight,
@@ -51,6 +54,7 @@ export function randomPrompts<Row extends PromptRow>(
   draw: (random: Random) => Row,
   options: RandomPromptsOptions<Row> = {},
 ): PromptFunction<Row> {
+  checkNames("randomPrompts", options, NAMES);
   const { keyOf = ({ prompt }) => JSON.stringify(prompt) } = options;
   return Object.assign(
     (...[split, seed, index]: Parameters<PromptFunction<Row>>) =>

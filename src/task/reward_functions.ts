@@ -5,7 +5,7 @@
  */
 
 import type { PromptRow } from "./dataset.ts";
-import { shownWithType } from "./names.ts";
+import { shownWithType } from "../input/names.ts";
 import { checkLimit } from "./prompt_source.ts";
 import type { Verdict } from "./task.ts";
 import { weightedSum } from "./weighted_sum.ts";

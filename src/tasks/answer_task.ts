@@ -6,7 +6,7 @@
 
 import { isPrompt, type PromptRow } from "../task/dataset.ts";
 import { type DefinedTask, defineTask } from "../task/define_task.ts";
-import { shownValue } from "../task/names.ts";
+import { checkNames, namesOf, shownValue } from "../input/names.ts";
 import type { RewardFunction } from "../task/reward_functions.ts";
 import { symbolTokenizer, type Tokenizer } from "../task/tokenizer.ts";
 import { ANSWER_REWARDS, type AnswerRewardName } from "./answer_rewards.ts";
@@ -43,6 +43,19 @@ export interface AnswerTaskOptions {
   readonly maxCompletionLength?: number | undefined;
 }
 
+const NAMES = namesOf<AnswerTaskOptions>({
+  name: true,
+  tokenizer: true,
+  rewards: true,
+  promptColumn: true,
+  answerColumn: true,
+  demonstrationColumn: true,
+  chatTemplate: true,
+  maxPromptLength: true,
+  where: true,
+  maxCompletionLength: true,
+});
+
 /**
  * Makes a task of rows with answers.
  *
@@ -54,6 +67,7 @@ export function answerTask(
   given: readonly Readonly<Record<string, unknown>>[],
   options: AnswerTaskOptions,
 ): DefinedTask<AnswerRow> {
+  checkNames("answerTask", options, NAMES);
   const { name, maxPromptLength, maxCompletionLength = 256 } = options;
   const weights = Object.entries(options.rewards) as [AnswerRewardName, number][];
   if (weights.length === 0) {

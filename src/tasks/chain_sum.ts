@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Random } from "../random/random.ts";
 import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
@@ -28,6 +29,17 @@ export interface ChainSumOptions {
   /** Probability that a careful step is wrong. Default 0.03. */
   readonly carefulNoise?: number;
 }
+
+const NAMES = namesOf<ChainSumOptions>({
+  minDigits: true,
+  maxDigits: true,
+  base: true,
+  guessShare: true,
+  hastyShare: true,
+  hastyNoise: true,
+  hastyStop: true,
+  carefulNoise: true,
+});
 
 /** The facts of a chain-sum problem. */
 export interface ChainSumProblem {
@@ -55,6 +67,7 @@ export interface ChainSumProblem {
  * @throws {RangeError} if an option is out of its range
  */
 export function chainSum(options: ChainSumOptions = {}): SymbolicTask<ChainSumProblem> {
+  checkNames("chainSum", options, NAMES);
   const {
     minDigits = 3,
     maxDigits = 12,

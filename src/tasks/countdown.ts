@@ -5,6 +5,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Random } from "../random/random.ts";
 import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
@@ -25,6 +26,15 @@ export interface CountdownOptions {
   /** Probability that a demonstrated result is wrong. Default 0.01. */
   readonly arithmeticNoise?: number;
 }
+
+const NAMES = namesOf<CountdownOptions>({
+  numberCount: true,
+  maxNumber: true,
+  maxTarget: true,
+  maxAttempts: true,
+  giveUpHazards: true,
+  arithmeticNoise: true,
+});
 
 /** The facts of a countdown problem. */
 export interface CountdownProblem {
@@ -77,6 +87,7 @@ function randomExpression(random: Random, numbers: readonly number[]): Expressio
  * @throws {RangeError} if an option is out of its range
  */
 export function countdown(options: CountdownOptions = {}): SymbolicTask<CountdownProblem> {
+  checkNames("countdown", options, NAMES);
   const {
     numberCount = 3,
     maxNumber = 6,

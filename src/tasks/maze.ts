@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Random } from "../random/random.ts";
 import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability } from "./knobs.ts";
@@ -24,6 +25,15 @@ export interface MazeOptions {
   /** Probabilities of preferring ways towards the goal, one per demonstration. Default 0 and 0.8. */
   readonly goalBiases?: readonly number[];
 }
+
+const NAMES = namesOf<MazeOptions>({
+  columns: true,
+  rows: true,
+  openingShare: true,
+  maxSteps: true,
+  giveUpHazards: true,
+  goalBiases: true,
+});
 
 /** The facts of a maze problem. Cells are counted row by row from the top left. */
 export interface MazeProblem {
@@ -63,6 +73,7 @@ const opposite = (direction: number): number => (direction + 2) % 4;
  * @throws {RangeError} if an option is out of its range
  */
 export function maze(options: MazeOptions = {}): SymbolicTask<MazeProblem> {
+  checkNames("maze", options, NAMES);
   const {
     columns = 6,
     rows = 6,

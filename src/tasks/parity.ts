@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Random } from "../random/random.ts";
 import { SMALL_POLICY, type SymbolicTask } from "../task/task.ts";
 import { checkInteger, checkProbability, checkShares } from "./knobs.ts";
@@ -22,6 +23,14 @@ export interface ParityOptions {
   /** Probability that a counting step is wrong. Default 0.02. */
   readonly stepNoise?: number;
 }
+
+const NAMES = namesOf<ParityOptions>({
+  minBits: true,
+  maxBits: true,
+  fullShare: true,
+  partialShare: true,
+  stepNoise: true,
+});
 
 /** The facts of a parity problem. */
 export interface ParityProblem {
@@ -52,6 +61,7 @@ const ANSWER = VOCABULARY.indexOf(">");
  * @throws {RangeError} if an option is out of its range
  */
 export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem> {
+  checkNames("parity", options, NAMES);
   const { minBits = 4, maxBits = 14, fullShare = 0.2, partialShare = 0.4, stepNoise = 0.02 } =
     options;
   checkInteger("maxBits", maxBits, 2, 1024);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { Random } from "../random/random.ts";
 import type { PromptRow } from "../task/dataset.ts";
 import { type DefinedTask, defineTask } from "../task/define_task.ts";
@@ -178,6 +179,14 @@ export interface TextCountdownOptions {
   readonly maxPromptLength?: number;
 }
 
+const NAMES = namesOf<TextCountdownOptions>({
+  tokenizer: true,
+  problems: true,
+  evalProblems: true,
+  maxCompletionLength: true,
+  maxPromptLength: true,
+});
+
 /**
  * The CountDown task of the paper for a model with a tokenizer.
  *
@@ -188,6 +197,7 @@ export interface TextCountdownOptions {
  * @throws {RangeError | TypeError} If a problem has no numbers or no target, or no prompt is short enough.
  */
 export function textCountdown(options: TextCountdownOptions): DefinedTask<CountdownRow> {
+  checkNames("textCountdown", options, NAMES);
   const { tokenizer, maxCompletionLength = 1024, maxPromptLength = 256 } = options;
   const fits = (prompt: string) =>
     tokenizer.encode(prompt, { specialTokens: true }).length <= maxPromptLength;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { errors, fs } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
@@ -25,6 +26,8 @@ export interface LoadTokenizerOptions {
   /** Variables of the chat template that every conversation gets unless it says otherwise. Default: none. */
   readonly chatTemplateKwargs?: ChatTemplateKwargs;
 }
+
+const NAMES = namesOf<LoadTokenizerOptions>({ chatTemplate: true, chatTemplateKwargs: true });
 
 /** Decides which tokens end a text, in this order of preference. */
 const EOS_FILES = ["generation_config.json", "config.json"] as const;
@@ -53,6 +56,7 @@ export async function loadTokenizer(
   dir: string,
   options: LoadTokenizerOptions = {},
 ): Promise<Tokenizer> {
+  checkNames("loadTokenizer", options, NAMES);
   const path = join(dir, "tokenizer.json");
   if (!await fileExists(path)) {
     throw await explainMissing(dir, "tokenizer.json");

@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../../src/cli/args.ts";
 import { TRAIN_FLAGS } from "../../src/cli/train_flags.ts";
-import { nearest } from "../../src/task/names.ts";
+import { nearest } from "../../src/input/names.ts";
 
 const FLAGS = {
   maxSteps: numberFlag({ min: 0, max: 100, integer: true }, "Steps.", 60),

@@ -33,6 +33,15 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
+ * Every option of a type, to check names by.
+ *
+ * @param names The options; one too few or too many does not compile.
+ */
+export function namesOf<Options>(names: Readonly<Record<keyof Options, true>>): string[] {
+  return Object.keys(names);
+}
+
+/**
  * Refuses options that do not exist: a misspelt one would silently do nothing.
  *
  * @param what Whose options, for the message.
