@@ -9,7 +9,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import { Policy } from "../model/policy.ts";
 import { choicesOf } from "../ops/choices.ts";
-import { WarmStart } from "../rl/warm_start.ts";
+import { WarmStart, type WarmStartOptions } from "../rl/warm_start.ts";
 import { recoverDirectory } from "../files/atomic_directory.ts";
 import {
   hasWarmStart,
@@ -50,13 +50,17 @@ export async function onDevice(gpu: Gpu, recipe: WarmStartRecipe): Promise<WarmS
 async function kernelsOf(gpu: Gpu, recipe: WarmStartRecipe): Promise<KernelChoices | undefined> {
   if (Object.keys(gpu.kernels).length === 0) return undefined;
   const dry = gpu.rehearsal();
-  await WarmStart.create(Policy.zeros(dry, recipe.policy), recipe.task, recipe);
+  await WarmStart.create(Policy.zeros(dry, recipe.policy), recipe.task, optionsOf(recipe));
   const kernels = [...choicesOf(dry)]
     .filter(([, { candidates, chosen }]) => chosen !== candidates[0])
     .map(([operation, { chosen }]) => [operation, chosen] as const)
     .sort(([a], [b]) => a < b ? -1 : 1);
   await dry.close();
   return kernels.length === 0 ? undefined : Object.fromEntries(kernels);
+}
+
+function optionsOf({ steps, batchSize, learningRate, seed }: WarmStartRecipe): WarmStartOptions {
+  return { steps, batchSize, learningRate, seed };
 }
 
 /** Where the warm start of a recipe is kept unless told otherwise. */
@@ -85,15 +89,14 @@ export async function warmPolicy(
   }
   await Deno.mkdir(dirname(dir), { recursive: true });
   const start = performance.now();
-  const { steps, batchSize, learningRate, embeddingStd, seed } = recipe;
+  const { steps, embeddingStd, seed } = recipe;
   const policy = recipe.from
     ? await Policy.load(gpu, recipe.from.dir)
     : Policy.create(gpu, recipe.policy, { seed, embeddingStd });
-  const options = { steps, batchSize, learningRate, seed };
   const warmStart = await announced(
     tools.output,
     COMPILING,
-    () => WarmStart.create(policy, recipe.task, options),
+    () => WarmStart.create(policy, recipe.task, optionsOf(recipe)),
   );
   const progress = new Progress(tools.output, "warm start", steps);
   let loss = NaN;

@@ -103,9 +103,9 @@ export async function* train(
 
 /** Makes a policy of the same shape. */
 function likeness({ config, parameters }: Policy): DryPolicy {
-  const { adapters } = parameters;
+  const { adapters, dtype, cacheDtype, trainable } = parameters;
   return (dry) => {
-    const policy = Policy.zeros(dry, config, parameters);
+    const policy = Policy.zeros(dry, config, { dtype, cacheDtype, trainable });
     if (adapters) policy.addAdapters(adapters.options);
     return policy;
   };

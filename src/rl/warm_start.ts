@@ -34,7 +34,9 @@ export interface WarmStartOptions {
   maxTokensPerMicroBatch?: number;
 }
 
-const NAMES = namesOf<WarmStartOptions>({
+// A task's `defaults.warmStart` may be given as it is; `embeddingStd` in it is for `Policy.create`.
+const NAMES = namesOf<WarmStartOptions & { embeddingStd: number }>({
+  embeddingStd: true,
   steps: true,
   batchSize: true,
   learningRate: true,

@@ -1,3 +1,4 @@
+import { aggregationOf } from "../helpers/aggregation.ts";
 import { assert, assertEquals } from "@std/assert";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
@@ -19,7 +20,7 @@ function relativeLoss(options: ResolvedTrainOptions): number {
     advantageEstimator: options.advantageEstimator,
     lengths: LENGTHS,
   });
-  const weights = lossWeights(LENGTHS, { ...options, numGenerations: G });
+  const weights = lossWeights(LENGTHS, { ...aggregationOf(options), numGenerations: G });
   const settings = policyLossSettings(options);
   let sum = 0;
   let size = 0;
