@@ -42,8 +42,11 @@ export function comparisonOverview(tables: readonly CellTable[]): TextTable[] {
     ).filter(({ low }) => Number.isFinite(low));
     const clear = intervals.filter(excludesZero).length;
     return {
-      about: `${title}, paired difference from ΔL α = 1 with its 95 % interval; bold where that ` +
-        `excludes 0, as ${clear} of ${intervals.length} do (one in twenty would if no method differed):`,
+      about: `${title}, paired difference from ΔL α = 1` +
+        (intervals.length === 0
+          ? "; one seed has no interval:"
+          : " with its 95 % interval; bold where that " +
+            `excludes 0, as ${clear} of ${intervals.length} do (one in twenty would if no method differed):`),
       head,
       rows: rowsOf(ARMS.filter(({ id }) => id !== REFERENCE_ARM), (cell, id) => {
         const difference = rowOf(cell, id)?.differences[name];

@@ -177,6 +177,14 @@ Deno.test("the overview: every cell at its own rate, and which differences are c
   assert(text.includes("| GRPO | **−0.100 [−0.125, −0.075]** | +0.000 [−0.050, +0.050] |"), text);
 });
 
+Deno.test("the overview of one seed has no intervals, and says so", () => {
+  const runs = runSpecs([{ ...BLOCK, seeds: 1, learningRates: [1] }])
+    .map((spec) => record(spec, spec.arm?.id === "grpo" ? 0.4 : 0.5));
+  const [, accuracy] = comparisonOverview(comparisonTables(runs));
+  assertEquals(accuracy!.rows[0]![1], { text: "−0.100", clear: false });
+  assert(accuracy!.about.endsWith("one seed has no interval:"), accuracy!.about);
+});
+
 Deno.test("runs from different weights, or that never reach the target, are said to be so", () => {
   const specs = runSpecs([{ ...BLOCK, seeds: 1, learningRates: [1] }]);
   const runs = specs.map((spec, k) =>
