@@ -49,7 +49,7 @@ export async function withinMemory<Settings extends TrainSettings>(
     return policy;
   };
   try {
-    const budget = { memoryBudget, fixed };
+    const budget = { memoryBudget, fixed, begun: settings.kind === "resumed" };
     const { plan, chosen, options: fitting } = await fitMemory(gpu, policy, task, options, budget);
     const changed = Object.keys(chosen).length > 0;
     const choice = !changed

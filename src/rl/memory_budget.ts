@@ -38,7 +38,14 @@ export interface MemoryBudget {
   readonly memoryBudget?: number | undefined;
   /** Names of settings that stay as they are. Default: those of the options that are given. */
   readonly fixed?: readonly string[];
+  /** Whether the run has begun, so that only what may change on the way is advised. Default `false`. */
+  readonly begun?: boolean;
 }
+
+/** What is left to change in a run that has begun. */
+const BEGUN_ADVICE =
+  "lower maxTokensPerMicroBatch or set activationCheckpointing where that is not done yet, or free memory; a run that has " +
+  "begun keeps its other settings";
 
 /** Fewer tokens than this at once leave a graphics processor idle. */
 const BUSY_TOKENS = 1024;
@@ -59,7 +66,7 @@ export async function fitMemory<Options extends TrainOptions>(
   policy: DryPolicy,
   task: Task,
   options: Options,
-  { memoryBudget, fixed = givenNames(options) }: MemoryBudget,
+  { memoryBudget, fixed = givenNames(options), begun = false }: MemoryBudget,
 ): Promise<FittedMemory<Options>> {
   const room = (plan: MemoryPlan) =>
     memoryBudget === undefined ? hasRoom(gpu, plan) : plan.total <= memoryBudget;
@@ -72,7 +79,9 @@ export async function fitMemory<Options extends TrainOptions>(
     if (!least || plan.total < least.plan.total) least = fitted;
   }
   // Where nothing may be chosen, what could be is the advice.
-  const advice = memoryBudget === undefined && CHOICES.every((name) => fixed.includes(name))
+  const advice = begun
+    ? BEGUN_ADVICE
+    : memoryBudget === undefined && CHOICES.every((name) => fixed.includes(name))
     ? undefined
     : await otherWays(gpu, policy, task, least!.options, room);
   if (memoryBudget === undefined) {

@@ -41,7 +41,13 @@ test.inDir("a run keeps to --memory-budget, says how, and goes on with what was 
     Object.assign(host, { freeMemory: () => 2 ** 21 });
     const { code, stderr } = await train("--resume=runs/small", "--max-steps=3");
     assertEquals(code, 1, stderr);
-    assertMatch(stderr, /has 0\.0 GiB free: lower --max-tokens-per-micro-batch, /);
+    assertMatch(
+      stderr,
+      /has 0\.0 GiB free: lower --max-tokens-per-micro-batch or .* keeps its other settings/,
+    );
+    const tight = await train("--resume=runs/small", "--max-steps=3", "--memory-budget=200KiB");
+    assertEquals(tight.code, 2);
+    assertMatch(tight.stderr, /--memory-budget is 0\.2 MiB, .* begun keeps its other settings/);
     const smaller = await train("--resume=runs/small", "--max-steps=3", "--memory-budget=2MiB");
     assertMatch(smaller.stdout, /with --max-tokens-per-micro-batch \d+ .*to fit into 2\.0 MiB$/m);
   } finally {
