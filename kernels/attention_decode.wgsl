@@ -38,10 +38,6 @@ const MAX_SHARE = 4u;
 @group(0) @binding(8) var<storage, read_write> cache: array<Stored>;
 @group(0) @binding(9) var<storage, read_write> out: array<Pack>;
 
-// Phases beside those of lib/each, whose SCORE and SUM are about the prompt here.
-const CACHE_SCORE = 4u;
-const CACHE_SUM = 5u;
-
 var<private> position: u32;    // of the new token
 var<private> query_at: u32;    // where the first query and later its output begin
 var<private> key_at: u32;      // where the new key begins
@@ -97,6 +93,10 @@ fn add_values(c: u32, value: Stored) {
     add_value(PARTS * c, stored_even(value));
     if (PARTS > 1u) { add_value(PARTS * c + 1u, stored_odd(value)); }
 }
+
+fn score_cached_pack(c: u32) { add_scores(c, cache[at + c]); }
+
+fn sum_cached_pack(c: u32) { add_values(c, cache[at + HEAD_PACKS + c]); }
 
 // Turns scores into weights relative to the largest so far.
 fn weigh() {

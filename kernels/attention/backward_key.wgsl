@@ -28,6 +28,13 @@ fn start(i: u32, key: vec4f, value: vec4f) {
     dv[i] = vec4f();
 }
 
+fn start_pack(c: u32) {
+    let key = qkv[own + c];
+    let value = qkv[own + values + c];
+    start(PARTS * c, even(key), even(value));
+    if (PARTS > 1u) { start(PARTS * c + 1u, odd(key), odd(value)); }
+}
+
 fn add_score(i: u32, query: vec4f, slope: vec4f, c: u32) {
     held_q[i] = query;
     held_dout[i] = slope;
@@ -37,6 +44,13 @@ fn add_score(i: u32, query: vec4f, slope: vec4f, c: u32) {
         p_high += k[i] * qkv_rows(query, 4u, high + c);
         ds_high += v[i] * dout_rows(slope, 4u, high_dout + c);
     }
+}
+
+fn score_pack(c: u32) {
+    let query = qkv[mine + c];
+    let slope = dout[mine_dout + c];
+    add_score(PARTS * c, even(query), even(slope), c);
+    if (PARTS > 1u) { add_score(PARTS * c + 1u, odd(query), odd(slope), c); }
 }
 
 fn add_slope(i: u32, c: u32) {
@@ -50,31 +64,14 @@ fn add_slope(i: u32, c: u32) {
     dv[i] = value_sum;
 }
 
-fn visit(phase: u32, c: u32) {
-    let i = PARTS * c;
-    let j = i + PARTS - 1u;
-    switch phase {
-        case START: {
-            let key = qkv[own + c];
-            let value = qkv[own + values + c];
-            start(i, even(key), even(value));
-            if (PARTS > 1u) { start(j, odd(key), odd(value)); }
-        }
-        case SCORE: {
-            let query = qkv[mine + c];
-            let slope = dout[mine_dout + c];
-            add_score(i, even(query), even(slope), c);
-            if (PARTS > 1u) { add_score(j, odd(query), odd(slope), c); }
-        }
-        case SUM: {
-            add_slope(i, c);
-            if (PARTS > 1u) { add_slope(j, c); }
-        }
-        default: {
-            write_slopes(c);
-            write_sum(own + values + c, dv[i], dv[j]);
-        }
-    }
+fn sum_pack(c: u32) {
+    add_slope(PARTS * c, c);
+    if (PARTS > 1u) { add_slope(PARTS * c + 1u, c); }
+}
+
+fn write_pack(c: u32) {
+    write_slopes(c);
+    write_sum(own + values + c, dv[PARTS * c], dv[PARTS * c + PARTS - 1u]);
 }
 
 @compute @workgroup_size(TILE)
@@ -90,7 +87,7 @@ fn backward_key(place: Workgroup, @builtin(local_invocation_index) lane: u32) {
     position = token - tile.start + tile.prefix;
     own = token * row + (params.heads + key_head) * HEAD_PACKS;
     values = params.key_heads * HEAD_PACKS;
-    each(START);
+    each_start_pack();
     for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
         for (var i = tile.first; i < tile.query_end; i += BLOCK) {
             let last = vec4u(tile.query_end - 1u);
@@ -111,16 +108,16 @@ fn backward_key(place: Workgroup, @builtin(local_invocation_index) lane: u32) {
                 p_high = -lse_rows(held_lse, 4u, high_queries * params.heads + head);
                 ds_high = -row_dot_rows(held_row_dot, 4u, high_queries * params.heads + head);
             }
-            each(SCORE);
+            each_score_pack();
             let seen_low = (i + LOW >= vec4u(token)) & (i + LOW <= last);
             let seen_high = (i + HIGH >= vec4u(token)) & (i + HIGH <= last);
             p_low = exp2(select(vec4f(NEVER), p_low, seen_low));
             p_high = exp2(select(vec4f(NEVER), p_high, seen_high));
             ds_low *= p_low;
             ds_high *= p_high;
-            each(SUM);
+            each_sum_pack();
         }
     }
     if (tile.first + lane >= tile.end) { return; }
-    each(FINISH);
+    each_write_pack();
 }

@@ -28,6 +28,14 @@ fn start(i: u32, query: vec4f, slope: vec4f, result: vec4f) {
     along += slope * result;
 }
 
+fn start_pack(c: u32) {
+    let query = qkv[own + c];
+    let slope = dout[own_out + c];
+    let result = saved_out[own_out + c];
+    start(PARTS * c, even(query), even(slope), even(result));
+    if (PARTS > 1u) { start(PARTS * c + 1u, odd(query), odd(slope), odd(result)); }
+}
+
 fn add_score(i: u32, key: vec4f, value: vec4f, c: u32) {
     held_keys[i] = key;
     p_low += q[i] * qkv_rows(key, 0u, low + c);
@@ -38,37 +46,22 @@ fn add_score(i: u32, key: vec4f, value: vec4f, c: u32) {
     }
 }
 
+fn score_pack(c: u32) {
+    let key = qkv[mine + c];
+    let value = qkv[mine + values + c];
+    add_score(PARTS * c, even(key), even(value), c);
+    if (PARTS > 1u) { add_score(PARTS * c + 1u, odd(key), odd(value), c); }
+}
+
 fn add_slope(i: u32, c: u32) {
     var sum = slopes[i] + qkv_rows(held_keys[i], 0u, low + c) * ds_low;
     if (BLOCK > 4u) { sum += qkv_rows(held_keys[i], 4u, high + c) * ds_high; }
     slopes[i] = sum;
 }
 
-fn visit(phase: u32, c: u32) {
-    let i = PARTS * c;
-    let j = i + PARTS - 1u;
-    switch phase {
-        case START: {
-            let query = qkv[own + c];
-            let slope = dout[own_out + c];
-            let result = saved_out[own_out + c];
-            start(i, even(query), even(slope), even(result));
-            if (PARTS > 1u) { start(j, odd(query), odd(slope), odd(result)); }
-        }
-        case SCORE: {
-            let key = qkv[mine + c];
-            let value = qkv[mine + values + c];
-            add_score(i, even(key), even(value), c);
-            if (PARTS > 1u) { add_score(j, odd(key), odd(value), c); }
-        }
-        case SUM: {
-            add_slope(i, c);
-            if (PARTS > 1u) { add_slope(j, c); }
-        }
-        default: {
-            write_slopes(c);
-        }
-    }
+fn sum_pack(c: u32) {
+    add_slope(PARTS * c, c);
+    if (PARTS > 1u) { add_slope(PARTS * c + 1u, c); }
 }
 
 @compute @workgroup_size(TILE)
@@ -88,7 +81,7 @@ fn backward_query(group: Workgroup, @builtin(local_invocation_index) lane: u32) 
     own_out = query * HEAD_PACKS;
     values = params.key_heads * HEAD_PACKS;
     along = vec4f();
-    each(START);
+    each_start_pack();
     let mean_slope = sum4(along);
     let level = stats[2u * query];
     for (var n = 0u; n < keys; n += BLOCK) {
@@ -100,12 +93,12 @@ fn backward_query(group: Workgroup, @builtin(local_invocation_index) lane: u32) 
         p_high = vec4f(-level);
         ds_low = vec4f(-mean_slope);
         ds_high = vec4f(-mean_slope);
-        each(SCORE);
+        each_score_pack();
         ds_low *= exp2(select(vec4f(NEVER), p_low, n + LOW <= vec4u(position)));
         ds_high *= exp2(select(vec4f(NEVER), p_high, n + HIGH <= vec4u(position)));
-        each(SUM);
+        each_sum_pack();
     }
     if (tile.first + lane >= tile.end) { return; }
     stats[2u * query + 1u] = mean_slope;
-    each(FINISH);
+    each_write_slopes();
 }

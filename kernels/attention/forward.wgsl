@@ -21,9 +21,21 @@ fn start(i: u32, part: vec4f) {
     total[i] = vec4f();
 }
 
+fn start_pack(c: u32) {
+    let pack = qkv[own + c];
+    start(PARTS * c, even(pack));
+    if (PARTS > 1u) { start(PARTS * c + 1u, odd(pack)); }
+}
+
 fn add_score(i: u32, held: vec4f, c: u32) {
     p_low += q[i] * qkv_rows(held, 0u, low + c);
     if (BLOCK > 4u) { p_high += q[i] * qkv_rows(held, 4u, high + c); }
+}
+
+fn score_pack(c: u32) {
+    let held = qkv[mine + c];
+    add_score(PARTS * c, even(held), c);
+    if (PARTS > 1u) { add_score(PARTS * c + 1u, odd(held), c); }
 }
 
 fn add_value(i: u32, held: vec4f, c: u32) {
@@ -32,29 +44,15 @@ fn add_value(i: u32, held: vec4f, c: u32) {
     total[i] = sum;
 }
 
-fn visit(phase: u32, c: u32) {
+fn sum_pack(c: u32) {
+    let held = qkv[mine + values + c];
+    add_value(PARTS * c, even(held), values + c);
+    if (PARTS > 1u) { add_value(PARTS * c + 1u, odd(held), values + c); }
+}
+
+fn write_pack(c: u32) {
     let i = PARTS * c;
-    let j = i + PARTS - 1u;
-    switch phase {
-        case START: {
-            let pack = qkv[own + c];
-            start(i, even(pack));
-            if (PARTS > 1u) { start(j, odd(pack)); }
-        }
-        case SCORE: {
-            let held = qkv[mine + c];
-            add_score(i, even(held), c);
-            if (PARTS > 1u) { add_score(j, odd(held), c); }
-        }
-        case SUM: {
-            let held = qkv[mine + values + c];
-            add_value(i, even(held), values + c);
-            if (PARTS > 1u) { add_value(j, odd(held), values + c); }
-        }
-        default: {
-            out[own + c] = join(total[i] * factor, total[j] * factor);
-        }
-    }
+    out[own + c] = join(total[i] * factor, total[i + PARTS - 1u] * factor);
 }
 
 @compute @workgroup_size(TILE)
@@ -72,7 +70,7 @@ fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     own = token * row + head * HEAD_PACKS;
     values = params.key_heads * HEAD_PACKS;
     factor = params.scale * LOG2E;
-    each(START);
+    each_start_pack();
     var largest = NEVER;
     var weight = 0.0;
     for (var n = 0u; n < keys; n += BLOCK) {
@@ -82,7 +80,7 @@ fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
         high = tokens_at(tile, min(n + HIGH, last)) * row + key_column;
         p_low = vec4f();
         p_high = vec4f();
-        each(SCORE);
+        each_score_pack();
         p_low = select(vec4f(NEVER), p_low, n + LOW <= vec4u(position));
         p_high = select(vec4f(NEVER), p_high, n + HIGH <= vec4u(position));
         let before = largest;
@@ -95,12 +93,12 @@ fn forward(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
             p_high = exp2(p_high - largest);
             weight += sum4(p_high);
         }
-        each(SUM);
+        each_sum_pack();
     }
     if (tile.first + lane >= tile.end) { return; }
     own = (token * params.heads + head) * HEAD_PACKS;
     let sum = softmax_sum(weight);
     factor = 1.0 / sum;
-    each(FINISH);
+    each_write_pack();
     stats[2u * (token * params.heads + head)] = select(sum, largest + log2(sum), is_finite(sum));
 }

@@ -72,24 +72,18 @@ fn merge(c: u32, h: u32) {
     }
 }
 
-fn visit(phase: u32, c: u32) {
-    switch phase {
-        case START: {
-            if (c / LANES == held_from / LANES) {
-                start(c, 0u);
-                if (PARTS > 1u) { start(c, 1u); }
-            }
-        }
-        case SCORE: { add_scores(c, prompts[at + c]); }
-        case SUM: { add_values(c, prompts[at + values + c]); }
-        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PACKS + c]); }
-        default: {}
+fn start_pack(c: u32) {
+    if (c / LANES == held_from / LANES) {
+        start(c, 0u);
+        if (PARTS > 1u) { start(c, 1u); }
     }
 }
 
-// A loop and not a phase of `each`: without subgroups there are barriers below, and what a switch decides counts as different
-// from lane to lane.
+fn score_pack(c: u32) { add_scores(c, prompts[at + c]); }
+
+fn sum_pack(c: u32) { add_values(c, prompts[at + values + c]); }
+
+// A loop: without subgroups there are barriers below, and each is dear to compile.
 fn merge_all(h: u32) {
     for (var c = 0u; c < HEAD_PACKS; c++) { merge(c, h); }
 }
@@ -132,23 +126,23 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) index: u32) {
     for (var c = 0u; c < HEAD_PACKS; c += LANES) {
         held_from = c;
         prepare(c);
-        each(START);
+        each_start_pack();
     }
     largest = score;
     weight = vec4f(select(0.0, 1.0, lane == 0u));
     for (var n = prompt_begin + lane; n < prompt_end; n += LANES) {
         at = n * params.prompt_row + prompt_column;
         score = vec4f();
-        each(SCORE);
+        each_score_pack();
         weigh();
-        each(SUM);
+        each_sum_pack();
     }
     for (var n = lane; n < t; n += LANES) {
         at = cache_begin + n * 2u * HEAD_PACKS;
         score = vec4f();
-        each(CACHE_SCORE);
+        each_score_cached_pack();
         weigh();
-        each(CACHE_SUM);
+        each_sum_cached_pack();
     }
 
     query_at = (a * params.heads + head) * HEAD_PACKS;

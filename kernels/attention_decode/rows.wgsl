@@ -17,7 +17,7 @@ fn start_head(h: u32, c: u32, query: Pack, value: Stored) {
     }
 }
 
-fn start(c: u32) {
+fn start_pack(c: u32) {
     set_angles(position, c);
     let key = store(rotated(key_at, c));
     let value = store(qkv[key_at + values + c]);
@@ -84,28 +84,23 @@ fn finish(h: u32, c: u32) {
     out[query_at + h * HEAD_PACKS + c] = join(total[i] * share, total[i + PARTS - 1u] * share);
 }
 
-fn visit(phase: u32, c: u32) {
-    switch phase {
-        case START: { start(c); }
-        case SCORE: {
-            let held = prompts[at + c];
-            add_prompt_scores(PARTS * c, stored_even(held));
-            if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, stored_odd(held)); }
-        }
-        case SUM: {
-            let held = prompts[at + values + c];
-            add_prompt_values(PARTS * c, stored_even(held));
-            if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, stored_odd(held)); }
-        }
-        case CACHE_SCORE: { add_scores(c, cache[at + c]); }
-        case CACHE_SUM: { add_values(c, cache[at + HEAD_PACKS + c]); }
-        default: {
-            finish(0u, c);
-            if (SHARE > 1u) { finish(1u, c); }
-            if (SHARE > 2u) { finish(2u, c); }
-            if (SHARE > 3u) { finish(3u, c); }
-        }
-    }
+fn score_pack(c: u32) {
+    let held = prompts[at + c];
+    add_prompt_scores(PARTS * c, stored_even(held));
+    if (PARTS > 1u) { add_prompt_scores(PARTS * c + 1u, stored_odd(held)); }
+}
+
+fn sum_pack(c: u32) {
+    let held = prompts[at + values + c];
+    add_prompt_values(PARTS * c, stored_even(held));
+    if (PARTS > 1u) { add_prompt_values(PARTS * c + 1u, stored_odd(held)); }
+}
+
+fn write_pack(c: u32) {
+    finish(0u, c);
+    if (SHARE > 1u) { finish(1u, c); }
+    if (SHARE > 2u) { finish(2u, c); }
+    if (SHARE > 3u) { finish(3u, c); }
 }
 
 @compute @workgroup_size(LANES)
@@ -134,7 +129,7 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
     cache_at = cache_begin + t * 2u * HEAD_PACKS;
 
     score = vec4f();
-    each(START);
+    each_start_pack();
     largest = score;
     weight = vec4f(1.0);
     var waits = living;
@@ -149,24 +144,24 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
             at = min(n + lane, end - 1u) * params.prompt_row + prompt_column;
             p_low = array<vec4f, MAX_SHARE>();
             p_high = array<vec4f, MAX_SHARE>();
-            each(SCORE);
+            each_score_pack();
             let sees_low = (n + LOW < vec4u(end)) & vec4<bool>(sees);
             let sees_high = (n + HIGH < vec4u(end)) & vec4<bool>(sees);
             weigh_block(0u, sees_low, sees_high);
             if (SHARE > 1u) { weigh_block(1u, sees_low, sees_high); }
             if (SHARE > 2u) { weigh_block(2u, sees_low, sees_high); }
             if (SHARE > 3u) { weigh_block(3u, sees_low, sees_high); }
-            each(SUM);
+            each_sum_pack();
         }
     }
     for (var n = 0u; n < t; n++) {
         at = cache_begin + n * 2u * HEAD_PACKS;
         score = vec4f();
-        each(CACHE_SCORE);
+        each_score_cached_pack();
         weigh();
-        each(CACHE_SUM);
+        each_sum_cached_pack();
     }
     if (!living) { return; }
     query_at = (a * params.heads + head) * HEAD_PACKS;
-    each(FINISH);
+    each_write_pack();
 }

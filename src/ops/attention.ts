@@ -29,7 +29,7 @@ export interface HeadRead {
   readonly pack: 8 | 4;
   /** Loads to a head. */
   readonly count: number;
-  /** What decides between the files that `pack` and `each` are in. */
+  /** What decides between the files that `pack` is in, and what `each` visits. */
   readonly choices: Choices;
 }
 
@@ -42,7 +42,7 @@ export interface HeadRead {
 export function headReads(gpu: Gpu, headDim: number): readonly HeadRead[] {
   return gpu.traits.loads.filter((pack) => headDim % pack === 0).map((pack) => {
     const count = headDim / pack;
-    return { pack, count, choices: { pack, calls: count <= 4 ? 4 : count <= 16 ? 16 : 32 } };
+    return { pack, count, choices: { pack, packs: count } };
   });
 }
 
@@ -166,7 +166,7 @@ export function attention(
         name: "attention",
         code: PASSES[entryPoint],
         entryPoint,
-        constants: { TILE: tile, BLOCK: blockRows, HEAD_PACKS: read.count, ...constants },
+        constants: { TILE: tile, BLOCK: blockRows, ...constants },
       },
       { ...read.choices, passing },
       OWN,

@@ -139,7 +139,7 @@ export function attentionDecode(
         name: `attention_decode/${way.name}`,
         code: way.code,
         entryPoint: "decode",
-        constants: { HEAD_PACKS: read.count, SHARE: share },
+        constants: { SHARE: share },
       },
       { ...read.choices, stored: dtype },
       { own: [commonCode, sharedCode, subgroupCode] },

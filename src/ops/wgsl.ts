@@ -14,9 +14,6 @@
 
 import block from "../../kernels/lib/block.wgsl" with { type: "text" };
 import each from "../../kernels/lib/each.wgsl" with { type: "text" };
-import each16 from "../../kernels/lib/each_16.wgsl" with { type: "text" };
-import each32 from "../../kernels/lib/each_32.wgsl" with { type: "text" };
-import each4 from "../../kernels/lib/each_4.wgsl" with { type: "text" };
 import halfBitsBf16 from "../../kernels/lib/half_bits_bf16.wgsl" with { type: "text" };
 import halfBitsF16 from "../../kernels/lib/half_bits_f16.wgsl" with { type: "text" };
 import halfWordsBf16 from "../../kernels/lib/half_words_bf16.wgsl" with { type: "text" };
@@ -49,9 +46,6 @@ import type { Tensor } from "../gpu/tensor.ts";
 const LIBRARY = [
   block,
   each,
-  each16,
-  each32,
-  each4,
   halfBitsBf16,
   halfBitsF16,
   halfWordsBf16,
@@ -97,8 +91,8 @@ export interface Choices {
   readonly rows?: "lane" | "team";
   /** How lanes work together. */
   readonly team?: "subgroup" | "shared";
-  /** The most packs of a head that `each` visits. */
-  readonly calls?: 4 | 16 | 32;
+  /** Packs of a head: how many `each` visits. */
+  readonly packs?: number;
   /** How lanes come by rows that all of them need. */
   readonly passing?: "shuffle" | "direct";
   /** What becomes of a product. */
@@ -123,6 +117,20 @@ function read(code: string): Fragment {
     return [choice, values.split("|")] as const;
   });
   return { code, provides, when: conditions, needs };
+}
+
+/**
+ * What `kernels/lib/each.wgsl` leaves to the linker: the number of packs of a head, and of the functions `each_NAME()`, which
+ * call `NAME(c)` for every pack c, those that code calls.
+ */
+function eachOf(code: string, packs: number): string {
+  const called = code.replaceAll(/\/\/.*/g, "").matchAll(/\beach_(\w+)\(\)/g);
+  const names = new Set([...called].map(([, name]) => name!));
+  const functions = [...names].map((name) => {
+    const calls = Array.from({ length: packs }, (_, c) => `${name}(${c}u);`);
+    return `fn each_${name}() { ${calls.join(" ")} }`;
+  });
+  return [`const HEAD_PACKS = ${packs}u;`, ...functions].join("\n");
 }
 
 /**
@@ -160,6 +168,12 @@ export function link(
     }
   };
   append({ ...read(kernel.code), provides: undefined });
+  if (linked.has("each")) {
+    const { packs } = choices;
+    if (!packs) throw new TypeError(`Kernel ${kernel.name} needs each: give the packs of a head`);
+    used.set("packs", packs);
+    linked.set("each_NAME", eachOf([...linked.values()].join("\n"), packs));
+  }
   const variant = [...used].sort().map(([, value]) => value).join("_");
   const name = variant ? `${kernel.name}/${variant}` : kernel.name;
   return { ...kernel, name, code: [...linked.values()].join("\n") };
