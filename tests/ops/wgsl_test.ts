@@ -36,6 +36,22 @@ Deno.test("link() takes the file that suits the choices, and names the kernel by
   assertEquals(link(kernel("fn main() {}"), { pack: 4 }), kernel("fn main() {}"));
 });
 
+Deno.test("link() writes out the calls for every pack of a head, and the kernel's name says how many", () => {
+  const code =
+    "// needs: each\n// not each_other()\nfn one(c: u32) {}\nfn main() { each_one(); each_two(); }";
+  const own = "// provides: two\nfn two(c: u32) {}";
+  const linked = link(kernel(code.replace("each\n", "each, two\n")), { packs: 3 }, [own]);
+  assertEquals(linked.name, "k/3");
+  for (
+    const part of [
+      "const HEAD_PACKS = 3u;",
+      "fn each_one() { one(0u); one(1u); one(2u); }",
+      "fn each_two() { two(0u); two(1u); two(2u); }",
+    ]
+  ) assert(linked.code.includes(part), part);
+  assert(!linked.code.includes("fn each_other"));
+});
+
 Deno.test("link() says what is missing", () => {
   assertThrows(
     () => link(kernel("// needs: pack"), { stored: "f32" }),
@@ -43,4 +59,5 @@ Deno.test("link() says what is missing", () => {
     'Kernel k needs pack, which nothing provides for {"stored":"f32"}',
   );
   assertThrows(() => link(kernel("// needs: nothing_such")), TypeError, "nothing_such");
+  assertThrows(() => link(kernel("// needs: each")), TypeError, "the packs of a head");
 });
