@@ -38,7 +38,7 @@ export const TINY_GPT_STEP: StepWorkload = {
   batch: { promptLength: 1, numGenerations: 1, lengths: new Array<number>(8).fill(128) },
 };
 
-/** One step of `deno task train` on parity: 512 responses of 3 to 17 tokens, 16 to each prompt of 15. */
+/** One step of parity, as `deno task train --prompts-per-step 32` takes them: 512 responses of 3 to 17 tokens, 16 to each prompt of 15. */
 export const PARITY_STEP: StepWorkload = {
   policy: PARITY,
   batch: { promptLength: 15, numGenerations: 16, lengths: lengthsBetween(3, 17, 512) },

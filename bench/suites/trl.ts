@@ -86,7 +86,7 @@ export async function trlSuite(
   }));
   const skipped = python ? [] : [["TRL", "skipped: python3, or $PYTHON, has no trl"]];
   console.log(table(
-    "A whole RLVR step of parity, 512 responses (wall-clock milliseconds)",
+    `A whole RLVR step of parity, ${rl.promptsPerStep} prompts x ${rl.numGenerations} responses (wall-clock milliseconds)`,
     ["engine", "step", "ours = 1", "steps", "reward of the last"],
     [
       ...figures.map((f) => [f.engine, f.stepMs, f.stepMs / figures[0]!.stepMs, f.steps, f.reward]),

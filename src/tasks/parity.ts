@@ -84,7 +84,7 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
     defaults: {
       policy: { ...SMALL_POLICY, tieWordEmbeddings: false },
       warmStart: { steps: 300, batchSize: 64, learningRate: 3e-3, embeddingStd: 1 },
-      rl: { maxSteps: 60, promptsPerStep: 32, numGenerations: 16, learningRate: 5e-4 },
+      rl: { maxSteps: 60, promptsPerStep: 16, numGenerations: 16, learningRate: 5e-4 },
     },
 
     separator: "",
