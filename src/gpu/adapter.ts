@@ -51,20 +51,29 @@ const WANTED_LIMITS = [
 /** Deno's name for 64-bit integers in shaders, which WebGPU does not have. */
 const INT64 = "wgpu-shader-int64";
 
+/** What is asked for. */
+export interface DeviceRequest {
+  /** Whom to ask. Default: `navigator.gpu`. */
+  readonly webgpu?: GPU | undefined;
+  /** Which of several adapters. Default `"high-performance"`. */
+  readonly powerPreference?: GPUPowerPreference | undefined;
+  /** Whether to ask for matrix units where there are any. Default `false`. */
+  readonly matrixUnits?: boolean | undefined;
+}
+
 /**
  * Asks for a device with every feature and limit that the engine makes use of.
  *
- * @param given Whom to ask. Default: `navigator.gpu`.
- * @param matrixUnits Whether to ask for matrix units where there are any.
  * @returns The device and what its adapter says of itself.
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
 export async function requestDevice(
-  given: GPU | undefined,
-  matrixUnits: boolean,
+  { webgpu: given, powerPreference = "high-performance", matrixUnits = false }: DeviceRequest = {},
 ): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
   const gpu = given ?? (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
-  const adapter = await withQuietWayland(async () => await gpu?.requestAdapter());
+  const adapter = await withQuietWayland(async () =>
+    await gpu?.requestAdapter({ powerPreference })
+  );
   if (!adapter) throw new Error(given ? NO_ADAPTER_OF_GIVEN : NO_ADAPTER);
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];

@@ -17,10 +17,19 @@ export interface OpenGpuOptions extends GpuOptions {
    * is of. It is kept for as long as the {@linkcode Gpu}: Dawn's devices do not outlive it. Default: `navigator.gpu`.
    */
   webgpu?: GPU;
+  /** Which of a machine's adapters to ask for. Default `"high-performance"`: a graphics card before what the processor has. */
+  powerPreference?: GPUPowerPreference;
 }
 
 const NAMES = namesOf<OpenGpuOptions>(
-  { device: true, webgpu: true, treatAs: true, kernels: true, matrixUnits: true },
+  {
+    device: true,
+    webgpu: true,
+    powerPreference: true,
+    treatAs: true,
+    kernels: true,
+    matrixUnits: true,
+  },
 );
 
 /** The implementations in use, kept from being collected. */
@@ -39,7 +48,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   const { device: given, webgpu } = options;
   const { device, ...origin } = given
     ? { device: given }
-    : { ...await requestDevice(webgpu, options.matrixUnits ?? false), owned: true };
+    : { ...await requestDevice(options), owned: true };
   const gpu = await Gpu.fromDevice(device, options, origin).catch((error) => {
     if (!given) device.destroy();
     throw error;

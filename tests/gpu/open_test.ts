@@ -1,4 +1,21 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { openGpu } from "../../src/gpu/open.ts";
+
+Deno.test("of several adapters the fastest is asked for, or the one that is wanted", async () => {
+  const asked: unknown[] = [];
+  const webgpu = {
+    requestAdapter(options: GPURequestAdapterOptions) {
+      asked.push(options);
+      return Promise.resolve(null);
+    },
+  } as unknown as GPU;
+  await assertRejects(() => openGpu({ webgpu }), Error, "found no adapter");
+  await assertRejects(() => openGpu({ webgpu, powerPreference: "low-power" }), Error);
+  assertEquals(asked, [
+    { powerPreference: "high-performance" },
+    { powerPreference: "low-power" },
+  ]);
+});
 
 Deno.test("opening a device in a script says nothing about XDG_RUNTIME_DIR, and leaves it as it was", async () => {
   const script = `
