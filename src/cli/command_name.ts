@@ -42,10 +42,17 @@ function prefix(main: string, cwd: string): string {
  * How to grant a permission that is missing; tasks have few, and verifiers may need more.
  *
  * @param args The command line that was given.
+ * @param options `native` if it is for a package of native code, which a checkout's deno.lock had better not list: what it
+ * lists is fetched by every task.
  */
-export function withAllPermissions(args: readonly string[]): string {
+export function withAllPermissions(
+  args: readonly string[],
+  { native = false }: { native?: boolean } = {},
+): string {
   const call = callableHere(IN_CHECKOUT).trimEnd();
-  const program = call === IN_CHECKOUT.trimEnd() ? "deno run -A src/cli/main.ts" : call;
+  const program = call === IN_CHECKOUT.trimEnd()
+    ? `deno run -A ${native ? "--no-lock " : ""}src/cli/main.ts`
+    : call;
   return [program, ...args.map(quoted)].join(" ");
 }
 

@@ -119,15 +119,21 @@ export async function withGpu<T>(
  * @throws {Error} If it is not there, or does not know an option; the message says what to install.
  */
 async function loadDawn(options: string | undefined, matrixUnits: boolean): Promise<GPU> {
+  // Asked first: what is imported in vain would be in the checkout's deno.lock, and fetched by every task from then on.
+  if ((await Deno.permissions.query({ name: "ffi" })).state !== "granted") {
+    throw new Deno.errors.NotCapable(
+      "--webgpu dawn needs ffi access for native code, run again with the --allow-ffi flag",
+    );
+  }
   let dawn: { create(options: string[]): GPU };
   try {
     // Not a literal, so that nothing is fetched for those who do not use it.
     dawn = await import(DAWN);
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotCapable) throw error; // to read or to fetch
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new Error(
-      `--webgpu dawn needs npm's package webgpu, which is not here: deno cache ${DAWN} fetches it (${reason})`,
+      `--webgpu dawn needs npm's package webgpu, which is not here: deno cache --no-lock ${DAWN} fetches it (${reason})`,
     );
   }
   const toggles = matrixUnits ? ["enable-dawn-features=allow_unsafe_apis"] : [];

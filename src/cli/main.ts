@@ -74,7 +74,9 @@ function describe(error: unknown, args: readonly string[]): string {
   if (!isDenied(error) || !denied.test(message)) return message;
   return message.replace(
     denied,
-    `, which the tasks do not have; to grant it, run: ${withAllPermissions(args)}`,
+    `, which the tasks do not have; to grant it, run: ${
+      withAllPermissions(args, { native: message.includes("--allow-ffi") })
+    }`,
   );
 }
 

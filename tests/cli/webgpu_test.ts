@@ -17,24 +17,30 @@ Deno.test("a run keeps the device it began with, unless flags say otherwise", ()
   assertThrows(() => deviceOfRun({}, { webgpu: "chrome" }), RangeError, "one of deno, dawn");
 });
 
-test.inDir("--webgpu dawn without npm's package says what fetches it", async (dir) => {
-  const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+
+/** What `train --webgpu=dawn` says where no package is and none may be fetched. */
+async function refusal(dir: string, permissions: readonly string[], cwd: string): Promise<string> {
+  const flags = [...permissions, "--no-prompt", "--no-check", "--no-lock", "--cached-only"];
   const { code, stderr } = await new Deno.Command("deno", {
-    args: [
-      "run",
-      "--allow-all",
-      "--no-check",
-      "--no-lock",
-      "--cached-only",
-      main,
-      "train",
-      "--webgpu=dawn",
-    ],
+    args: ["run", ...flags, MAIN, "train", "--webgpu=dawn"],
     env: { DENO_DIR: dir, NO_COLOR: "1" },
-    cwd: dir,
+    cwd,
   }).output();
   const text = new TextDecoder().decode(stderr);
   assertEquals(code, 1, text);
+  return text;
+}
+
+test.inDir("--webgpu dawn without npm's package says what fetches it", async (dir) => {
+  const text = await refusal(dir, ["--allow-all"], dir);
   assertStringIncludes(text, "--webgpu dawn needs npm's package webgpu");
-  assertStringIncludes(text, "deno cache npm:webgpu@");
+  assertStringIncludes(text, "deno cache --no-lock npm:webgpu@");
+});
+
+test.inDir("--webgpu dawn without the permission asks for no package, which deno.lock would list", async (dir) => {
+  const permissions = ["--allow-read", "--allow-env=XDG_RUNTIME_DIR", "--allow-write=runs"];
+  const checkout = new URL("../..", import.meta.url).pathname;
+  const text = await refusal(dir, permissions, checkout);
+  assertStringIncludes(text, "to grant it, run: deno run -A --no-lock src/cli/main.ts train");
 });
