@@ -22,6 +22,9 @@ import { test } from "../helpers/test.ts";
 import { randomArray } from "../helpers/random.ts";
 import { progress } from "../helpers/side_by_side.ts";
 
+/** What old Mesa's llvmpipe ends loops at, less what a plan leaves for the rest of a kernel. */
+const TURNS = 65_535 - 4096;
+
 /** Two walks of a lane of its own by eights; of eight lanes by ones; the vocabularies of Qwen2.5 and Gemma. */
 const WIDTHS = [151_936, 262_144, 524_296];
 
@@ -158,6 +161,160 @@ test.onDevices("reductions of long rows and many rows are whole", async (gpu) =>
     }
     gpu.destroyTensor(x);
   }
+});
+
+/**
+ * Holds that sizes give a right result, but those beyond what the driver lets loops take, which are refused by name.
+ *
+ * @param below The largest size that {@linkcode TURNS} allow.
+ * @param record Records a plan of a size and returns how to check it.
+ */
+async function justBelowAndAbove(
+  gpu: Gpu,
+  below: number,
+  record: (plan: Plan, size: number) => () => Promise<void>,
+): Promise<void> {
+  // The last is beyond what such a driver does, and not only beyond what a plan asks of it.
+  for (const size of [below, below + 1, Math.ceil(below * 65_600 / TURNS)]) {
+    const plan = new Plan(gpu, "walk", { gradients: true });
+    if (size > below && gpu.loopLimit < Infinity) {
+      assertThrows(() => record(plan, size), RangeError, "its loops take up to ");
+      plan.destroy();
+    } else {
+      await record(plan, size)();
+    }
+  }
+}
+
+/** Attention of a query in float64, and the gradient with regard to it. */
+function attended(
+  query: ArrayLike<number>,
+  { keys, values, dout }: { keys: Float32Array; values: Float32Array; dout: ArrayLike<number> },
+) {
+  const D = query.length;
+  const dot = (a: ArrayLike<number>, b: ArrayLike<number>, at: number) => {
+    let total = 0;
+    for (let d = 0; d < D; d++) total += a[d]! * b[at + d]!;
+    return total;
+  };
+  const n = keys.length / D;
+  const scores = new Float64Array(n);
+  for (let i = 0; i < n; i++) scores[i] = dot(query, keys, i * D) / Math.sqrt(D);
+  const { p } = distribution(scores);
+  const mean = (of: (i: number, d: number) => number) => {
+    const sums = new Float64Array(D);
+    for (let i = 0; i < n; i++) for (let d = 0; d < D; d++) sums[d]! += p[i]! * of(i, d);
+    return sums;
+  };
+  const out = mean((i, d) => values[i * D + d]!);
+  const along = dot(dout, out, 0);
+  const gradient = mean((i, d) => (dot(dout, values, i * D) - along) * keys[i * D + d]!);
+  return { out, gradient: gradient.map((g) => g / Math.sqrt(D)) };
+}
+
+/** Numbers per head. */
+const D = 4;
+
+/** Keys and values of which one in 997 counts, and the last few together as much as all before them. */
+function history(tokens: number, last: number) {
+  const [keys, values] = [1, 2].map((seed) => {
+    const some = randomArray(seed, 1021 * D);
+    return Float32Array.from({ length: tokens * D }, (_, i) => some[i % some.length]!);
+  }) as [Float32Array, Float32Array];
+  // A lane adds up to 60,000 numbers: were all of one size, float32 would keep four digits of the sum.
+  for (let i = 0; i < tokens; i++) if (i % 997 !== 0) keys[i * D] = -6;
+  for (let i = tokens - last; i < tokens; i++) keys.set([3.5, 0, 0, 0], i * D);
+  return { keys, values, query: [6, 0.5, -0.5, 1], dout: [1, -2, 0.5, 3] };
+}
+
+test.onDevices("attention over very long texts sees all of them", async (gpu) => {
+  const perTurn = gpu.traits.shuffles && gpu.traits.lanes > 4 ? 8 : 4;
+  await justBelowAndAbove(gpu, perTurn * TURNS, (plan, T) => {
+    const tile = gpu.traits.attentionTile;
+    const { keys, values, query, dout } = history(T, tile);
+    // Queries of the last tile alone: work that the size does not square.
+    const [first, width] = [T - tile, 3 * D];
+    const data = new Float32Array(T * width);
+    for (let i = 0; i < T; i++) {
+      if (i >= first) data.set(query, i * width);
+      data.set(keys.subarray(i * D, (i + 1) * D), i * width + D);
+      data.set(values.subarray(i * D, (i + 1) * D), i * width + 2 * D);
+    }
+    const ids = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
+    const qkv = gpu.tensor([T, width], { data });
+    plan.requireGradient(qkv);
+    const out = plan.keep(attention(plan, qkv, {
+      segments: ids([5], [0, T, 0, 0, T]),
+      tiles: ids([2], [0, first]),
+      tileCount: new Dim("tiles", 1),
+      pairs: new Dim("pairs", T),
+      positions: ids([1], [0]),
+    }, { heads: 1, keyValueHeads: 1, headDim: D }));
+    const seed = gpu.tensor([T * D]);
+    gpu.write(seed, dout, (T - 1) * D);
+    plan.shareGradient(out, seed);
+    plan.backward();
+    const gradient = plan.keep(plan.gradientOf(qkv)!);
+    return async () => {
+      const [outs, gradients] = await run(gpu, plan, [out, gradient]);
+      const expected = attended(query, { keys, values, dout });
+      assertClose(outs!.subarray((T - 1) * D), expected.out, { tolerance: 1e-5, label: `${T}` });
+      const at = (T - 1) * width;
+      assertClose(gradients!.subarray(at, at + D), expected.gradient, {
+        tolerance: 2e-5,
+        scale: 1, // terms of that size cancel
+        label: `gradient of ${T}`,
+      });
+      for (const tensor of [qkv, seed]) gpu.destroyTensor(tensor);
+    };
+  });
+});
+
+test.onDevices("decoding after very long prompts sees all of them", async (gpu) => {
+  const { lanes, turns, shuffles } = gpu.traits;
+  const record = (plan: Plan, P: number, way: "keys" | "rows") => {
+    const { keys, values, query, dout } = history(P + 1, 1 + lanes);
+    const prompts = new Float32Array(P * 2 * D);
+    for (let i = 0; i < P; i++) {
+      prompts.set(keys.subarray(i * D, (i + 1) * D), i * 2 * D);
+      prompts.set(values.subarray(i * D, (i + 1) * D), i * 2 * D + D);
+    }
+    const own = [...keys.subarray(P * D), ...values.subarray(P * D)];
+    const ids = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
+    const tensors = [
+      gpu.tensor([1, 3 * D], { data: [...query, ...own] }),
+      gpu.tensor([P, 2 * D], { data: prompts }),
+    ] as const;
+    const { lengths, finished } = progress(gpu, 1);
+    gpu.write(lengths, [1]);
+    const out = plan.keep(attentionDecode(plan, {
+      qkv: tensors[0],
+      slots: ids([1], [0]),
+      prompts: tensors[1],
+      promptRanges: ids([1, 2], [0, P]),
+      cache: gpu.tensor([1, 1, 1, 2, D]),
+      lengths,
+      finished,
+    }, { heads: 1, keyValueHeads: 1, headDim: D }));
+    const [label] = [...plan].map(({ kernel }) => kernel.label);
+    assert(label?.startsWith(`attention_decode/${way}`), `${P}: ${label}`);
+    return async () => {
+      const [outs] = await run(gpu, plan, [out]);
+      const expected = attended(query, { keys, values, dout });
+      assertClose(outs!, expected.out, { tolerance: 1e-5, label: `${P} by ${way}` });
+      for (const tensor of tensors) gpu.destroyTensor(tensor);
+    };
+  };
+  if (shuffles && turns < Infinity) {
+    // Rows for as long as a lane's own walk is short enough.
+    const most = (turns - 2 * lanes - 1) * Math.min(lanes, 8);
+    await record(new Plan(gpu, "rows"), most, "rows")();
+    await record(new Plan(gpu, "keys"), most + 1, "keys")();
+  }
+  const most = (TURNS - 1 - D) * lanes;
+  // A device of wide teams would need gigabytes.
+  if (lanes <= 16) await justBelowAndAbove(gpu, most, (plan, P) => record(plan, P, "keys"));
+  else await record(new Plan(gpu, "keys"), 8 * TURNS, "keys")();
 });
 
 test.onGpu("the gradient of norms reaches every row of a large batch", async (gpu) => {
