@@ -5,7 +5,10 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
+import { linear } from "../../src/ops/matmul/linear.ts";
+import { matmul } from "../reference/matmul.ts";
 import type { OpCase, OpInput } from "./gpu.ts";
+import { randomArray } from "./random.ts";
 
 /** An operation, and where it may differ from the rule. */
 export interface NonFiniteCase extends Omit<OpCase, "reference"> {
@@ -19,6 +22,24 @@ export interface NonFiniteCase extends Omit<OpCase, "reference"> {
   readonly spreads?: boolean;
   /** Outputs that a run adds to. */
   readonly accumulates?: readonly string[];
+}
+
+/** `x · weightᵀ + bias` for x (M, K) and weight (N, K), with its gradients. */
+export function linearCase(
+  { m, n, k, dtype }: { m: number; n: number; k: number; dtype: "f32" | "f16" },
+): NonFiniteCase {
+  return {
+    inputs: {
+      x: { shape: [m, k], data: randomArray(1, m * k) },
+      weight: { shape: [n, k], data: randomArray(2, n * k), dtype, parameter: true },
+      bias: { shape: [n], data: randomArray(3, n), parameter: true },
+    },
+    build: (plan, { x, weight, bias }) => ({ y: linear(plan, x!, weight!, { bias: bias! }) }),
+    reference: ({ x, weight, bias }) => ({
+      y: matmul(x!, weight!, { m, n, k, transB: true, bias: bias! }),
+    }),
+    outputGradients: { y: randomArray(99, m * n) },
+  };
 }
 
 type Values = Record<string, ArrayLike<number>>;
@@ -70,7 +91,8 @@ async function recorded(gpu: Gpu, op: NonFiniteCase, labels: Set<string>) {
           gpu.write(tensor, data);
         } else { // the host itself refuses to store infinities in 16 bits
           const { buffer, offset } = tensor.storage;
-          gpu.device.queue.writeBuffer(buffer, offset, Float16Array.from(data));
+          // The buffer: Dawn (npm webgpu 0.6.2) does not know arrays of this type.
+          gpu.device.queue.writeBuffer(buffer, offset, Float16Array.from(data).buffer);
         }
       }
       for (const sum of sums) gpu.write(sum, new Float32Array(sum.capacity));

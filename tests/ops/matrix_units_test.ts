@@ -15,6 +15,7 @@ import { linear, matmul } from "../../src/ops/matmul/linear.ts";
 import { productKernels } from "../../src/ops/matmul/kernels.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { type OpInput, runOp } from "../helpers/gpu.ts";
+import { checkNonFinite, linearCase } from "../helpers/non_finite.ts";
 import { randomArray } from "../helpers/random.ts";
 import { matmul as reference, type MatmulOptions } from "../reference/matmul.ts";
 import { test } from "../helpers/test.ts";
@@ -266,23 +267,16 @@ function testNumbers(): void {
     });
   });
 
-  Deno.test("matrix units: NaN and infinity stay in their rows", async () => {
+  Deno.test("matrix units: NaN and infinities go through what depends on them, and nowhere else", async () => {
     await onUnits(async (gpu) => {
-      const [m, n, k] = [20, 36, 40];
-      const a = randomArray(1, m * k);
-      a[3 * k + 5] = NaN;
-      a[7 * k + 9] = Infinity;
-      const b = randomArray(2, n * k);
-      const { outputs } = await runOp(gpu, {
-        inputs: { a: { shape: [m, k], data: a }, b: { shape: [n, k], data: b } },
-        build: (plan, { a, b }) => ({ out: matmul(plan, a!, b!, { transposeB: true }) }),
-        reference: () => ({}),
-      });
-      const finite = Array.from(
-        { length: m },
-        (_, row) => outputs.out!.subarray(row * n, (row + 1) * n).every(Number.isFinite),
-      );
-      assertEquals(finite.flatMap((is, row) => is ? [] : [row]), [3, 7]);
+      const labels = new Set<string>();
+      for (const [m, n, k] of [[8, 12, 36], [68, 72, 40]] as const) {
+        for (const dtype of ["f32", "f16"] as const) {
+          const sizes = { m, n, k, dtype };
+          await checkNonFinite(gpu, `${m} x ${n} x ${k} ${dtype}`, linearCase(sizes), labels);
+        }
+      }
+      assert([...labels].some((label) => label.startsWith("matmul/units")), `${[...labels]}`);
     });
   });
 

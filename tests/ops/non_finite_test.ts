@@ -33,7 +33,7 @@ import { swiglu } from "../../src/ops/swiglu.ts";
 import { columnsToHalf, fromHalf, roundColumns } from "../../src/ops/to_half.ts";
 import { entryPointsWithout } from "../helpers/entry_points.ts";
 import { onEveryDevice, type OpInput } from "../helpers/gpu.ts";
-import { checkNonFinite, type NonFiniteCase } from "../helpers/non_finite.ts";
+import { checkNonFinite, linearCase, type NonFiniteCase } from "../helpers/non_finite.ts";
 import { randomArray, randomUniform } from "../helpers/random.ts";
 import { idsSideBySide, progress } from "../helpers/side_by_side.ts";
 import { attention as attentionReference } from "../reference/attention.ts";
@@ -46,8 +46,8 @@ import { softmax as softmaxReference } from "../reference/softmax.ts";
 import { swiglu as swigluReference } from "../reference/swiglu.ts";
 
 /**
- * Kernels for devices with matrix units, which none of these is; whose results nobody reads; that reads no floats: whole
- * numbers cannot be other than finite.
+ * Kernels for devices with matrix units, of which matrix_units_test.ts has its own test; whose results nobody reads; that
+ * reads no floats: whole numbers cannot be other than finite.
  */
 const LEFT_OUT = ["matmul.units", "peaks.copy", "peaks.multiply_add", "response_weights.main"];
 
@@ -90,18 +90,7 @@ function matrixCases(): Record<string, NonFiniteCase> {
   const cases: Record<string, NonFiniteCase> = {};
   for (const [m, n, k] of MATRICES) {
     for (const dtype of ["f32", "f16"] as const) {
-      cases[`linear ${m} x ${n} x ${k} ${dtype}`] = {
-        inputs: {
-          x: f32(1, m, k),
-          weight: parameter({ ...f32(2, n, k), dtype }),
-          bias: parameter(f32(3, n)),
-        },
-        build: (plan, { x, weight, bias }) => ({ y: linear(plan, x!, weight!, { bias: bias! }) }),
-        reference: ({ x, weight, bias }) => ({
-          y: product(x!, weight!, { m, n, k, transB: true, bias: bias! }),
-        }),
-        outputGradients: { y: seed(m * n) },
-      };
+      cases[`linear ${m} x ${n} x ${k} ${dtype}`] = linearCase({ m, n, k, dtype });
     }
   }
   const [T, K, N, rank, scale] = [3, 8, 12, 4, 1.75];
