@@ -66,6 +66,24 @@ fn rotated(head: u32, c: u32) -> Pack {
     );
 }
 
+struct Pair { first: Pack, second: Pack }
+
+// Packs c and c + HEAD_PACKS / 2 of a head with an even number of them, each the other's partner.
+fn rotated_pair(head: u32, c: u32) -> Pair {
+    let first = qkv[head + c];
+    let second = qkv[head + c + HEAD_PACKS / 2u];
+    return Pair(
+        join(
+            even(first) * cosine_even + even(second) * sine_even,
+            odd(first) * cosine_odd + odd(second) * sine_odd,
+        ),
+        join(
+            even(second) * cosine_even - even(first) * sine_even,
+            odd(second) * cosine_odd - odd(first) * sine_odd,
+        ),
+    );
+}
+
 fn add_score(i: u32, key: vec4f) {
     score.x += dot(q[i], key);
     if (SHARE > 1u) { score.y += dot(q[HEAD_VECS + i], key); }

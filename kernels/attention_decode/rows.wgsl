@@ -3,6 +3,7 @@
 // lane loading one and passing it on, and each walks over a history of its own.
 
 var<private> living: bool;                        // whether this lane has a row to look after
+var<private> new_key: array<Stored, MAX_VECS>;
 var<private> p_low: array<vec4f, MAX_SHARE>;      // of each head: scores, then weights, of a block of prompt keys
 var<private> p_high: array<vec4f, MAX_SHARE>;
 
@@ -17,20 +18,45 @@ fn start_head(h: u32, c: u32, query: Pack, value: Stored) {
     }
 }
 
-fn start_pack(c: u32) {
-    set_angles(position, c);
-    let key = store(rotated(key_at, c));
+// Stores pack c of the new key and value; returns the value as it is stored.
+fn append(c: u32, key: Pack) -> Stored {
     let value = store(qkv[key_at + values + c]);
+    new_key[c] = store(key);
     if (living) {
-        cache[cache_at + c] = key;
+        cache[cache_at + c] = new_key[c];
         cache[cache_at + HEAD_PACKS + c] = value;
     }
-    start_head(0u, c, rotated(query_at, c), value);
-    if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PACKS, c), value); }
-    if (SHARE > 2u) { start_head(2u, c, rotated(query_at + 2u * HEAD_PACKS, c), value); }
-    if (SHARE > 3u) { start_head(3u, c, rotated(query_at + 3u * HEAD_PACKS, c), value); }
-    add_scores(c, key);
+    return value;
 }
+
+fn start_pair(h: u32, c: u32, first: Stored, second: Stored) {
+    let query = rotated_pair(query_at + h * HEAD_PACKS, c);
+    start_head(h, c, query.first, first);
+    start_head(h, c + HEAD_PACKS / 2u, query.second, second);
+}
+
+// Where halves of a head are whole packs, the first half starts the second as well.
+fn start_pack(c: u32) {
+    if (HEAD_PACKS % 2u == 1u) {
+        set_angles(position, c);
+        let value = append(c, rotated(key_at, c));
+        start_head(0u, c, rotated(query_at, c), value);
+        if (SHARE > 1u) { start_head(1u, c, rotated(query_at + HEAD_PACKS, c), value); }
+        if (SHARE > 2u) { start_head(2u, c, rotated(query_at + 2u * HEAD_PACKS, c), value); }
+        if (SHARE > 3u) { start_head(3u, c, rotated(query_at + 3u * HEAD_PACKS, c), value); }
+    } else if (c < HEAD_PACKS / 2u) {
+        set_angles(position, c);
+        let key = rotated_pair(key_at, c);
+        let first = append(c, key.first);
+        let second = append(c + HEAD_PACKS / 2u, key.second);
+        start_pair(0u, c, first, second);
+        if (SHARE > 1u) { start_pair(1u, c, first, second); }
+        if (SHARE > 2u) { start_pair(2u, c, first, second); }
+        if (SHARE > 3u) { start_pair(3u, c, first, second); }
+    }
+}
+
+fn score_new_pack(c: u32) { add_scores(c, new_key[c]); }
 
 fn add_prompt_score(h: u32, i: u32, low: mat4x4f, high: mat4x4f) {
     p_low[h] += q[h * HEAD_VECS + i] * low;
@@ -130,6 +156,7 @@ fn decode(group: Workgroup, @builtin(local_invocation_index) lane: u32) {
 
     score = vec4f();
     each_start_pack();
+    each_score_new_pack();
     largest = score;
     weight = vec4f(1.0);
     var waits = living;

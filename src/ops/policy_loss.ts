@@ -152,18 +152,19 @@ export function policyLoss(
   if (wholeResponses && !itemRanges) {
     throw new RangeError(`policyLoss ${options.policyLoss} needs itemRanges, shape (S, 2)`);
   }
-  const kernel = (entryPoint: string) =>
+  const kernel = (entryPoint: string, constants: Record<string, number> = {}) =>
     teamKernel(plan.gpu, {
       name: own ? `policy_loss/${own.loss}/${own.dLogProb}` : "policy_loss",
       code: `${code}\n${ownCode(own)}`,
       entryPoint,
-      constants: {
-        POLICY_LOSS: surrogate,
-        KL_ESTIMATOR: klEstimator === undefined
-          ? 0
-          : ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
-      },
+      constants,
     });
+  const rules = {
+    POLICY_LOSS: surrogate,
+    KL_ESTIMATOR: klEstimator === undefined
+      ? 0
+      : ruleOf(KL_ESTIMATORS, "klEstimator", klEstimator).code,
+  };
   const division = { terms: items, step: CHUNK_ITEMS, most: MAX_CHUNKS };
   const chunks = () => partCount(division);
   const entropyOffset = Math.ceil(items.capacity / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
@@ -199,7 +200,7 @@ export function policyLoss(
   const partials = derivatives.view([mostChunks, STATS], { elementOffset: 2 * entropyOffset });
   if (wholeResponses) {
     plan.dispatch({
-      kernel: kernel("response_ratio"),
+      kernel: kernel("response_ratio", rules),
       label: `${name}.response_ratio`,
       bindings: { ...policy, item_ranges: itemRanges!, derivatives },
       params,
@@ -208,7 +209,7 @@ export function policyLoss(
     });
   }
   plan.dispatch({
-    kernel: kernel("main"),
+    kernel: kernel("main", rules),
     label: `${name}.forward`,
     bindings: {
       ...policy,

@@ -19,8 +19,11 @@ import { linear } from "../ops/matmul/linear.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import { threefry2x32 } from "../random/random.ts";
 
-/** Rows, and numbers of a row: no multiples of a workgroup or a subgroup. */
-const [ROWS, WIDTH, COLUMNS] = [37, 72, 92];
+/**
+ * Rows, which are no multiple of a workgroup's, and numbers of a row: sizes that take kernels which training needs as well,
+ * so that none is compiled for this alone.
+ */
+const [ROWS, WIDTH, COLUMNS] = [61, 72, 96];
 
 const known = new WeakMap<Gpu, Promise<string>>();
 
