@@ -69,7 +69,7 @@ async function unpacked(
     `${home}/apt.conf`,
     `Dir::Etc "${home}/etc"; Dir::State "${home}"; Dir::State::status "${home}/status"; Dir::Cache "${home}";
      Dir::Cache::archives "${home}/debs"; Acquire::Languages "none"; Acquire::Check-Valid-Until "false";
-     APT::Sandbox::User "root"; Debug::NoLocking "true";`,
+     Acquire::Retries "1"; Acquire::https::Timeout "20"; APT::Sandbox::User "root"; Debug::NoLocking "true";`,
   );
   const env = { APT_CONFIG: `${home}/apt.conf` };
   await run("apt-get", ["update", "-q"], { env });
