@@ -6,10 +6,21 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { pathToFileURL } from "node:url";
 import { tinyWith } from "./helpers/bad_input.ts";
 import { inTempDir } from "./helpers/temp_dir.ts";
+import { test } from "./helpers/test.ts";
 
-const REGISTRY = new URL("helpers/jsr_registry.ts", import.meta.url).pathname;
+const ROOT = new URL("../", import.meta.url).pathname;
+const REGISTRY = `${ROOT}tests/helpers/jsr_registry.ts`;
+
+function* filesBelow(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* filesBelow(path);
+    else yield path;
+  }
+}
 
 /** What a stranger tries first: a task of their own in under 30 lines. */
 const PROGRAM = `
@@ -104,11 +115,14 @@ class Stranger {
   }
 }
 
-async function withRegistry(body: (dir: string, registry: string) => Promise<void>): Promise<void> {
+async function withRegistry(
+  published: string,
+  body: (dir: string, registry: string) => Promise<void>,
+): Promise<void> {
   await using server = new Deno.Command("deno", {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-run=deno", "--allow-net=127.0.0.1"],
-      REGISTRY,
+      ...[`--allow-write=${published}`, REGISTRY, published],
     ],
     stdout: "piped",
   }).spawn();
@@ -123,12 +137,28 @@ async function withRegistry(body: (dir: string, registry: string) => Promise<voi
   }
 }
 
-Deno.test("the published package", async (t) => {
-  await withRegistry(async (dir, registry) => {
+test.inDir("the published package", async (published, t) => {
+  await withRegistry(published, async (dir, registry) => {
     const stranger = new Stranger(dir, registry);
     for (const [name, source] of [["main", PROGRAM], ["model", MODEL], ["text", TEXT]]) {
       await Deno.writeTextFile(`${dir}/${name}.ts`, source!);
     }
+
+    await t.step("kernels are modules of their files' text, and nothing imports text", async () => {
+      const sources = ["kernels", "src"].flatMap((folder) => [...filesBelow(ROOT + folder)])
+        .filter((path) => !path.endsWith(".ts"));
+      assert(sources.some((path) => path.endsWith("/kernels/adamw.wgsl")));
+      for (const path of sources) {
+        const module = `${published}/${path.slice(ROOT.length)}.ts`;
+        const { default: text } = await import(pathToFileURL(module).href);
+        assertEquals(text, await Deno.readTextFile(path), path);
+      }
+      for (const path of filesBelow(published)) {
+        assert(/\.(?:ts|json|md)$|\/LICENSE$/.test(path), path);
+        if (!path.endsWith(".ts") || path.startsWith(`${published}/kernels`)) continue;
+        assert(!/\bwith \{ type/.test(await Deno.readTextFile(path)), path);
+      }
+    });
 
     await t.step("programs of a stranger type-check", async () => {
       const { code, stderr } = await stranger.deno(["check", "main.ts", "model.ts"]);
@@ -145,7 +175,7 @@ Deno.test("the published package", async (t) => {
       // The graph of the library: kernels, no command line, and not a single package from npm.
       const { specifiers, npmPackages } = await stranger.graph("main.ts");
       assertEquals(npmPackages, {});
-      assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl")));
+      assert(specifiers.some((name) => name.endsWith("/kernels/adamw.wgsl.ts")));
       assertEquals(specifiers.filter((name) => name.includes("/src/cli/")), []);
     });
 

@@ -13,7 +13,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const ENTRIES = [".", "./engine", "./text"];
 
 /** Writes types. Not imported by a literal: what deno.lock lists is fetched by every `deno task`. */
-const TYPESCRIPT = "npm:typescript@5.9.3";
+export const TYPESCRIPT = "npm:typescript@5.9.3";
 
 async function run(command: string, args: readonly string[], cwd = ROOT): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], cwd })

@@ -2,13 +2,15 @@
  * The package for npm, from an empty folder: `deno task test:node`.
  *
  * It is packed, installed beside Dawn, type-checked in use, run in Node 20, 22 and 24, and built into pages by esbuild and
- * Vite without a plugin. On SwiftShader all of that has to give the same numbers, to the bit, as Deno's own WebGPU.
+ * Vite without a plugin; what JSR would hand to npm runs in Node, too. On SwiftShader all of that has to give the same
+ * numbers, to the bit, as Deno's own WebGPU.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { pack } from "../../docs/npm/pack.ts";
+import { writeForJsr } from "../../docs/jsr/publish.ts";
+import { pack, TYPESCRIPT } from "../../docs/npm/pack.ts";
 import { run, swiftshader } from "./debian.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
@@ -56,6 +58,35 @@ function outcome(text: string): Outcome {
   return JSON.parse(text.trim().split("\n").at(-1)!);
 }
 
+/** Installs what `npx jsr add` would: the published modules without their types, under names that end with .js. */
+async function installFromJsr(folder: string): Promise<void> {
+  const { default: ts } = await import(TYPESCRIPT);
+  const compilerOptions = {
+    target: "ESNext",
+    module: "ESNext",
+    rewriteRelativeImportExtensions: true,
+  };
+  const home = `${folder}/node_modules/@deltal/deltal`;
+  await Deno.mkdir(home, { recursive: true });
+  await writeForJsr(home);
+  const strip = async (path: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(path)) {
+      const file = `${path}/${name}`;
+      if (isDirectory) await strip(file);
+      else if (name.endsWith(".ts")) {
+        const { outputText } = ts.transpileModule(await Deno.readTextFile(file), {
+          compilerOptions,
+        });
+        await Deno.writeTextFile(file.replace(/\.ts$/, ".js"), outputText);
+        await Deno.remove(file);
+      }
+    }
+  };
+  await strip(home);
+  const exports = { ".": "./mod.js", "./engine": "./src/engine.js" };
+  await Deno.writeTextFile(`${home}/package.json`, JSON.stringify({ type: "module", exports }));
+}
+
 const cwd = await Deno.makeTempDir();
 try {
   const { env } = await swiftshader();
@@ -101,6 +132,18 @@ try {
     assert(ours.adapter.subgroupSize === deno.adapter.subgroupSize, "other kernels would run");
     assertEquals(ours.results, deno.results, `Node ${name}`);
   }
+
+  const jsr = `${cwd}/jsr`;
+  await installFromJsr(jsr);
+  for (const name of ["portable.js", "portable_node.js"]) {
+    await Deno.copyFile(HERE + name, `${jsr}/${name}`);
+  }
+  const fromJsr = await run(node(22), ["jsr/portable_node.js", await files("from-jsr")], {
+    cwd,
+    env,
+  });
+  assertEquals(outcome(fromJsr).results, deno.results, "as JSR hands it to npm");
+  console.log("Node 22: JSR's modules");
 
   const bundle = ["--bundle", "--format=esm", "--outfile=esbuild.js", "page.js"];
   await run("node_modules/.bin/esbuild", bundle, { cwd });

@@ -1,9 +1,16 @@
 /**
  * A stand-in for jsr.io that offers this package as it would be published: exactly the files that
  * `deno publish` lists, with their checksums. Prints its address and serves until it is ended.
+ *
+ * The only argument is an empty folder for these files.
  */
 
-const ROOT = new URL("../../", import.meta.url);
+import { pathToFileURL } from "node:url";
+import { writeForJsr } from "../../docs/jsr/publish.ts";
+
+const [folder] = Deno.args;
+await writeForJsr(folder!);
+const ROOT = pathToFileURL(`${await Deno.realPath(folder!)}/`);
 
 /** Files that would be published, as paths from the root. */
 async function publishedFiles(): Promise<string[]> {
