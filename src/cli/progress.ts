@@ -74,7 +74,10 @@ export async function announced<T>(
   }
 }
 
-/** What is going on when plans are made: on a driver that has not seen the kernels before it takes a while. */
+/**
+ * What is going on when plans are made, and in the first step, to which some drivers put it off: where they have not seen the
+ * kernels before it takes a while.
+ */
 export const COMPILING = "compiling kernels";
 
 /** What begins the line anew. */
@@ -104,15 +107,16 @@ export class Progress {
    * @param label What is going on, a word or two.
    * @param total Steps in all.
    * @param done Steps already done when this begins.
+   * @param first What the bar says until the first step is done. Default: nothing.
    */
-  constructor(output: ProgressOutput, label: string, total: number, done = 0) {
+  constructor(output: ProgressOutput, label: string, total: number, done = 0, first = "") {
     this.#output = output;
     this.#label = label;
     this.#total = total;
     this.#from = this.#done = done;
     this.#start = output.now();
     output.onProgress?.({ label, done, total, text: "" });
-    if (output.terminal) this.#draw("");
+    if (output.terminal) this.#draw(first);
   }
 
   /**

@@ -85,7 +85,7 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
   const entries: [label: string, text: string][] = [
     ["time", times(totals)],
     ...(totals.steps > 0 ? effort(totals, options) : []),
-    ["compiling", `${duration(facts.compileSeconds)} for kernels, within the times above`],
+    ["compiling", `${duration(facts.compileSeconds)} for kernels before their first use, within the times above`],
     ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
     ...(best && (settings.saveBest || settings.patience > 0) ? [bestEntry(facts, best)] : []),
     ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],

@@ -15,7 +15,7 @@ import { evaluationAt } from "./evaluation_table.ts";
 import type { GpuProfile } from "./gpu_profile.ts";
 import { type Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
-import { evaluating, Progress, type ProgressOutput } from "./progress.ts";
+import { COMPILING, evaluating, Progress, type ProgressOutput } from "./progress.ts";
 import { reportAtEnd } from "./report.ts";
 import { openRun } from "./run_folder.ts";
 import { lineWidth } from "./style.ts";
@@ -98,7 +98,7 @@ export async function runSession(
     await checkpoints.evaluated(trainer, lines.line);
   }
   let interrupted = await interrupt.requested();
-  const progress = new Progress(output, "train", maxSteps, trainer.completedSteps);
+  const progress = new Progress(output, "train", maxSteps, trainer.completedSteps, COMPILING);
   profile?.begin();
   try {
     while (trainer.completedSteps < maxSteps && !interrupted && !checkpoints.exhausted) {

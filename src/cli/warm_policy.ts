@@ -98,7 +98,7 @@ export async function warmPolicy(
     COMPILING,
     () => WarmStart.create(policy, recipe.task, optionsOf(recipe)),
   );
-  const progress = new Progress(tools.output, "warm start", steps);
+  const progress = new Progress(tools.output, "warm start", steps, 0, COMPILING);
   let loss = NaN;
   try {
     while (warmStart.completedSteps < steps) {

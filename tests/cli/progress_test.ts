@@ -74,6 +74,17 @@ Deno.test("once there is a second step the rate leaves out the first, in which d
   ]);
 });
 
+Deno.test("a bar says what its first step is about until that is done", () => {
+  const { output, written, clock } = fakeOutput({ terminal: true });
+  const progress = new Progress(output, "train", 4, 0, "compiling kernels");
+  clock.now = 2;
+  progress.update(1, "reward 0.500");
+  const [before, after] = written;
+  assert(before!.endsWith("░ 0/4  compiling kernels"), before);
+  assert(after!.includes(" 1/4  ") && after!.includes("reward 0.500"), after);
+  assert(!after!.includes("compiling"), after);
+});
+
 Deno.test("what is going on is announced, on a terminal as long as it lasts", async () => {
   for (const terminal of [true, false]) {
     const { output, written } = fakeOutput({ terminal });
