@@ -82,10 +82,11 @@ export function formatSummary(facts: SummaryFacts, width: number): string {
   const next: [string, string] = interrupted
     ? ["go on with", callableHere(`deno task train --resume ${dir}`)]
     : ["look at it", callableHere(`deno task sample ${dir}`)];
+  const compiling = duration(facts.compileSeconds);
   const entries: [label: string, text: string][] = [
     ["time", times(totals)],
     ...(totals.steps > 0 ? effort(totals, options) : []),
-    ["compiling", `${duration(facts.compileSeconds)} for kernels before their first use, within the times above`],
+    ["compiling", `${compiling} for kernels before their first use, within the times above`],
     ["memory", `${byteSize(facts.peakBytes)} of GPU memory at most`],
     ...(best && (settings.saveBest || settings.patience > 0) ? [bestEntry(facts, best)] : []),
     ["written to", `${dir}: config.json, metrics.jsonl, completions.jsonl, checkpoint/`],

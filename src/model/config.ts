@@ -22,7 +22,7 @@ import { FAMILIES, familiesWith, MODEL_TYPES, type ModelType } from "./families.
 export interface PolicyConfig {
   /** Architecture name, as `model_type` in config.json. */
   readonly modelType: ModelType;
-  /** V, number of token ids. */
+  /** V, number of token ids; multiples of 8 compute and compile fastest on software adapters. */
   readonly vocabSize: number;
   /** C, width of the residual stream. */
   readonly hiddenSize: number;
