@@ -13,7 +13,7 @@
  * @module
  */
 
-import { type Driver, mesa, swiftshader } from "./debian.ts";
+import { type Stack, STACKS } from "./stacks.ts";
 
 /** Test files by default, as folders and files below tests/. */
 const TESTS = [
@@ -25,42 +25,10 @@ const TESTS = [
   "rl/policy_gradient_test.ts",
 ];
 
-const DAWN = new URL("dawn.ts", import.meta.url).pathname;
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /** Files that run in one process: drivers do not bear all kernels there are (Mesa 26.2.6 ended after some hundred). */
 const TOGETHER = 8;
-
-/** How a stack is put together: a driver and arguments of `deno test`. */
-interface Stack extends Driver {
-  readonly args: readonly string[];
-}
-
-async function wgpu(driver: Promise<Driver>): Promise<Stack> {
-  return { ...await driver, args: [] };
-}
-
-async function dawn(driver: Promise<Driver>): Promise<Stack> {
-  const { name, ...rest } = await driver;
-  return { ...rest, name: `Dawn on ${name}`, args: [`--preload=${DAWN}`] };
-}
-
-/** Subgroups of llvmpipe are as wide as its vectors: 128 bits are four lanes. */
-function lanes(count: number): Promise<Stack> {
-  const env = { LP_NATIVE_VECTOR_WIDTH: `${32 * count}` };
-  return Promise.resolve({ name: `${count} lanes`, deno: Deno.execPath(), args: [], env });
-}
-
-const STACKS: Readonly<Record<string, Readonly<Record<string, () => Promise<Stack>>>>> = {
-  swiftshader: { swiftshader: () => wgpu(swiftshader()) },
-  mesa: { trixie: () => wgpu(mesa("trixie")), sid: () => wgpu(mesa("sid")) },
-  dawn: {
-    swiftshader: () => dawn(swiftshader()),
-    trixie: () => dawn(mesa("trixie")),
-    sid: () => dawn(mesa("sid")),
-  },
-  lanes: { "4": () => lanes(4), "16": () => lanes(16) },
-};
 
 function testsBelow(path: string): string[] {
   if (path.endsWith(".ts")) return [path];
