@@ -5,8 +5,7 @@
  *     deno task test tests/ops tests/model/policy_test.ts
  *
  * Most of what tests cost is compiling kernels, so all files but those about devices run in one process, on one device:
- * each kernel is compiled once. Without arguments the examples in the documentation run too. Types are checked by
- * `deno task check`.
+ * each kernel is compiled once. Types are checked by `deno task check`.
  *
  * @module
  */
@@ -25,9 +24,6 @@ const PERMISSIONS = [
   "--allow-net=127.0.0.1",
   "--allow-run=deno,sh",
 ];
-
-/** Where examples are that run as tests. */
-const DOCUMENTED = ["mod.ts", "src", "README.md", "docs"];
 
 function testsBelow(path: string): string[] {
   if (Deno.statSync(path).isFile) return [path];
@@ -58,7 +54,6 @@ const own = files.filter((path) => path.startsWith(OWN_DEVICES));
 const together = files.filter((path) => !path.startsWith(OWN_DEVICES));
 
 const passed = [
-  given.length > 0 || await test(...flags, "--doc", ...DOCUMENTED),
   own.length === 0 || await test(...flags, ...own),
   together.length === 0 || await test(...flags, "tests/together.ts", "--", ...together),
 ];
