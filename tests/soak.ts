@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { runCommand } from "./helpers/cli.ts";
 import { killRuns } from "./helpers/killed_runs.ts";
 import { uniformStream } from "./helpers/random.ts";
 import { inTempDir } from "./helpers/temp_dir.ts";
@@ -26,7 +27,8 @@ Usage: deno task soak [--kills 50] [--seed 1]`);
   await inTempDir(async (dir) => {
     const start = performance.now();
     const random = uniformStream(Number(values.seed));
-    const kills = await killRuns(dir, Number(values.kills), random, (text) => console.log(text));
+    const say = (text: string) => console.log(text);
+    const kills = await killRuns(dir, Number(values.kills), random, runCommand, say);
     const seconds = Math.round((performance.now() - start) / 1000);
     console.log({ ...kills, seconds });
     console.log(`${kills.runs} runs ended with the bytes of the undisturbed one`);

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { runInProcess } from "../helpers/in_process.ts";
 import { killRuns } from "../helpers/killed_runs.ts";
 import { uniformStream } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
@@ -9,7 +10,7 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     await inTempDir(async (dir) => {
-      const { moments, runs } = await killRuns(dir, 4, uniformStream(3));
+      const { moments, runs } = await killRuns(dir, 4, uniformStream(3), runInProcess);
       assert(runs > 0);
       assertEquals(Object.values(moments).reduce((a, b) => a + b), 4);
     });

@@ -78,6 +78,9 @@ const PID = /^pid (\d+)$/m;
 export class AnnouncedProcess {
   /** Whether it was killed. */
   killed = false;
+  /** Milliseconds it took to tell what `end` waited for, if it did. */
+  toldAfter: number | undefined;
+  readonly #start = performance.now();
   readonly #child: Deno.ChildProcess;
 
   /** @param child Whose standard error begins with `pid` and its process id. */
@@ -101,6 +104,7 @@ export class AnnouncedProcess {
       stderr += piece;
       if (timer !== undefined || moment === Infinity || !since.test(stderr)) continue;
       const pid = PID.exec(stderr)![1]!;
+      this.toldAfter = performance.now() - this.#start;
       timer = setTimeout(() => kill = this.#kill(pid), moment);
     }
     clearTimeout(timer);

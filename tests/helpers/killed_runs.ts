@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
-import { spawnAnnounced } from "./cli.ts";
+import { type CommandResult, spawnAnnounced } from "./cli.ts";
 import { TINY_STEPS } from "./tiny_run.ts";
 
 /** Steps of a run, and steps between its checkpoints. */
@@ -91,6 +91,7 @@ function momentOf(stderr: string): Moment {
  * @param dir An empty folder.
  * @param kills How often.
  * @param random Numbers from 0 to 1.
+ * @param inPeace Runs the command line in a folder to its end, where it is not to be killed.
  * @param say Where to tell how it goes.
  * @throws {Error} If a run cannot be resumed, hangs, or ends with other bytes.
  */
@@ -98,6 +99,7 @@ export async function killRuns(
   dir: string,
   kills: number,
   random: () => number,
+  inPeace: (cwd: string, ...args: string[]) => Promise<CommandResult>,
   say: (text: string) => void = () => {},
 ): Promise<Kills> {
   const moments = { "starting": 0, "warm start": 0, "training": 0, "finishing": 0 };
@@ -105,12 +107,12 @@ export async function killRuns(
 
   const peace = join(dir, "peace");
   await Deno.mkdir(peace);
-  const start = performance.now();
-  const undisturbed = await spawnAnnounced(peace, ...TRAIN, "--out=runs/run").end();
-  const duration = performance.now() - start;
+  const undisturbed = await inPeace(peace, ...TRAIN, "--out=runs/run");
   if (undisturbed.code !== 0) throw new Error(`the undisturbed run failed: ${undisturbed.stderr}`);
   const whole = await resultsOf(join(peace, "runs", "run"));
   const training = await trainingTime(join(peace, "runs", "run"));
+  /** Milliseconds of a process before it trains, as the first of them shows. */
+  let startup: number | undefined;
 
   while (killed < kills) {
     const cwd = join(dir, `${runs}`);
@@ -121,14 +123,16 @@ export async function killRuns(
       const args = resume
         ? ["train", "--resume=runs/run", "--no-report"]
         : [...TRAIN, "--out=runs/run"];
-      const child = spawnAnnounced(cwd, ...args);
+      const child = killed < kills ? spawnAnnounced(cwd, ...args) : undefined;
       // Half of them in what a run is for. A moment after the end spares a run, so that some come to it.
-      const whileTraining = random() < 0.5;
-      const [length, since] = whileTraining ? [training, TRAINING] : [duration, undefined];
-      const moment = killed < kills ? length * 1.2 * random() : Infinity;
-      const { code, stderr } = await child.end(moment, since);
+      const whileTraining = startup === undefined || random() < 0.5;
+      const length = whileTraining ? training : startup! + training;
+      const { code, stderr } = child
+        ? await child.end(length * random(), whileTraining ? TRAINING : undefined)
+        : await inPeace(cwd, ...args);
+      startup ??= child?.toldAfter;
       if (code === 0) break;
-      if (!child.killed) {
+      if (!child?.killed) {
         if (!resume || !stderr.includes("has no checkpoint yet")) {
           throw new Error(`kill ${killed}: ${args.join(" ")} failed: ${stderr}`);
         }
