@@ -1,26 +1,28 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { spawnCommand } from "../helpers/cli.ts";
-import { runInProcess } from "../helpers/in_process.ts";
+import { runInProcess, runInProcessWith } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
 import { TINY_STEPS } from "../helpers/tiny_run.ts";
 
 const TINY = [...TINY_STEPS, ...["--eval-prompts=4", "--num-generations-eval=2", "--max-steps=6"]];
 
 test.inDir("train --serve tells a page everything, and pages that come and go change nothing", async (dir) => {
-  await using run = spawnCommand(dir, "train", ...TINY, "--serve=0", "--out=runs/watched");
-  const stderr = new Response(run.stderr).text();
-  const stdout = run.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
-  let printed = "";
-  while (!/^live page: (\S+)\n/m.test(printed)) printed += (await stdout.next()).value;
-  const url = /^live page: (\S+)\n/.exec(printed)![1]!;
+  const { promise: address, resolve } = Promise.withResolvers<string>();
+  const onPrint = (stdout: string) => {
+    const url = /^live page: (\S+)\n/m.exec(stdout)?.[1];
+    if (url) resolve(url);
+  };
+  const flags = [...TINY, "--serve=0", "--out=runs/watched"];
+  const run = runInProcessWith({ onPrint }, dir, "train", ...flags);
+  run.then(({ stderr }) => resolve(`nowhere: ${stderr}`));
+  const url = await address;
   assertStringIncludes(await (await fetch(url)).text(), "<title>deltal</title>");
   const gone = await fetch(`${url}events`);
   await gone.body!.cancel();
   const events = await (await fetch(`${url}events`)).text();
-  for (let more; !(more = await stdout.next()).done;) printed += more.value;
-  assertEquals((await run.status).code, 0, await stderr);
-  assertMatch(printed, /Done: 6 steps of parity/);
+  const { code, stdout, stderr } = await run;
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^live page: \S+\n[^]*Done: 6 steps of parity/);
 
   const told = events.trim().split("\n\n").map((block) => /^event: (\w+)\n/.exec(block)![1]);
   assertEquals(told[0], "snapshot");

@@ -7,8 +7,8 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { readMetrics } from "../../src/run/metrics_log.ts";
-import { type CommandResult, interruptAt, pipeCommand, runCommand } from "../helpers/cli.ts";
-import { runInProcess } from "../helpers/in_process.ts";
+import { type CommandResult, interruptAt, runCommand } from "../helpers/cli.ts";
+import { runInProcess, runInProcessWith } from "../helpers/in_process.ts";
 import { test } from "../helpers/test.ts";
 import { TINY_RUN as TINY } from "../helpers/tiny_run.ts";
 
@@ -38,7 +38,9 @@ async function metricsOf(run: string): Promise<unknown[]> {
 test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", async (dir, t) => {
   const whole = join(dir, "runs", "parity-1");
   await t.step("train", async () => {
-    const { stdout, stderr } = succeeded(await runCommand(dir, "train", ...TINY, "--max-steps=6"));
+    const { stdout, stderr } = succeeded(
+      await runInProcess(dir, "train", ...TINY, "--max-steps=6"),
+    );
     assertMatch(stdout, /^training a policy of \d+ parameters on parity, on .+\nwarm start made/);
     assertMatch(
       stdout.replaceAll("\n", " "),
@@ -50,7 +52,6 @@ test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", 
     // Of eight ids padding is never written: ln 7.
     assertMatch(stderr, /^(compiling kernels\n)?warm start +1\/20 +loss 1\.9\d+/);
     assertMatch(stderr, /train 6\/6 +reward \d\.\d{3} +length/);
-    assert(!stderr.includes("XDG_RUNTIME_DIR"), stderr);
     const names = [...Deno.readDirSync(whole)].map(({ name }) => name).sort();
     const visible = names.filter((name) => !name.startsWith("."));
     assertEquals(visible, [
@@ -100,6 +101,7 @@ test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", 
       );
       assertEquals(code, 130, stdout + stderr);
       assertStringIncludes(stderr, "Ctrl-C again stops at once");
+      assert(!stderr.includes("XDG_RUNTIME_DIR"), stderr);
       assertMatch(stdout, /go on with +deno task train --resume runs.stopped/);
       const steps = Number(/Stopped after (\d+) of 1000 steps/.exec(stdout)![1]);
       const max = `--max-steps=${steps + 1}`;
@@ -171,7 +173,9 @@ test.inDir("train leaves a run that resumes bit by bit, is scored and sampled", 
     const own = succeeded(await runInProcess(dir, "sample", "--prompt", "0110 __________ :"));
     assertMatch(own.stdout, /^0110__________:\n( {8}.+\n){2}$/);
     const lines = "0110__________:\n\n011___________:\n0110__________:";
-    const piped = succeeded(await pipeCommand(dir, lines, "sample", "--prompt", "-"));
+    const piped = succeeded(
+      await runInProcessWith({ stdin: lines }, dir, "sample", "--prompt", "-"),
+    );
     assertMatch(piped.stdout, /^(011[0_]__________:\n( {8}.+\n){2}){3}$/);
     // The first line is the first prompt, whichever way it came; the third is sampled anew.
     assert(piped.stdout.startsWith(own.stdout), piped.stdout);

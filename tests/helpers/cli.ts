@@ -16,8 +16,6 @@ export interface CommandResult {
 
 /** How a command is run. */
 interface CommandOptions {
-  /** Its standard input. */
-  readonly stdin?: "null" | "piped";
   /** Variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -27,7 +25,7 @@ function denoCommand(
   module: string,
   args: readonly string[],
   cwd: string,
-  { stdin = "null", env = {} }: CommandOptions = {},
+  { env = {} }: CommandOptions = {},
 ): Deno.Command {
   return new Deno.Command("deno", {
     args: [
@@ -43,29 +41,30 @@ function denoCommand(
     ],
     cwd,
     env: { NO_COLOR: "1", ...env },
-    stdin,
+    stdin: "null",
     stdout: "piped",
     stderr: "piped",
   });
 }
 
-/** Starts the command line; it ends with the block it is used in. */
-export function spawnCommand(cwd: string, ...args: string[]): Deno.ChildProcess {
-  return denoCommand("../../src/cli/main.ts", args, cwd).spawn();
-}
-
 /** Runs the command line to its end. */
 export async function runCommand(cwd: string, ...args: string[]): Promise<CommandResult> {
-  return await runCommandWith({}, cwd, ...args);
+  return await resultOf(denoCommand("../../src/cli/main.ts", args, cwd));
 }
 
-/** Runs the command line to its end with variables in its environment. */
-export async function runCommandWith(
+/** Runs commands one after the other, in a process of their own with variables in its environment. */
+export async function runCommandsWith(
   env: Readonly<Record<string, string>>,
   cwd: string,
-  ...args: string[]
-): Promise<CommandResult> {
-  const command = denoCommand("../../src/cli/main.ts", args, cwd, { env });
+  ...commands: string[][]
+): Promise<CommandResult[]> {
+  const command = denoCommand("./commands.ts", [JSON.stringify(commands)], cwd, { env });
+  const { code, stdout, stderr } = await resultOf(command);
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+async function resultOf(command: Deno.Command): Promise<CommandResult> {
   const { code, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
@@ -123,21 +122,6 @@ export class AnnouncedProcess {
 /** Starts the command line so that it can be killed. */
 export function spawnAnnounced(cwd: string, ...args: string[]): AnnouncedProcess {
   return new AnnouncedProcess(denoCommand("./announced.ts", args, cwd).spawn());
-}
-
-/** Runs the command line to its end on a text as its standard input. */
-export async function pipeCommand(
-  cwd: string,
-  input: string,
-  ...args: string[]
-): Promise<CommandResult> {
-  const command = denoCommand("../../src/cli/main.ts", args, cwd, { stdin: "piped" });
-  await using child = command.spawn();
-  const stdout = new Response(child.stdout).text();
-  const stderr = new Response(child.stderr).text();
-  await new Response(input).body!.pipeTo(child.stdin);
-  const { code } = await child.status;
-  return { code, stdout: await stdout, stderr: await stderr };
 }
 
 /**
