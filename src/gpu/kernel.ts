@@ -102,11 +102,22 @@ function reachableIdentifiers(code: string, entryPoint: string): Set<string> {
   return seen;
 }
 
+type Reflection = Pick<Kernel, "bindings" | "paramsIndex" | "params" | "loops">;
+
+/** What sources said, by entry point and source: every device of a process compiles the same ones. */
+const reflections = new Map<string, Reflection>();
+
 /** What a kernel's source says about its bindings, for one entry point. */
-export function reflect(
-  code: string,
-  entryPoint: string,
-): Pick<Kernel, "bindings" | "paramsIndex" | "params" | "loops"> {
+export function reflect(code: string, entryPoint: string): Reflection {
+  const key = `${entryPoint}\n${code}`;
+  const known = reflections.get(key);
+  if (known) return known;
+  const reflection = read(code, entryPoint);
+  reflections.set(key, reflection);
+  return reflection;
+}
+
+function read(code: string, entryPoint: string): Reflection {
   const plain = stripComments(code);
   const used = reachableIdentifiers(plain, entryPoint);
   const bindings: StorageBinding[] = [];

@@ -42,6 +42,9 @@ import workgroup from "../../kernels/lib/workgroup.wgsl" with { type: "text" };
 import type { KernelDescriptor } from "../gpu/kernel.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
+/** Files that have been read, by their text. */
+const fragments = new Map<string, Fragment>();
+
 /** What several kernels share: `kernels/lib/`. */
 const LIBRARY = [
   block,
@@ -110,13 +113,17 @@ interface Fragment {
 }
 
 function read(code: string): Fragment {
+  const known = fragments.get(code);
+  if (known) return known;
   const [, provides, when = ""] = /^\/\/ provides: (\w+)(?: when (.+))?$/m.exec(code) ?? [];
   const needs = /^\/\/ needs: (.+)$/m.exec(code)?.[1]?.split(", ") ?? [];
   const conditions = when.split(" ").filter(Boolean).map((condition) => {
     const [choice, values] = condition.split("=") as [keyof Choices, string];
     return [choice, values.split("|")] as const;
   });
-  return { code, provides, when: conditions, needs };
+  const fragment = { code, provides, when: conditions, needs };
+  fragments.set(code, fragment);
+  return fragment;
 }
 
 /**

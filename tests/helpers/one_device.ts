@@ -19,7 +19,10 @@ class Creations {
   readonly #scopes: string[][] = [];
 
   once<T extends Created>(kind: string, from: unknown, make: () => T): T {
-    const key = kind + JSON.stringify(from, (_, value) => this.#names.get(value) ?? value);
+    const key = kind +
+      (typeof from === "string"
+        ? from
+        : JSON.stringify(from, (_, value) => this.#names.get(value) ?? value));
     let made = this.#made.get(key) as T | undefined;
     if (!made) {
       made = make();
@@ -90,7 +93,7 @@ function leaseOf({ device, creations }: Real): GPUDevice {
     createPipelineLayout: (from: GPUPipelineLayoutDescriptor) =>
       creations.once("layout", from, () => device.createPipelineLayout(from)),
     createShaderModule: (from: GPUShaderModuleDescriptor) =>
-      creations.once("module", from, () => device.createShaderModule(from)),
+      creations.once("module", from.code, () => device.createShaderModule(from)),
     createComputePipeline: (from: GPUComputePipelineDescriptor) =>
       creations.once("pipeline", from, () => device.createComputePipeline(from)),
   };
