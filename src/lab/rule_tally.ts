@@ -116,31 +116,32 @@ export function tallyRules(
 ): Tally[] {
   const tokens = new Float64Array(lengths.length / numGenerations);
   for (const [i, length] of lengths.entries()) tokens[Math.floor(i / numGenerations)]! += length;
-  const total = (values: Float64Array, batch: readonly number[]) =>
-    batch.reduce((sum, p) => sum + values[p]!, 0);
   const tallies = products.map(() => Object.fromEntries(TALLIED.map((name) => [name, 0])) as Tally);
   for (const batches of division) {
-    const blocks = blockSums(batches);
+    const blocks = once((products: PromptProducts) => blockSums(batches, products));
+    const totals = once((values: Float64Array) =>
+      batches.map((batch) => batch.reduce((sum, p) => sum + values[p]!, 0))
+    );
     for (const [r, { rule, powers, squares, weights, energies, ...sums }] of products.entries()) {
       const t = tallies[r]!;
       const [own, withMean, mean] = [sums.own, sums.withMean, sums.mean].map(blocks);
-      const scales = batches.map((batch) => {
+      const scales = batches.map((batch, b) => {
         const sums: BatchSums = {
           responses: batch.length * numGenerations,
-          tokens: total(tokens, batch),
-          powers: total(powers, batch),
+          tokens: totals(tokens)[b]!,
+          powers: totals(powers)[b]!,
         };
         const scale = rule.scale(sums, lossScaleFactor);
         t.factor += scale * sums.powers;
         t.factorSquared += (scale * sums.powers) ** 2;
-        t.squares += scale ** 2 * total(squares, batch);
-        t.weights += scale ** 2 * total(weights, batch);
-        t.energies += scale ** 2 * total(energies, batch);
+        t.squares += scale ** 2 * totals(squares)[b]!;
+        t.weights += scale ** 2 * totals(weights)[b]!;
+        t.energies += scale ** 2 * totals(energies)[b]!;
         t.batches++;
         return scale;
       });
       for (const [b, batch] of batches.entries()) {
-        for (const c of batches.keys()) {
+        for (let c = 0; c < batches.length; c++) {
           const at = b * batches.length + c;
           const product = scales[b]! * scales[c]! * own![at]!;
           if (b === c) {
@@ -159,29 +160,31 @@ export function tallyRules(
   return tallies;
 }
 
-/** Sums of products over pairs of batches, of each only once: rules have some in common. */
-function blockSums(batches: readonly number[][]): (products: PromptProducts) => number[] {
-  const known = new Map<PromptProducts, number[]>();
-  return (products) => {
-    let sums = known.get(products);
-    if (!sums) {
-      sums = batches.flatMap((batch) => batches.map((other) => blockSum(products, batch, other)));
-      known.set(products, sums);
-    }
-    return sums;
+/** A function that is computed once for each argument: rules have some in common. */
+function once<T extends object, R>(compute: (argument: T) => R): (argument: T) => R {
+  const known = new Map<T, R>();
+  return (argument) => {
+    let result = known.get(argument);
+    if (result === undefined) known.set(argument, result = compute(argument));
+    return result;
   };
 }
 
-/** Σ over p in one list and q in another. */
-function blockSum(
+/** Σ over p in one batch and q in another, for every two batches. */
+function blockSums(
+  batches: readonly (readonly number[])[],
   { prompts, values }: PromptProducts,
-  rows: readonly number[],
-  columns: readonly number[],
-): number {
-  let sum = 0;
-  for (const p of rows) {
-    const from = p * prompts;
-    for (const q of columns) sum += values[from + q]!;
+): Float64Array {
+  const sums = new Float64Array(batches.length ** 2);
+  for (const [b, rows] of batches.entries()) {
+    for (const p of rows) {
+      for (let c = 0; c < batches.length; c++) {
+        const columns = batches[c]!;
+        let sum = sums[b * batches.length + c]!;
+        for (let k = 0; k < columns.length; k++) sum += values[p * prompts + columns[k]!]!;
+        sums[b * batches.length + c] = sum;
+      }
+    }
   }
-  return sum;
+  return sums;
 }

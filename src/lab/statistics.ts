@@ -57,6 +57,16 @@ export function studentInterval(values: ArrayLike<number>): Interval {
  * @param freedom Degrees of freedom, at least 1.
  */
 export function studentQuantile(p: number, freedom: number): number {
+  const key = `${p} ${freedom}`;
+  const quantile = quantiles.get(key) ?? findQuantile(p, freedom);
+  quantiles.set(key, quantile);
+  return quantile;
+}
+
+/** Those that were asked for: intervals of many figures ask for the same ones. */
+const quantiles = new Map<string, number>();
+
+function findQuantile(p: number, freedom: number): number {
   const half = cosinePowerIntegral(Math.PI / 2, freedom - 1);
   const probability = (t: number) => {
     const angle = Math.atan(t / Math.sqrt(freedom));

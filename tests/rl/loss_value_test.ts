@@ -43,23 +43,23 @@ Deno.test("the loss cancels out exactly where lossCancels() says so, for every c
       for (const policyLoss of some("policyLoss")) {
         for (const lossAlpha of [0, 0.75, 1]) {
           for (const lossScope of some("lossScope")) {
+            const options = resolveTrainOptions(
+              {
+                maxSteps: 1,
+                learningRate: 1e-3,
+                numGenerations: G,
+                advantageEstimator,
+                lossAggregation,
+                lossAlpha,
+                lossScope,
+                // Not whole groups, over which the advantages of opo would add up to 0 by tokens.
+                lossMicroBatchSize: 3,
+                policyLoss,
+              },
+              16,
+              [],
+            );
             for (const sapoTemperatureNeg of [1, 1.05]) {
-              const options = resolveTrainOptions(
-                {
-                  maxSteps: 1,
-                  learningRate: 1e-3,
-                  numGenerations: G,
-                  advantageEstimator,
-                  lossAggregation,
-                  lossAlpha,
-                  lossScope,
-                  // Not whole groups, over which the advantages of opo would add up to 0 by tokens.
-                  lossMicroBatchSize: 3,
-                  policyLoss,
-                },
-                16,
-                [],
-              );
               const all = { ...options, sapoTemperaturePos: 1, sapoTemperatureNeg };
               const cancels = lossCancels(all);
               counts[cancels ? "zero" : "other"]++;
