@@ -5,7 +5,8 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import type { HostArray } from "../../src/gpu/host_array.ts";
-import { readTensor, submit } from "../../src/gpu/submit.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { submit } from "../../src/gpu/submit.ts";
 import type { DType, Tensor } from "../../src/gpu/tensor.ts";
 import { assertClose } from "./assert_close.ts";
 import { finiteDifference } from "../reference/finite_difference.ts";
@@ -135,15 +136,18 @@ export async function runOp(gpu: Gpu, op: OpCase): Promise<OpResult> {
     }
   }
   await plan.compile();
-  submit(gpu, [plan]);
-  const read = async (from: Record<string, Tensor>) => {
-    const values: Record<string, HostArray> = {};
-    for (const [name, tensor] of Object.entries(from)) values[name] = await readTensor(gpu, tensor);
-    return values;
-  };
-  const result = { outputs: await read(outputs), gradients: await read(gradients) };
+  const readback = new Readback(gpu, [...Object.values(outputs), ...Object.values(gradients)]);
+  submit(gpu, [plan], readback);
+  const values: HostArray[] = await readback.take();
+  gpu.check();
+  const named = (tensors: Record<string, Tensor>, first: number) =>
+    Object.fromEntries(Object.keys(tensors).map((name, i) => [name, values[first + i]!]));
+  readback.destroy();
   plan.destroy();
-  return result;
+  return {
+    outputs: named(outputs, 0),
+    gradients: named(gradients, Object.keys(outputs).length),
+  };
 }
 
 /** Checks an op's outputs against float64, fed with inputs of 16 bits as they are rounded, and every gradient against central differences of the float64 version. */

@@ -3,7 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
-import { readTensor, submit } from "../../src/gpu/submit.ts";
+import type { HostArray } from "../../src/gpu/host_array.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { linear } from "../../src/ops/matmul/linear.ts";
 import { matmul } from "../reference/matmul.ts";
@@ -82,8 +84,12 @@ async function recorded(gpu: Gpu, op: NonFiniteCase, labels: Set<string>) {
   }
   await plan.compile();
   for (const { kernel } of plan) labels.add(kernel.label);
+  const readback = new Readback(gpu, Object.values(read));
   return {
-    plan,
+    destroy() {
+      readback.destroy();
+      plan.destroy();
+    },
     async run(values: Values) {
       for (const [name, data] of Object.entries(values)) {
         const tensor = written[name]!;
@@ -96,11 +102,11 @@ async function recorded(gpu: Gpu, op: NonFiniteCase, labels: Set<string>) {
         }
       }
       for (const sum of sums) gpu.write(sum, new Float32Array(sum.capacity));
-      submit(gpu, [plan]);
+      submit(gpu, [plan], readback);
+      const arrays: HostArray[] = await readback.take();
+      gpu.check();
       const found: Numbers = {};
-      for (const [name, tensor] of Object.entries(read)) {
-        found[name] = Array.from(await readTensor(gpu, tensor));
-      }
+      for (const [i, name] of Object.keys(read).entries()) found[name] = Array.from(arrays[i]!);
       return found;
     },
   };
@@ -130,7 +136,7 @@ export async function checkNonFinite(
   op: NonFiniteCase,
   labels: Set<string>,
 ): Promise<void> {
-  const { plan, run } = await recorded(gpu, op, labels);
+  const { run, destroy } = await recorded(gpu, op, labels);
   const clean: Values = {};
   const spoilt: [name: string, input: OpInput][] = [];
   for (const [name, input] of Object.entries(op.inputs)) {
@@ -191,7 +197,7 @@ export async function checkNonFinite(
       }
     }
   }
-  plan.destroy();
+  destroy();
   assertEquals(wrong, [], label);
 }
 

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
+import { Readback } from "../../src/gpu/readback.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { Dim } from "../../src/gpu/tensor.ts";
@@ -169,6 +170,7 @@ async function checkDecoding(
     finished,
   }, { ...heads, rotation: { theta: THETA } }));
   await plan.compile();
+  const readback = new Readback(gpu, [out, cache]);
 
   for (let t = 0; t < M; t++) {
     // Sequences leave the batch one step after their end, and the order of rows differs every step.
@@ -185,9 +187,10 @@ async function checkDecoding(
     gpu.write(lengths, sequences.map((s) => Math.min(t + 1, s.end - s.start)));
     gpu.write(finished, sequences.map((_, b) => done(b) ? 1 : 0));
     gpu.write(out, new Float32Array(rows.length * outWidth).fill(UNTOUCHED));
-    submit(gpu, [plan]);
-    const got = await readTensor(gpu, out);
-    const kept = dtype === "f32" ? undefined : { dtype, kept: await readTensor(gpu, cache) };
+    submit(gpu, [plan], readback);
+    const [got, now] = await readback.take();
+    gpu.check();
+    const kept = dtype === "f32" ? undefined : { dtype, kept: now };
     const wanted = new Float64Array(rows.length * outWidth).fill(UNTOUCHED);
     const living: number[] = [];
     for (const [a, b] of rows.entries()) {
@@ -232,6 +235,7 @@ async function checkDecoding(
       }
     }
   }
+  readback.destroy();
   plan.destroy();
 }
 
