@@ -14,6 +14,8 @@ import ntWide from "../../../kernels/matmul/nt_wide.wgsl" with { type: "text" };
 import oneSum from "../../../kernels/matmul/one_sum.wgsl" with { type: "text" };
 import putGates from "../../../kernels/matmul/put_gates.wgsl" with { type: "text" };
 import putPack from "../../../kernels/matmul/put_pack.wgsl" with { type: "text" };
+import rowsAtOnce from "../../../kernels/matmul/rows_at_once.wgsl" with { type: "text" };
+import rowsInTurn from "../../../kernels/matmul/rows_in_turn.wgsl" with { type: "text" };
 import strided from "../../../kernels/matmul/strided.wgsl" with { type: "text" };
 import tn from "../../../kernels/matmul/tn.wgsl" with { type: "text" };
 import twoSums from "../../../kernels/matmul/two_sums.wgsl" with { type: "text" };
@@ -32,7 +34,17 @@ import {
 import type { Product, ProductShape } from "./operands.ts";
 
 /** Files beside a kernel's of which the linker takes what is needed. */
-const OWN = [laneTile, ntLoads, oneSum, putGates, putPack, STRIDES, twoSums];
+const OWN = [
+  laneTile,
+  ntLoads,
+  oneSum,
+  putGates,
+  putPack,
+  rowsAtOnce,
+  rowsInTurn,
+  STRIDES,
+  twoSums,
+];
 
 /** Lane tiles are worth making smaller until there are this many: one for each thread of a small processor. */
 const WANTED_LANE_TILES = 4;
@@ -77,7 +89,7 @@ function laneKernels(given: LaneFamily, lanes: 4 | 8): ProductKernel[] {
         given.fits(shape, traits),
       tile,
       time: (shape) => Math.max(tilesOf(shape, tile), WANTED_LANE_TILES) * tileTime,
-      turns: (inner) => Math.ceil(inner / given.innerSteps),
+      turns: (inner) => Math.ceil(inner / given.innerSteps) + rows, // and as many to store
       cuts: given.cuts ?? false,
       source: (product, traits) =>
         link(
