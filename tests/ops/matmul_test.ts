@@ -94,16 +94,17 @@ for (const transA of [false, true]) {
 }
 
 Deno.test("matmul() of many tiles matches float64", async (t) => {
+  const [m, n, k] = [2050, 2052, 20];
+  const a = randomArray(1, m * k);
+  const b = randomArray(2, k * n);
+  const expected = reference(a, b, { m, n, k });
   await onEveryDevice(t, async (gpu) => {
-    const [m, n, k] = [2050, 2052, 20];
-    const a = randomArray(1, m * k);
-    const b = randomArray(2, k * n);
     const { outputs } = await runOp(gpu, {
       inputs: { a: { shape: [m, k], data: a }, b: { shape: [k, n], data: b } },
       build: (plan, { a, b }) => ({ out: matmul(plan, a!, b!) }),
       reference: () => ({}),
     });
-    assertClose(outputs.out!, reference(a, b, { m, n, k }), { tolerance: 1e-5 });
+    assertClose(outputs.out!, expected, { tolerance: 1e-5 });
   });
 });
 
