@@ -218,13 +218,21 @@ const D = 4;
 /** Keys and values of which one in 997 counts, and the last few together as much as all before them. */
 function history(tokens: number, last: number) {
   const [keys, values] = [1, 2].map((seed) => {
-    const some = randomArray(seed, 1021 * D);
-    return Float32Array.from({ length: tokens * D }, (_, i) => some[i % some.length]!);
+    const some = Float32Array.from(randomArray(seed, 1021 * D));
+    const all = new Float32Array(tokens * D);
+    all.set(some.subarray(0, all.length));
+    for (let n = some.length; n < all.length; n *= 2) all.copyWithin(n, 0, n);
+    return all;
   }) as [Float32Array, Float32Array];
   // A lane adds up to 60,000 numbers: were all of one size, float32 would keep four digits of the sum.
   for (let i = 0; i < tokens; i++) if (i % 997 !== 0) keys[i * D] = -6;
   for (let i = tokens - last; i < tokens; i++) keys.set([3.5, 0, 0, 0], i * D);
   return { keys, values, query: [6, 0.5, -0.5, 1], dout: [1, -2, 0.5, 3] };
+}
+
+/** Copies heads, one after the other, to places `width` numbers apart. */
+function spread(heads: Float32Array, to: Float32Array, width: number, offset: number): void {
+  for (let i = 0; i < heads.length; i++) to[Math.floor(i / D) * width + offset + i % D] = heads[i]!;
 }
 
 test.onDevices("attention over very long texts sees all of them", async (gpu) => {
@@ -235,11 +243,9 @@ test.onDevices("attention over very long texts sees all of them", async (gpu) =>
     // Queries of the last tile alone: work that the size does not square.
     const [first, width] = [T - tile, 3 * D];
     const data = new Float32Array(T * width);
-    for (let i = 0; i < T; i++) {
-      if (i >= first) data.set(query, i * width);
-      data.set(keys.subarray(i * D, (i + 1) * D), i * width + D);
-      data.set(values.subarray(i * D, (i + 1) * D), i * width + 2 * D);
-    }
+    for (let i = first; i < T; i++) data.set(query, i * width);
+    spread(keys, data, width, D);
+    spread(values, data, width, 2 * D);
     const ids = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
     const qkv = gpu.tensor([T, width], { data });
     plan.requireGradient(qkv);
@@ -275,10 +281,8 @@ test.onDevices("decoding after very long prompts sees all of them", async (gpu) 
   const record = (plan: Plan, P: number, way: "keys" | "rows") => {
     const { keys, values, query, dout } = history(P + 1, 1 + lanes);
     const prompts = new Float32Array(P * 2 * D);
-    for (let i = 0; i < P; i++) {
-      prompts.set(keys.subarray(i * D, (i + 1) * D), i * 2 * D);
-      prompts.set(values.subarray(i * D, (i + 1) * D), i * 2 * D + D);
-    }
+    spread(keys.subarray(0, P * D), prompts, 2 * D, 0);
+    spread(values.subarray(0, P * D), prompts, 2 * D, D);
     const own = [...keys.subarray(P * D), ...values.subarray(P * D)];
     const ids = (shape: number[], data: number[]) => gpu.tensor(shape, { dtype: "u32", data });
     const tensors = [
@@ -319,15 +323,13 @@ test.onDevices("decoding after very long prompts sees all of them", async (gpu) 
 
 test.onGpu("the gradient of norms reaches every row of a large batch", async (gpu) => {
   const [rows, width] = [10_240, 1664];
-  const x = gpu.tensor([rows, width]);
-  const dnormed = gpu.tensor([rows, width]);
   // Rows of ones whose gradient is 1 at the first place: all have the same, 1 / rstd aside.
-  const ones = new Float32Array(width).fill(1);
-  for (let row = 0; row < rows; row++) {
-    gpu.write(x, ones, row * width);
-    gpu.write(dnormed, [1], row * width);
-  }
-  const weight = gpu.tensor([width], { data: ones });
+  const data = new Float32Array(rows * width).fill(1);
+  const x = gpu.tensor([rows, width], { data });
+  data.fill(0);
+  for (let row = 0; row < rows; row++) data[row * width] = 1;
+  const dnormed = gpu.tensor([rows, width], { data });
+  const weight = gpu.tensor([width], { data: new Float32Array(width).fill(1) });
   weight.grad = gpu.tensor([width]);
   const plan = new Plan(gpu, "norm", { gradients: true });
   plan.requireGradient(x);
