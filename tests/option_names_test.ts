@@ -12,11 +12,13 @@ import {
   learningRateAt,
   lossWeights,
   maze,
+  MetricsLog,
   openGpu,
   parity,
   Policy,
   policyGradient,
   randomPrompts,
+  TensorBoardLog,
   train,
   WarmStart,
 } from "../mod.ts";
@@ -81,6 +83,8 @@ Deno.test("a device, a policy and what works with them refuse options that do no
       WarmStart.create(policy, task, { steps: 1, batchSize: 1, learningRate: 1, ...wrong }),
     train: () => train({ policy, task, maxSteps: 1, learningRate: 1, ...wrong }).next(),
     loadTokenizer: () => loadTokenizer("nowhere", wrong),
+    MetricsLog: () => MetricsLog.open("nowhere/metrics.jsonl", wrong),
+    TensorBoardLog: () => TensorBoardLog.open("nowhere", wrong),
     jsonlDataset: () => jsonlDataset("nowhere", wrong),
   };
   for (const [name, call] of Object.entries(calls)) {

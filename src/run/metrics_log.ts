@@ -8,6 +8,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { fs, type HostFile } from "../host/host.ts";
 
 /** What a metric may be. */
@@ -134,6 +135,7 @@ export class MetricsLog implements Disposable {
    * @throws {SyntaxError} Naming the line that is damaged, if it is not the unfinished last one.
    */
   static open(path: string, options: MetricsLogOptions = {}): MetricsLog {
+    checkNames("MetricsLog.open", options, ["resumeStep"]);
     const { resumeStep = Number.MAX_SAFE_INTEGER } = options;
     if (!Number.isSafeInteger(resumeStep) || resumeStep < 0) {
       throw new RangeError(`resumeStep is ${resumeStep}: give a whole number of 0 or more`);

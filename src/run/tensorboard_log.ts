@@ -9,6 +9,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { errors, fs, type HostFile } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { type MetricsRecord, STEP, writeAllSync } from "./metrics_log.ts";
@@ -51,6 +52,7 @@ export class TensorBoardLog implements Disposable {
    * @param dir The folder; it has to exist.
    */
   static open(dir: string, options: TensorBoardLogOptions = {}): TensorBoardLog {
+    checkNames("TensorBoardLog.open", options, ["resumeStep", "now"]);
     const { resumeStep, now = () => Date.now() / 1000 } = options;
     const begin = String(Math.floor(now())).padStart(10, "0");
     for (let number = 0;; number++) {
