@@ -24,18 +24,19 @@ export interface Scoring {
  * Records a forward pass and the log-probabilities of the responses' tokens.
  *
  * @param maxTokens The most packed tokens of a run.
- * @param options `temperature`, which divides the logits.
+ * @param options `temperature`, which divides the logits, and `keptBytes`, see {@linkcode headLogProb}.
  */
 export function recordScoring(
   plan: Plan,
   parameters: PolicyWeights,
   maxTokens: number,
-  { temperature }: { readonly temperature: number },
+  { temperature, keptBytes }: { readonly temperature: number; readonly keptBytes?: number },
 ): Scoring {
   const inputs = new PackedInputs(plan, maxTokens, { frozenToken: parameters.config.padTokenId });
   const hidden = encode(plan, parameters, inputs);
   const scored = headLogProb(plan, hidden, parameters.head, inputs, {
     temperature,
+    ...(keptBytes !== undefined && { keptBytes }),
     excludedToken: parameters.config.suppressedTokenId,
   });
   return { inputs, scored };

@@ -116,7 +116,10 @@ export class Learner {
     const { parameters } = policy;
     policy.trained.requireGradients();
     const plan = new Plan(policy.gpu, "learner", { gradients: true, ...(arena && { arena }) });
-    const { inputs, scored } = recordScoring(plan, parameters, maxTokens, objective);
+    const { inputs, scored } = recordScoring(plan, parameters, maxTokens, {
+      temperature: objective.temperature,
+      ...(activationCheckpointing && { keptBytes: 0 }),
+    });
     const { items, itemSequences, itemPositions, itemRanges } = inputs;
     const { klEstimator, ...rest } = objective;
     const { stats } = policyLoss(plan, {

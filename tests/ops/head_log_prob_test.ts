@@ -42,6 +42,8 @@ function headCase(
   { rows, inner, vocabulary, items }: Size,
   how: {
     maxBytes: number;
+    /** Default 0: logits of several ranges are made again. */
+    keptBytes?: number;
     temperature?: number;
     dtype?: "f32" | "f16";
     parameter?: boolean;
@@ -49,7 +51,7 @@ function headCase(
     excludes?: boolean;
   },
 ): OpCase {
-  const { maxBytes, temperature = 1, dtype = "f32", parameter = true } = how;
+  const { maxBytes, keptBytes = 0, temperature = 1, dtype = "f32", parameter = true } = how;
   const { table, targets, itemRows } = scatter(rows, vocabulary, items);
   const free = Array.from({ length: vocabulary }, (_, id) => id)
     .find((id) => id >= 70 && !targets.includes(id));
@@ -71,7 +73,7 @@ function headCase(
         rowItems: t.order!,
         itemTargets: t.targets!,
         items: new Dim("items", items),
-      }, { temperature: () => temperature, maxBytes, excludedToken });
+      }, { temperature: () => temperature, maxBytes, keptBytes, excludedToken });
       return { logProbs, entropies };
     },
     reference: ({ hidden, weight }) => {
@@ -97,6 +99,7 @@ test.onDevices("headLogProb() in ranges of the vocabulary matches float64, with 
         { maxBytes: 1, parameter: false },
         { maxBytes: 1, temperature: 0.7, excludes: true },
         { maxBytes: 2 ** 20, excludes: true },
+        { maxBytes: 1, keptBytes: 2 ** 20, excludes: true },
       ]
     ) {
       const label = `${rows} x ${inner} x ${vocabulary}, ${JSON.stringify(how)}`;
@@ -117,8 +120,10 @@ Deno.test("headLogProb() gives the same scores and gradients to the bit however 
     ) {
       const whole = await runOp(gpu, headCase(size, { maxBytes: 2 ** 20 }));
       for (const columns of [512, 256, 128, 64]) {
-        const cut = await runOp(gpu, headCase(size, { maxBytes: 4 * size.rows * columns }));
-        assertEquals(cut, whole, `${columns} of ${size.vocabulary}`);
+        for (const keptBytes of [0, 2 ** 20]) {
+          const cut = headCase(size, { maxBytes: 4 * size.rows * columns, keptBytes });
+          assertEquals(await runOp(gpu, cut), whole, `${columns} of ${size.vocabulary}`);
+        }
       }
     }
   };
@@ -137,34 +142,51 @@ async function paperDevice(bound: number): Promise<Gpu> {
   return await Gpu.fromDevice(dryDevice(device as unknown as GPUDevice));
 }
 
-Deno.test("headLogProb() holds a fixed amount of memory, whatever the vocabulary", async () => {
+/** The head's dispatches on 8192 tokens, and the bytes that its plan takes. */
+async function paperPlan(vocabulary: number, options: { keptBytes?: number } = {}) {
   const gpu = await paperDevice(2 ** 27);
-  const bytes: number[] = [];
-  for (const vocabulary of [32_000, 151_936]) {
-    const plan = new Plan(gpu, "p", { gradients: true });
-    const rows = new Dim("tokens", 8192);
-    const u32 = (length: number, name: string): Tensor => plan.input([length], name, "u32");
-    const hidden = plan.input([rows, 896], "hidden");
-    plan.requireGradient(hidden);
-    const weight = gpu.tensor([vocabulary, 896], { name: "head", dtype: "f16" });
-    const kept = gpu.counters.bytesAllocated;
-    const items = new Dim("items", 8192);
-    const { logProbs } = headLogProb(plan, hidden, weight, {
-      rowOffsets: u32(8193, "offsets"),
-      rowItems: u32(8192, "order"),
-      itemTargets: u32(8192, "targets"),
-      items,
-    }, { temperature: 1 });
-    plan.shareGradient(logProbs, plan.input([items], "seed"));
-    plan.backward();
-    await plan.compile();
-    bytes.push(gpu.counters.bytesAllocated - kept);
-    const largest = gpu.buffers.filter(({ label }) => label !== "head")[0]!;
-    assert(largest.size <= 2 ** 26, `${largest.label} ${largest.size}`);
-  }
+  const plan = new Plan(gpu, "p", { gradients: true });
+  const rows = new Dim("tokens", 8192);
+  const u32 = (length: number, name: string): Tensor => plan.input([length], name, "u32");
+  const hidden = plan.input([rows, 896], "hidden");
+  plan.requireGradient(hidden);
+  const weight = gpu.tensor([vocabulary, 896], { name: "head", dtype: "f16" });
+  const before = gpu.counters.bytesAllocated;
+  const items = new Dim("items", 8192);
+  const { logProbs } = headLogProb(plan, hidden, weight, {
+    rowOffsets: u32(8193, "offsets"),
+    rowItems: u32(8192, "order"),
+    itemTargets: u32(8192, "targets"),
+    items,
+  }, { temperature: 1, ...options });
+  plan.shareGradient(logProbs, plan.input([items], "seed"));
+  plan.backward();
+  await plan.compile();
+  const bytes = gpu.counters.bytesAllocated - before;
+  const [largest] = gpu.buffers.filter(({ label }) => label !== "head");
+  return { bytes, largest: largest!, labels: [...plan].map(({ label }) => label) };
+}
+
+Deno.test("headLogProb() holds a fixed amount of memory, whatever the vocabulary", async () => {
   // Hidden states and their gradient, logits of one range, what lanes know of a row; a uniform slot for each dispatch.
   const most = 2 * 4 * 8192 * 896 + 2 ** 26 + 8192 * 64 * 3 * 4 + 2 ** 20;
-  assert(bytes.every((n) => n <= most), `${bytes}, ${most}`);
+  for (const vocabulary of [32_000, 151_936]) {
+    const { bytes, largest } = await paperPlan(vocabulary);
+    assert(bytes <= most, `${bytes}, ${most}`);
+    assert(largest.size <= 2 ** 26, `${largest.label} ${largest.size}`);
+  }
+});
+
+Deno.test("headLogProb() makes logits again only where all are too many to keep", async () => {
+  const again = async (vocabulary: number, options?: { keptBytes: number }) =>
+    (await paperPlan(vocabulary, options)).labels
+      .filter((label) => label === "lm_head.again").length;
+  const all = 4 * 8192 * 32_000;
+  assertEquals(await again(32_000, { keptBytes: all }), 0);
+  assertEquals(await again(32_000, { keptBytes: all - 1 }), 16);
+  // By default 256 MiB.
+  assertEquals(await again(8192), 0);
+  assertEquals(await again(8200), 5);
 });
 
 Deno.test("vocabularyRanges() cuts at multiples of 64 what cannot be bound, and says so where nothing fits", async () => {
