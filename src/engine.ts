@@ -42,6 +42,7 @@ export { type DevicePeaks, measurePeaks } from "./ops/general/peaks.ts";
 export type { DeviceTraits, ProductClass } from "./gpu/traits.ts";
 export type { GpuCounters } from "./gpu/counters.ts";
 export { Gpu, type GpuOptions } from "./gpu/device.ts";
+export type { DeviceMemory } from "./gpu/memory.ts";
 export type { KernelChoices } from "./gpu/kernel.ts";
 export { Arena, type Lifetime } from "./gpu/arena.ts";
 export type { Kernel, KernelDescriptor, ParamField, StorageBinding } from "./gpu/kernel.ts";

@@ -16,7 +16,7 @@ import { type DeviceFacts, factsOf } from "./facts.ts";
 import { toBytes } from "./host_array.ts";
 import type { Kernel, KernelChoices, KernelDescriptor } from "./kernel.ts";
 import { KernelCache } from "./kernel_cache.ts";
-import { createReadable } from "./mapping.ts";
+import { DeviceMemory } from "./memory.ts";
 import { noMatrixUnits } from "./matrix_units.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
@@ -50,6 +50,8 @@ export class Gpu {
   readonly traits: DeviceTraits;
   /** Running totals since the device was opened. */
   readonly counters: GpuCounters = zeroCounters();
+  /** Its buffers. */
+  readonly memory: DeviceMemory;
   /** Whether a mapping can be read without awaiting it (found out by a probe when the device is opened). */
   readonly mapsSynchronously: boolean;
   /** Turns after which the driver ends the loops of an invocation without an error; `Infinity` for all but old Mesa. */
@@ -63,7 +65,6 @@ export class Gpu {
   kernels: KernelChoices;
 
   readonly #kernels: KernelCache;
-  #buffers = new Set<GPUBuffer>();
   #failure: Error | undefined;
   #closed = false;
   #background = new Set<Promise<unknown>>();
@@ -78,6 +79,7 @@ export class Gpu {
   ) {
     this.device = device;
     this.kernels = kernels;
+    this.memory = new DeviceMemory(device, this.counters);
     this.#kernels = new KernelCache(device, facts.dialect, this.counters);
     this.#ownsDevice = ownsDevice;
     this.adapter = facts.adapter;
@@ -141,9 +143,7 @@ export class Gpu {
 
   /** The buffers alive now, the largest first. */
   get buffers(): { readonly label: string; readonly size: number }[] {
-    return [...this.#buffers]
-      .map(({ label, size }) => ({ label, size }))
-      .sort((a, b) => b.size - a.size);
+    return this.memory.list;
   }
 
   /**
@@ -166,29 +166,12 @@ export class Gpu {
    */
   createBuffer(size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
     this.check();
-    const bytes = Math.max(16, Math.ceil(size / 4) * 4);
-    const limit = this.device.limits.maxBufferSize;
-    if (bytes > limit) {
-      throw new RangeError(
-        `Cannot create buffer ${label}: ${bytes} bytes are more than this device's maxBufferSize of ${limit}`,
-      );
-    }
-    const buffer = createReadable(this.device, { size: bytes, usage, label });
-    this.#buffers.add(buffer);
-    this.counters.buffersCreated++;
-    this.counters.bytesAllocated += bytes;
-    this.counters.peakBytesAllocated = Math.max(
-      this.counters.peakBytesAllocated,
-      this.counters.bytesAllocated,
-    );
-    return buffer;
+    return this.memory.create(size, usage, label);
   }
 
   /** Destroys a buffer made by {@linkcode createBuffer}. */
   destroyBuffer(buffer: GPUBuffer): void {
-    if (!this.#buffers.delete(buffer)) return;
-    this.counters.bytesAllocated -= buffer.size;
-    buffer.destroy();
+    this.memory.destroy(buffer);
   }
 
   /**
@@ -235,6 +218,7 @@ export class Gpu {
    */
   write(tensor: Tensor, values: ArrayLike<number>, elementOffset = 0): void {
     this.check();
+    this.memory.require(tensor, "write to a tensor");
     if (elementOffset + values.length > tensor.capacity) {
       throw new RangeError(
         `Cannot write ${values.length} values at ${elementOffset} to tensor ${tensor.name} of ${tensor.capacity}`,
@@ -291,8 +275,7 @@ export class Gpu {
     if (this.#closed) return;
     await Promise.all(this.#background);
     this.#closed = true;
-    for (const buffer of this.#buffers) buffer.destroy();
-    this.#buffers.clear();
+    this.memory.destroyAll();
     if (!this.#ownsDevice) return;
     this.device.destroy();
     await this.device.lost;

@@ -32,6 +32,9 @@ export class Plan extends Tape {
   readonly #ownsArena: boolean;
   #uniforms: Uniforms | undefined;
   #ownBuffers: GPUBuffer[] = [];
+  #destroyed = false;
+  /** Buffers of the device destroyed when this plan's were last looked at. */
+  #checkedAt = -1;
 
   /**
    * Begins a plan without any dispatch.
@@ -71,8 +74,9 @@ export class Plan extends Tape {
     gpu.device.pushErrorScope("validation");
     let thrown: unknown;
     try {
+      this.#requireMemory();
       this.#placeTensors();
-      this.#uniforms = new Uniforms(gpu, this.name, [...this]);
+      this.#uniforms = gpu.memory.allOrNone(() => new Uniforms(gpu, this.name, [...this]));
       this.#bindCommands(this.#uniforms);
     } catch (error) {
       thrown = error;
@@ -139,16 +143,35 @@ export class Plan extends Tape {
     return this.gpu.loopLimit;
   }
 
-  /** Takes dimensions and computed parameters as they are now; called before a run. */
+  /** Refuses to run on memory that was released: the device would be out of order for everybody. */
+  #requireMemory(): void {
+    const { gpu } = this;
+    if (this.#destroyed) throw new Error(`Plan ${this.name} was destroyed: record another`);
+    if (this.#checkedAt === gpu.memory.destroyed) return;
+    for (const { bindings, label } of this) {
+      for (const tensor of Object.values(bindings)) {
+        gpu.memory.require(tensor, `run ${label} of plan ${this.name}`);
+      }
+    }
+    this.#checkedAt = gpu.memory.destroyed;
+  }
+
+  /**
+   * Takes dimensions and computed parameters as they are now; called before a run.
+   *
+   * @throws {Error} If the plan, or a tensor of it, was destroyed.
+   */
   prepare(): void {
     if (!this.#uniforms) {
       throw new TypeError(`Plan ${this.name} is not compiled: await compile() first`);
     }
+    this.#requireMemory();
     this.#uniforms.update();
   }
 
   /** Releases the plan's own buffers, and its arena unless it is shared. Tensors kept by it can no longer be used. */
   destroy(): void {
+    this.#destroyed = true;
     this.#uniforms?.destroy();
     for (const buffer of this.#ownBuffers) this.gpu.destroyBuffer(buffer);
     this.#ownBuffers = [];

@@ -19,6 +19,7 @@ export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
   readonly tensors: T;
   readonly #gpu: Gpu;
   readonly #staging: GPUBuffer;
+  #destroyed = false;
 
   /**
    * Makes the staging buffer.
@@ -37,10 +38,16 @@ export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
     );
   }
 
-  /** Encodes the copies of the values in use now. */
+  /**
+   * Encodes the copies of the values in use now.
+   *
+   * @throws {Error} If their memory or this was released.
+   */
   encode(encoder: GPUCommandEncoder): void {
+    this.#requireStaging();
     let at = 0;
     for (const tensor of this.tensors) {
+      this.#gpu.memory.require(tensor, "read a tensor");
       for (const piece of tensor.pieces) {
         const { buffer, offset } = piece.storage;
         const bytes = bytesOf(piece.length, piece.dtype);
@@ -50,12 +57,22 @@ export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
     }
   }
 
-  /** Waits for the copies and returns one array per tensor, of the tensor's type. */
+  /**
+   * Waits for the copies and returns one array per tensor, of the tensor's type.
+   *
+   * @throws {Error} If this was destroyed, before or meanwhile.
+   */
   async take(): Promise<HostArraysOf<T>> {
+    this.#requireStaging();
     const bytes = this.tensors.reduce((n, t) => n + bytesOf(t.length, t.dtype), 0);
     const pending = this.#staging.mapAsync(GPUMapMode.READ, 0, Math.max(4, bytes));
     if (this.#gpu.mapsSynchronously) this.#gpu.background(pending);
-    else await pending;
+    else {
+      await pending.catch((error) => {
+        this.#requireStaging();
+        throw error;
+      });
+    }
     const copy = this.#staging.getMappedRange(0, Math.max(4, bytes)).slice(0);
     this.#staging.unmap();
     await this.#gpu.yieldNowAndThen();
@@ -68,8 +85,17 @@ export class Readback<const T extends readonly Tensor[] = readonly Tensor[]> {
     }) as unknown as HostArraysOf<T>;
   }
 
+  #requireStaging(): void {
+    if (!this.#destroyed) return;
+    const names = this.tensors.map(({ name }) => name).join(", ");
+    throw new Error(
+      `Cannot read ${names}: the buffer for it was released, when what it belongs to was destroyed`,
+    );
+  }
+
   /** Releases the staging buffer. */
   destroy(): void {
+    this.#destroyed = true;
     this.#gpu.destroyBuffer(this.#staging);
   }
 }

@@ -41,6 +41,7 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
   for (const item of work) {
     if ("clear" in item) {
       endPass();
+      gpu.memory.require(item.clear, "clear a tensor");
       for (const piece of item.clear.pieces) {
         const { buffer, offset } = piece.storage;
         encoder.clearBuffer(buffer, offset, bytesOf(piece.length, piece.dtype));
@@ -56,6 +57,7 @@ export function submit(gpu: Gpu, work: readonly Work[], readback?: Readback): vo
             `(${dtype} to ${item.to.dtype})`,
         );
       }
+      for (const tensor of [item.copy, item.to]) gpu.memory.require(tensor, "copy a tensor");
       const parts = item.to.pieces;
       for (const [i, piece] of item.copy.pieces.entries()) {
         const [from, to] = [piece.storage, parts[i]!.storage];

@@ -47,9 +47,13 @@ export function namesOf<Options>(names: Readonly<Record<keyof Options, true>>): 
  * @param what Whose options, for the message.
  * @param given The options.
  * @param names Those there are.
- * @throws {TypeError} Naming the first that does not exist, and the one that was probably meant.
+ * @throws {TypeError} Naming the first that does not exist, and the one that was probably meant; or if it is no object.
  */
 export function checkNames(what: string, given: object, names: readonly string[]): void {
+  // Programs in JavaScript may leave it out.
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${what} takes its options as an object: got ${given}`);
+  }
   const unknown = Object.keys(given).find((name) => !names.includes(name));
   if (unknown === undefined) return;
   const near = nearest(unknown, names);

@@ -6,6 +6,7 @@
 
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
+import { assembled, memoryOf } from "../gpu/readied.ts";
 import { submit } from "../gpu/submit.ts";
 import type { GenerationRequest } from "../model/generation_plans.ts";
 import type { Policy } from "../model/policy.ts";
@@ -122,20 +123,22 @@ export async function sampleResponses(
   promptsAtOnce: number = Math.min(options.prompts, PROMPTS_AT_ONCE),
 ): Promise<Rollout[]> {
   const { prompts, numGenerations, maxCompletionLength, temperature, seed } = options;
-  const generator = await policy.sharedGenerator({
+  const capacity = {
     promptTokens: promptsAtOnce * task.maxPromptLength,
     sequences: promptsAtOnce * numGenerations,
     completionLength: maxCompletionLength,
-  });
+  };
   const sampling = { split: "train", seed, step: 0, numGenerations, maxCompletionLength } as const;
-  const rollouts: Rollout[] = [];
-  for (let firstProblem = 0; firstProblem < prompts; firstProblem += promptsAtOnce) {
-    const count = Math.min(promptsAtOnce, prompts - firstProblem);
-    rollouts.push(
-      await rollOut(generator, task, { ...sampling, temperature, firstProblem, count }),
-    );
-  }
-  return rollouts;
+  return await policy.withGenerator(capacity, async (generator) => {
+    const rollouts: Rollout[] = [];
+    for (let firstProblem = 0; firstProblem < prompts; firstProblem += promptsAtOnce) {
+      const count = Math.min(promptsAtOnce, prompts - firstProblem);
+      rollouts.push(
+        await rollOut(generator, task, { ...sampling, temperature, firstProblem, count }),
+      );
+    }
+    return rollouts;
+  });
 }
 
 /** What computes the gradient of one response at a time. */
@@ -145,30 +148,38 @@ async function differentiator(
   { maxCompletionLength, temperature }: GradientPoolOptions,
 ) {
   const { gpu, parameters } = policy;
-  const advantages = gpu.tensor([1], { name: "pool.advantage" });
-  const weights = gpu.tensor([1], { data: new Float32Array([1]), name: "pool.weight" });
-  const oldLogProbs = gpu.tensor([1, maxCompletionLength], { name: "pool.old_log_probs" });
-  const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
-    ...policyLossSettings({ policyLoss: "reinforce" }),
-    temperature,
-    beta: 0,
-    entropyCoef: 0,
-  }, { maxTokens: task.maxPromptLength + maxCompletionLength });
-  return {
-    async gradient(prompt: readonly number[], tokens: readonly number[], advantage: number) {
-      // The learner minimises -A log π; the sign makes it g_i.
-      gpu.write(advantages, [-advantage]);
-      const { read: [gradient] } = await learner.step(
-        [{ prompt, responses: [{ sequence: 0, tokens }] }],
-        { read: [parameters.gradients], label: "Gradient of a response" },
-      );
-      return gradient as Float32Array;
-    },
-    destroy() {
-      learner.destroy();
-      for (const tensor of [advantages, weights, oldLogProbs]) gpu.destroyTensor(tensor);
-    },
-  };
+  return await assembled(async (own) => {
+    const tensor = (shape: readonly number[], name: string) => {
+      const made = gpu.tensor(shape, { name: `pool.${name}` });
+      own(memoryOf(gpu, made));
+      return made;
+    };
+    const advantages = tensor([1], "advantage");
+    const weights = tensor([1], "weight");
+    gpu.write(weights, [1]);
+    const oldLogProbs = tensor([1, maxCompletionLength], "old_log_probs");
+    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+      ...policyLossSettings({ policyLoss: "reinforce" }),
+      temperature,
+      beta: 0,
+      entropyCoef: 0,
+    }, { maxTokens: task.maxPromptLength + maxCompletionLength });
+    return {
+      async gradient(prompt: readonly number[], tokens: readonly number[], advantage: number) {
+        // The learner minimises -A log π; the sign makes it g_i.
+        gpu.write(advantages, [-advantage]);
+        const { read: [gradient] } = await learner.step(
+          [{ prompt, responses: [{ sequence: 0, tokens }] }],
+          { read: [parameters.gradients], label: "Gradient of a response" },
+        );
+        return gradient as Float32Array;
+      },
+      destroy() {
+        learner.destroy();
+        for (const part of [advantages, weights, oldLogProbs]) gpu.destroyTensor(part);
+      },
+    };
+  });
 }
 
 /** Elements of a block of gradients on the GPU at most. */

@@ -10,6 +10,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
+import { readied } from "../gpu/readied.ts";
 import { submit, type Work } from "../gpu/submit.ts";
 import type { Dim, Tensor } from "../gpu/tensor.ts";
 import {
@@ -90,9 +91,11 @@ export class Generator {
     capacity: GeneratorCapacity,
     borrowed?: BorrowedMemory,
   ): Promise<Generator> {
-    const generator = new Generator(gpu, parameters, capacity, borrowed);
-    await generator.#plans.compile();
-    return generator;
+    return await readied(
+      gpu,
+      () => new Generator(gpu, parameters, capacity, borrowed),
+      (generator) => generator.#plans.compile(),
+    );
   }
 
   /** Whether its memory was released. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkNames, namesOf } from "../input/names.ts";
+import { checkNames, namesOf, shownWithType } from "../input/names.ts";
 import type { PolicyConfig } from "./config.ts";
 import { type GenerationRequest, type GeneratorCapacity, MAX_EOS } from "./generation_plans.ts";
 import { checkTokenIds } from "./token_ids.ts";
@@ -101,6 +101,9 @@ export function generationRequest(
     );
   }
   if (eosTokenIds.length > 0) checkTokenIds(eosTokenIds, vocabSize, "eosTokenIds");
+  if (!Array.isArray(prompts)) {
+    throw new TypeError(`prompts is ${shownWithType(prompts)}: a list of prompts is needed`);
+  }
   for (const [p, prompt] of prompts.entries()) {
     checkTokenIds(prompt, vocabSize, `prompts[${p}]`);
     if (prompt.length + maxCompletionLength > maxPositionEmbeddings) {

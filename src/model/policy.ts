@@ -12,13 +12,11 @@ import { freshConfig, resolveConfig } from "./config.ts";
 import type { FinishedSequence, Generator } from "./generate.ts";
 import type { GenerationRequest, GeneratorCapacity } from "./generation_plans.ts";
 import {
-  capacityFor,
   eosTokenIdsIn,
   type GenerateOptions,
   type Generation,
   generationRequest,
 } from "./generate_request.ts";
-import { generation } from "./generation.ts";
 import { GeneratorCache } from "./generator_cache.ts";
 import { withCheckpoint } from "./hf_checkpoint.ts";
 import { Adapters } from "./adapters.ts";
@@ -65,7 +63,7 @@ export class Policy {
     this.tokenizerFiles = tokenizerFiles;
     this.folder = folder;
     this.config = config;
-    this.parameters = new Parameters(gpu, config, storage);
+    this.parameters = gpu.memory.allOrNone(() => new Parameters(gpu, config, storage));
     this.#generators = new GeneratorCache(gpu, this.parameters);
   }
 
@@ -143,7 +141,16 @@ export class Policy {
   addAdapters(options: LoraOptions): Adapters {
     if (this.parameters.adapters) throw new Error("This policy has adapters already");
     this.#generators.destroy();
-    return this.parameters.adapters = new Adapters(this.gpu, this.config, options);
+    return this.parameters.adapters = this.gpu.memory.allOrNone(() =>
+      new Adapters(this.gpu, this.config, options)
+    );
+  }
+
+  /** Takes the adapters away: the policy is again what it was without them. */
+  removeAdapters(): void {
+    this.#generators.destroy();
+    this.parameters.adapters?.destroy();
+    this.parameters.adapters = undefined;
   }
 
   /** What training changes: the adapters where there are some, else the parameters. */
@@ -179,7 +186,7 @@ export class Policy {
    *
    * @param tokens B sequences of S ids.
    * @returns (B, S, V), row-major.
-   * @throws {RangeError} If the lengths differ, or an id is out of vocabulary.
+   * @throws {RangeError} If the lengths differ, an id is out of vocabulary, or there are more ids than positions.
    */
   async logits(tokens: readonly (readonly number[])[]): Promise<Float32Array<ArrayBuffer>> {
     return await sequenceLogits(this.gpu, this.parameters, tokens);
@@ -192,6 +199,7 @@ export class Policy {
    * @param completions Token ids to score.
    * @param options `temperature` of the distribution. Default 1.
    * @returns One array per completion.
+   * @throws {RangeError} If an id is out of vocabulary, there are more ids than positions, or the temperature is not > 0.
    */
   async score(
     prompts: readonly (readonly number[])[],
@@ -204,7 +212,8 @@ export class Policy {
   }
 
   /**
-   * Samples completions with a KV cache.
+   * Samples completions with a KV cache. Calls that are made at the same time take their turns: for more sequences at a
+   * time give one call more prompts.
    *
    * @param prompts Token ids of each prompt.
    * @param options Length limit, temperature, samples per prompt and seed.
@@ -217,8 +226,7 @@ export class Policy {
   ): Promise<Generation> {
     const request = this.request(prompts, options);
     if (prompts.length === 0) return { completions: [], logProbs: [], truncated: [] };
-    const generator = await this.#generatorFor(request);
-    return await generation(this.gpu, generator, request);
+    return await this.#generators.generate(request);
   }
 
   /**
@@ -228,7 +236,6 @@ export class Policy {
    * @param prompts Token ids of each prompt.
    * @param options Length limit, temperature, samples per prompt and seed.
    * @throws {RangeError} As {@linkcode Policy.generate} does.
-   * @throws {Error} If the policy is generating already.
    */
   async *stream(
     prompts: readonly (readonly number[])[],
@@ -236,11 +243,7 @@ export class Policy {
   ): AsyncGenerator<FinishedSequence, void, undefined> {
     const request = this.request(prompts, options);
     if (prompts.length === 0) return;
-    yield* (await this.#generatorFor(request)).stream(request);
-  }
-
-  #generatorFor(request: GenerationRequest): Promise<Generator> {
-    return this.sharedGenerator(capacityFor(request));
+    yield* this.#generators.stream(request);
   }
 
   /**
@@ -268,14 +271,16 @@ export class Policy {
   }
 
   /**
-   * The generator that {@linkcode generate}, {@linkcode stream} and evaluations share, of at least a capacity. Another
-   * request may replace it: use it for one and do not keep it.
+   * Uses the generator that {@linkcode generate}, {@linkcode stream} and evaluations share, of at least a capacity. It is
+   * nobody else's meanwhile, and may be replaced afterwards; while it is in use there is another, for this once.
    *
    * @param needed The smallest capacity that will do.
-   * @throws {Error} If it is too small and running.
    */
-  sharedGenerator(needed: GeneratorCapacity): Promise<Generator> {
-    return this.#generators.atLeast(needed);
+  withGenerator<R>(
+    needed: GeneratorCapacity,
+    use: (generator: Generator) => Promise<R>,
+  ): Promise<R> {
+    return this.#generators.use(needed, use);
   }
 
   /**

@@ -7,14 +7,14 @@
 import type { Gpu } from "../gpu/device.ts";
 import { packedLogits, packedScores } from "./packed_forward.ts";
 import type { Parameters } from "./parameters.ts";
-import { checkTokenIds } from "./token_ids.ts";
+import { checkPositions, checkTokenIds } from "./token_ids.ts";
 
 /**
  * Logits of every position of sequences of one length.
  *
  * @param tokens B sequences of S ids.
  * @returns (B, S, V), row-major.
- * @throws {RangeError} If the lengths differ, or an id is out of vocabulary.
+ * @throws {RangeError} If the lengths differ, an id is out of vocabulary, or there are more ids than positions.
  */
 export async function sequenceLogits(
   gpu: Gpu,
@@ -24,6 +24,7 @@ export async function sequenceLogits(
   const length = tokens[0]?.length ?? 0;
   for (const [b, sequence] of tokens.entries()) {
     checkTokenIds(sequence, parameters.config.vocabSize, `tokens[${b}]`);
+    checkPositions(parameters.config, sequence.length, `tokens[${b}]`);
     if (sequence.length !== length) {
       throw new RangeError(
         `logits() needs sequences of one length: tokens[0] has ${length} ids, tokens[${b}] has ${sequence.length}`,
@@ -41,7 +42,8 @@ export async function sequenceLogits(
  * @param completions Token ids to score.
  * @param temperature Divides the logits.
  * @returns One array per completion.
- * @throws {RangeError} If there is not a prompt for every completion, or an id is out of vocabulary.
+ * @throws {RangeError} If there is not a prompt for every completion, an id is out of vocabulary, or there are more ids
+ * than positions.
  */
 export async function completionScores(
   gpu: Gpu,
@@ -60,6 +62,11 @@ export async function completionScores(
     const tokens = completions[sequence]!;
     checkTokenIds(prompt, vocabSize, `prompts[${sequence}]`);
     checkTokenIds(tokens, vocabSize, `completions[${sequence}]`);
+    checkPositions(
+      parameters.config,
+      prompt.length + tokens.length,
+      `prompts[${sequence}] with its completion`,
+    );
     return { prompt, responses: [{ sequence, tokens }] };
   });
   if (groups.length === 0) return [];

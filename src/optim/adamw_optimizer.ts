@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
+import { readied } from "../gpu/readied.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { adamw, MOMENT_DTYPES, type MomentDType } from "../ops/adamw.ts";
 import { gradNorm } from "../ops/grad_norm.ts";
@@ -156,9 +157,11 @@ export class AdamW {
         `seed of AdamW must be an integer from 0 to 2^53 - 1: current value is ${seed}`,
       );
     }
-    const optimizer = new AdamW(gpu, parameters, options);
-    await optimizer.plan.compile();
-    return optimizer;
+    return await readied(
+      gpu,
+      () => new AdamW(gpu, parameters, options),
+      (optimizer) => optimizer.plan.compile(),
+    );
   }
 
   /** Counts a step after its plan was submitted. */

@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Plan } from "../gpu/plan.ts";
+import { readied } from "../gpu/readied.ts";
 import { Dim, type Tensor } from "../gpu/tensor.ts";
 import { responseAdvantages } from "../ops/response_advantages.ts";
 import { responseWeights } from "../ops/response_weights.ts";
@@ -127,10 +128,14 @@ export class Coefficients {
     maxResponses: number,
     options: CoefficientOptions,
   ): Promise<Coefficients> {
-    const coefficients = new Coefficients(gpu, maxResponses, options);
-    await coefficients.advantagePlan.compile();
-    await coefficients.weightPlan.compile();
-    return coefficients;
+    return await readied(
+      gpu,
+      () => new Coefficients(gpu, maxResponses, options),
+      async ({ advantagePlan, weightPlan }) => {
+        await advantagePlan.compile();
+        await weightPlan.compile();
+      },
+    );
   }
 
   /**

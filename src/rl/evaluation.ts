@@ -75,7 +75,8 @@ const EVALUATION_STEP = 2 ** 32 - 1;
  * needs.
  * @param options How much.
  * @throws {TypeError} For an option that does not exist.
- * @throws {RangeError} If the policy's vocabulary or positions, or the generator's capacity, do not suffice.
+ * @throws {RangeError} If an option is out of range, or the policy's vocabulary or positions, or the generator's capacity,
+ * do not suffice.
  * @throws {Error} If the verifier fails on a completion; the message names it.
  */
 export async function evaluate(
@@ -84,16 +85,17 @@ export async function evaluate(
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
   const request = resolveRequest(task, "eval", options);
-  const generator = policy instanceof Policy ? await generatorOf(policy, task, request) : policy;
-  const once = { ...request, numGenerations: 1, temperature: 0 };
-  const onTokens = progressOf([request, once], generator, task, options.onProgress);
-  const sampled = await inWaves(generator, task, { ...request, onTokens });
-  const greedy = await inWaves(generator, task, { ...once, onTokens });
-  const rewards = judged(greedy.flatMap((r) => r.rewards));
-  return {
-    ...summariseSamples(sampled),
-    greedy: rewards.reduce((sum, r) => sum + r, 0) / rewards.length,
-  };
+  return await withGeneratorOf(policy, task, request, async (generator) => {
+    const once = { ...request, numGenerations: 1, temperature: 0 };
+    const onTokens = progressOf([request, once], generator, task, options.onProgress);
+    const sampled = await inWaves(generator, task, { ...request, onTokens });
+    const greedy = await inWaves(generator, task, { ...once, onTokens });
+    const rewards = judged(greedy.flatMap((r) => r.rewards));
+    return {
+      ...summariseSamples(sampled),
+      greedy: rewards.reduce((sum, r) => sum + r, 0) / rewards.length,
+    };
+  });
 }
 
 /**
@@ -110,9 +112,10 @@ export async function sampleTraining(
   options: EvaluationOptions = {},
 ): Promise<SampleSummary> {
   const request = resolveRequest(task, "train", options);
-  const generator = await generatorOf(policy, task, request);
-  const onTokens = progressOf([request], generator, task, options.onProgress);
-  return summariseSamples(await inWaves(generator, task, { ...request, onTokens }));
+  return await withGeneratorOf(policy, task, request, async (generator) => {
+    const onTokens = progressOf([request], generator, task, options.onProgress);
+    return summariseSamples(await inWaves(generator, task, { ...request, onTokens }));
+  });
 }
 
 /**
@@ -139,6 +142,11 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions) {
       );
     }
   }
+  if (!(temperature >= 0 && temperature < Infinity)) {
+    throw new RangeError(
+      `temperature must be a finite number >= 0: current value is ${temperature}`,
+    );
+  }
   return {
     ...truncationOf(options),
     split,
@@ -151,7 +159,13 @@ function resolveRequest(task: Task, split: Split, options: EvaluationOptions) {
   };
 }
 
-async function generatorOf(policy: Policy, task: Task, request: SampleRequest): Promise<Generator> {
+async function withGeneratorOf<R>(
+  policy: Policy | Generator,
+  task: Task,
+  request: SampleRequest,
+  use: (generator: Generator) => Promise<R>,
+): Promise<R> {
+  if (!(policy instanceof Policy)) return await use(policy);
   const { prompts, numGenerations, maxCompletionLength } = request;
   checkFit(policy.config, task, maxCompletionLength);
   const { gpu, config, parameters: { cacheDtype } } = policy;
@@ -161,12 +175,13 @@ async function generatorOf(policy: Policy, task: Task, request: SampleRequest): 
     Math.max(1, Math.floor(sequences / numGenerations)),
     Math.max(1, Math.floor(bindableTokens(gpu, config) / task.maxPromptLength)),
   );
-  return await policy.sharedGenerator({
+  const capacity = {
     promptTokens: atOnce * task.maxPromptLength,
     sequences: atOnce * numGenerations,
     completionLength: maxCompletionLength,
     truncates: truncates(request),
-  });
+  };
+  return await policy.withGenerator(capacity, use);
 }
 
 /** Adds the tokens of one batch after the other up, over several passes. */

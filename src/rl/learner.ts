@@ -15,6 +15,7 @@ import { Plan } from "../gpu/plan.ts";
 import type { HostArray } from "../gpu/host_array.ts";
 import { locateNonFinite } from "../gpu/locate_non_finite.ts";
 import { Readback } from "../gpu/readback.ts";
+import { assembled, readied } from "../gpu/readied.ts";
 import { submit, type Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
@@ -156,9 +157,11 @@ export class Learner {
     memory: LearnerMemory,
   ): Promise<Learner> {
     if (objective.own) await checkOwnSurrogate(policy.gpu, objective.own);
-    const learner = new Learner(policy, batch, objective, memory);
-    await learner.#plan.compile();
-    return learner;
+    return await readied(
+      policy.gpu,
+      () => new Learner(policy, batch, objective, memory),
+      (learner) => learner.#plan.compile(),
+    );
   }
 
   /**
@@ -196,10 +199,13 @@ export class Learner {
 
   /** What computes the norm where there is no optimizer to do so. */
   async #recordNorm(): Promise<{ plan: Plan; gradNorm: Tensor }> {
-    const plan = new Plan(this.#policy.gpu, "norm");
-    const norm = plan.keep(gradNorm(plan, this.#policy.trained.gradients));
-    await plan.compile();
-    return { plan, gradNorm: norm };
+    const { gpu, trained } = this.#policy;
+    return await assembled(async (own) => {
+      const plan = own(new Plan(gpu, "norm"));
+      const norm = plan.keep(gradNorm(plan, trained.gradients));
+      await plan.compile();
+      return { plan, gradNorm: norm };
+    });
   }
 
   /** Clears, runs all micro-batches and what follows, and copies the results for the host. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { memoryOf, usingParts } from "../gpu/readied.ts";
 import type { Policy } from "../model/policy.ts";
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
 import { policyLossSettings } from "../objective/policy_loss.ts";
@@ -39,7 +40,7 @@ export interface PolicyGradient {
  * @param policy The policy to differentiate; its parameters are not changed.
  * @param batch Responses and rewards.
  * @param options The objective; `lossScaleFactor` is the longest response unless given.
- * @throws {TypeError} If a part of the batch is missing.
+ * @throws {TypeError} If a part of the batch is missing, or an option does not exist or is one of training alone.
  * @throws {RangeError} If the batch is inconsistent, a number in it is none, or a setting is out of range.
  * @throws {Error} If the loss or the gradient is not finite, naming the first such value.
  */
@@ -52,7 +53,10 @@ export async function policyGradient(
   const { completions } = batch;
   const { numGenerations } = options;
   const longest = completions.reduce((n, c) => Math.max(n, c.length), 1);
-  const objective = resolveObjective(options, longest);
+  const objective = resolveObjective(options, longest, [
+    "numGenerations",
+    "maxTokensPerMicroBatch",
+  ]);
   if (objective.beta !== 0 && batch.refLogProbs === undefined) {
     throw new RangeError(
       `beta is ${objective.beta} and refLogProbs are missing: give the log-probabilities of each response's tokens ` +
@@ -71,29 +75,33 @@ export async function policyGradient(
   );
   const { gpu, trained } = policy;
   const B = completions.length;
-  const matrix = (rows: readonly ArrayLike<number>[], name: string) => {
-    const data = new Float32Array(B * longest);
-    for (const [b, row] of rows.entries()) data.set(row, b * longest);
-    return gpu.tensor([B, longest], { data, name });
-  };
-  const coefficients = await Coefficients.create(gpu, B, { ...objective, numGenerations });
-  const oldLogProbs = matrix(batch.oldLogProbs, "old_log_probs");
-  const refLogProbs = batch.refLogProbs && matrix(batch.refLogProbs, "ref_log_probs");
-  const { advantages, weights } = coefficients;
-  const learner = await Learner.create(
-    policy,
-    { advantages, weights, oldLogProbs, refLogProbs },
-    {
-      ...policyLossSettings(objective),
-      own: objective.objective?.surrogate,
-      temperature: objective.temperature,
-      beta: objective.beta,
-      entropyCoef: objective.entropyCoef,
-      klEstimator: refLogProbs && objective.klEstimator,
-    },
-    { maxTokens: options.maxTokensPerMicroBatch ?? packed },
-  );
-  try {
+  return await usingParts(async (own) => {
+    const matrix = (rows: readonly ArrayLike<number>[], name: string) => {
+      const data = new Float32Array(B * longest);
+      for (const [b, row] of rows.entries()) data.set(row, b * longest);
+      const tensor = gpu.tensor([B, longest], { data, name });
+      own(memoryOf(gpu, tensor));
+      return tensor;
+    };
+    const coefficients = own(await Coefficients.create(gpu, B, { ...objective, numGenerations }));
+    const oldLogProbs = matrix(batch.oldLogProbs, "old_log_probs");
+    const refLogProbs = batch.refLogProbs && matrix(batch.refLogProbs, "ref_log_probs");
+    const { advantages, weights } = coefficients;
+    const learner = own(
+      await Learner.create(
+        policy,
+        { advantages, weights, oldLogProbs, refLogProbs },
+        {
+          ...policyLossSettings(objective),
+          own: objective.objective?.surrogate,
+          temperature: objective.temperature,
+          beta: objective.beta,
+          entropyCoef: objective.entropyCoef,
+          klEstimator: refLogProbs && objective.klEstimator,
+        },
+        { maxTokens: options.maxTokensPerMicroBatch ?? packed },
+      ),
+    );
     coefficients.upload({
       rewards: Array.from(batch.rewards),
       lengths: completions.map((c) => c.length),
@@ -104,11 +112,5 @@ export async function policyGradient(
     });
     const gradients = await trained.read(trained.gradients);
     return { loss, gradNorm, gradients, entropy: stats[AT.entropySum]! / stats[AT.items]! };
-  } finally {
-    learner.destroy();
-    coefficients.destroy();
-    for (const tensor of [oldLogProbs, refLogProbs]) {
-      if (tensor) gpu.destroyTensor(tensor);
-    }
-  }
+  });
 }

@@ -6,6 +6,7 @@
 
 import { checkNames, namesOf } from "../input/names.ts";
 import type { Policy } from "../model/policy.ts";
+import { checkPositions } from "../model/token_ids.ts";
 import { checkNumbers } from "../objective/check_numbers.ts";
 
 /** Responses and their rewards; the G responses to a prompt stand side by side. */
@@ -96,6 +97,13 @@ export function checkBatch(
     }
     return group[0]!;
   });
-  for (const [p, prompt] of perGroup.entries()) policy.checkTokens(prompt, `prompts[${p}]`);
+  for (const [p, prompt] of perGroup.entries()) {
+    policy.checkTokens(prompt, `prompts[${p}]`);
+    const responses = completions.slice(p * numGenerations, (p + 1) * numGenerations);
+    for (const [g, { length }] of responses.entries()) {
+      const what = `completions[${p * numGenerations + g}] with its prompt`;
+      checkPositions(policy.config, prompt.length + length, what);
+    }
+  }
   return perGroup;
 }

@@ -7,6 +7,7 @@
 import type { Arena } from "../gpu/arena.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
+import { readied } from "../gpu/readied.ts";
 import { submit } from "../gpu/submit.ts";
 import { Dim, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import type { PackedInputs } from "../model/packed_inputs.ts";
@@ -90,11 +91,15 @@ export class Reference {
     oldLogProbs: Tensor,
     options: ReferenceOptions,
   ): Promise<Reference> {
-    const reference = new Reference(policy, oldLogProbs, options);
-    await reference.#plan.compile();
-    await reference.#divergencePlan.compile();
-    reference.synchronise();
-    return reference;
+    return await readied(
+      policy.gpu,
+      () => new Reference(policy, oldLogProbs, options),
+      async (reference) => {
+        await reference.#plan.compile();
+        await reference.#divergencePlan.compile();
+        reference.synchronise();
+      },
+    );
   }
 
   /** Takes over the policy's weights as they are now. */

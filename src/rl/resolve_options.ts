@@ -48,17 +48,27 @@ const OBJECTIVE = Object.keys(
 /**
  * Fills in the defaults of an objective and checks every value.
  *
- * @param options What the caller chose; settings of training among them are left out.
+ * @param options What the caller chose.
  * @param maxCompletionLength The default of `lossScaleFactor`.
+ * @param beside Settings of training that may be among them, for somebody else.
  * @throws {RangeError} For a value out of range, or one that has no effect with the others.
- * @throws {TypeError} For a setting that does not exist.
+ * @throws {TypeError} For a setting that does not exist, or is one of training alone.
  */
 export function resolveObjective(
   options: ObjectiveOptions,
   maxCompletionLength: number,
+  beside: readonly string[] = [],
 ): ResolvedObjective {
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) checkSetting(name, value);
+    if (value === undefined) continue;
+    checkSetting(name, value);
+    if (!([...OBJECTIVE, ...beside] as string[]).includes(name)) {
+      throw new TypeError(
+        `${name} is a setting of training, not of one objective: here there are ${
+          [...OBJECTIVE, ...beside].join(", ")
+        }`,
+      );
+    }
   }
   const chosen = pick(options, OBJECTIVE);
   const all = { maxSteps: 0, learningRate: 0, ...chosen };

@@ -8,6 +8,7 @@
  */
 
 import { Arena } from "../gpu/arena.ts";
+import { assembled, type Destroyable } from "../gpu/readied.ts";
 import { truncates, truncationOf } from "../model/truncation.ts";
 import { Generator } from "../model/generate.ts";
 import { LORA_TARGET_SETS } from "../model/lora_options.ts";
@@ -52,6 +53,8 @@ export class Trainer {
   readonly #warnings: TrainingWarnings;
   #nextProblem = 0;
   #updating = false;
+  /** What is running, for messages. */
+  #running: string | undefined;
 
   private constructor(
     policy: Policy,
@@ -99,43 +102,49 @@ export class Trainer {
       ),
     };
     const { promptsPerStep, numGenerations, numGenerationsEval } = resolved;
-    adapt(policy, resolved);
-    // Rollouts and updates take turns on the same memory.
-    const arena = new Arena(policy.gpu, "trainer");
-    const generator = await Generator.create(policy.gpu, policy.parameters, {
-      promptTokens: promptsPerStep * task.maxPromptLength,
-      sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
-      completionLength: resolved.maxCompletionLength,
-      truncates: truncates(resolved),
-    }, { arena, scratch: policy.trained.requireGradients() });
-    const optimizer = await AdamW.create(policy.gpu, policy.trained, {
-      learningRate: resolved.learningRate,
-      beta1: resolved.adamBeta1,
-      beta2: resolved.adamBeta2,
-      weightDecay: resolved.weightDecay,
-      maxGradNorm: resolved.maxGradNorm,
-      dtype: resolved.optimizerDtype,
-      seed: resolved.seed,
-    });
-    const sampler = new BatchSampler(policy.gpu, generator, task, resolved);
-    const { oldLogProbs } = sampler;
-    const reference = resolved.beta === 0
-      ? undefined
-      : await Reference.create(policy, oldLogProbs, {
-        temperature: resolved.temperature,
-        maxTokens: resolved.maxTokensPerMicroBatch,
-        klEstimator: resolved.klEstimator,
+    return await assembled(async (own) => {
+      own(adapt(policy, resolved));
+      // Rollouts and updates take turns on the same memory.
+      const arena = own(new Arena(policy.gpu, "trainer"));
+      const generator = own(
+        await Generator.create(policy.gpu, policy.parameters, {
+          promptTokens: promptsPerStep * task.maxPromptLength,
+          sequences: Math.max(promptsPerStep * numGenerations, numGenerationsEval),
+          completionLength: resolved.maxCompletionLength,
+          truncates: truncates(resolved),
+        }, { arena, scratch: policy.trained.requireGradients() }),
+      );
+      const optimizer = own(
+        await AdamW.create(policy.gpu, policy.trained, {
+          learningRate: resolved.learningRate,
+          beta1: resolved.adamBeta1,
+          beta2: resolved.adamBeta2,
+          weightDecay: resolved.weightDecay,
+          maxGradNorm: resolved.maxGradNorm,
+          dtype: resolved.optimizerDtype,
+          seed: resolved.seed,
+        }),
+      );
+      const sampler = own(new BatchSampler(policy.gpu, generator, task, resolved));
+      const { oldLogProbs } = sampler;
+      const reference = resolved.beta === 0 ? undefined : own(
+        await Reference.create(policy, oldLogProbs, {
+          temperature: resolved.temperature,
+          maxTokens: resolved.maxTokensPerMicroBatch,
+          klEstimator: resolved.klEstimator,
+          arena,
+        }),
+      );
+      const parts = { optimizer, oldLogProbs, reference, arena };
+      const updater = await Updater.create(policy, parts, resolved);
+      return new Trainer(policy, task, resolved, {
+        optimizer,
+        generator,
+        sampler,
+        reference,
+        updater,
         arena,
       });
-    const parts = { optimizer, oldLogProbs, reference, arena };
-    const updater = await Updater.create(policy, parts, resolved);
-    return new Trainer(policy, task, resolved, {
-      optimizer,
-      generator,
-      sampler,
-      reference,
-      updater,
-      arena,
     });
   }
 
@@ -163,11 +172,28 @@ export class Trainer {
   /**
    * One step: a rollout and the optimizer steps on it.
    *
-   * @throws {Error} If a verifier fails, or a loss or gradient is not finite; the policy is then as the last good
+   * @throws {Error} If a step or an evaluation is running, a verifier fails, or a loss or gradient is not finite; the policy is then as the last good
    * optimizer step left it. Calling it again repeats the step.
    * @param request `signal` ends the rollout early; its reason is thrown, and the step has not taken place.
    */
   async next(request: { signal?: AbortSignal | undefined } = {}): Promise<StepReport> {
+    return await this.#alone(`step ${this.completedSteps + 1}`, () => this.#step(request));
+  }
+
+  /** Rollouts, updates and evaluations use the same memory. */
+  async #alone<R>(what: string, run: () => Promise<R>): Promise<R> {
+    if (this.#running !== undefined) {
+      throw new Error(`This trainer is still running ${this.#running}: wait for it before ${what}`);
+    }
+    this.#running = what;
+    try {
+      return await run();
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #step(request: { signal?: AbortSignal | undefined }): Promise<StepReport> {
     const { options, policy } = this;
     const step = this.completedSteps;
     const start = performance.now();
@@ -218,20 +244,22 @@ export class Trainer {
    * Measures the policy on the eval split.
    *
    * @param request `signal` ends it early, its reason is thrown; `onProgress` is told how far it is.
+   * @throws {Error} If a step or an evaluation is running, or the verifier fails.
    */
   async evaluate(
     request: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
   ): Promise<Evaluation> {
     const { options } = this;
-    return await evaluate(this.#generator, this.task, {
-      prompts: options.evalPrompts,
-      numGenerations: options.numGenerationsEval,
-      maxCompletionLength: options.maxCompletionLength,
-      temperature: options.temperature,
-      ...truncationOf(options),
-      seed: options.seed,
-      ...request,
-    });
+    return await this.#alone("an evaluation", () =>
+      evaluate(this.#generator, this.task, {
+        prompts: options.evalPrompts,
+        numGenerations: options.numGenerationsEval,
+        maxCompletionLength: options.maxCompletionLength,
+        temperature: options.temperature,
+        ...truncationOf(options),
+        seed: options.seed,
+        ...request,
+      }));
   }
 
   /** Releases the trainer's memory; the policy stays. */
@@ -245,22 +273,27 @@ export class Trainer {
   }
 }
 
-/** Gives a policy the adapters that the settings ask for, unless it came with them. */
-function adapt(policy: Policy, options: ResolvedTrainOptions): void {
+/**
+ * Gives a policy the adapters that the settings ask for, unless it came with them.
+ *
+ * @returns What takes them away again.
+ */
+function adapt(policy: Policy, options: ResolvedTrainOptions): Destroyable {
   const { loraRank: rank, loraAlpha, loraTargetModules: targets, seed } = options;
   const { adapters } = policy.parameters;
-  if (rank > 0 && !adapters) {
-    const targetModules = LORA_TARGET_SETS[targets];
-    policy.addAdapters({ rank, alpha: loraAlpha || undefined, targetModules, seed });
-  } else if (adapters && rank > 0 && adapters.options.rank !== rank) {
+  if (adapters && rank > 0 && adapters.options.rank !== rank) {
     throw new RangeError(
       `loraRank is ${rank}, and the policy has adapters of rank ${adapters.options.rank}: leave it out, or give the same`,
     );
   }
-  if (policy.parameters.adapters && options.refSyncSteps > 0) {
+  if ((adapters || rank > 0) && options.refSyncSteps > 0) {
     throw new RangeError(
       `refSyncSteps is ${options.refSyncSteps}: with LoRA the reference is the policy without its adapters, which does ` +
         "not change; give 0",
     );
   }
+  if (adapters || rank === 0) return { destroy() {} };
+  const targetModules = LORA_TARGET_SETS[targets];
+  policy.addAdapters({ rank, alpha: loraAlpha || undefined, targetModules, seed });
+  return { destroy: () => policy.removeAdapters() };
 }

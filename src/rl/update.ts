@@ -5,6 +5,7 @@
  */
 
 import type { Arena } from "../gpu/arena.ts";
+import { assembled } from "../gpu/readied.ts";
 import type { Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
@@ -76,27 +77,31 @@ export class Updater {
   ): Promise<Updater> {
     const { oldLogProbs, reference } = parts;
     const responses = options.promptsPerStep * options.numGenerations;
-    const coefficients = await Coefficients.create(policy.gpu, responses, options);
-    const { advantages, weights } = coefficients;
-    const learner = await Learner.create(
-      policy,
-      { advantages, weights, oldLogProbs, refLogProbs: reference?.logProbs },
-      {
-        ...policyLossSettings(options),
-        own: options.objective?.surrogate,
-        temperature: options.temperature,
-        beta: options.klInReward ? 0 : options.beta,
-        entropyCoef: options.entropyCoef,
-        klEstimator: reference && !options.klInReward ? options.klEstimator : undefined,
-      },
-      {
-        maxTokens: options.maxTokensPerMicroBatch,
-        activationDtype: options.activationDtype,
-        activationCheckpointing: options.activationCheckpointing,
-        arena: parts.arena,
-      },
-    );
-    return new Updater(options, { ...parts, coefficients, learner });
+    return await assembled(async (own) => {
+      const coefficients = own(await Coefficients.create(policy.gpu, responses, options));
+      const { advantages, weights } = coefficients;
+      const learner = own(
+        await Learner.create(
+          policy,
+          { advantages, weights, oldLogProbs, refLogProbs: reference?.logProbs },
+          {
+            ...policyLossSettings(options),
+            own: options.objective?.surrogate,
+            temperature: options.temperature,
+            beta: options.klInReward ? 0 : options.beta,
+            entropyCoef: options.entropyCoef,
+            klEstimator: reference && !options.klInReward ? options.klEstimator : undefined,
+          },
+          {
+            maxTokens: options.maxTokensPerMicroBatch,
+            activationDtype: options.activationDtype,
+            activationCheckpointing: options.activationCheckpointing,
+            arena: parts.arena,
+          },
+        ),
+      );
+      return new Updater(options, { ...parts, coefficients, learner });
+    });
   }
 
   /**

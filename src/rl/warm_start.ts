@@ -8,6 +8,7 @@
  */
 
 import { checkNames, namesOf } from "../input/names.ts";
+import { assembled, memoryOf } from "../gpu/readied.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
@@ -124,30 +125,35 @@ export class WarmStart {
     );
     const B = resolved.batchSize;
     const { learningRate, weightDecay } = resolved;
-    const optimizer = await AdamW.create(gpu, policy.trained, {
-      learningRate,
-      beta2: 0.99,
-      weightDecay,
-    });
-    const weights = gpu.tensor([B], { name: "warm_start.weights" });
-    const advantages = gpu.tensor([B], {
-      data: new Float32Array(B).fill(1),
-      name: "warm_start.advantages",
-    });
-    const oldLogProbs = gpu.tensor([B, task.maxCompletionLength], {
-      name: "warm_start.old_log_probs",
-    });
-    const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
-      ...policyLossSettings({ policyLoss: "reinforce" }),
-      temperature: 1,
-      beta: 0,
-      entropyCoef: 0,
-    }, { maxTokens });
-    return new WarmStart(policy, task, resolved, {
-      optimizer,
-      learner,
-      weights,
-      owned: [weights, advantages, oldLogProbs],
+    return await assembled(async (own) => {
+      const tensor = (shape: readonly number[], name: string) => {
+        const made = gpu.tensor(shape, { name: `warm_start.${name}` });
+        own(memoryOf(gpu, made));
+        return made;
+      };
+      const optimizer = own(
+        await AdamW.create(gpu, policy.trained, {
+          learningRate,
+          beta2: 0.99,
+          weightDecay,
+        }),
+      );
+      const weights = tensor([B], "weights");
+      const advantages = tensor([B], "advantages");
+      gpu.write(advantages, new Float32Array(B).fill(1));
+      const oldLogProbs = tensor([B, task.maxCompletionLength], "old_log_probs");
+      const learner = await Learner.create(policy, { advantages, weights, oldLogProbs }, {
+        ...policyLossSettings({ policyLoss: "reinforce" }),
+        temperature: 1,
+        beta: 0,
+        entropyCoef: 0,
+      }, { maxTokens });
+      return new WarmStart(policy, task, resolved, {
+        optimizer,
+        learner,
+        weights,
+        owned: [weights, advantages, oldLogProbs],
+      });
     });
   }
 

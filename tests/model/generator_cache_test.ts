@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { evaluate } from "../../src/rl/evaluation.ts";
+import { policyGradient } from "../../src/rl/policy_gradient.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 import { test } from "../helpers/test.ts";
@@ -87,5 +88,74 @@ test.onGpu("a policy samples among the most likely tokens where it is asked to, 
   await assertRejects(() => generator.run(request), RangeError, "truncates: true");
   const { capacity } = await policy.generator({ ...generator.capacity, truncates: true });
   assertEquals(capacity.truncates, true);
+  policy.destroy();
+});
+
+test.onGpu("requests made at the same time answer as they would alone, and leave no memory behind", async (gpu) => {
+  const task = tinyTask();
+  const alone = tinyPolicy(gpu, task);
+  const small = { maxCompletionLength: 3, numGenerations: 2, seed: 1 };
+  const large = { maxCompletionLength: 9, numGenerations: 5, seed: 2 };
+  const expected = [
+    await alone.generate([[2]], small),
+    await alone.generate([[2], [3]], large),
+    await alone.generate([[4]], small),
+  ];
+  const evaluation = await evaluate(alone, task, { prompts: 3, numGenerations: 2 });
+  alone.destroy();
+  const { buffers } = gpu;
+  const policy = tinyPolicy(gpu, task);
+  // Before there is any generator, and when there is one that is too small.
+  for (const first of ["cold", "warm"]) {
+    const [a, b, c, d, failed] = await Promise.allSettled([
+      policy.generate([[2]], small),
+      policy.generate([[2], [3]], large),
+      policy.generate([[4]], small),
+      evaluate(policy, task, { prompts: 3, numGenerations: 2 }),
+      policy.generate([[2]], { ...small, signal: AbortSignal.abort(new Error("enough")) }),
+    ]);
+    const values = [a, b, c].map((r) => (r as PromiseFulfilledResult<unknown>).value);
+    assertEquals(values, expected, first);
+    assertEquals((d as PromiseFulfilledResult<unknown>).value, evaluation, first);
+    assertEquals((failed as PromiseRejectedResult).reason.message, "enough");
+  }
+  const capacity = { promptTokens: 2, sequences: 4, completionLength: 3 };
+  const [one, same] = await Promise.all([policy.generator(capacity), policy.generator(capacity)]);
+  assertEquals(one === same, true);
+  policy.destroy();
+  await gpu.finish();
+  assertEquals(gpu.buffers, buffers);
+});
+
+test.onGpu("what is no list of token ids, and more of them than positions, is refused", async (gpu) => {
+  const policy = tinyPolicy(gpu, tinyTask());
+  const request = { maxCompletionLength: 2 };
+  const typed = (call: () => Promise<unknown>, message: string) =>
+    assertRejects(call, TypeError, message);
+  await typed(() => policy.generate([2, 3] as unknown as number[][], request), "prompts[0] is 2");
+  await typed(() => policy.generate("ab" as unknown as number[][], request), 'prompts is "ab"');
+  await typed(
+    () => policy.generate(["ab"] as unknown as number[][], request),
+    'prompts[0] is "ab"',
+  );
+  await typed(
+    () => policy.generate([[2]], undefined as unknown as typeof request),
+    "generate takes its options as an object: got undefined",
+  );
+  const prompt = new Array(60).fill(2);
+  const ids = new Array(5).fill(3);
+  const long = (call: () => Promise<unknown>) =>
+    assertRejects(call, RangeError, "exceeds the policy's maxPositionEmbeddings of 64");
+  await long(() => policy.score([prompt], [ids]));
+  await long(() => policy.logits([[...prompt, ...ids]]));
+  const oldLogProbs = [[-1], [-1, -1, -1, -1, -1]];
+  await long(() =>
+    policyGradient(
+      policy,
+      { prompts: [prompt], completions: [[3], ids], rewards: [0, 1], oldLogProbs },
+      { numGenerations: 2 },
+    )
+  );
+  assertEquals((await policy.score([prompt], [ids.slice(0, 4)]))[0]!.length, 4);
   policy.destroy();
 });

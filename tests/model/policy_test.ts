@@ -167,18 +167,27 @@ tiny.test("Policy.stream() yields what generate() returns, the short completions
   assertEquals(await Array.fromAsync(policy.stream([], options)), []);
 });
 
-tiny.test("Policy.stream() can be left, stands alone and heeds an AbortSignal", async (policy) => {
+tiny.test("Policy.stream() can be left, lets others generate and heeds an AbortSignal", async (policy) => {
   const options = { numGenerations: 4, maxCompletionLength: 30, eosTokenIds: [5, 6] };
+  const larger = { ...options, numGenerations: 16 };
+  const [few, many] = [
+    await policy.generate([[1]], options),
+    await policy.generate(prompts, larger),
+  ];
   const expected = await policy.generate(prompts.slice(0, 2), options);
+  const { length } = policy.gpu.buffers;
   for await (const _ of policy.stream(prompts.slice(0, 2), options)) {
-    await assertRejects(() => policy.generate([[1]], options), Error, "still running");
-    await assertRejects(
-      () => policy.generate(prompts, { ...options, numGenerations: 16 }),
-      Error,
-      "still generating",
-    );
+    assertEquals(await policy.generate([[1]], options), few);
+    assertEquals(await policy.generate(prompts, larger), many);
+    const streamed = await Array.fromAsync(policy.stream([[1]], options));
+    assertEquals(streamed.map(({ index }) => index).toSorted(), [0, 1, 2, 3]);
+    for (const { index, completion } of streamed) {
+      assertEquals(completion, few.completions[index]);
+    }
     break;
   }
+  // One read-back for what streams are asked for, the others' memory is released.
+  assertEquals(policy.gpu.buffers.length, length + 1);
   assertEquals(await policy.generate(prompts.slice(0, 2), options), expected);
   const controller = new AbortController();
   await assertRejects(

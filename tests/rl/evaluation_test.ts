@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { evaluate, sampleTraining } from "../../src/rl/evaluation.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { defineTask } from "../../src/task/define_task.ts";
@@ -235,5 +235,18 @@ test.onGpu("evaluate() and sampleTraining() see their splits, and the same probl
   assertEquals(asked, [0, 1, 2, 3, 4].map((i) => `train ${i}`));
   assertEquals([training.prompts, training.numGenerations], [5, 6]);
   assertEquals(await sampleTraining(policy, task, options), training);
+  policy.destroy();
+});
+
+test.onGpu("evaluate() refuses numbers that mean nothing", async (gpu) => {
+  const task = tinyTask();
+  const policy = tinyPolicy(gpu, task);
+  for (const temperature of [NaN, -1, Infinity]) {
+    await assertRejects(
+      () => evaluate(policy, task, { prompts: 1, temperature }),
+      RangeError,
+      `temperature must be a finite number >= 0: current value is ${temperature}`,
+    );
+  }
   policy.destroy();
 });

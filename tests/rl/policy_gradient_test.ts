@@ -231,6 +231,23 @@ test.onGpu("policyGradient() refuses a batch that does not fit together", async 
         `policyGradient needs ${name}`,
       );
     }
+    // Settings of training would do nothing here.
+    for (
+      const setting of [
+        { preset: "dapo" },
+        { klInReward: true },
+        { maskTruncatedCompletions: true },
+        { dynamicSampling: true },
+        { learningRate: 1e-3 },
+      ]
+    ) {
+      await assertRejects(
+        () => policyGradient(policy, batch, { ...options, ...setting }),
+        TypeError,
+        `${Object.keys(setting)[0]} is a setting of training`,
+      );
+    }
+    await policyGradient(policy, batch, { ...options, preset: undefined } as typeof options);
     await refused({}, "lossAlpha must be", { lossAlpha: -1 });
     await refused({}, "lossAggregation must be one of", { lossAggregation: "mean" });
     await refused({}, "maxTokensPerMicroBatch = 20", { maxTokensPerMicroBatch: 20 });

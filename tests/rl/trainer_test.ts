@@ -381,3 +381,42 @@ Deno.test("defaults are filled in, and what is undefined counts as not given", (
   // The default M follows the limit that was chosen.
   assertEquals(resolveTrainOptions({ ...SMALL, maxCompletionLength: 9 }, 77).lossScaleFactor, 9);
 });
+
+test.onGpu("a trainer does one thing at a time, whoever asks meanwhile", async (gpu) => {
+  let ask: (() => Promise<unknown>) | undefined;
+  const answers: unknown[] = [];
+  const { verify } = tinyTask();
+  const task = tinyTask({
+    async verify(metadata, ids) {
+      const now = ask;
+      ask = undefined;
+      if (now) answers.push(await now().catch((error) => error.message));
+      return await verify(metadata, ids);
+    },
+  });
+  const options = { promptsPerStep: 2, numGenerations: 4, evalPrompts: 2, numGenerationsEval: 2 };
+  const undisturbed = await withTrainer(gpu, options, async (trainer) => {
+    await run(trainer, 2);
+    return await stateOf(trainer);
+  }, { task });
+  await withTrainer(gpu, options, async (trainer) => {
+    ask = () => trainer.next();
+    const [first, second] = await Promise.allSettled([trainer.next(), trainer.evaluate()]);
+    assertEquals([first.status, second.status], ["fulfilled", "rejected"]);
+    ask = () => trainer.evaluate();
+    await trainer.next();
+    assertEquals(trainer.completedSteps, 2);
+    assertEquals(answers, [
+      "This trainer is still running step 1: wait for it before step 1",
+      "This trainer is still running step 2: wait for it before an evaluation",
+    ]);
+    assertEquals(await stateOf(trainer), undisturbed);
+    ask = () => trainer.next();
+    await trainer.evaluate();
+    assertEquals(
+      answers[2],
+      "This trainer is still running an evaluation: wait for it before step 3",
+    );
+    assertEquals((await trainer.next()).step, 3);
+  }, { task });
+});
