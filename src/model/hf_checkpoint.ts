@@ -19,7 +19,7 @@ import {
 } from "../files/float_formats.ts";
 import { configToHuggingFace, type TorchDtype } from "./hf_config.ts";
 import { generationConfigOf, readConfig } from "./hf_folder.ts";
-import { listSome, openWeights, WEIGHTS } from "./hf_weights.ts";
+import { firstBeyond, listSome, openWeights, WEIGHTS } from "./hf_weights.ts";
 import { writeSafetensors } from "../files/safetensors.ts";
 import type { SafetensorsFile } from "../files/safetensors_file.ts";
 import { elementCount } from "../files/safetensors_header.ts";
@@ -62,13 +62,6 @@ const FORMATS: Readonly<Record<string, { stored: StoredFloatFormat; torch: Torch
   bf16: { stored: "BF16", torch: "bfloat16" },
   f16: { stored: "F16", torch: "float16" },
 };
-
-/** Index of the first value that is a NaN or whose magnitude reaches `limit`; -1 if there is none. */
-function firstBeyond(values: Float32Array, limit: number): number {
-  // A loop: findIndex costs seconds on a large embedding.
-  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) < limit)) return i;
-  return -1;
-}
 
 /** What to do about tensors that hold several of ours. */
 function fusedHint(names: readonly string[]): string {

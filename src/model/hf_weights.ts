@@ -30,6 +30,13 @@ export function listSome(names: readonly string[], what: string): string {
   return `${names.length} ${tensors} ${what}: ${shown}${names.length > 4 ? ", …" : ""}`;
 }
 
+/** Index of the first value that is a NaN or whose magnitude reaches `limit`; -1 if there is none. */
+export function firstBeyond(values: Float32Array, limit: number): number {
+  // A loop: findIndex costs seconds on a large embedding.
+  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) < limit)) return i;
+  return -1;
+}
+
 /** Which file holds which tensor, as an index of shards says. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   const { weight_map: map } = await readJsonObject(path);

@@ -12,7 +12,7 @@ import { writeSafetensors } from "../files/safetensors.ts";
 import { SafetensorsFile } from "../files/safetensors_file.ts";
 import type { Adapters } from "./adapters.ts";
 import { LORA_TARGETS, type LoraOptions, type LoraTarget } from "./lora_options.ts";
-import { listSome } from "./hf_weights.ts";
+import { firstBeyond, listSome } from "./hf_weights.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
@@ -36,6 +36,26 @@ const PLAIN: Readonly<Record<string, unknown>> = {
   lora_bias: false,
 };
 
+/** Ways of beginning, after which PEFT leaves the model's own weights as they are. */
+const PLAIN_BASE: readonly unknown[] = [
+  undefined,
+  null,
+  true,
+  false,
+  "gaussian",
+  "orthogonal",
+  "eva",
+];
+
+/** Settings that are read, or change nothing of what adapters compute once they are trained. */
+const READ: ReadonlySet<string> = new Set([
+  ...Object.keys(PLAIN),
+  ...["peft_type", "r", "lora_alpha", "target_modules", "base_model_name_or_path"],
+  ...["init_lora_weights", "eva_config", "lora_dropout", "inference_mode", "task_type"],
+  ...["auto_mapping", "revision", "peft_version", "exclude_modules", "layers_pattern"],
+  ...["ensure_weight_tying", "megatron_core", "qalora_group_size"],
+]);
+
 /**
  * Reads the configuration of an adapter folder.
  *
@@ -57,10 +77,13 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
       throw refuse(name, `only ${JSON.stringify(value)} is supported`);
     }
   }
-  for (const name of ["modules_to_save", "layers_to_transform", "rank_pattern", "alpha_pattern"]) {
-    const value = json[name];
-    const empty = value === null || value === undefined || Object.keys(value).length === 0;
-    if (!empty) throw refuse(name, "it is not supported");
+  if (!PLAIN_BASE.includes(json.init_lora_weights)) {
+    throw refuse("init_lora_weights", "PEFT changes the model's own weights when it loads these");
+  }
+  for (const [name, value] of Object.entries(json)) {
+    const unused = value === null || value === false ||
+      (typeof value === "object" && Object.keys(value).length === 0);
+    if (!unused && !READ.has(name)) throw refuse(name, "it is not supported");
   }
   const { r, lora_alpha: alpha, target_modules: modules, base_model_name_or_path: base } = json;
   if (typeof r !== "number") throw refuse("r", "give a number");
@@ -84,7 +107,7 @@ export async function readLoraFolder(dir: string): Promise<LoraFolder | undefine
 /**
  * Reads the matrices of an adapter folder.
  *
- * @throws {RangeError} If the file has others than the adapters.
+ * @throws {RangeError} If the file has others than the adapters, or a value that is not finite.
  */
 export async function loadLoraWeights(dir: string, adapters: Adapters): Promise<void> {
   const file = await SafetensorsFile.open(join(dir, WEIGHTS));
@@ -99,20 +122,32 @@ export async function loadLoraWeights(dir: string, adapters: Adapters): Promise<
 async function fillAdapters(adapters: Adapters, file: SafetensorsFile): Promise<void> {
   const missing = adapters.names.filter((name) => !file.has(PREFIX + name));
   if (missing.length > 0) throw new RangeError(`${file.path}: ${listSome(missing, "missing")}`);
+  const expected = new Set(adapters.names.map((name) => PREFIX + name));
+  const unexpected = file.names.filter((name) => !expected.has(name));
+  if (unexpected.length > 0) {
+    throw new RangeError(`${file.path}: ${listSome(unexpected, "unexpected")}`);
+  }
   for (const name of adapters.names) {
     const { shape } = adapters.range(name);
     const info = file.info(PREFIX + name);
     if (`${info.shape}` !== `${shape}`) {
       throw new RangeError(`${file.path}: ${info.name} is [${info.shape}] instead of [${shape}]`);
     }
-    adapters.write(name, await file.readFloat32(PREFIX + name));
+    adapters.write(name, finite(file.path, info.name, await file.readFloat32(info.name)));
   }
+}
+
+function finite<V extends Float32Array>(where: string, name: string, values: V): V {
+  const at = firstBeyond(values, Infinity);
+  if (at < 0) return values;
+  throw new RangeError(`${where}: ${name} holds ${values[at]} at element ${at}`);
 }
 
 /**
  * Writes an adapter folder that PEFT's `PeftModel.from_pretrained` reads.
  *
  * @param base Folder or name of the model they belong to.
+ * @throws {RangeError} If a value is not finite; the folder is then as it was.
  */
 export async function saveLoraFolder(dir: string, adapters: Adapters, base: string): Promise<void> {
   const { rank, alpha, targetModules } = adapters.options;
@@ -126,7 +161,7 @@ export async function saveLoraFolder(dir: string, adapters: Adapters, base: stri
   await writeSafetensors(
     join(dir, WEIGHTS),
     specs,
-    (name) => values.get(name.slice(PREFIX.length))!,
+    (name) => finite(dir, name, values.get(name.slice(PREFIX.length))!),
     { format: "pt" },
   );
   const json = {

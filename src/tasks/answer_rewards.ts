@@ -36,7 +36,8 @@ function lastNumber(text: string): number | undefined {
 }
 
 const equal = (a: number | undefined, b: number | undefined): boolean =>
-  a !== undefined && b !== undefined && Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b));
+  a !== undefined && b !== undefined && Number.isFinite(b) &&
+  Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b));
 
 /** What stands in the last `<answer> … </answer>`. */
 function tagged(text: string): string | undefined {
@@ -66,7 +67,11 @@ export const ANSWER_REWARDS: Readonly<Record<AnswerRewardName, AnswerReward>> = 
   numericMatch: {
     about: "the last number of the completion is that of the answer, within a millionth",
     judge: (completion, answer) => Number(equal(lastNumber(completion), lastNumber(answer))),
-    refuse: (answer) => lastNumber(answer) === undefined ? "has no number" : undefined,
+    refuse: (answer) => {
+      const number = lastNumber(answer);
+      if (number === undefined) return "has no number";
+      return Number.isFinite(number) ? undefined : "is beyond what a number can be, about 1.8e308";
+    },
   },
   boxed: {
     about: "the last \\boxed{…} is the answer, as mathematics: 0.5 is \\frac{1}{2}",
@@ -87,6 +92,7 @@ export const ANSWER_REWARDS: Readonly<Record<AnswerRewardName, AnswerReward>> = 
     about: "the answer, a regular expression of JavaScript, matches the completion",
     judge: (completion, answer) => Number(new RegExp(answer, "u").test(completion)),
     refuse: (answer) => {
+      if (answer === "") return "is empty, which matches every completion";
       try {
         new RegExp(answer, "u");
         return undefined;

@@ -129,6 +129,14 @@ function rowOf(
       `${where}: ${answerColumn} must be a text or a number: got ${shownValue(given)}; ${columns}`,
     );
   }
+  // Decimals are read as the nearest number there is, as everywhere; a whole number would be another one.
+  const inexact = Number.isInteger(given) ? !Number.isSafeInteger(given) : given === Infinity ||
+    given === -Infinity;
+  if (inexact) {
+    throw new RangeError(
+      `${where}: ${answerColumn} is ${given}, beyond the whole numbers that JSON's readers tell apart: write it as a text`,
+    );
+  }
   const answer = String(given);
   for (const reward of rewards) {
     const fault = ANSWER_REWARDS[reward].refuse?.(answer);

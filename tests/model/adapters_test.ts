@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import type { Gpu } from "../../src/gpu/device.ts";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsTensor,
+} from "../../src/files/safetensors.ts";
 import { SafetensorsFile } from "../../src/files/safetensors_file.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { policyGradient } from "../../src/rl/policy_gradient.ts";
@@ -172,11 +177,57 @@ test.onGpu("adapters are saved as PEFT's folder and come back to the bit, with t
     assertEquals(await again.logits(TOKENS), logits);
     again.destroy();
 
-    await Deno.writeTextFile(
-      join(folder, "adapter_config.json"),
-      JSON.stringify({ ...json, use_dora: true }),
-    );
-    await assertRejects(() => Policy.load(gpu, folder), RangeError, "use_dora is true: only false");
+    // What would compute something else here than in PEFT is refused, whatever it is called.
+    const settings = (change: object) =>
+      Deno.writeTextFile(
+        join(folder, "adapter_config.json"),
+        JSON.stringify({ ...json, ...change }),
+      );
+    const refused = (message: string) =>
+      assertRejects(() => Policy.load(gpu, folder), RangeError, message);
+    for (
+      const [change, message] of [
+        [{ use_dora: true }, "use_dora is true: only false"],
+        // PEFT changes the model's own weights when it loads these.
+        [{ init_lora_weights: "pissa" }, 'init_lora_weights is "pissa"'],
+        [{ init_lora_weights: "olora" }, 'init_lora_weights is "olora"'],
+        [{ layer_replication: [[0, 2]] }, "layer_replication is [[0,2]]: it is not supported"],
+        [{ alora_invocation_tokens: [3] }, "alora_invocation_tokens is [3]: it is not supported"],
+        [{ use_something_new: true }, "use_something_new is true: it is not supported"],
+        [{ lora_alpha: 1e999 }, "lora_alpha is null: give a number"],
+      ] as const
+    ) {
+      await settings(change);
+      await refused(message);
+    }
+    // As PEFT 0.21 writes what is not used.
+    await settings({
+      peft_version: "0.21.2",
+      auto_mapping: null,
+      eva_config: null,
+      init_lora_weights: "gaussian",
+      loftq_config: {},
+      lora_dropout: 0.1,
+      megatron_core: "megatron.core",
+      qalora_group_size: 16,
+      trainable_token_indices: null,
+      use_bdlora: null,
+      use_qalora: false,
+    });
+    (await Policy.load(gpu, folder)).destroy();
+
+    const weights = join(folder, "adapter_model.safetensors");
+    const bytes = await Deno.readFile(weights);
+    const { tensors } = decodeSafetensors(bytes, weights);
+    const [name, first] = [...tensors][0]!;
+    const write = (change: SafetensorsTensor, as = name) =>
+      Deno.writeFile(weights, encodeSafetensors(new Map([...tensors, [as, change]])));
+    await write(first, "base_model.model.lm_head.weight");
+    await refused("1 tensor unexpected: base_model.model.lm_head.weight");
+    const data = new Float32Array(first.data.slice().buffer);
+    data[3] = NaN;
+    await write({ ...first, data });
+    await refused(`${name} holds NaN at element 3`);
   });
 });
 

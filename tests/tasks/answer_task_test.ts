@@ -106,3 +106,24 @@ Deno.test("answerTask() names the row that cannot be used", () => {
     assertThrows(() => make(rows, options), Error, message);
   }
 });
+
+Deno.test("answerTask() refuses answers that judge nothing, or are not what the file says", () => {
+  const refused = (answer: unknown, reward: AnswerRewardName, message: string) =>
+    assertThrows(
+      () => make([{ prompt: "1", answer }], { rewards: { [reward]: 1 } }),
+      RangeError,
+      message,
+    );
+  refused("", "regex", "is empty, which matches every completion");
+  refused("", "contains", "is empty, which every completion contains");
+  // Every number is within a millionth of infinity.
+  refused("1e999", "numericMatch", "is beyond what a number can be");
+  refused("no", "numericMatch", "has no number");
+  // What JSON makes of them is another number than the one that was written.
+  refused(JSON.parse("12345678901234567890"), "exactMatch", "write it as a text");
+  refused(JSON.parse("-9007199254740993"), "numericMatch", "write it as a text");
+  refused(JSON.parse("1e999"), "exactMatch", "write it as a text");
+  make([{ prompt: "1", answer: Number.MAX_SAFE_INTEGER }]);
+  make([{ prompt: "1", answer: 1e-7 }]);
+  assertEquals(ANSWER_REWARDS.numericMatch.judge("about 7", "1e999"), 0);
+});
