@@ -102,6 +102,9 @@ export async function findCheckpoint(
     if (!await fileExists(dir)) throw await explainMissing(dir, "config.json");
     throw new Deno.errors.NotFound(`${dir} holds no checkpoint: it has no config.json`);
   }
+  if (await isRunWithoutCheckpoint(dir)) {
+    throw new Deno.errors.NotFound(`${dir} is a run that has no checkpoint: begin it anew`);
+  }
   const names = await recordedNames(given, asked);
   // What was asked for by name needs the state for its settings alone, whatever became of the other files.
   const state = names.task !== undefined || !await fileExists(join(dir, TRAINER_STATE))
@@ -117,6 +120,14 @@ export async function findCheckpoint(
     );
   }
   return { dir, state, task: await findTask({ ...names, task: name }, dir) };
+}
+
+/** A run's own config.json names its task, that of a model its architecture. */
+async function isRunWithoutCheckpoint(dir: string): Promise<boolean> {
+  const path = join(dir, "config.json");
+  if (!await fileExists(path)) return false;
+  const { task, model_type: modelType } = await readJsonObject(path);
+  return typeof task === "string" && modelType === undefined;
 }
 
 /** The folder of the weights that a folder stands for: a run's checkpoint, otherwise itself. */

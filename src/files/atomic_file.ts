@@ -11,9 +11,33 @@
 import { fs, host, type HostFile } from "../host/host.ts";
 import { dirname } from "../host/paths.ts";
 
-/** Writes all of `bytes` at the file's position. */
-export async function writeAll(file: HostFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+/**
+ * Writes all of `bytes` at the file's position.
+ *
+ * @param path Where the file lies, for messages.
+ * @throws {Error} Naming it if the disk is full or gone.
+ */
+export async function writeAll(file: HostFile, bytes: Uint8Array, path: string): Promise<void> {
+  try {
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  } catch (error) {
+    throw named(error, path);
+  }
+}
+
+/** {@linkcode writeAll}, at once. */
+export function writeAllSync(file: HostFile, bytes: Uint8Array, path: string): void {
+  try {
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  } catch (error) {
+    throw named(error, path);
+  }
+}
+
+/** The system's message does not say which file. */
+function named(error: unknown, path: string): unknown {
+  if (error instanceof Error) error.message = `${path} cannot be written: ${error.message}`;
+  return error;
 }
 
 /** Brings a folder's list of names to disk, so that a rename in it survives a power cut. */
@@ -42,7 +66,9 @@ export async function createFileAtomic(
     const file = await fs.open(partial, { write: true, create: true, truncate: true });
     try {
       await write(file);
-      await file.sync();
+      await file.sync().catch((error) => {
+        throw named(error, path);
+      });
     } finally {
       file.close();
     }
@@ -58,5 +84,5 @@ export async function createFileAtomic(
 /** Creates or replaces the file at `path` with a text or bytes. */
 export async function writeFileAtomic(path: string, contents: string | Uint8Array): Promise<void> {
   const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
-  await createFileAtomic(path, (file) => writeAll(file, bytes));
+  await createFileAtomic(path, (file) => writeAll(file, bytes, path));
 }

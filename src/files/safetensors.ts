@@ -117,7 +117,9 @@ export async function writeSafetensors(
 ): Promise<void> {
   const layout = layoutTensors(specs, metadata);
   await createFileAtomic(path, async (file) => {
-    await writeAll(file, layout.prefix);
-    for (const info of layout.tensors) await writeAll(file, bytesOf(await read(info.name), info));
+    await writeAll(file, layout.prefix, path);
+    for (const info of layout.tensors) {
+      await writeAll(file, bytesOf(await read(info.name), info), path);
+    }
   });
 }

@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { fileExists } from "../files/json_file.ts";
-import { type MetricsRecord, readMetrics, STEP } from "../run/metrics_log.ts";
+import { type MetricsRecord, readTexts, STEP } from "../run/metrics_log.ts";
 import { readRunConfig, readRunMetrics, type RunConfig } from "../run/run_directory.ts";
 import {
   facts,
@@ -100,7 +100,7 @@ function resultOf(evaluations: readonly EvaluationAt[], steps: readonly MetricsR
 async function completions(dir: string): Promise<string | undefined> {
   const path = join(dir, "completions.jsonl");
   if (!await fileExists(path)) return undefined;
-  const records = await readMetrics(path);
+  const records = await readTexts(path);
   const [first, last] = [records[0]?.[STEP], records.at(-1)?.[STEP]];
   if (first === undefined || last === undefined) return undefined;
   const of = (step: number) =>

@@ -9,6 +9,7 @@
  */
 
 import { checkNames } from "../input/names.ts";
+import { writeAllSync } from "../files/atomic_file.ts";
 import { fs, type HostFile } from "../host/host.ts";
 
 /** What a metric may be. */
@@ -50,11 +51,13 @@ interface Line {
   readonly end: number;
 }
 
-function parseRecord(text: string): MetricsRecord {
-  const record = JSON.parse(
-    text,
-    (_, value) => typeof value === "string" ? NON_FINITE.get(value) ?? value : value,
-  );
+/** Makes a number of a text that stands for one. */
+function withNumbers(_: string, value: unknown): unknown {
+  return typeof value === "string" ? NON_FINITE.get(value) ?? value : value;
+}
+
+function parseRecord(text: string, revive?: typeof withNumbers): MetricsRecord {
+  const record = JSON.parse(text, revive);
   const step = record?.[STEP];
   if (!Number.isSafeInteger(step) || step < 0) {
     throw new TypeError(`${STEP} is ${JSON.stringify(step)}`);
@@ -63,14 +66,14 @@ function parseRecord(text: string): MetricsRecord {
 }
 
 /** The lines of a log; the last one is left out if it was not written to its end. */
-function parseLines(bytes: Uint8Array, path: string): Line[] {
+function parseLines(bytes: Uint8Array, path: string, revive?: typeof withNumbers): Line[] {
   const lines: Line[] = [];
   for (let begin = 0; begin < bytes.length;) {
     const newline = bytes.indexOf(NEWLINE, begin);
     const end = newline < 0 ? bytes.length : newline;
     try {
       const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(begin, end));
-      lines.push({ record: parseRecord(text), end });
+      lines.push({ record: parseRecord(text, revive), end });
     } catch (cause) {
       if (newline < 0) break;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -94,6 +97,15 @@ function parseLines(bytes: Uint8Array, path: string): Line[] {
  * @throws {SyntaxError} Naming the line that is damaged, if it is not the unfinished last one.
  */
 export async function readMetrics(path: string): Promise<MetricsRecord[]> {
+  return parseLines(await fs.readFile(path), path, withNumbers).map(({ record }) => record);
+}
+
+/**
+ * Reads a log that has texts among its columns, such as completions: a text stays one, also where it says `NaN`.
+ *
+ * @throws {Deno.errors.NotFound | SyntaxError} As {@linkcode readMetrics}.
+ */
+export async function readTexts(path: string): Promise<MetricsRecord[]> {
   return parseLines(await fs.readFile(path), path).map(({ record }) => record);
 }
 
@@ -147,7 +159,7 @@ export class MetricsLog implements Disposable {
       const kept = lines.filter(({ record }) => record[STEP] <= resumeStep);
       file.truncateSync(kept.at(-1)?.end ?? 0);
       file.seekSync(0, 2);
-      if (kept.length > 0) writeAllSync(file, Uint8Array.of(NEWLINE));
+      if (kept.length > 0) writeAllSync(file, Uint8Array.of(NEWLINE), path);
       return new MetricsLog(path, file, kept);
     } catch (error) {
       file.close();
@@ -189,7 +201,7 @@ export class MetricsLog implements Disposable {
   #write(record: MetricsRecord, begin: number): void {
     const bytes = new TextEncoder().encode(jsonLine(record) + "\n");
     this.#file.seekSync(begin, 0);
-    writeAllSync(this.#file, bytes);
+    writeAllSync(this.#file, bytes, this.path);
     this.#last = { record, begin };
     this.#size = begin + bytes.length;
   }
@@ -217,9 +229,4 @@ export function jsonLine(value: unknown): string {
     value,
     (_, value) => typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
   );
-}
-
-/** Writes all of some bytes where the file stands. */
-export function writeAllSync(file: HostFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }

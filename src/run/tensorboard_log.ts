@@ -12,7 +12,8 @@
 import { checkNames } from "../input/names.ts";
 import { errors, fs, type HostFile } from "../host/host.ts";
 import { join } from "../host/paths.ts";
-import { type MetricsRecord, STEP, writeAllSync } from "./metrics_log.ts";
+import { writeAllSync } from "../files/atomic_file.ts";
+import { type MetricsRecord, STEP } from "./metrics_log.ts";
 
 /** Settings of {@linkcode TensorBoardLog.open}. */
 export interface TensorBoardLogOptions {
@@ -119,7 +120,7 @@ export class TensorBoardLog implements Disposable {
       ...(step === 0 ? [] : varintField(2, step)),
       ...what,
     ];
-    writeAllSync(this.#file, tfRecord(Uint8Array.from(event)));
+    writeAllSync(this.#file, tfRecord(Uint8Array.from(event)), this.path);
   }
 }
 

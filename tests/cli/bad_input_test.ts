@@ -149,6 +149,8 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["warm-start --out=runs/run", "runs/run is not empty: give another folder"],
   ["eval --checkpoint=file", "file holds no checkpoint: it has no config.json"],
   ["eval --checkpoint=empty", "empty holds no checkpoint: it has no config.json"],
+  ["eval --checkpoint=begun", "begun is a run that has no checkpoint: begin it anew"],
+  ["sample begun", "begun is a run that has no checkpoint: begin it anew"],
   ["eval --checkpoint=runs/run --task=countdown", "Task countdown has 70 token ids and the policy"],
   ["eval --checkpoint=runs/run --max-completion-length=99999", "need 100014 positions and the p"],
   [
@@ -172,6 +174,9 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
 test.inDir("folders that are something else", async (dir, t) => {
   await Deno.writeTextFile(join(dir, "file"), "text");
   await Deno.mkdir(join(dir, "empty"));
+  // What a run leaves that was stopped before its first checkpoint.
+  await Deno.mkdir(join(dir, "begun"));
+  await Deno.writeTextFile(join(dir, "begun", "config.json"), '{"task":"parity"}');
   const made = await runInProcess(dir, "train", ...TINY, "--no-report", "--out=runs/run");
   assertEquals(made.code, 0, made.stderr);
   const whole = await contentsOf(dir);

@@ -1,6 +1,12 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { createFileAtomic, writeAll, writeFileAtomic } from "../../src/files/atomic_file.ts";
+import {
+  createFileAtomic,
+  writeAll,
+  writeAllSync,
+  writeFileAtomic,
+} from "../../src/files/atomic_file.ts";
+import type { HostFile } from "../../src/host/host.ts";
 import { test } from "../helpers/test.ts";
 
 function list(dir: string): string[] {
@@ -25,7 +31,7 @@ test.inDir("the old file stands until the new one is complete, also where writin
   await writeFileAtomic(path, "old");
   const boom = () =>
     createFileAtomic(path, async (file) => {
-      await writeAll(file, new TextEncoder().encode("half of the n"));
+      await writeAll(file, new TextEncoder().encode("half of the n"), path);
       assertEquals(await Deno.readTextFile(path), "old");
       throw new Error("boom");
     });
@@ -45,4 +51,26 @@ test.inDir("what a killed writer left is overwritten", async (dir) => {
 test.inDir("a folder that is not there is an error that names it", async (dir) => {
   const path = join(dir, "missing", "a.txt");
   await assertRejects(() => writeFileAtomic(path, "x"), Deno.errors.NotFound, path);
+});
+
+test.inDir("a disk that is full is an error that names the file, which stays as it was", async (dir) => {
+  const path = join(dir, "a.txt");
+  await writeFileAtomic(path, "old");
+  const full = () => {
+    throw new Error("No space left on device (os error 28)");
+  };
+  const message = `${path} cannot be written: No space left on device`;
+  const file = {
+    writeSync: full,
+    write: () => Promise.reject(new Error("No space left on device (os error 28)")),
+  } as unknown as HostFile;
+  const bytes = new Uint8Array(9);
+  await assertRejects(
+    () => createFileAtomic(path, () => writeAll(file, bytes, path)),
+    Error,
+    message,
+  );
+  assertThrows(() => writeAllSync(file, bytes, path), Error, message);
+  assertEquals(await Deno.readTextFile(path), "old");
+  assertEquals(list(dir), ["a.txt"]);
 });

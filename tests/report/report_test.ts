@@ -139,11 +139,11 @@ test.inDir("the report of a training run has its figures, curves, completions an
   );
   await write(
     "completions.jsonl",
-    // Four answers to each of two prompts, three of them the same.
+    // Four answers to each of two prompts, three of them the same, one the word for what is no number.
     json(
       [1, 3].flatMap((step) =>
         [0, 1].flatMap((prompt) =>
-          ["a<b>", "a<b>", "a<b>", "c"].map((completion) => ({
+          ["a<b>", "a<b>", "a<b>", "NaN"].map((completion) => ({
             "training/global_step": step,
             prompt: `0110_${step}.${prompt}`,
             completion,
@@ -187,8 +187,8 @@ test.inDir("the report of a training run has its figures, curves, completions an
   assertEquals(shown.filter((text) => text.startsWith("0110_1")), [
     "0110_1.0 a&lt;b&gt;",
     "0110_1.1 a&lt;b&gt;",
-    "0110_1.0 c",
-    "0110_1.1 c",
+    "0110_1.0 NaN",
+    "0110_1.1 NaN",
   ]);
   // A gradient norm that was never finite gives no chart.
   assert(!html.includes("Gradient norm before clipping"));

@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { MetricsLog, type MetricsRecord, readMetrics } from "../../src/run/metrics_log.ts";
+import {
+  MetricsLog,
+  type MetricsRecord,
+  readMetrics,
+  readTexts,
+} from "../../src/run/metrics_log.ts";
 import { uniformStream } from "../helpers/random.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { test } from "../helpers/test.ts";
@@ -50,6 +55,22 @@ test.inDir("NaN and infinities are strings in the file and numbers when read", a
       '"nested":["NaN",{"deep":"-Infinity"}]}\n',
   );
   assertEquals(await readMetrics(path), [{ ...record, nested: [NaN, { deep: -Infinity }] }]);
+});
+
+test.inDir("texts of a log that has some stay texts, whatever they say", async (dir) => {
+  const path = join(dir, "completions.jsonl");
+  const records = ["NaN", "Infinity", "-Infinity", "7", ""].map((completion, step) => ({
+    "training/global_step": step,
+    completion,
+    reward: null,
+  }));
+  {
+    using log = MetricsLog.open(path);
+    for (const record of records) log.append(record);
+  }
+  assertEquals(await readTexts(path), records);
+  MetricsLog.open(path, { resumeStep: 3 }).close();
+  assertEquals(await readTexts(path), records.slice(0, 4));
 });
 
 test.inDir("every line is in the file when append returns", async (dir) => {
