@@ -108,7 +108,7 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
   }
   const within = (what: string, param: Param, ok: (value: number) => boolean, allowed: string) => {
     const value = paramNow(param);
-    if (!ok(value)) {
+    if (typeof value !== "number" || !ok(value)) {
       throw new RangeError(
         `${plan.path(name)}: ${what} must be ${allowed}: current value is ${value}`,
       );
@@ -151,7 +151,9 @@ export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions):
         beta2: b2,
         rest2: () => 1 - b2(),
         inverse_root2: () => 1 / Math.sqrt(1 - b2() ** t()),
-        eps: () => notNegative("eps", eps),
+        // A moment of 0 is divided by it.
+        eps: () =>
+          within("eps", eps, (v) => Math.fround(v) > 0 && v < Infinity, "a number > 0 in float32"),
         max_grad_norm: clip,
         first: range.offset / reader.pack,
         key_low: () => roundingKey(seed, t())[0],

@@ -131,8 +131,7 @@ export class AdamW {
    * @param parameters What to step; of a policy, its `parameters` as they are.
    * @param options Hyper-parameters.
    * @throws {TypeError} If values, gradients or halves are missing, or there is no such hyper-parameter.
-   * @throws {RangeError} If values, gradients and halves differ in length, the step size is no number >= 0, the moments'
-   * dtype is none, or the seed is no such integer.
+   * @throws {RangeError} If values, gradients and halves differ in length, or a hyper-parameter is out of range.
    */
   static async create(
     gpu: Gpu,
@@ -160,7 +159,11 @@ export class AdamW {
     return await readied(
       gpu,
       () => new AdamW(gpu, parameters, options),
-      (optimizer) => optimizer.plan.compile(),
+      async ({ plan }) => {
+        await plan.compile();
+        // Refuses hyper-parameters now rather than at the first step.
+        plan.prepare();
+      },
     );
   }
 

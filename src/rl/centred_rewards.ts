@@ -22,6 +22,9 @@ export type CentringOptions =
   & Required<Pick<ObjectiveOptions, "numGenerations" | "advantageEstimator">>
   & Pick<ObjectiveOptions, "scaleRewards">;
 
+/** Difference of rewards up to which a million squares of it add up in float32. */
+const MOST = 1e16;
+
 /**
  * Takes an origin off every reward in float64, so that float32 keeps what they differ by: of 10⁸ + length it would keep
  * multiples of 8. The origin is the first reward of the group, or of the batch for estimators that compare across
@@ -29,7 +32,8 @@ export type CentringOptions =
  *
  * @param rewards Rewards of consecutive groups; `null` for responses that could not be judged, which get the origin.
  * @param options Groups and estimator.
- * @throws {RangeError} If a reward is less than the estimator accepts.
+ * @throws {RangeError} If a reward is less than the estimator accepts, or rewards that are compared differ by more than
+ * float32 can square.
  */
 export function centredRewards(
   rewards: readonly (number | null)[],
@@ -53,7 +57,16 @@ export function centredRewards(
     const differs = hasSignal(group);
     for (const [g, reward] of group.entries()) {
       const value = differs ? reward ?? origin : ofGroup;
-      differences[p * G + g] = value - origin;
+      const difference = value - origin;
+      if (!(Math.abs(difference) <= MOST && Math.abs(origin) <= MOST ** 2)) {
+        throw new RangeError(
+          `The reward of response ${
+            p * G + g
+          } is ${reward} and that of another it is compared with ${origin}: float32 ` +
+            `squares differences up to ${MOST.toExponential()}, so make the rewards smaller`,
+        );
+      }
+      differences[p * G + g] = difference;
       // Whitening takes every origin off again; with it the differences would be lost before.
       origins[p * G + g] = whitens ? 0 : origin;
     }

@@ -14,7 +14,7 @@ import {
   promptSource,
 } from "./prompt_source.ts";
 import { maxRewardIn, type RewardDefinition, verifierOf } from "./reward_functions.ts";
-import { checkNames } from "../input/names.ts";
+import { checkNames, shownWithType } from "../input/names.ts";
 import { plainCopy } from "./plain_copy.ts";
 import { SMALL_POLICY, type Split, type Task, type TaskDefaults } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -116,6 +116,7 @@ export function defineTask<Row extends PromptRow>(
   definition: TaskDefinition<Row>,
 ): DefinedTask<Row> {
   checkNames("defineTask", definition, Object.keys(OPTIONS));
+  checkParts(definition);
   const { name, tokenizer, maxCompletionLength, demonstrate } = definition;
   if (!/^[\w.-]+$/.test(name)) {
     throw new RangeError(
@@ -178,4 +179,24 @@ export function defineTask<Row extends PromptRow>(
     },
     describe,
   };
+}
+
+/** Programs in JavaScript may leave any part out. */
+function checkParts<Row extends PromptRow>(definition: TaskDefinition<Row>): void {
+  const { name, tokenizer, prompts, verify } = definition as Partial<TaskDefinition<Row>>;
+  const need = (ok: boolean, part: string, what: string, given: unknown) => {
+    if (!ok) throw new TypeError(`defineTask needs ${part}, ${what}: got ${shownWithType(given)}`);
+  };
+  need(typeof name === "string", "name", "a text", name);
+  const encodes = typeof (tokenizer as Tokenizer | undefined)?.encode === "function";
+  need(encodes, "tokenizer", "as symbolTokenizer() makes one", tokenizer);
+  const lists = Array.isArray(prompts) || typeof prompts === "function";
+  need(lists, "prompts", "a list or a function", prompts);
+  if (typeof verify === "function") return;
+  if (typeof verify !== "object" || verify === null) {
+    return need(false, "verify", "a function or several by name", verify);
+  }
+  for (const [key, judge] of Object.entries(verify)) {
+    need(typeof judge === "function", `verify.${key}`, "a function", judge);
+  }
 }

@@ -68,6 +68,7 @@ export interface Tokenizer {
  * a policy writes but the end of sequence, its verifier sees.
  *
  * @param symbols The characters of a text, or a list of symbols.
+ * @throws {TypeError} If it is neither.
  * @throws {RangeError} If there are none, one is empty or one appears twice.
  *
  * @example
@@ -80,6 +81,11 @@ export interface Tokenizer {
  * ```
  */
 export function symbolTokenizer(symbols: Iterable<string>): Tokenizer {
+  if (typeof symbols?.[Symbol.iterator] !== "function") {
+    throw new TypeError(
+      `symbolTokenizer needs the characters of a text, or a list of symbols: got ${symbols}`,
+    );
+  }
   const vocabulary = Object.freeze(["<pad>", "<eos>", ...symbols]);
   const idOf = new Map(vocabulary.map((symbol, id) => [symbol, id]));
   if (vocabulary.length === 2 || idOf.has("") || idOf.size < vocabulary.length) {

@@ -70,6 +70,13 @@ test.onGpu("AdamW.create() refuses parts that are missing or do not go together"
     ...options,
     dtype: "f16",
   });
+  const apart = { ...two, gradients: gpu.tensor([64]) };
+  // 0 / 0 where there is no gradient, also where float32 makes it 0.
+  for (const epsilon of [0, 1e-60, NaN, -1]) {
+    await refused(apart, "eps must be a number > 0 in float32", { ...options, epsilon });
+  }
+  await refused(apart, "beta1 must be from 0 to below 1", { ...options, beta1: "0.9" });
+  await refused(apart, "maxGradNorm must be a number >= 0", { ...options, maxGradNorm: -1 });
   await refused(two, "seed of AdamW must be an integer", { ...options, seed: -1 });
-  for (const tensor of [values, gradients, halves]) gpu.destroyTensor(tensor);
+  for (const tensor of [values, gradients, halves, apart.gradients]) gpu.destroyTensor(tensor);
 });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/open.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import {
@@ -154,5 +154,34 @@ test.onGpu("policyGradient() centres rewards, and leaves out those that cannot b
   }, options);
   const unjudged = await gradient([2, 3, null, null]);
   assertClose([unjudged.gradNorm], [without.gradNorm], { tolerance: 1e-5 });
+  policy.destroy();
+});
+
+test.onGpu("rewards whose differences float32 cannot square are refused by name", async (gpu) => {
+  const policy = tinyPolicy(gpu, tinyTask());
+  const batch = {
+    prompts: [[2], [3]],
+    completions: [[3], [4], [3], [4]],
+    oldLogProbs: [[-2], [-2], [-2], [-2]],
+  };
+  const gradient = (rewards: number[], advantageEstimator: AdvantageEstimator = "grpo") =>
+    policyGradient(policy, { ...batch, rewards }, { numGenerations: 2, advantageEstimator });
+  for (const far of [1e17, -1e25, 1e31]) {
+    await assertRejects(
+      () => gradient([0, 1, far, 0]),
+      RangeError,
+      `The reward of response 3 is 0 and that of another it is compared with ${far}`,
+    );
+  }
+  await assertRejects(
+    () => gradient([1e17, 1e17, 0, 0], "reinforcePlusPlus"),
+    RangeError,
+    "The reward of response 2 is 0",
+  );
+  await assertRejects(() => gradient([0, 1, 1e39, 1e39]), RangeError, "response 2 is 1e+39");
+  // What all have in common does not matter.
+  const { gradNorm } = await gradient([0, 1, 0, 1]);
+  assertEquals((await gradient([2 ** 30, 2 ** 30 + 1, 0, 1])).gradNorm, gradNorm);
+  assertEquals((await gradient([0, 1e15, 0, 1e15])).gradNorm > 0.9 * gradNorm, true);
   policy.destroy();
 });

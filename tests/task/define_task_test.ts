@@ -286,3 +286,32 @@ Deno.test("defineTask(): filterOverlongPrompts leaves long prompts out", () => {
   }
   assertEquals([...prompts].sort(), ["1", "2", "3"]);
 });
+
+Deno.test("defineTask() says what is missing, as from JavaScript", () => {
+  const whole = {
+    name: "x",
+    tokenizer: symbolTokenizer("01"),
+    prompts: ["0"],
+    verify: () => 1,
+    maxCompletionLength: 4,
+  };
+  const refused = (change: object, message: string) =>
+    assertThrows(
+      () => defineTask({ ...whole, ...change } as unknown as typeof whole),
+      TypeError,
+      message,
+    );
+  refused({ name: undefined }, "defineTask needs name, a text: got undefined");
+  refused({ tokenizer: undefined }, "defineTask needs tokenizer, as symbolTokenizer() makes one");
+  refused({ tokenizer: "01" }, "defineTask needs tokenizer");
+  refused({ prompts: undefined }, "defineTask needs prompts, a list or a function: got undefined");
+  refused({ prompts: "0" }, "defineTask needs prompts");
+  refused({ verify: undefined }, "defineTask needs verify, a function or several by name");
+  refused({ verify: 5 }, "defineTask needs verify");
+  refused({ verify: { right: 5 } }, "defineTask needs verify.right, a function: got 5");
+  assertThrows(
+    () => symbolTokenizer(undefined as unknown as string),
+    TypeError,
+    "symbolTokenizer needs the characters of a text, or a list of symbols: got undefined",
+  );
+});
