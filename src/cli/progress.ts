@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Gpu } from "../gpu/device.ts";
 import type { LiveState } from "../run/live_feed.ts";
 import { duration, LINE, wrap } from "./style.ts";
 
@@ -54,21 +55,24 @@ export function standardError(
 }
 
 /**
- * Says what is going on while it is, where nothing can be said of how far it is.
+ * Says what is going on while it is, where it cannot be said beforehand how much there is to do.
  *
  * @param output Where to; a terminal's line is removed again.
  * @param text What is going on.
- * @param work What is to be done.
+ * @param work What is to be done; it may say how far it is, which a terminal shows.
  */
 export async function announced<T>(
   output: ProgressOutput,
   text: string,
-  work: () => Promise<T>,
+  work: (say: (howFar: string) => void) => Promise<T>,
 ): Promise<T> {
-  if (output.quiet) return await work();
+  const say = (howFar: string) => {
+    if (output.terminal && !output.quiet) output.write(`${CLEAR_LINE}${text} ${howFar}`);
+  };
+  if (output.quiet) return await work(say);
   output.write(output.terminal ? text : `${text}\n`);
   try {
-    return await work();
+    return await work(say);
   } finally {
     if (output.terminal) output.write(CLEAR_LINE);
   }
@@ -79,6 +83,28 @@ export async function announced<T>(
  * kernels before it takes a while.
  */
 export const COMPILING = "compiling kernels";
+
+/**
+ * Says that kernels are compiled while plans are made, and how many of how many where the device knows.
+ *
+ * @param output Where to.
+ * @param gpu The device.
+ * @param work Makes the plans.
+ */
+export async function whileCompiling<T>(
+  output: ProgressOutput,
+  gpu: Pick<Gpu, "onCompiling">,
+  work: () => Promise<T>,
+): Promise<T> {
+  return await announced(output, COMPILING, async (say) => {
+    gpu.onCompiling = (kernels, total) => say(`${kernels} of ${total}`);
+    try {
+      return await work();
+    } finally {
+      gpu.onCompiling = undefined;
+    }
+  });
+}
 
 /** What begins the line anew. */
 const CLEAR_LINE = "\r\x1b[2K";

@@ -23,7 +23,7 @@ import { GpuProfile } from "./gpu_profile.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { describeLive } from "./live.ts";
 import { type Fitted, withinMemory } from "./memory_check.ts";
-import { announced, COMPILING, standardError } from "./progress.ts";
+import { standardError, whileCompiling } from "./progress.ts";
 import { computesAlike } from "./run_folder.ts";
 import { dim, lineWidth, short, wrap } from "./style.ts";
 import { Totals } from "./totals.ts";
@@ -122,9 +122,9 @@ async function trainOn(gpu: Gpu, given: Session): Promise<number> {
     output.write("the warm start is not finished: nothing is kept of it\n");
     return INTERRUPTED;
   }
-  const trainer = await announced(
+  const trainer = await whileCompiling(
     output,
-    COMPILING,
+    gpu,
     () => namingFlags(TRAIN_FLAGS, () => Trainer.create(policy, settings.task, settings.options)),
   );
   if (!output.quiet) console.log(dim(objectiveLines(trainer.options).join("\n")));

@@ -19,7 +19,7 @@ import {
 } from "../run/warm_start_cache.ts";
 import { numbersOf } from "../run/numbers.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { announced, COMPILING, Progress, type ProgressOutput } from "./progress.ts";
+import { COMPILING, Progress, type ProgressOutput, whileCompiling } from "./progress.ts";
 import { short } from "./style.ts";
 import { RUNS } from "./runs.ts";
 
@@ -93,9 +93,9 @@ export async function warmPolicy(
   const policy = recipe.from
     ? await Policy.load(gpu, recipe.from.dir)
     : Policy.create(gpu, recipe.policy, { seed, embeddingStd });
-  const warmStart = await announced(
+  const warmStart = await whileCompiling(
     tools.output,
-    COMPILING,
+    gpu,
     () => WarmStart.create(policy, recipe.task, optionsOf(recipe)),
   );
   const progress = new Progress(tools.output, "warm start", steps, 0, COMPILING);

@@ -61,15 +61,25 @@ export interface DeviceRequest {
   readonly matrixUnits?: boolean | undefined;
 }
 
+/** Where a device is from. */
+export interface DeviceOrigin {
+  /** What its adapter says of itself. */
+  readonly info?: GPUAdapterInfo;
+  /** Whether whoever takes it destroys it. */
+  readonly owned?: boolean;
+  /** Opens another like it. */
+  readonly another?: () => Promise<GPUDevice>;
+}
+
 /**
  * Asks for a device with every feature and limit that the engine makes use of.
  *
- * @returns The device and what its adapter says of itself.
+ * @returns The device, what its adapter says of itself, and how to open another.
  * @throws {Error} If there is no adapter; the message names the remedy.
  */
 export async function requestDevice(
   { webgpu: given, powerPreference = "high-performance", matrixUnits = false }: DeviceRequest = {},
-): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> {
+): Promise<{ device: GPUDevice } & Required<Omit<DeviceOrigin, "owned">>> {
   const gpu = given ?? (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
   const adapter = await withQuietWayland(async () =>
     await gpu?.requestAdapter({ powerPreference })
@@ -79,21 +89,24 @@ export async function requestDevice(
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
   const listed = ["shader-f16", "timestamp-query", ...(matrixUnits ? [MATRIX_UNITS] : [])]
     .filter((name) => adapter.features.has(name as GPUFeatureName));
-  const request = (features: string[]) =>
-    adapter.requestDevice({
-      label: "deltal",
-      requiredFeatures: features as GPUFeatureName[],
-      requiredLimits,
-    });
+  const request = async (features: string[]) => {
+    const another = () =>
+      adapter.requestDevice({
+        label: "deltal",
+        requiredFeatures: features as GPUFeatureName[],
+        requiredLimits,
+      });
+    return { device: await another(), info: adapter.info, another };
+  };
   // Deno grants subgroups and 64-bit integers when they are asked for by name, although the adapter does not list them.
   for (const unlisted of [["subgroups", INT64], ["subgroups"]]) {
     try {
-      return { device: await request([...listed, ...unlisted]), info: adapter.info };
+      return await request([...listed, ...unlisted]);
     } catch {
       // The next attempt asks for less.
     }
   }
-  return { device: await request(listed), info: adapter.info };
+  return await request(listed);
 }
 
 /**

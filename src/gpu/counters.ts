@@ -20,6 +20,8 @@ export interface GpuCounters {
   bytesFromGpu: number;
   /** Seconds spent compiling kernels; what a driver puts off until a kernel's first use is not among them. */
   compileSeconds: number;
+  /** Kernels whose machine code other devices made before it was needed, see docs/portability.md. */
+  kernelsAhead: number;
   /** Bytes of GPU buffers alive now. */
   bytesAllocated: number;
   /** The most bytes of GPU buffers alive at once. */
@@ -36,6 +38,7 @@ export function zeroCounters(): GpuCounters {
     bytesToGpu: 0,
     bytesFromGpu: 0,
     compileSeconds: 0,
+    kernelsAhead: 0,
     bytesAllocated: 0,
     peakBytesAllocated: 0,
   };

@@ -7,8 +7,9 @@
  * @module
  */
 
-import type { AdapterSummary } from "./adapter.ts";
+import type { AdapterSummary, DeviceOrigin } from "./adapter.ts";
 import type { DispatchTimer } from "./command.ts";
+import { compileAhead } from "./compile_ahead.ts";
 import { type GpuCounters, zeroCounters } from "./counters.ts";
 import { PLAIN } from "./dialect.ts";
 import { dryDevice } from "./dry_device.ts";
@@ -18,24 +19,9 @@ import type { Kernel, KernelChoices, KernelDescriptor } from "./kernel.ts";
 import { KernelCache } from "./kernel_cache.ts";
 import { DeviceMemory } from "./memory.ts";
 import { noMatrixUnits } from "./matrix_units.ts";
+import type { GpuOptions } from "./options.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
-
-/** How a device is used. */
-export interface GpuOptions {
-  /**
-   * What to take the adapter for, against what it says of itself: `{ subgroupSize: 0 }` leaves subgroup operations unused,
-   * `{ isFallback: false }` takes the kernels of a graphics processor. Default: nothing.
-   */
-  treatAs?: Partial<AdapterSummary>;
-  /** Kernels to take instead of the built-in choices, see {@linkcode Gpu.kernels}. Default: none. */
-  kernels?: KernelChoices;
-  /**
-   * Multiply matrices by the device's matrix units: operands are rounded to float16's 11 binary digits, sums are float32.
-   * Only Dawn offers them, see docs/portability.md. Default `false`.
-   */
-  matrixUnits?: boolean;
-}
 
 /** The event loop gets a turn at least this often while results are read without awaiting. */
 const TURN_MS = 100;
@@ -64,6 +50,12 @@ export class Gpu {
    */
   kernels: KernelChoices;
 
+  /**
+   * Is told how far compiling is, where kernels are compiled before they are needed: how many are, or soon will be, and of
+   * how many.
+   */
+  onCompiling: ((kernels: number, total: number) => void) | undefined;
+
   readonly #kernels: KernelCache;
   #failure: Error | undefined;
   #closed = false;
@@ -73,15 +65,17 @@ export class Gpu {
 
   private constructor(
     device: GPUDevice,
-    ownsDevice: boolean,
     facts: DeviceFacts,
     kernels: KernelChoices,
+    { owned = false, another }: DeviceOrigin,
   ) {
     this.device = device;
     this.kernels = kernels;
     this.memory = new DeviceMemory(device, this.counters);
-    this.#kernels = new KernelCache(device, facts.dialect, this.counters);
-    this.#ownsDevice = ownsDevice;
+    const onProgress = (kernels: number, total: number) => this.onCompiling?.(kernels, total);
+    const ahead = compileAhead(device, facts, { another, counters: this.counters, onProgress });
+    this.#kernels = new KernelCache(device, facts.dialect, this.counters, ahead);
+    this.#ownsDevice = owned;
     this.adapter = facts.adapter;
     this.traits = traitsOf(facts.adapter, device.limits.maxComputeWorkgroupStorageSize);
     this.mapsSynchronously = facts.mapsSynchronously;
@@ -106,23 +100,22 @@ export class Gpu {
    *
    * @param device Any `GPUDevice`.
    * @param options Kernels to choose, and what to treat the adapter as.
-   * @param origin `info`, what the adapter says of itself, where it is known; and `owned`, whether {@linkcode close}
-   * destroys the device. Default: it is left to whoever made it.
+   * @param origin Where it is from. Default: unknown, and it is left to whoever made it.
    * @throws {Error} If matrix units are asked for and there are none; the message says where they can be had.
    */
   static async fromDevice(
     device: GPUDevice,
     options: GpuOptions = {},
-    { info, owned = false }: { readonly info?: GPUAdapterInfo; readonly owned?: boolean } = {},
+    origin: DeviceOrigin = {},
   ): Promise<Gpu> {
-    const facts = await factsOf(device, info);
+    const facts = await factsOf(device, origin.info);
     const { matrixUnits, ...known } = facts.adapter;
     if (options.matrixUnits && matrixUnits.length === 0) {
       throw noMatrixUnits(device, known.description);
     }
     const units = options.matrixUnits ? matrixUnits : [];
     const adapter = { ...known, matrixUnits: units, ...options.treatAs };
-    return new Gpu(device, owned, { ...facts, adapter }, options.kernels ?? {});
+    return new Gpu(device, { ...facts, adapter }, options.kernels ?? {}, origin);
   }
 
   /**
@@ -137,8 +130,9 @@ export class Gpu {
       mapsSynchronously: false,
       loopLimit: this.loopLimit,
       dialect: PLAIN,
+      compilesLate: false,
     };
-    return new Gpu(dryDevice(this.device), true, facts, this.kernels);
+    return new Gpu(dryDevice(this.device), facts, this.kernels, { owned: true });
   }
 
   /** The buffers alive now, the largest first. */
@@ -259,6 +253,7 @@ export class Gpu {
     if (performance.now() - this.#lastTurn < TURN_MS) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#lastTurn = performance.now();
+    this.#kernels.rest();
   }
 
   /** Remembers a promise nobody awaits, so that {@linkcode close} can wait for it. */
@@ -275,6 +270,7 @@ export class Gpu {
     if (this.#closed) return;
     await Promise.all(this.#background);
     this.#closed = true;
+    await this.#kernels.close();
     this.memory.destroyAll();
     if (!this.#ownsDevice) return;
     this.device.destroy();

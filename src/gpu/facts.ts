@@ -15,6 +15,8 @@ export interface DeviceFacts {
   readonly adapter: AdapterSummary;
   /** Whether a mapping can be read without awaiting it. */
   readonly mapsSynchronously: boolean;
+  /** Whether it may make a kernel's machine code as late as at its first dispatch: processors alone do. */
+  readonly compilesLate: boolean;
   /** How its compiler wants WGSL. */
   readonly dialect: Dialect;
   /** Turns after which the driver ends the loops of an invocation. */
@@ -31,6 +33,7 @@ export async function factsOf(device: GPUDevice, info?: GPUAdapterInfo): Promise
   const adapter = summarize(device, info);
   return {
     adapter,
+    compilesLate: adapter.isFallback,
     dialect: await probeDialect(device),
     mapsSynchronously: await probeSynchronousMapping(device),
     // Only processors have been seen to end loops.

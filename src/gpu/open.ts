@@ -6,7 +6,8 @@
 
 import { checkNames, namesOf } from "../input/names.ts";
 import { requestDevice } from "./adapter.ts";
-import { Gpu, type GpuOptions } from "./device.ts";
+import { Gpu } from "./device.ts";
+import type { GpuOptions } from "./options.ts";
 
 /** Options of {@linkcode openGpu}. */
 export interface OpenGpuOptions extends GpuOptions {

@@ -1,5 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { announced, evaluating, Progress, type ProgressOutput } from "../../src/cli/progress.ts";
+import {
+  announced,
+  evaluating,
+  Progress,
+  type ProgressOutput,
+  whileCompiling,
+} from "../../src/cli/progress.ts";
 
 /** An output that keeps what is written, with a clock that a test moves. */
 function fakeOutput(kind: Partial<ProgressOutput>) {
@@ -95,6 +101,31 @@ Deno.test("what is going on is announced, on a terminal as long as it lasts", as
   const { output, written } = fakeOutput({ quiet: true });
   assertEquals(await announced(output, "compiling", () => Promise.resolve(3)), 3);
   assertEquals(written, []);
+});
+
+Deno.test("while kernels are compiled a terminal counts them, where the device does", async () => {
+  for (const terminal of [true, false]) {
+    const { output, written } = fakeOutput({ terminal });
+    const gpu: Parameters<typeof whileCompiling>[1] = { onCompiling: undefined };
+    const plan = () => {
+      for (const kernels of [1, 2]) gpu.onCompiling?.(kernels, 2);
+      return Promise.resolve("plan");
+    };
+    assertEquals(await whileCompiling(output, gpu, plan), "plan");
+    assertEquals(gpu.onCompiling, undefined);
+    const again = "\r\x1b[2K";
+    assertEquals(
+      written,
+      terminal
+        ? [
+          "compiling kernels",
+          `${again}compiling kernels 1 of 2`,
+          `${again}compiling kernels 2 of 2`,
+          again,
+        ]
+        : ["compiling kernels\n"],
+    );
+  }
 });
 
 Deno.test("a terminal has a bar that is drawn over; parts that do not fit are left out whole", () => {
