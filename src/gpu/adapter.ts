@@ -109,6 +109,11 @@ export async function requestDevice(
   return await request(listed);
 }
 
+/** Processor cores that this process may use; 1 where that cannot be told. */
+export function processorCores(): number {
+  return globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
 /**
  * Puts together what is known of a device.
  *

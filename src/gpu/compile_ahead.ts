@@ -8,6 +8,7 @@
  * @module
  */
 
+import { processorCores } from "./adapter.ts";
 import type { GpuCounters } from "./counters.ts";
 import type { DeviceFacts } from "./facts.ts";
 import type { KernelDescriptor } from "./kernel.ts";
@@ -287,7 +288,7 @@ export function compileAhead(
     readonly another: CompileAheadOptions["another"] | undefined;
   },
 ): CompileAhead | undefined {
-  const cores = globalThis.navigator?.hardwareConcurrency ?? 1;
+  const cores = processorCores();
   if (!another || !compilesLate || !mapsSynchronously || cores < 2) return undefined;
   return new CompileAhead(device, { ...rest, another, cores, now: () => performance.now() });
 }
