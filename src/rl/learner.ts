@@ -187,6 +187,8 @@ export class Learner {
     gpu.check();
     const loss = stats[AT.loss]!;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || stats[AT.notFinite] !== 0) {
+      // It has stepped where the norm was finite all the same.
+      if (Number.isFinite(gradNorm)) optimizer?.advance();
       throw new Error(
         `${label}: the loss is ${loss}, the gradient norm ${gradNorm}. ${await this.explain(
           groups,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { Policy } from "../model/policy.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { evaluationMetrics } from "./evaluation_metrics.ts";
@@ -58,6 +59,7 @@ export interface TrainReport extends StepReport {
  * @param request Policy, task and settings; see {@linkcode TrainOptions} for defaults.
  * @returns One report per step, with figures by verl's names.
  * @throws {RangeError} If a setting is out of range or does not fit the policy or the task.
+ * @throws {TypeError} If there is no such setting, or one is given beside a trainer, which has its own.
  * @throws {Error} If the verifier fails on a completion, naming it, or a loss or gradient is not finite; the policy is
  * then as the last good optimizer step left it.
  *
@@ -87,7 +89,10 @@ export interface TrainReport extends StepReport {
 export async function* train(
   request: TrainRequest | ContinueRequest,
 ): AsyncGenerator<TrainReport, void, undefined> {
-  if ("trainer" in request) return yield* steps(request.trainer, request.signal);
+  if ("trainer" in request) {
+    checkNames("train() with a trainer", request, ["trainer", "signal"]);
+    return yield* steps(request.trainer, request.signal);
+  }
   const { policy, task, signal, memoryBudget, ...given } = request;
   signal?.throwIfAborted();
   const options = memoryBudget === undefined

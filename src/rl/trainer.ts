@@ -8,13 +8,13 @@
  */
 
 import { Arena } from "../gpu/arena.ts";
-import { assembled, type Destroyable } from "../gpu/readied.ts";
+import { assembled } from "../gpu/readied.ts";
 import { truncates, truncationOf } from "../model/truncation.ts";
 import { Generator } from "../model/generate.ts";
-import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import type { Policy } from "../model/policy.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
+import { adapt } from "./adapt.ts";
 import { BatchSampler } from "./dynamic_sampling.ts";
 import { evaluate, type Evaluation, type EvaluationOptions } from "./evaluation.ts";
 import { checkFit, microBatchTokens } from "./fit.ts";
@@ -29,7 +29,7 @@ import {
 } from "./step_report.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "./train_options.ts";
 import { TrainingWarnings } from "./warnings.ts";
-import { Updater } from "./update.ts";
+import { Updater, type UpdateReport } from "./update.ts";
 
 /** Trains a policy on a task with a verifiable reward. */
 export class Trainer {
@@ -163,7 +163,7 @@ export class Trainer {
 
   /**
    * Whether policy and optimizer are as {@linkcode completedSteps} steps left them, so that a checkpoint may be taken.
-   * Not so while an update runs, and after one that failed.
+   * Not so while an update runs, and after one that failed between two optimizer steps.
    */
   get isBetweenSteps(): boolean {
     return !this.#updating;
@@ -204,8 +204,7 @@ export class Trainer {
     const batch = await this.#sampler.next(step, this.nextProblem, request);
     const rolledOut = { ...policy.gpu.counters };
     const updateStart = performance.now();
-    this.#updating = true;
-    const update = await this.#updater.update(batch.used, {
+    const update = await this.#update(batch.used, {
       learningRate: (done) =>
         learningRateAt((step + done) * this.#updater.optimizerStepsPerUpdate, {
           learningRate: options.learningRate,
@@ -216,7 +215,6 @@ export class Trainer {
       step: step + 1,
     });
     const end = performance.now();
-    this.#updating = false;
     this.completedSteps = step + 1;
     this.#nextProblem += batch.sampled.problems.length;
 
@@ -238,6 +236,19 @@ export class Trainer {
       completions: completionRecords(batch, update.advantages),
       warnings: this.#warnings.observe(metrics),
     };
+  }
+
+  async #update(...given: Parameters<Updater["update"]>): Promise<UpdateReport> {
+    const { stepCount } = this.optimizer;
+    this.#updating = true;
+    try {
+      const report = await this.#updater.update(...given);
+      this.#updating = false;
+      return report;
+    } catch (error) {
+      this.#updating = this.optimizer.stepCount !== stepCount;
+      throw error;
+    }
   }
 
   /**
@@ -271,29 +282,4 @@ export class Trainer {
     this.optimizer.destroy();
     this.#arena.destroy();
   }
-}
-
-/**
- * Gives a policy the adapters that the settings ask for, unless it came with them.
- *
- * @returns What takes them away again.
- */
-function adapt(policy: Policy, options: ResolvedTrainOptions): Destroyable {
-  const { loraRank: rank, loraAlpha, loraTargetModules: targets, seed } = options;
-  const { adapters } = policy.parameters;
-  if (adapters && rank > 0 && adapters.options.rank !== rank) {
-    throw new RangeError(
-      `loraRank is ${rank}, and the policy has adapters of rank ${adapters.options.rank}: leave it out, or give the same`,
-    );
-  }
-  if ((adapters || rank > 0) && options.refSyncSteps > 0) {
-    throw new RangeError(
-      `refSyncSteps is ${options.refSyncSteps}: with LoRA the reference is the policy without its adapters, which does ` +
-        "not change; give 0",
-    );
-  }
-  if (adapters || rank === 0) return { destroy() {} };
-  const targetModules = LORA_TARGET_SETS[targets];
-  policy.addAdapters({ rank, alpha: loraAlpha || undefined, targetModules, seed });
-  return { destroy: () => policy.removeAdapters() };
 }

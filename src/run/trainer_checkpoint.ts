@@ -54,6 +54,8 @@ export interface Checkpointable {
   completedSteps: number;
   /** The first training problem not asked yet. */
   nextProblem: number;
+  /** Whether policy and optimizer are as {@linkcode completedSteps} steps left them. Default: they are. */
+  readonly isBetweenSteps?: boolean;
 }
 
 const OPTIMIZER = "optimizer.safetensors";
@@ -65,6 +67,7 @@ const REFERENCE = "reference.safetensors";
  * @param trainer What to save.
  * @param retire What becomes of the checkpoint before; it is removed if this is not given.
  * @throws {RangeError} If a weight is not finite; the checkpoint before then stays.
+ * @throws {Error} If the trainer is in the middle of a step, or goes on meanwhile; likewise.
  */
 export async function saveTrainerCheckpoint(
   dir: string,
@@ -72,6 +75,14 @@ export async function saveTrainerCheckpoint(
   retire?: (old: string) => Promise<void>,
 ): Promise<void> {
   const { policy, optimizer, task } = trainer;
+  const between = (begun?: string) => {
+    const now = momentOf(trainer);
+    if (now !== undefined && now === (begun ?? now)) return now;
+    throw new Error(
+      `${dir} would hold a part of a step, for training went on meanwhile or its last update failed: save between steps`,
+    );
+  };
+  const begun = between();
   await replaceDirectoryAtomic(dir, async (temporary) => {
     await policy.save(temporary);
     for (const [file, tensors] of extraTensors(trainer)) {
@@ -87,7 +98,14 @@ export async function saveTrainerCheckpoint(
       adapter: policy.gpu.adapter.description,
       numbers: await numbersOf(policy.gpu),
     });
+    between(begun);
   }, retire ? { ...fileSystem, retire } : fileSystem);
+}
+
+/** How far a trainer is; `undefined` in the middle of a step. */
+function momentOf(trainer: Checkpointable): string | undefined {
+  const { completedSteps, optimizer, isBetweenSteps = true } = trainer;
+  return isBetweenSteps ? `${completedSteps}/${optimizer.stepCount}` : undefined;
 }
 
 /** Tensors laid out like the parameters, by the prefix of their Hugging Face names. */

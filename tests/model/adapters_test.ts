@@ -268,6 +268,22 @@ test.onGpu("training with LoRA changes the adapters alone; the reference is the 
     RangeError,
     "refSyncSteps is 2",
   );
+  // The adapters that there are stay as they are.
+  const options = { maxSteps: 1, learningRate: 1, loraRank: 4 };
+  for (
+    const [other, message] of [
+      [{ loraRank: 3 }, "loraRank is 3, and the policy has adapters of rank 4"],
+      [{ loraAlpha: 3 }, "loraAlpha is 3, and the policy has adapters of alpha 8"],
+      [{ loraTargetModules: "attention" }, "loraTargetModules is attention, and the policy has"],
+    ] as const
+  ) {
+    await assertRejects(
+      () => Trainer.create(policy, task, { ...options, ...other }),
+      RangeError,
+      message,
+    );
+  }
+  (await Trainer.create(policy, task, { ...options, loraAlpha: 8 })).destroy();
   policy.destroy();
 });
 

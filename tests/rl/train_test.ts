@@ -81,6 +81,12 @@ tiny.test("train() ends where the loop is left, and goes on with a trainer", asy
   const rest = await Array.fromAsync(train({ trainer }));
   assertEquals(rest.map(({ step }) => step), [3, 4]);
   assertEquals(await Array.fromAsync(train({ trainer })), []);
+  // The trainer has its settings, and others would do nothing.
+  await assertRejects(
+    () => train({ trainer, maxSteps: 200 }).next(),
+    TypeError,
+    "train() with a trainer has no option maxSteps: there are trainer, signal",
+  );
   trainer.destroy();
 
   const other = tinyPolicy(gpu, tinyTask());

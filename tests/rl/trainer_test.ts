@@ -296,6 +296,35 @@ test.onGpu("a loss beyond what numbers can hold is refused in the update too", (
   });
 });
 
+test.onGpu("an update that fails before its first optimizer step leaves a trainer that can be saved", (gpu) => {
+  let fails = false;
+  const advantages: OwnObjective["advantages"] = ({ rewards }) => {
+    if (fails) throw new Error("rule out of order");
+    return rewards.map((reward, i) => (reward ?? 0) + i % 2);
+  };
+  return withTrainer(gpu, {
+    objective: { name: "own", advantages },
+    miniBatchSize: 64,
+  }, async (trainer) => {
+    await trainer.next();
+    const before = await stateOf(trainer);
+    fails = true;
+    await assertRejects(() => trainer.next(), Error, "rule out of order");
+    assertEquals([trainer.isBetweenSteps, trainer.completedSteps], [true, 1]);
+    assertEquals(await stateOf(trainer), before);
+    fails = false;
+    // The second of its two optimizer steps.
+    const { advance } = trainer.optimizer;
+    let advanced = 0;
+    trainer.optimizer.advance = function () {
+      if (++advanced === 2) throw new Error("lost");
+      advance.call(this);
+    };
+    await assertRejects(() => trainer.next(), Error, "lost");
+    assertEquals(trainer.isBetweenSteps, false);
+  });
+});
+
 test.onGpu("an evaluation may sample more per prompt than a step does in all", (gpu) =>
   withTrainer(gpu, {
     promptsPerStep: 1,

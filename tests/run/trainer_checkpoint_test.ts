@@ -8,7 +8,11 @@ import { Policy } from "../../src/model/policy.ts";
 import type { Task } from "../../src/task/task.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { Trainer } from "../../src/rl/trainer.ts";
-import { restoreTrainer, saveTrainerCheckpoint } from "../../src/run/trainer_checkpoint.ts";
+import {
+  type Checkpointable,
+  restoreTrainer,
+  saveTrainerCheckpoint,
+} from "../../src/run/trainer_checkpoint.ts";
 import { changedOptions, readTrainerState } from "../../src/run/trainer_state.ts";
 import { chainSum, parity } from "../../src/tasks/mod.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
@@ -99,6 +103,48 @@ test.onGpu("checkpoints of a trainer", async (gpu, t) => {
       assert(largest < trained.values.length / 4);
     });
   });
+
+  await step(
+    "are not taken in the middle of a step, which leaves that before in place",
+    async (dir) => {
+      const path = join(dir, "checkpoint");
+      const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+      await withTrainer(gpu, async (trainer) => {
+        await saveTrainerCheckpoint(path, trainer);
+        const before = await bytesOf(path);
+        const { optimizer } = trainer;
+        const { advance } = optimizer;
+        // Between the optimizer's step and the end of the trainer's.
+        optimizer.advance = function () {
+          advance.call(optimizer);
+          begin();
+        };
+        const first = trainer.next();
+        await begun;
+        const refused = (of: Checkpointable) =>
+          assertRejects(() => saveTrainerCheckpoint(path, of), Error, "training went on");
+        await refused(trainer);
+        await first;
+        // A step that ends while the files are written.
+        const { policy, task, options, reference, nextProblem } = trainer;
+        let steps = 1;
+        await refused({
+          ...{ policy, task, options, reference, optimizer, nextProblem },
+          get completedSteps() {
+            return steps++;
+          },
+          set completedSteps(value) {
+            steps = value;
+          },
+        });
+        await trainer.next();
+        assertEquals(await bytesOf(path), before);
+        assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["checkpoint"]);
+        await saveTrainerCheckpoint(path, trainer);
+        assertEquals((await readTrainerState(path)).completedSteps, 2);
+      });
+    },
+  );
 
   for (
     const [beta, dtype, optimizerDtype] of [
