@@ -141,15 +141,13 @@ export class CompileAhead {
     return [...given, ...this.#waiting].reduce((sum, kernel) => sum + this.#expected(kernel), 0);
   }
 
-  /** Finds out by one kernel whether code is on disk, and if it is not, whether a helper's code gets there. */
+  /** Finds out by the smallest kernel whether code is on disk, and if it is not, whether a helper's code gets there. */
   async #isWorthIt(): Promise<boolean> {
     const { now } = this.#options;
     const budget = TRIAL_MS + TRIAL_SHARE * this.#madeMs - this.#triedMs;
-    const sorted = this.#waiting.toSorted(largestFirst);
+    const [tried, ...others] = this.#waiting.toSorted((a, b) => a.made - b.made);
     // The first trial takes place however slow this machine is.
-    const tried = sorted.find(({ made }) => made <= budget) ??
-      (this.#triedMs === 0 ? sorted.at(-1) : undefined);
-    if (!tried) return false;
+    if (!tried || this.#triedMs > 0 && tried.made > budget) return false;
     const start = now();
     const took = this.#timed(this.#trials ??= new StandIn(this.#device), tried);
     this.#triedMs += now() - start;
@@ -162,7 +160,7 @@ export class CompileAhead {
       return false;
     }
     this.#scale = took / tried.made ** GROWTH;
-    this.#waiting = sorted.filter((kernel) => kernel !== tried);
+    this.#waiting = others;
     return true;
   }
 
@@ -179,12 +177,12 @@ export class CompileAhead {
   /**
    * Has as many helpers as are worth it compile all that waits, one kernel at a time each: in Deno a second submit waits
    * for the first, and whether it is done cannot be asked without waiting. So those come first that are likely to be, and
-   * there is one helper more than cores.
+   * there are two helpers more than cores: while one is waited for others are at work.
    */
   async #compileAll(): Promise<void> {
     const { cores, now, onProgress } = this.#options;
     const wanted = Math.max(1, Math.ceil(this.#left / WORTH_A_DEVICE));
-    const helpers = await this.#open(Math.min(cores + 1, wanted));
+    const helpers = await this.#open(Math.min(cores + 2, wanted));
     while (this.#waiting.length > 0) {
       const next = helpers.reduce((a, b) => this.#freeAt(b) < this.#freeAt(a) ? b : a);
       this.#await(next);
