@@ -81,8 +81,11 @@ export class Plan extends Tape {
     } catch (error) {
       thrown = error;
     }
-    const validation = await gpu.device.popErrorScope();
-    const memory = await gpu.device.popErrorScope();
+    // Both at once: between them another plan might push its own.
+    const [validation, memory] = await Promise.all([
+      gpu.device.popErrorScope(),
+      gpu.device.popErrorScope(),
+    ]);
     if (memory) {
       throw new Error(
         `Plan ${this.name} needs ${mebibytes(this.#arena.byteLength)} MiB for intermediate ` +

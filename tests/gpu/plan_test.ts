@@ -343,3 +343,35 @@ Deno.test("a buffer beyond the device's limit is refused with the numbers", () =
     assertEquals(gpu.counters.bytesAllocated, before);
     return Promise.resolve();
   }));
+
+Deno.test("of plans that are compiled at the same time, each hears of its own errors", () =>
+  withGpu(async (gpu) => {
+    const plans = ["a", "b"].map((name) => {
+      const plan = new Plan(gpu, name);
+      plan.keep(affine(plan, gpu.tensor([4]), 2, 0, `${name}.y`));
+      return plan;
+    });
+    const { device } = gpu;
+    // The scopes that are open, by the plan that opened them, which is the one that makes a buffer next.
+    const open: { filter: string; plan: string }[] = [];
+    device.pushErrorScope = (filter) => {
+      open.push({ filter, plan: "" });
+    };
+    const { createBuffer } = gpu;
+    gpu.createBuffer = (size, usage, label) => {
+      for (const scope of open) scope.plan ||= label.split(".")[0]!;
+      return createBuffer.call(gpu, size, usage, label);
+    };
+    // There is no room for one of them.
+    device.popErrorScope = () => {
+      const { filter, plan } = open.pop()!;
+      const full = filter === "out-of-memory" && plan.startsWith("b");
+      return Promise.resolve(full ? { message: "full" } as GPUOutOfMemoryError : null);
+    };
+    const results = await Promise.allSettled(plans.map((plan) => plan.compile()));
+    assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected"]);
+    assertEquals(
+      (results[1] as PromiseRejectedResult).reason.message.includes("Plan b needs"),
+      true,
+    );
+  }));
