@@ -55,10 +55,15 @@ export const PRESETS: readonly Preset[] = Object.keys(OPTIONS) as Preset[];
  *
  * @param preset The preset; `undefined` gives no settings.
  * @param maxCompletionLength The most tokens of a response.
+ * @throws {RangeError} If there is no such preset.
  */
 export function presetOptions(
   preset: Preset | undefined,
   maxCompletionLength: number,
 ): Partial<TrainOptions> {
-  return preset === undefined ? {} : OPTIONS[preset](maxCompletionLength);
+  if (preset === undefined) return {};
+  if (!PRESETS.includes(preset)) {
+    throw new RangeError(`preset is ${preset}: choose one of ${PRESETS.join(", ")}`);
+  }
+  return OPTIONS[preset](maxCompletionLength);
 }

@@ -5,6 +5,7 @@
  */
 
 import { lastBoxed, sameMath } from "./math_answer.ts";
+import { sameNumber, type WrittenNumber } from "./same_number.ts";
 
 /** A way of comparing a completion with the answer of its row. */
 export interface AnswerReward {
@@ -29,15 +30,11 @@ export interface AnswerReward {
 const NUMBER = /[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|[+-]?\.\d+/g;
 
 /** The last number of a text; that behind `####`, where GSM8K has it, before all others. */
-function lastNumber(text: string): number | undefined {
+function lastNumber(text: string): WrittenNumber | undefined {
   const marked = text.lastIndexOf("####");
-  const found = text.slice(Math.max(0, marked)).match(NUMBER)?.at(-1);
-  return found === undefined ? undefined : Number(found.replaceAll(",", ""));
+  const found = text.slice(Math.max(0, marked)).match(NUMBER)?.at(-1)?.replaceAll(",", "");
+  return found === undefined ? undefined : { value: Number(found), text: found };
 }
-
-const equal = (a: number | undefined, b: number | undefined): boolean =>
-  a !== undefined && b !== undefined && Number.isFinite(b) &&
-  Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b));
 
 /** What stands in the last `<answer> … </answer>`. */
 function tagged(text: string): string | undefined {
@@ -65,12 +62,18 @@ export const ANSWER_REWARDS: Readonly<Record<AnswerRewardName, AnswerReward>> = 
     refuse: (answer) => answer === "" ? "is empty, which every completion contains" : undefined,
   },
   numericMatch: {
-    about: "the last number of the completion is that of the answer, within a millionth",
-    judge: (completion, answer) => Number(equal(lastNumber(completion), lastNumber(answer))),
+    about:
+      "the last number of the completion is that of the answer, within a millionth unless both are whole",
+    judge: (completion, answer) => {
+      const [given, wanted] = [lastNumber(completion), lastNumber(answer)];
+      return Number(given !== undefined && wanted !== undefined && sameNumber(given, wanted, 1e-6));
+    },
     refuse: (answer) => {
       const number = lastNumber(answer);
       if (number === undefined) return "has no number";
-      return Number.isFinite(number) ? undefined : "is beyond what a number can be, about 1.8e308";
+      return Number.isFinite(number.value)
+        ? undefined
+        : "is beyond what a number can be, about 1.8e308";
     },
   },
   boxed: {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { sameNumber, type WrittenNumber } from "./same_number.ts";
+
 /**
  * What stands in the last `\boxed{…}` of a text, braces balanced.
  *
@@ -63,17 +65,17 @@ export function stripMath(text: string): string {
 }
 
 /** The value of a number or a fraction of two, `undefined` of anything else. */
-function valueOf(text: string): number | undefined {
+function valueOf(text: string): WrittenNumber | undefined {
   const number = String.raw`[+-]?\d+(?:\.\d+)?`;
-  if (new RegExp(`^${number}$`).test(text)) return Number(text);
+  if (new RegExp(`^${number}$`).test(text)) return { value: Number(text), text };
   const fraction = new RegExp(String.raw`^([+-]?)\\frac\{(${number})\}\{(${number})\}$`).exec(text);
   if (fraction === null) return undefined;
   const [, sign, above, below] = fraction;
-  return (sign === "-" ? -1 : 1) * Number(above) / Number(below);
+  return { value: (sign === "-" ? -1 : 1) * Number(above) / Number(below) };
 }
 
 /**
- * Whether two answers are the same: in one spelling, or as numbers.
+ * Whether two answers are the same: in one spelling, or as numbers, which may differ by rounding unless they are whole.
  *
  * @param a One, as LaTeX or plain text.
  * @param b The other.
@@ -82,6 +84,5 @@ export function sameMath(a: string, b: string): boolean {
   const [left, right] = [stripMath(a), stripMath(b)];
   if (left === right) return true;
   const [x, y] = [valueOf(left), valueOf(right)];
-  return x !== undefined && y !== undefined &&
-    Math.abs(x - y) <= 1e-9 * Math.max(1, Math.abs(x), Math.abs(y));
+  return x !== undefined && y !== undefined && sameNumber(x, y, 1e-9);
 }

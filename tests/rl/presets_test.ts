@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { PRESETS } from "../../src/rl/presets.ts";
+import { presetOptions, PRESETS } from "../../src/rl/presets.ts";
 import type { Preset } from "../../src/rl/train_options.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "../../src/rl/train_options.ts";
@@ -65,5 +65,13 @@ Deno.test("a preset that does not exist is refused", () => {
     () => resolve({ preset: "ppo" as Preset }),
     RangeError,
     "preset must be one of grpo, drGrpo, dapo, gspo, cispo, deltaL, dapoDeltaL: current value is ppo",
+  );
+});
+
+Deno.test("a preset that does not exist is refused with those that do", () => {
+  assertThrows(
+    () => presetOptions("dppo" as Preset, 8),
+    RangeError,
+    "preset is dppo: choose one of grpo, drGrpo, dapo, gspo, cispo, deltaL, dapoDeltaL",
   );
 });

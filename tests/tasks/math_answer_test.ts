@@ -30,8 +30,17 @@ Deno.test("answers that differ are not the same", () => {
     ["", "0"],
     ["1e3", "1000"],
     ["\\sqrt{2}", "2"],
+    // Whole numbers are the same or not, however large; small ones are not all the same as 0.
+    ["1099511627776", "1099511627777"],
+    ["12345678901234567891", "12345678901234567890"],
+    ["9".repeat(400), "8".repeat(400)],
+    ["0.0000000001", "0.0000000002"],
+    ["0.0000000001", "0"],
   ];
   for (const [a, b] of pairs) assertEquals(sameMath(a!, b!), false, `${a} and ${b}`);
   assertEquals(sameMath("-\\frac{1}{4}", "-0.25"), true);
   assertEquals(sameMath("1,234,567", "1234567"), true);
+  assertEquals(sameMath("+0099511627776", "99511627776.0"), true);
+  assertEquals(sameMath("12345678901234567890", "012345678901234567890"), true);
+  assertEquals(sameMath("\\frac{2}{3}", "0.6666666667"), true);
 });
