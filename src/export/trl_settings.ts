@@ -106,6 +106,11 @@ export function trlSettings(options: ResolvedTrainOptions): TrlSettings {
       `The divergence is averaged as ${type} does and the entropy over tokens; here they had the weights of the policy loss.`,
     );
   }
+  if (options.weightDecay > 0 && options.loraRank === 0) {
+    limits.push(
+      "TRL takes no weight decay off norms and biases; here it comes off every parameter.",
+    );
+  }
   if (options.warmupSteps > 0) limits.push("TRL's warm-up begins with a step of learning rate 0.");
   const config = {
     loss_type: type,

@@ -74,6 +74,8 @@ Deno.test("trlSettings() says what TRL does in another way, and refuses what it 
   assertEquals(limits({ beta: 0.1 }).includes("averaged as dr_grpo does"), true);
   assertEquals(limits({ beta: 0.1, lossAggregation: "grpo" }), "");
   assertEquals(limits({ warmupSteps: 1 }).includes("learning rate 0"), true);
+  assertEquals(limits({ weightDecay: 0.1 }).includes("norms and biases"), true);
+  assertEquals(limits({ weightDecay: 0.1, loraRank: 4 }), "");
   const cases: [options: Partial<TrainOptions>, message: string][] = [
     [{ policyLoss: "gmpo" }, "choose ppo, gspo, luspo, cispo, sapo or vespo"],
     [{ policyLoss: "cispo", epsilon: 0.5 }, "epsilon is 0.5"],
