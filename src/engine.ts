@@ -87,12 +87,8 @@ export { logProb, type LogProbOptions, type ScoredItems, type Scores } from "./o
 export { addLora, type LoraWeights, widenLora } from "./ops/lora.ts";
 export { linear, type LinearOptions, matmul, type MatmulOptions } from "./ops/matmul/linear.ts";
 export type { PackedLayout } from "./ops/packed_layout.ts";
-export {
-  POLICY_LOSS_STATS,
-  policyLoss,
-  type PolicyLossInputs,
-  type PolicyLossNumbers,
-} from "./ops/policy_loss.ts";
+export { POLICY_LOSS_STATS, policyLoss } from "./ops/policy_loss.ts";
+export type { PolicyLossInputs, PolicyLossNumbers } from "./ops/policy_loss_inputs.ts";
 export { responseKl, type ResponseKlInputs } from "./ops/response_kl.ts";
 export { rmsNorm, type RmsNormOptions } from "./ops/rms_norm.ts";
 export type { HeadLayout, RopeOptions } from "./ops/rope.ts";
@@ -137,7 +133,8 @@ export {
 export type { ModelType } from "./model/families.ts";
 export type { PolicyStorageOptions } from "./model/policy_storage.ts";
 export { type FinishedSequence, type Generated, Generator } from "./model/generate.ts";
-export { type GenerationRequest, type GeneratorCapacity } from "./model/generation_plans.ts";
+export type { GenerationRequest } from "./model/generate_request.ts";
+export type { GeneratorCapacity } from "./model/generator_capacity.ts";
 export type { TruncationOptions } from "./model/truncation.ts";
 export {
   type Checkpoint,

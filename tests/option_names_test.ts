@@ -1,96 +1,99 @@
 /** Options that do not exist are refused wherever options are taken: a misspelt one would silently do nothing. */
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import {
-  AdamW,
-  answerTask,
-  chainSum,
-  countdown,
-  evaluate,
-  groupAdvantages,
-  jsonlDataset,
-  learningRateAt,
-  lossWeights,
-  maze,
-  MetricsLog,
-  openGpu,
-  parity,
-  Policy,
-  policyGradient,
-  randomPrompts,
-  TensorBoardLog,
-  train,
-  WarmStart,
-} from "../mod.ts";
-import { loadTokenizer, textCountdown } from "../src/text/mod.ts";
-import { sharedGpu } from "./helpers/gpu.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import * as root from "../mod.ts";
+import * as engine from "../src/engine.ts";
+import * as lab from "../src/lab/mod.ts";
+import * as text from "../src/text/mod.ts";
+import { optionsOf, type OptionsParameter } from "./helpers/exported_options.ts";
 
-// As a program in JavaScript, or one that spreads an object, may say it.
-// deno-lint-ignore no-explicit-any
-const wrong: any = { seeed: 1 };
-const refused = /(has no option|no setting|not a field).*seeed|seeed.*(has no option|not a field)/;
+// deno-lint-ignore no-explicit-any -- called as a program in JavaScript may
+type Anything = any;
 
-/** Every call that takes options, without what it needs besides: names are looked at first. */
-const PURE: Readonly<Record<string, () => unknown>> = {
-  parity: () => parity(wrong),
-  chainSum: () => chainSum(wrong),
-  countdown: () => countdown(wrong),
-  maze: () => maze(wrong),
-  answerTask: () => answerTask([], { name: "x", rewards: {}, ...wrong }),
-  textCountdown: () => textCountdown(wrong),
-  randomPrompts: () => randomPrompts(() => ({ prompt: [1] }), wrong),
-  groupAdvantages: () => groupAdvantages([1, 0], 2, wrong),
-  lossWeights: () => lossWeights([1, 2], { lossScaleFactor: 2, ...wrong }),
-  learningRateAt: () => learningRateAt(0, { learningRate: 1, totalSteps: 1, ...wrong }),
+const ENTRY_POINTS: Readonly<Record<string, Anything>> = {
+  "mod.ts": root,
+  "src/engine.ts": engine,
+  "src/lab/mod.ts": lab,
+  "src/text/mod.ts": text,
 };
 
-for (const [name, call] of Object.entries(PURE)) {
-  Deno.test(`${name} refuses an option that does not exist`, () => {
-    const { message } = assertThrows(call, TypeError);
-    assertEquals(refused.test(message), true, message);
+/** Objects that may have more than is asked of them. */
+const NOT_OPTIONS: Readonly<Record<string, string>> = {
+  Task: "a task keeps what it likes beside its contract",
+  PolicyConfig: "what resolveConfig made, which refuses names",
+  PolicyWeights: "what has weights, such as Parameters",
+  ResolvedTrainOptions: "what resolveTrainOptions made, which refuses names",
+  Checkpointable: "a trainer, or what acts as one",
+  Command: "what dispatch made, which refuses names",
+  RunRecord: "what runComparison made",
+  Cell: "part of a block, which runSpecs looks at",
+};
+
+/** What stands for classes that are exported as types alone. */
+const INSTEAD: Readonly<Record<string, string>> = { Recorder: "Plan" };
+
+const WRONG = { seeed: 1 };
+const REFUSED = /(has no option|no setting|not a field).*seeed|seeed.*(has no option|not a field)/;
+
+/** Calls it with the wrong options in one place, empty ones in the others, and nothing besides: names are looked at first. */
+async function messageOf(
+  entryPoint: Anything,
+  { className, kind, member, index, objects }: OptionsParameter,
+): Promise<string | undefined> {
+  const args: unknown[] = [];
+  for (const other of objects) args[other] = {};
+  args[index] = WRONG;
+  const owner = className === undefined ? entryPoint : entryPoint[INSTEAD[className] ?? className];
+  try {
+    if (kind === "constructor") new owner(...args);
+    const target = kind === "method" ? Object.create(owner.prototype) : owner;
+    const result = await target[member](...args);
+    await result?.next?.();
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const found = await optionsOf(Object.keys(ENTRY_POINTS));
+
+for (const [path, entryPoint] of Object.entries(ENTRY_POINTS)) {
+  Deno.test(`${path}: whatever takes options refuses one that does not exist`, async () => {
+    const parameters = found[path]!.filter(({ type = "" }) => !(type in NOT_OPTIONS));
+    assert(parameters.length > 0, "no options found");
+    const silent: string[] = [];
+    for (const parameter of parameters) {
+      const message = await messageOf(entryPoint, parameter);
+      if (!REFUSED.test(message ?? "")) silent.push(`${parameter.name}: ${message}`);
+    }
+    assertEquals(silent, []);
   });
 }
 
-Deno.test("a device, a policy and what works with them refuse options that do not exist", async () => {
-  const gpu = await sharedGpu();
-  const config = { vocabSize: 8, hiddenSize: 16, numHiddenLayers: 1, eosTokenId: 1 };
-  const policy = Policy.create(gpu, config);
-  const task = parity();
-  const batch = {
-    prompts: [[2]],
-    completions: [[3], [4]],
-    rewards: [0, 1],
-    oldLogProbs: [[-2], [-2]],
+Deno.test("what is not looked for among options is there", () => {
+  const types = Object.values(found).flat().map(({ type }) => type);
+  assertEquals(Object.keys(NOT_OPTIONS).filter((name) => !types.includes(name)), []);
+});
+
+Deno.test("a comparison refuses what its blocks, cells and warm starts do not have", () => {
+  const cell = {
+    task: "parity",
+    policy: {},
+    warmStart: {},
+    maxCompletionLength: 8,
+    promptsPerStep: 1,
+    numGenerations: 2,
+    maxSteps: 1,
+    learningRate: 1,
+    targetReward: 1,
+    evalPrompts: 1,
   };
-  const options = { numGenerations: 2 };
-  const calls: Readonly<Record<string, () => unknown>> = {
-    openGpu: () => openGpu(wrong),
-    "Policy.create": () => Policy.create(gpu, config, wrong),
-    "Policy.create's config": () => Policy.create(gpu, { ...config, ...wrong }),
-    "Policy.zeros": () => Policy.zeros(gpu, config, wrong),
-    "Policy.load": () => Policy.load(gpu, "nowhere", wrong),
-    "Policy.save": () => policy.save("nowhere", wrong),
-    addAdapters: () => policy.addAdapters({ rank: 1, ...wrong }),
-    score: () => policy.score([[2]], [[3]], wrong),
-    generate: () => policy.generate([[2]], { maxCompletionLength: 1, ...wrong }),
-    "generate without prompts": () => policy.generate([], { maxCompletionLength: 1, ...wrong }),
-    stream: () => policy.stream([[2]], { maxCompletionLength: 1, ...wrong }).next(),
-    policyGradient: () => policyGradient(policy, batch, { ...options, ...wrong }),
-    "policyGradient's batch": () => policyGradient(policy, { ...batch, ...wrong }, options),
-    evaluate: () => evaluate(policy, task, wrong),
-    AdamW: () => AdamW.create(gpu, policy.parameters, { learningRate: 1, ...wrong }),
-    WarmStart: () =>
-      WarmStart.create(policy, task, { steps: 1, batchSize: 1, learningRate: 1, ...wrong }),
-    train: () => train({ policy, task, maxSteps: 1, learningRate: 1, ...wrong }).next(),
-    loadTokenizer: () => loadTokenizer("nowhere", wrong),
-    MetricsLog: () => MetricsLog.open("nowhere/metrics.jsonl", wrong),
-    TensorBoardLog: () => TensorBoardLog.open("nowhere", wrong),
-    jsonlDataset: () => jsonlDataset("nowhere", wrong),
-  };
-  for (const [name, call] of Object.entries(calls)) {
-    // deno-lint-ignore require-await -- some throw at once
-    const { message } = await assertRejects(async () => call(), Error, undefined, name);
-    assertEquals(refused.test(message), true, `${name}: ${message}`);
-  }
-  policy.destroy();
+  const block = { cell, arms: [], seeds: 1, learningRates: [1] };
+  assertEquals(lab.runSpecs([block]).length, 1);
+  for (
+    const wrong of [
+      { ...block, ...WRONG },
+      { ...block, cell: { ...cell, ...WRONG } },
+      { ...block, cell: { ...cell, warmStart: WRONG } },
+    ]
+  ) assertThrows(() => lab.runSpecs([wrong as lab.Block]), TypeError, "no option seeed");
 });

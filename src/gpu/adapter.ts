@@ -6,6 +6,7 @@
  * @module
  */
 
+import { namesOf } from "../input/names.ts";
 import { MATRIX_UNITS, type MatrixUnit, matrixUnitsOf } from "./matrix_units.ts";
 import { withQuietWayland } from "./quiet_wayland.ts";
 
@@ -70,6 +71,13 @@ export interface DeviceOrigin {
   /** Opens another like it. */
   readonly another?: () => Promise<GPUDevice>;
 }
+
+/** Every field of {@linkcode DeviceOrigin}. */
+export const ORIGIN: readonly string[] = namesOf<DeviceOrigin>({
+  info: true,
+  owned: true,
+  another: true,
+});
 
 /**
  * Asks for a device with every feature and limit that the engine makes use of.

@@ -7,7 +7,8 @@
  * @module
  */
 
-import type { AdapterSummary, DeviceOrigin } from "./adapter.ts";
+import { checkNames } from "../input/names.ts";
+import { type AdapterSummary, type DeviceOrigin, ORIGIN } from "./adapter.ts";
 import type { DispatchTimer } from "./command.ts";
 import { compileAhead } from "./compile_ahead.ts";
 import { type GpuCounters, zeroCounters } from "./counters.ts";
@@ -15,11 +16,11 @@ import { PLAIN } from "./dialect.ts";
 import { dryDevice } from "./dry_device.ts";
 import { type DeviceFacts, factsOf } from "./facts.ts";
 import { toBytes } from "./host_array.ts";
-import type { Kernel, KernelChoices, KernelDescriptor } from "./kernel.ts";
+import { DESCRIPTOR, type Kernel, type KernelChoices, type KernelDescriptor } from "./kernel.ts";
 import { KernelCache } from "./kernel_cache.ts";
 import { DeviceMemory } from "./memory.ts";
 import { noMatrixUnits } from "./matrix_units.ts";
-import type { GpuOptions } from "./options.ts";
+import { GPU_OPTIONS, type GpuOptions } from "./options.ts";
 import { bytesOf, type DType, type Size, Tensor } from "./tensor.ts";
 import { type DeviceTraits, traitsOf } from "./traits.ts";
 
@@ -108,6 +109,8 @@ export class Gpu {
     options: GpuOptions = {},
     origin: DeviceOrigin = {},
   ): Promise<Gpu> {
+    checkNames("Gpu.fromDevice", options, GPU_OPTIONS);
+    checkNames("Gpu.fromDevice's origin", origin, ORIGIN);
     const facts = await factsOf(device, origin.info);
     const { matrixUnits, ...known } = facts.adapter;
     if (options.matrixUnits && matrixUnits.length === 0) {
@@ -185,6 +188,7 @@ export class Gpu {
       cuts?: readonly number[] | undefined;
     } = {},
   ): Tensor<D> {
+    checkNames("Gpu.tensor", options, ["data", "dtype", "name", "cuts"]);
     const { name = "tensor", cuts = [] } = options;
     const tensor = new Tensor(shape, options.dtype ?? "f32" as D, name);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
@@ -235,6 +239,7 @@ export class Gpu {
    * @param descriptor Source, entry point and override constants.
    */
   kernel(descriptor: KernelDescriptor): Kernel {
+    checkNames("Gpu.kernel", descriptor, DESCRIPTOR);
     this.check();
     return this.#kernels.get(descriptor);
   }

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { namesOf } from "../input/names.ts";
+
 /** What to compile. */
 export interface KernelDescriptor {
   /** The kernel file's stem, for example `softmax` or `matmul/subgroup`. */
@@ -18,6 +20,14 @@ export interface KernelDescriptor {
   /** Values of `override` declarations. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
+
+/** Every field of {@linkcode KernelDescriptor}. */
+export const DESCRIPTOR: readonly string[] = namesOf<KernelDescriptor>({
+  name: true,
+  code: true,
+  entryPoint: true,
+  constants: true,
+});
 
 /** A storage binding of a kernel. */
 export interface StorageBinding {

@@ -7,7 +7,7 @@
 import { checkNames, namesOf } from "../input/names.ts";
 import { requestDevice } from "./adapter.ts";
 import { Gpu } from "./device.ts";
-import type { GpuOptions } from "./options.ts";
+import { GPU_OPTIONS, type GpuOptions } from "./options.ts";
 
 /** Options of {@linkcode openGpu}. */
 export interface OpenGpuOptions extends GpuOptions {
@@ -22,16 +22,14 @@ export interface OpenGpuOptions extends GpuOptions {
   powerPreference?: GPUPowerPreference;
 }
 
-const NAMES = namesOf<OpenGpuOptions>(
-  {
+const NAMES = [
+  ...GPU_OPTIONS,
+  ...namesOf<Omit<OpenGpuOptions, keyof GpuOptions>>({
     device: true,
     webgpu: true,
     powerPreference: true,
-    treatAs: true,
-    kernels: true,
-    matrixUnits: true,
-  },
-);
+  }),
+];
 
 /** The implementations in use, kept from being collected. */
 const kept = new WeakMap<Gpu, GPU>();
@@ -46,11 +44,11 @@ const kept = new WeakMap<Gpu, GPU>();
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   checkNames("openGpu", options, NAMES);
-  const { device: given, webgpu } = options;
+  const { device: given, webgpu, powerPreference: _, ...settings } = options;
   const { device, ...origin } = given
     ? { device: given }
     : { ...await requestDevice(options), owned: true };
-  const gpu = await Gpu.fromDevice(device, options, origin).catch((error) => {
+  const gpu = await Gpu.fromDevice(device, settings, origin).catch((error) => {
     if (!given) device.destroy();
     throw error;
   });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { namesOf } from "../input/names.ts";
 import type { AdapterSummary } from "./adapter.ts";
 import type { KernelChoices } from "./kernel.ts";
 
@@ -22,3 +23,10 @@ export interface GpuOptions {
    */
   matrixUnits?: boolean;
 }
+
+/** Every option of {@linkcode GpuOptions}. */
+export const GPU_OPTIONS: readonly string[] = namesOf<GpuOptions>({
+  treatAs: true,
+  kernels: true,
+  matrixUnits: true,
+});

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { Arena, type Lifetime } from "./arena.ts";
 import { bind } from "./command.ts";
 import type { Gpu } from "./device.ts";
@@ -44,6 +45,7 @@ export class Plan extends Tape {
    * @param options Arena to share and whether to record gradients.
    */
   constructor(gpu: Gpu, name: string, options: PlanOptions = {}) {
+    checkNames("Plan", options, ["arena", "gradients"]);
     super(name, options.gradients ?? false);
     this.gpu = gpu;
     this.#arena = options.arena ?? new Arena(gpu, name);

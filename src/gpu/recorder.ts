@@ -4,8 +4,19 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { checkCall, type Command, type DispatchDescriptor, OFFSET_ALIGNMENT } from "./command.ts";
 import { bytesPerElement, type DType, type Size, Tensor } from "./tensor.ts";
+
+const DISPATCH = namesOf<DispatchDescriptor>({
+  kernel: true,
+  label: true,
+  bindings: true,
+  params: true,
+  workgroups: true,
+  turns: true,
+  cost: true,
+});
 
 /** Turns that are left for what a kernel does beside its own loops, such as reductions among lanes. */
 const SPARE_TURNS = 4096;
@@ -205,6 +216,7 @@ export abstract class Recorder implements Iterable<Command> {
    * @throws {RangeError} If its loops take more turns than the driver lets them.
    */
   dispatch(call: DispatchDescriptor): void {
+    checkNames("dispatch", call, DISPATCH);
     const label = this.path(call.label ?? call.kernel.label);
     if (this.isCompiled) {
       throw new TypeError(`Cannot record ${label}: plan ${this.name} is compiled`);

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
+
 /** Element types of a tensor. Two `f16` or `bf16` share a word; kernels compute in float32 whatever is stored. */
 export type DType = "f32" | "f16" | "bf16" | "u32" | "i32";
 
@@ -278,6 +280,7 @@ export class Tensor<D extends DType = DType> {
    * @throws {RangeError} If the view reaches beyond this tensor.
    */
   view(shape: readonly Size[], options: { elementOffset?: number; name?: string } = {}): Tensor<D> {
+    checkNames("Tensor.view", options, ["elementOffset", "name"]);
     const elementOffset = options.elementOffset ?? 0;
     const view = new Tensor(shape, this.dtype, options.name ?? this.name, {
       tensor: this,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { type AggregationRule, deltaLId } from "./aggregation_rules.ts";
 import type { Gram } from "./gradient_pool.ts";
 import { halvesInterval } from "./prompt_products.ts";
@@ -68,6 +69,19 @@ export interface AggregationNoiseOptions extends RulePool {
   readonly partitions?: number;
 }
 
+const NAMES = namesOf<AggregationNoiseOptions>({
+  numGenerations: true,
+  lengths: true,
+  deviations: true,
+  lossScaleFactor: true,
+  alphas: true,
+  batchPrompts: true,
+  halves: true,
+  tokenVariance: true,
+  seed: true,
+  partitions: true,
+});
+
 /**
  * Measures every rule on batches of different prompts.
  *
@@ -78,6 +92,7 @@ export interface AggregationNoiseOptions extends RulePool {
  * @throws {RangeError} If half of the prompts are not two batches.
  */
 export function aggregationNoise(gram: Gram, options: AggregationNoiseOptions): AggregationNoise {
+  checkNames("aggregationNoise", options, NAMES);
   const { numGenerations, batchPrompts, halves, alphas, partitions = 200, seed } = options;
   const prompts = gram.size / numGenerations;
   if (prompts < 4 * batchPrompts) {

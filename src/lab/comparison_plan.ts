@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { TaskDefaults } from "../task/task.ts";
 import type { TrainOptions } from "../rl/train_options.ts";
 import { taskByName } from "../tasks/mod.ts";
@@ -131,6 +132,24 @@ export interface RunSpec {
   readonly learningRate: number;
 }
 
+const BLOCK = namesOf<Block>({ cell: true, arms: true, seeds: true, learningRates: true });
+
+const CELL = namesOf<Cell>({
+  task: true,
+  name: true,
+  fingerprint: true,
+  start: true,
+  policy: true,
+  warmStart: true,
+  maxCompletionLength: true,
+  promptsPerStep: true,
+  numGenerations: true,
+  maxSteps: true,
+  learningRate: true,
+  targetReward: true,
+  evalPrompts: true,
+});
+
 /** `countdown-64x3-127`: task, width × layers, longest response. */
 export function cellName(cell: Cell): string {
   if (cell.name !== undefined) return cell.name;
@@ -156,7 +175,11 @@ export function armById(id: string): Arm {
 export function runSpecs(blocks: readonly Block[]): RunSpec[] {
   const specs = new Map<string, RunSpec>();
   const add = (spec: RunSpec) => specs.has(spec.id) || specs.set(spec.id, spec);
-  for (const { cell, arms, seeds, learningRates } of blocks) {
+  for (const block of blocks) {
+    checkNames("A block of a comparison", block, BLOCK);
+    checkNames("A cell of a comparison", block.cell, CELL);
+    checkNames("A cell's warm start", block.cell.warmStart, ["steps", "batchSize", "learningRate"]);
+    const { cell, arms, seeds, learningRates } = block;
     const name = cellName(cell);
     for (let seed = 1; seed <= seeds; seed++) {
       add({ id: `${name}-warm-start-seed${seed}`, cell, arm: undefined, seed, learningRate: 0 });

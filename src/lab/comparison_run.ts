@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { join } from "node:path";
 import { fileExists, readJsonObject } from "../files/json_file.ts";
 import type { Policy } from "../model/policy.ts";
@@ -69,6 +70,14 @@ export interface RunContext {
   readonly afterStep?: (report: StepReport) => Promise<boolean>;
 }
 
+const CONTEXT = namesOf<RunContext>({
+  task: true,
+  policy: true,
+  warmStart: true,
+  provenance: true,
+  afterStep: true,
+});
+
 /** Samples kept of a step. */
 const SAMPLES = 8;
 /** Rollout whose lengths {@linkcode Arm.matchScale} goes by; its problems are those of no run's seed. */
@@ -83,6 +92,7 @@ export async function runComparison(
   spec: RunSpec,
   context: RunContext,
 ): Promise<RunRecord | undefined> {
+  checkNames("runComparison", context, CONTEXT);
   const { cell, arm, seed } = spec;
   const { task, policy, afterStep } = context;
   const start = performance.now();

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
 import { assembled, memoryOf } from "../gpu/readied.ts";
 import { submit } from "../gpu/submit.ts";
-import type { GenerationRequest } from "../model/generation_plans.ts";
+import type { GenerationRequest } from "../model/generate_request.ts";
 import type { Policy } from "../model/policy.ts";
 import { linear } from "../ops/matmul/linear.ts";
 import { groupAdvantages } from "../objective/advantage.ts";
@@ -53,6 +54,15 @@ const PROMPTS_AT_ONCE = 16;
 /** Gradients between looks at whether to go on. */
 const PROGRESS_EVERY = 16;
 
+const NAMES = namesOf<GradientPoolOptions>({
+  prompts: true,
+  numGenerations: true,
+  maxCompletionLength: true,
+  temperature: true,
+  seed: true,
+  onProgress: true,
+});
+
 /**
  * Samples responses and differentiates them one by one.
  *
@@ -65,6 +75,7 @@ export async function sampleGradients(
   task: Task,
   options: GradientPoolOptions,
 ): Promise<GradientPool | undefined> {
+  checkNames("sampleGradients", options, NAMES);
   const { numGenerations, onProgress } = options;
   const rollouts = await sampleResponses(policy, task, options);
   const completions = rollouts.flatMap((r) => r.completions);

@@ -113,10 +113,11 @@ function attentionSubject(gpu: Gpu, layout: HeadLayout, workload: Workload): Tun
   const plan = new Plan(gpu, "tune", { gradients: true });
   const inputs = new PackedInputs(plan, groups * group);
   const { heads, keyValueHeads, headDim } = layout;
+  const sizes = { heads, keyValueHeads, headDim };
   const qkv = plan.input([inputs.tokenCount, (heads + 2 * keyValueHeads) * headDim], "qkv");
   plan.requireGradient(qkv);
   const out = plan.keep(
-    attention(plan, qkv, inputs.layout, { ...layout, rotation: { theta: THETA } }),
+    attention(plan, qkv, inputs.layout, { ...sizes, rotation: { theta: THETA } }),
   );
   const dout = plan.input(out.shape, "dout");
   plan.shareGradient(out, dout);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Policy } from "../model/policy.ts";
 import { type AggregationNoise, aggregationNoise } from "./aggregation_noise.ts";
 import { addGram, type GradientPool, type Gram, gram } from "./gradient_pool.ts";
@@ -29,6 +30,16 @@ export interface VarianceStudyOptions {
   /** Called after each parameter; the study is given up where it gives true. */
   readonly onProgress?: (done: number, total: number) => Promise<boolean>;
 }
+
+const NAMES = namesOf<VarianceStudyOptions>({
+  batchPrompts: true,
+  lossScaleFactor: true,
+  bins: true,
+  halves: true,
+  seed: true,
+  alphas: true,
+  onProgress: true,
+});
 
 /** How the gradient of one parameter depends on the response's length. */
 export interface ParameterProfile extends Omit<LengthProfile, "bins"> {
@@ -83,6 +94,7 @@ export async function varianceStudy(
   pool: GradientPool,
   options: VarianceStudyOptions,
 ): Promise<VarianceStudy | undefined> {
+  checkNames("varianceStudy", options, NAMES);
   const { lengths, numGenerations, gradients } = pool;
   const { batchPrompts, lossScaleFactor, seed, alphas = ALPHA_GRID } = options;
   const count = lengths.length;

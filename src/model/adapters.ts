@@ -69,8 +69,8 @@ export class Adapters {
    * @throws {RangeError} If one is out of range.
    */
   constructor(gpu: Gpu, config: PolicyConfig, options: LoraOptions) {
-    this.#gpu = gpu;
     this.options = resolveLora(options, config);
+    this.#gpu = gpu;
     const { rank, alpha, targetModules } = this.options;
     const sizes = moduleSizes(config);
     const blocks: { shape: number[]; offset: number }[] = [];

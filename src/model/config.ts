@@ -125,13 +125,7 @@ const FIELDS: ReadonlySet<string> = new Set<keyof PolicyConfig>([
  * ```
  */
 export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
-  for (const field of Object.keys(options)) {
-    if (!FIELDS.has(field)) {
-      throw new TypeError(
-        `${show(field)} is not a field of a policy config: fields are ${[...FIELDS].join(", ")}`,
-      );
-    }
-  }
+  checkFields(options);
   const modelType = options.modelType ?? familyOf(options);
   if (!MODEL_TYPES.includes(modelType)) {
     throw new RangeError(`modelType is ${show(modelType)}: give one of ${MODEL_TYPES.join(", ")}`);
@@ -216,6 +210,19 @@ export function resolveConfig(options: PolicyConfigOptions): PolicyConfig {
     ...tokenId("bosTokenId"),
     ...(generationDefaults !== undefined && { generationDefaults }),
   };
+}
+
+/**
+ * Refuses fields that do not exist.
+ *
+ * @throws {TypeError} Naming the first such field.
+ */
+export function checkFields(options: PolicyConfigOptions): void {
+  const unknown = Object.keys(options).find((field) => !FIELDS.has(field));
+  if (unknown === undefined) return;
+  throw new TypeError(
+    `${show(unknown)} is not a field of a policy config: fields are ${[...FIELDS].join(", ")}`,
+  );
 }
 
 /** The family whose layers are as asked for. */

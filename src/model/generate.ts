@@ -8,17 +8,15 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
 import { readied } from "../gpu/readied.ts";
 import { submit, type Work } from "../gpu/submit.ts";
 import type { Dim, Tensor } from "../gpu/tensor.ts";
-import {
-  type BorrowedMemory,
-  GenerationPlans,
-  type GenerationRequest,
-  type GeneratorCapacity,
-} from "./generation_plans.ts";
+import { type GenerationRequest, REQUEST } from "./generate_request.ts";
+import { GenerationPlans } from "./generation_plans.ts";
+import { type BorrowedMemory, CAPACITY, type GeneratorCapacity } from "./generator_capacity.ts";
 import type { Parameters } from "./parameters.ts";
 import { truncates, truncationOf } from "./truncation.ts";
 
@@ -89,8 +87,10 @@ export class Generator {
     gpu: Gpu,
     parameters: Parameters,
     capacity: GeneratorCapacity,
-    borrowed?: BorrowedMemory,
+    borrowed: BorrowedMemory = {},
   ): Promise<Generator> {
+    checkNames("Generator", capacity, CAPACITY);
+    checkNames("Generator's borrowed memory", borrowed, ["arena", "scratch"]);
     return await readied(
       gpu,
       () => new Generator(gpu, parameters, capacity, borrowed),
@@ -115,6 +115,7 @@ export class Generator {
    * @throws {Error} If another request is running.
    */
   async run(request: GenerationRequest): Promise<Generated> {
+    checkNames("Generator.run", request, REQUEST);
     for await (const _ of this.#finishing(request));
     return await this.#collect(request);
   }
@@ -126,6 +127,7 @@ export class Generator {
    * @throws {Error} If another request is running.
    */
   async *stream(request: GenerationRequest): AsyncGenerator<FinishedSequence, void, undefined> {
+    checkNames("Generator.stream", request, REQUEST);
     const { lengths, tokens, logProbs } = this.#plans.state;
     this.#samples ??= new Readback(this.#gpu, [lengths, tokens, logProbs]);
     const M = this.capacity.completionLength;

@@ -6,9 +6,53 @@
 
 import { checkNames, namesOf, shownWithType } from "../input/names.ts";
 import type { PolicyConfig } from "./config.ts";
-import { type GenerationRequest, type GeneratorCapacity, MAX_EOS } from "./generation_plans.ts";
+import type { GeneratorCapacity } from "./generator_capacity.ts";
 import { checkTokenIds } from "./token_ids.ts";
-import { truncates, truncationOf } from "./truncation.ts";
+import { truncates, truncationOf, type TruncationOptions } from "./truncation.ts";
+
+/** The most end-of-sequence ids. */
+export const MAX_EOS = 16;
+
+/** One call of `Generator.run`. */
+export interface GenerationRequest extends TruncationOptions {
+  /** Token ids of each prompt. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Samples per prompt. */
+  readonly numGenerations: number;
+  /** The most tokens of one completion, at most the capacity's. */
+  readonly maxCompletionLength: number;
+  /** Softmax temperature; 0 takes the most likely token. */
+  readonly temperature: number;
+  /** Key of the random numbers. */
+  readonly seed: number;
+  /** Second key, the training step. */
+  readonly step: number;
+  /** Sample id of the first sequence; a sequence's tokens depend on (seed, step, id) and not on its neighbours. */
+  readonly firstSampleId: number;
+  /** Ids that end a completion; at most {@linkcode MAX_EOS}. */
+  readonly eosTokenIds: readonly number[];
+  /** Stops between two chunks of tokens. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told after each chunk how many tokens the sequences have that are not finished; at the end, the most there may be. */
+  readonly onTokens?: ((tokens: number) => void) | undefined;
+}
+
+/** Every field of {@linkcode GenerationRequest}. */
+export const REQUEST: readonly string[] = namesOf<GenerationRequest>({
+  prompts: true,
+  numGenerations: true,
+  maxCompletionLength: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  seed: true,
+  step: true,
+  firstSampleId: true,
+  eosTokenIds: true,
+  signal: true,
+  onTokens: true,
+});
 
 /**
  * Options of `Policy.generate`. Default: one sample per prompt at temperature 1, among all tokens, with `seed`, `step` and

@@ -8,8 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
 import { submit } from "../gpu/submit.ts";
 import type { Generator } from "./generate.ts";
-import type { GenerationRequest } from "./generation_plans.ts";
-import type { Generation } from "./generate_request.ts";
+import type { Generation, GenerationRequest } from "./generate_request.ts";
 
 /** Runs a request and reads its log-probabilities too. */
 export async function generation(

@@ -15,63 +15,12 @@ import { headSample } from "../ops/head_sample.ts";
 import { PROGRESS, type SampleState } from "../ops/sample.ts";
 import { sideBySide } from "../ops/side_by_side.ts";
 import { columnsToHalf } from "../ops/to_half.ts";
+import { type GenerationRequest, MAX_EOS } from "./generate_request.ts";
+import type { BorrowedMemory, GeneratorCapacity } from "./generator_capacity.ts";
 import { PackedInputs } from "./packed_inputs.ts";
 import type { Parameters } from "./parameters.ts";
 import type { StoredDType } from "./policy_weights.ts";
 import { decoder, encode, headsOf } from "./transformer.ts";
-import type { TruncationOptions } from "./truncation.ts";
-
-/** The most end-of-sequence ids. */
-export const MAX_EOS = 16;
-
-/** What a `Generator` is built for. */
-export interface GeneratorCapacity {
-  /** The most prompt tokens of one call, over all prompts. */
-  readonly promptTokens: number;
-  /** B, the most sequences of one call. */
-  readonly sequences: number;
-  /** M, the most tokens of one completion. */
-  readonly completionLength: number;
-  /**
-   * Tokens of each sequence decoded per submit; finished sequences leave the batch only in between. Default: 4 on a
-   * software adapter, which gains more from dropping them early than from few submits, and 16 on others.
-   */
-  readonly stepsPerSubmit?: number | undefined;
-  /** Whether requests may set `topK`, `topP` or `minP`: sampling then has a kernel that looks for them. Default false. */
-  readonly truncates?: boolean;
-}
-
-/** Memory that generation may borrow: nothing in it outlives a request, nor does a request outlive its being used. */
-export interface BorrowedMemory {
-  /** Blocks for intermediate tensors. */
-  readonly arena?: Arena | undefined;
-  /** Room for caches, such as gradients that are made anew after every rollout. */
-  readonly scratch?: Tensor | undefined;
-}
-
-/** One call of `Generator.run`. */
-export interface GenerationRequest extends TruncationOptions {
-  /** Token ids of each prompt. */
-  readonly prompts: readonly (readonly number[])[];
-  /** Samples per prompt. */
-  readonly numGenerations: number;
-  /** The most tokens of one completion, at most the capacity's. */
-  readonly maxCompletionLength: number;
-  /** Softmax temperature; 0 takes the most likely token. */
-  readonly temperature: number;
-  /** Key of the random numbers. */
-  readonly seed: number;
-  /** Second key, the training step. */
-  readonly step: number;
-  /** Sample id of the first sequence; a sequence's tokens depend on (seed, step, id) and not on its neighbours. */
-  readonly firstSampleId: number;
-  /** Ids that end a completion; at most {@linkcode MAX_EOS}. */
-  readonly eosTokenIds: readonly number[];
-  /** Stops between two chunks of tokens. */
-  readonly signal?: AbortSignal | undefined;
-  /** Is told after each chunk how many tokens the sequences have that are not finished; at the end, the most there may be. */
-  readonly onTokens?: ((tokens: number) => void) | undefined;
-}
 
 /** Plans and the memory they share, for batches up to a capacity. */
 export class GenerationPlans {

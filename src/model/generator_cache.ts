@@ -7,9 +7,9 @@
 import { deferred } from "../host/deferred.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type FinishedSequence, Generator } from "./generate.ts";
-import { capacityFor, type Generation } from "./generate_request.ts";
+import { capacityFor, type Generation, type GenerationRequest } from "./generate_request.ts";
 import { generation } from "./generation.ts";
-import type { GenerationRequest, GeneratorCapacity } from "./generation_plans.ts";
+import type { GeneratorCapacity } from "./generator_capacity.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Generators of one policy. */

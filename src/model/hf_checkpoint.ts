@@ -7,6 +7,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { fs } from "../host/host.ts";
 import { join } from "../host/paths.ts";
 import { writeFileAtomic } from "../files/atomic_file.ts";
@@ -216,6 +217,7 @@ export async function saveCheckpoint(
   parameters: ParameterSource,
   options: SaveCheckpointOptions = {},
 ): Promise<void> {
+  checkNames("saveCheckpoint", options, ["dtype"]);
   const dtype = options.dtype ?? "f32";
   const format = FORMATS[dtype];
   if (format === undefined) {

@@ -49,7 +49,13 @@ export type ResolvedLoraOptions = {
   readonly [Name in keyof LoraOptions]-?: NonNullable<LoraOptions[Name]>;
 };
 
-const NAMES = namesOf<LoraOptions>({ rank: true, alpha: true, targetModules: true, seed: true });
+/** Every option of {@linkcode LoraOptions}. */
+export const LORA_OPTIONS: readonly string[] = namesOf<LoraOptions>({
+  rank: true,
+  alpha: true,
+  targetModules: true,
+  seed: true,
+});
 
 /**
  * Fills in defaults and checks every value.
@@ -60,13 +66,13 @@ const NAMES = namesOf<LoraOptions>({ rank: true, alpha: true, targetModules: tru
  */
 export function resolveLora(
   options: LoraOptions,
-  { hiddenSize }: PolicyConfig,
+  config: PolicyConfig,
 ): ResolvedLoraOptions {
-  checkNames("addAdapters", options, NAMES);
+  checkNames("addAdapters", options, LORA_OPTIONS);
   const { rank, alpha = 2 * rank, targetModules = LORA_TARGETS, seed = 0 } = options;
-  if (!Number.isInteger(rank) || rank < 1 || rank > hiddenSize) {
+  if (!Number.isInteger(rank) || rank < 1 || rank > config.hiddenSize) {
     throw new RangeError(
-      `loraRank must be an integer from 1 to the policy's hiddenSize, ${hiddenSize}: current value is ${rank}`,
+      `loraRank must be an integer from 1 to the policy's hiddenSize, ${config.hiddenSize}: current value is ${rank}`,
     );
   }
   if (!(alpha > 0 && alpha < Infinity)) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { Dim, type Size, type Tensor } from "../gpu/tensor.ts";
 import { type EmbeddingIndex, embeddingIndex } from "../ops/embedding.ts";
@@ -59,6 +60,7 @@ export class PackedInputs {
     maxTokens: number,
     options: { readonly maxPrompts?: number; readonly frozenToken?: number | undefined } = {},
   ) {
+    checkNames("PackedInputs", options, ["maxPrompts", "frozenToken"]);
     const { maxPrompts = maxTokens, frozenToken } = options;
     this.#plan = plan;
     this.#frozenToken = frozenToken;

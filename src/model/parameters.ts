@@ -10,6 +10,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Random } from "../random/random.ts";
 import { readTensor, type Work } from "../gpu/submit.ts";
@@ -17,7 +18,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Adapters } from "./adapters.ts";
 import { bindableBytes } from "../ops/row_ranges.ts";
 import { cutsOf, layoutParameters } from "./parameter_layout.ts";
-import type { PolicyStorageOptions } from "./policy_storage.ts";
+import { type PolicyStorageOptions, STORAGE_OPTIONS } from "./policy_storage.ts";
 import { type ParameterRange, readRange } from "./parameter_range.ts";
 import {
   type LayerParameters,
@@ -68,6 +69,7 @@ export class Parameters implements PolicyWeights {
    * @param storage How matrices and the cache are stored, and whether all values are kept in f32 too.
    */
   constructor(gpu: Gpu, config: PolicyConfig, storage: PolicyStorageOptions = {}) {
+    checkNames("Parameters", storage, STORAGE_OPTIONS);
     const { dtype = "f32", cacheDtype = dtype, trainable = true } = storage;
     for (const [name, value] of Object.entries({ dtype, cacheDtype })) {
       if (STORED_DTYPES.includes(value)) continue;

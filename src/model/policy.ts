@@ -10,20 +10,21 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
 import { freshConfig, resolveConfig } from "./config.ts";
 import type { FinishedSequence, Generator } from "./generate.ts";
-import type { GenerationRequest, GeneratorCapacity } from "./generation_plans.ts";
+import { CAPACITY, type GeneratorCapacity } from "./generator_capacity.ts";
 import {
   eosTokenIdsIn,
   type GenerateOptions,
   type Generation,
+  type GenerationRequest,
   generationRequest,
 } from "./generate_request.ts";
 import { GeneratorCache } from "./generator_cache.ts";
 import { withCheckpoint } from "./hf_checkpoint.ts";
 import { Adapters } from "./adapters.ts";
-import type { LoraOptions } from "./lora_options.ts";
+import { LORA_OPTIONS, type LoraOptions } from "./lora_options.ts";
 import { loadLoraWeights, readLoraFolder } from "./lora_folder.ts";
 import { loadWeights } from "./load_weights.ts";
-import type { PolicyStorageOptions } from "./policy_storage.ts";
+import { type PolicyStorageOptions, STORAGE_OPTIONS } from "./policy_storage.ts";
 import { type SavePolicyOptions, saveWeights } from "./save_weights.ts";
 import { checkDeviceLimits } from "./limits.ts";
 import { Parameters } from "./parameters.ts";
@@ -32,8 +33,7 @@ import { completionScores, sequenceLogits } from "./score.ts";
 import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 
-const STORAGE = namesOf<PolicyStorageOptions>({ dtype: true, cacheDtype: true, trainable: true });
-const FRESH = [...STORAGE, "seed", "embeddingStd"];
+const FRESH = [...STORAGE_OPTIONS, "seed", "embeddingStd"];
 const SAVING = namesOf<SavePolicyOptions>({ dtype: true, merge: true });
 
 /** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
@@ -81,11 +81,11 @@ export class Policy {
     options: PolicyStorageOptions & { seed?: number; embeddingStd?: number | undefined } = {},
   ): Policy {
     checkNames("Policy.create", options, FRESH);
-    const { seed = 0, embeddingStd } = options;
+    const { seed = 0, embeddingStd, ...storage } = options;
     if (embeddingStd !== undefined && !(embeddingStd > 0 && embeddingStd < Infinity)) {
       throw new RangeError(`embeddingStd is ${embeddingStd}: give a number > 0`);
     }
-    const policy = new Policy(gpu, freshConfig(config), options);
+    const policy = new Policy(gpu, freshConfig(config), storage);
     policy.parameters.initialise(seed, embeddingStd);
     return policy;
   }
@@ -98,7 +98,7 @@ export class Policy {
    * @throws {RangeError} If the configuration is not possible, or beyond the device's limits.
    */
   static zeros(gpu: Gpu, config: PolicyConfigOptions, options: PolicyStorageOptions = {}): Policy {
-    checkNames("Policy.zeros", options, STORAGE);
+    checkNames("Policy.zeros", options, STORAGE_OPTIONS);
     return new Policy(gpu, resolveConfig(config), options);
   }
 
@@ -112,7 +112,7 @@ export class Policy {
    * beyond what 16 bits hold.
    */
   static async load(gpu: Gpu, dir: string, options: PolicyStorageOptions = {}): Promise<Policy> {
-    checkNames("Policy.load", options, STORAGE);
+    checkNames("Policy.load", options, STORAGE_OPTIONS);
     const lora = await readLoraFolder(dir);
     const base = lora?.base ?? dir;
     const tokenizerFiles = await readTokenizerFiles(base);
@@ -139,6 +139,7 @@ export class Policy {
    * @throws {Error} If there are adapters already.
    */
   addAdapters(options: LoraOptions): Adapters {
+    checkNames("addAdapters", options, LORA_OPTIONS);
     if (this.parameters.adapters) throw new Error("This policy has adapters already");
     this.#generators.destroy();
     return this.parameters.adapters = this.gpu.memory.allOrNone(() =>
@@ -267,6 +268,7 @@ export class Policy {
    * @param capacity The largest batch to come; `logProbs` has exactly this shape.
    */
   generator(capacity: GeneratorCapacity): Promise<Generator> {
+    checkNames("Policy.generator", capacity, CAPACITY);
     return this.#generators.exactly(capacity);
   }
 
@@ -280,6 +282,7 @@ export class Policy {
     needed: GeneratorCapacity,
     use: (generator: Generator) => Promise<R>,
   ): Promise<R> {
+    checkNames("Policy.withGenerator", needed, CAPACITY);
     return this.#generators.use(needed, use);
   }
 

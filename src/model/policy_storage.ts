@@ -4,6 +4,7 @@
  * @module
  */
 
+import { namesOf } from "../input/names.ts";
 import type { StoredDType } from "./policy_weights.ts";
 
 /** How a policy is kept on the device. */
@@ -41,6 +42,13 @@ export function storageOf(
 ): Stored {
   return { dtype, cacheDtype };
 }
+
+/** Every option of {@linkcode PolicyStorageOptions}. */
+export const STORAGE_OPTIONS: readonly string[] = namesOf<PolicyStorageOptions>({
+  dtype: true,
+  cacheDtype: true,
+  trainable: true,
+});
 
 /** As little of it as says the same. */
 export function shortStorage({ dtype, cacheDtype }: Stored): Partial<Stored> {

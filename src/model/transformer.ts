@@ -57,7 +57,7 @@ export function decoder(
         });
         if (adapted?.qkv) addLora(plan, attentionIn.normed, qkv, adapted.qkv, "qkv_proj");
         const normed = layer.headNorms
-          ? headNorm(plan, qkv, layer.headNorms, { ...headsOf(config, index), eps })
+          ? headNorm(plan, qkv, layer.headNorms, { ...headLayoutOf(config), eps })
           : qkv;
         const attended = attend(normed, index);
         const out = linear(plan, attended, layer.outputWeight, { name: "o_proj" });
@@ -72,7 +72,11 @@ export function decoder(
       const { gateUpWeight, downWeight } = layer;
       delta = plan.scope(
         "mlp",
-        () => feedForward(plan, feedForwardIn.normed, gateUpWeight, downWeight, adapted),
+        () =>
+          feedForward(plan, feedForwardIn.normed, gateUpWeight, downWeight, {
+            gateUp: adapted?.gateUp,
+            down: adapted?.down,
+          }),
       );
       stream = feedForwardIn.sum;
     });
@@ -86,12 +90,18 @@ export interface AttentionHeads extends HeadLayout {
   readonly rotation: Rotation | undefined;
 }
 
-/** Head sizes and rotation of a layer, as the attention ops take them. */
-export function headsOf(config: PolicyConfig, layer: number): AttentionHeads {
+function headLayoutOf(config: PolicyConfig): HeadLayout {
   return {
     heads: config.numAttentionHeads,
     keyValueHeads: config.numKeyValueHeads,
     headDim: config.headDim,
+  };
+}
+
+/** Head sizes and rotation of a layer, as the attention ops take them. */
+export function headsOf(config: PolicyConfig, layer: number): AttentionHeads {
+  return {
+    ...headLayoutOf(config),
     rotation: config.rotatedLayers?.[layer] === false
       ? undefined
       : { theta: config.ropeTheta, scaling: config.ropeScaling },

@@ -1,5 +1,6 @@
 /** Policy losses by any surrogate: its settings, and its float64 values and derivatives. */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { checkNumber, checkNumbers } from "./check_numbers.ts";
 import { ruleOf } from "./rule.ts";
 import {
@@ -11,12 +12,28 @@ import {
   type TokenLoss,
 } from "./surrogate.ts";
 
+const NAMES = namesOf<PolicyLossOptions>({
+  policyLoss: true,
+  epsilon: true,
+  epsilonHigh: true,
+  dualClip: true,
+  sapoTemperaturePos: true,
+  sapoTemperatureNeg: true,
+});
+
 /**
  * Fills in the defaults of a surrogate. What it does not read becomes 0, or 1 for a temperature.
  *
  * @throws {RangeError} For an unknown surrogate and for settings outside their range.
+ * @throws {TypeError} If there is no such option.
  */
 export function policyLossSettings(options: PolicyLossOptions = {}): PolicyLossSettings {
+  checkNames("policyLossSettings", options, NAMES);
+  return surrogateSettings(options);
+}
+
+/** {@linkcode policyLossSettings} of options that have more than a surrogate's. */
+export function surrogateSettings(options: PolicyLossOptions): PolicyLossSettings {
   const { policyLoss = "ppo" } = options;
   const { defaults } = ruleOf(SURROGATES, "policyLoss", policyLoss);
   const number = (name: keyof SurrogateNumbers, none: number) =>

@@ -14,6 +14,7 @@ import ditheredCode from "../../kernels/adamw/dithered.wgsl" with { type: "text"
 import moment4Bf16Code from "../../kernels/adamw/moment4_bf16.wgsl" with { type: "text" };
 import moment8Bf16Code from "../../kernels/adamw/moment8_bf16.wgsl" with { type: "text" };
 import momentF32Code from "../../kernels/adamw/moment_f32.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { bytesPerElement, formatShape, type Tensor } from "../gpu/tensor.ts";
@@ -79,6 +80,19 @@ export interface AdamwOptions extends FlatOptions {
   name?: string;
 }
 
+const NAMES = namesOf<AdamwOptions>({
+  learningRate: true,
+  step: true,
+  beta1: true,
+  beta2: true,
+  eps: true,
+  weightDecay: true,
+  maxGradNorm: true,
+  seed: true,
+  name: true,
+  maxBindingBytes: true,
+});
+
 /**
  * Updates parameters and moments from gradients, as `torch.optim.AdamW` after `clip_grad_norm_` does.
  *
@@ -90,6 +104,7 @@ export interface AdamwOptions extends FlatOptions {
  * @throws {RangeError} If the shapes or dtypes do not fit; before a run, if a hyper-parameter is out of its range.
  */
 export function adamw(plan: Plan, tensors: AdamwTensors, options: AdamwOptions): void {
+  checkNames("adamw", options, NAMES);
   const { name = "adamw", learningRate, step, seed = 0 } = options;
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0.01, maxGradNorm = 0 } = options;
   const { gradNorm, ...flat } = tensors;

@@ -13,6 +13,7 @@ import shuffleCode from "../../kernels/attention/shuffle.wgsl" with { type: "tex
 import segmentsCode from "../../kernels/attention/segments.wgsl" with { type: "text" };
 import slopesCode from "../../kernels/attention/slopes.wgsl" with { type: "text" };
 import tiledCode from "../../kernels/attention/tiled.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
@@ -118,6 +119,15 @@ export interface AttentionOptions extends HeadLayout {
   name?: string;
 }
 
+const NAMES = namesOf<AttentionOptions>({
+  heads: true,
+  keyValueHeads: true,
+  headDim: true,
+  rotation: true,
+  cacheDtype: true,
+  name: true,
+});
+
 /**
  * Grouped-query attention: `softmax(q k^T / sqrt(D)) v` per head, over the keys each token may see.
  *
@@ -138,6 +148,7 @@ export function attention(
   layout: PackedLayout,
   options: AttentionOptions,
 ): Tensor<"f32"> {
+  checkNames("attention", options, NAMES);
   const { heads, keyValueHeads, headDim, rotation, name = "attention" } = options;
   const { segments, tiles, tileCount, pairs } = layout;
   checkHeads("attention", qkv, options);

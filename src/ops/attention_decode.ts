@@ -9,6 +9,7 @@ import keysCode from "../../kernels/attention_decode/keys.wgsl" with { type: "te
 import rowsCode from "../../kernels/attention_decode/rows.wgsl" with { type: "text" };
 import sharedCode from "../../kernels/attention_decode/shared.wgsl" with { type: "text" };
 import subgroupCode from "../../kernels/attention_decode/subgroup.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { headReads } from "./attention.ts";
@@ -57,6 +58,15 @@ export interface AttentionDecodeOptions extends HeadLayout {
   name?: string;
 }
 
+const NAMES = namesOf<AttentionDecodeOptions>({
+  heads: true,
+  keyValueHeads: true,
+  headDim: true,
+  rotation: true,
+  attended: true,
+  name: true,
+});
+
 /**
  * One step of decoding: rotates the new tokens' queries and keys, appends keys and values to the cache, and attends.
  *
@@ -74,6 +84,7 @@ export function attentionDecode(
   inputs: AttentionDecodeInputs,
   options: AttentionDecodeOptions,
 ): Tensor<"f32"> {
+  checkNames("attentionDecode", options, NAMES);
   const { qkv, slots, prompts, promptRanges, cache, lengths, finished } = inputs;
   const { heads, keyValueHeads, headDim, rotation, attended, name = "attention" } = options;
   checkHeads("attentionDecode", qkv, options);

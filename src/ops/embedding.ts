@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/embedding.wgsl" with { type: "text" };
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import {
   bytesPerElement,
@@ -87,6 +88,7 @@ export function embedding(
   index?: EmbeddingIndex,
   options: { name?: string; rows?: Tensor } = {},
 ): Tensor<"f32"> {
+  checkNames("embedding", options, ["name", "rows"]);
   const { name = "embedding", rows: rowsOf } = options;
   const vocabulary = sizeLimit(table.shape[0]!);
   const width = table.capacity / vocabulary;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { addLora, type LoraWeights } from "./lora.ts";
@@ -41,6 +42,7 @@ export function feedForward(
   downWeight: Tensor,
   adapters: FeedForwardAdapters = {},
 ): Tensor<"f32"> {
+  checkNames("feedForward", adapters, ["gateUp", "down"]);
   const rows = x.shape[0]!;
   const inner = sizeLimit(x.shape[1] ?? 0);
   const width = sizeLimit(downWeight.shape[1] ?? 0);

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/grad_norm.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Tensor } from "../gpu/tensor.ts";
 import { CUT_STEP, type FlatOptions, flatRanges, flatView } from "./flat_ranges.ts";
@@ -18,6 +19,8 @@ export interface GradNormOptions extends FlatOptions {
   /** Name of the output below the current scope. Default `"grad_norm"`. */
   name?: string;
 }
+
+const NAMES = namesOf<GradNormOptions>({ name: true, maxBindingBytes: true });
 
 /**
  * Computes the Euclidean norm of all gradients together.
@@ -35,6 +38,7 @@ export function gradNorm(
   gradients: Tensor,
   options: GradNormOptions = {},
 ): Tensor<"f32"> {
+  checkNames("gradNorm", options, NAMES);
   const { name = "grad_norm" } = options;
   const n = gradients.capacity;
   if (gradients.shape.length !== 1 || n === 0 || n % 4 !== 0) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { HEAD, headLogits, vocabularyRanges } from "./head.ts";
@@ -30,6 +31,14 @@ export interface HeadLogProbOptions extends LogProbOptions {
 /** Bytes of logits that may wait for the backward pass: 512 tokens of 131,072. */
 const KEPT_BYTES = 2 ** 28;
 
+const NAMES = namesOf<HeadLogProbOptions>({
+  temperature: true,
+  name: true,
+  maxBytes: true,
+  excludedToken: true,
+  keptBytes: true,
+});
+
 /**
  * What {@linkcode logProb} gives for the logits `hidden · weightᵀ`, and its gradients.
  *
@@ -53,6 +62,7 @@ export function headLogProb(
   scored: ScoredItems,
   options: HeadLogProbOptions,
 ): Scores {
+  checkNames("headLogProb", options, NAMES);
   if (
     hidden.shape.length !== 2 || weight.shape.length !== 2 || hidden.shape[1] !== weight.shape[1]
   ) {

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/head_norm.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { fewestChunks, partCount, partialSum, partTerms } from "./partial_sums.ts";
@@ -23,6 +24,14 @@ export interface HeadNormOptions extends HeadLayout {
   name?: string;
 }
 
+const NAMES = namesOf<HeadNormOptions>({
+  heads: true,
+  keyValueHeads: true,
+  headDim: true,
+  eps: true,
+  name: true,
+});
+
 /**
  * Normalises each query and key head to unit root mean square, in place: `head / rms(head) * weight`.
  *
@@ -40,6 +49,7 @@ export function headNorm(
   weight: Tensor,
   options: HeadNormOptions,
 ): Tensor {
+  checkNames("headNorm", options, NAMES);
   const { heads, keyValueHeads, headDim, eps, name = "head_norm" } = options;
   checkHeads("headNorm", qkv, options);
   if (weight.capacity !== 2 * headDim) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { Dim, formatShape, type Size, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { HEAD_BYTES, headLogits, weightRanges } from "./head.ts";
@@ -17,6 +18,21 @@ export interface HeadSampleOptions extends SampleOptions {
   /** A token that is never drawn: its probability is 0. Default: none. */
   excludedToken?: number | undefined;
 }
+
+const NAMES = namesOf<HeadSampleOptions>({
+  temperature: true,
+  truncation: true,
+  seed: true,
+  step: true,
+  firstSampleId: true,
+  limit: true,
+  eosTokenIds: true,
+  eosCount: true,
+  name: true,
+  part: true,
+  maxBytes: true,
+  excludedToken: true,
+});
 
 /**
  * {@linkcode sample} with the logits `hidden · weightᵀ`. A token does not depend on how rows and vocabulary are cut.
@@ -37,6 +53,7 @@ export function headSample(
   state: SampleState,
   options: HeadSampleOptions,
 ): void {
+  checkNames("headSample", options, NAMES);
   if (
     hidden.shape.length !== 2 || weight.shape.length !== 2 || hidden.shape[1] !== weight.shape[1]
   ) {

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/log_prob.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Param } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import {
@@ -53,6 +54,8 @@ export interface LogitRange {
   readonly first: number;
 }
 
+const NAMES = namesOf<LogProbOptions>({ temperature: true, name: true });
+
 /**
  * ln softmax(logits / temperature)[target] of every item, and the entropy of the softmax it comes from, in nats.
  *
@@ -70,6 +73,7 @@ export function logProb(
   scored: ScoredItems,
   options: LogProbOptions,
 ): Scores {
+  checkNames("logProb", options, NAMES);
   if (logits.shape.length !== 2) {
     throw new RangeError(`logProb needs logits (T, V): got ${formatShape(logits.shape)}`);
   }

@@ -6,21 +6,20 @@
  */
 
 import code from "../../kernels/policy_loss.wgsl" with { type: "text" };
-import type { Param } from "../gpu/command.ts";
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
-import {
-  type Dim,
-  formatShape,
-  type Size,
-  sizeLimit,
-  sizeNow,
-  type Tensor,
-} from "../gpu/tensor.ts";
+import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { partCount, partTerms } from "./partial_sums.ts";
-import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
+import { KL_ESTIMATORS } from "../objective/kl.ts";
 import type { OwnSurrogate } from "../objective/own_objective.ts";
 import { ruleOf } from "../objective/rule.ts";
-import { type PolicyLoss, SURROGATES } from "../objective/surrogate.ts";
+import { SURROGATES } from "../objective/surrogate.ts";
+import {
+  INPUTS,
+  NUMBERS,
+  type PolicyLossInputs,
+  type PolicyLossNumbers,
+} from "./policy_loss_inputs.ts";
 import { teamKernel } from "./readers.ts";
 import { boundTogether } from "./side_by_side.ts";
 
@@ -69,58 +68,6 @@ const MAX_CHUNKS = 1024;
 /** Elements between the places where a view may begin: 256 bytes. */
 const VIEW_ALIGNMENT = 64;
 
-/** What {@linkcode policyLoss} reads. N items, B responses in the batch, M the longest response. */
-export interface PolicyLossInputs {
-  /** ln π of each item under the policy being trained, shape (N). */
-  logProbs: Tensor;
-  /** Entropy at each item, shape (N). */
-  entropies: Tensor;
-  /** Response b of each item, shape (N), u32. */
-  itemSequences: Tensor;
-  /** Position t of each item in its response, shape (N), u32. */
-  itemPositions: Tensor;
-  /** Number of items N. */
-  items: Dim;
-  /** ln π of every token under the policy that sampled it, shape (B, M). */
-  oldLogProbs: Tensor;
-  /** Advantage of each response, shape (B). */
-  advantages: Tensor;
-  /** Weight of each response in the loss, shape (B). */
-  weights: Tensor;
-  /** ln π of every token under the reference policy, shape (B, M); needed by a `klEstimator`. */
-  refLogProbs?: Tensor | undefined;
-  /**
-   * First item and one past the last of each response present, shape (S, 2), u32; needed by `"gspo"` and `"gmpo"`.
-   */
-  itemRanges?: Tensor;
-}
-
-/** Options of {@linkcode policyLoss}; what a surrogate does not use is ignored. */
-export interface PolicyLossNumbers {
-  /** The surrogate ℓ. */
-  policyLoss: PolicyLoss;
-  /** Lower bound ε: of the ratio below 1, of ln r for `"gmpo"`, of π - π_old for `"dppo"`. */
-  epsilon: Param;
-  /** Upper bound of the same. */
-  epsilonHigh: Param;
-  /** Bound of the ratio for `"ppo"` where A < 0 and for `"dppo"`; 0 for none. */
-  dualClip: Param;
-  /** Temperature of `"sapo"` where A > 0. */
-  sapoTemperaturePos: Param;
-  /** Temperature of `"sapo"` where A <= 0. */
-  sapoTemperatureNeg: Param;
-  /** A surrogate of one's own in place of `policyLoss`. */
-  own?: OwnSurrogate | undefined;
-  /** Estimator of KL(π ‖ π_ref); none by default. */
-  klEstimator?: KlEstimator | undefined;
-  /** Coefficient of the divergence. Default 0, which still reports it. */
-  beta?: Param;
-  /** Coefficient of the entropy bonus. Default 0. */
-  entropyCoef?: Param;
-  /** Name below the current scope. Default `"policy_loss"`. */
-  name?: string;
-}
-
 /**
  * Σ_b w_b Σ_t (ℓ_bt + beta · kl_bt - entropyCoef · H_bt), whose derivatives become the gradients of `logProbs` and
  * `entropies`.
@@ -139,6 +86,8 @@ export function policyLoss(
   inputs: PolicyLossInputs,
   options: PolicyLossNumbers,
 ): { stats: Tensor } {
+  checkNames("policyLoss's inputs", inputs, INPUTS);
+  checkNames("policyLoss", options, NUMBERS);
   const { logProbs, entropies, itemSequences, itemPositions, items, oldLogProbs } = inputs;
   const { advantages, weights, refLogProbs, itemRanges } = inputs;
   const { klEstimator, beta = 0, entropyCoef = 0, own, name = "policy_loss" } = options;

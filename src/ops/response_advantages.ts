@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/response_advantages.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
@@ -48,6 +49,18 @@ export interface ResponseAdvantageOptions {
   name?: string;
 }
 
+const NAMES = namesOf<ResponseAdvantageOptions>({
+  advantageEstimator: true,
+  scaleRewards: true,
+  numGenerations: true,
+  lengths: true,
+  origins: true,
+  judged: true,
+  penalties: true,
+  withheld: true,
+  name: true,
+});
+
 /**
  * Advantage of every response, from the rewards of consecutive groups of G.
  *
@@ -64,6 +77,7 @@ export function responseAdvantages(
   rewards: Tensor,
   options: ResponseAdvantageOptions,
 ): Tensor {
+  checkNames("responseAdvantages", options, NAMES);
   const { advantageEstimator, lengths, origins, judged, penalties, withheld } = options;
   const { name = "advantages" } = options;
   const scaleRewards = rewardScale(advantageEstimator, options.scaleRewards);

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/response_kl.wgsl" with { type: "text" };
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { KL_ESTIMATORS, type KlEstimator } from "../objective/kl.ts";
@@ -31,9 +32,11 @@ export interface ResponseKlInputs {
  */
 export function responseKl(
   plan: Plan,
-  { logProbs, refLogProbs, lengths }: ResponseKlInputs,
+  inputs: ResponseKlInputs,
   options: { klEstimator: KlEstimator; name?: string },
 ): Tensor<"f32"> {
+  checkNames("responseKl", options, ["klEstimator", "name"]);
+  const { logProbs, refLogProbs, lengths } = inputs;
   const { klEstimator, name = "response_kl" } = options;
   const [responses, width] = logProbs.shape;
   if (

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/response_weights.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeNow, type Tensor } from "../gpu/tensor.ts";
@@ -50,6 +51,20 @@ export interface ResponseWeightOptions {
   name?: string;
 }
 
+const NAMES = namesOf<ResponseWeightOptions>({
+  lossAggregation: true,
+  lossAlpha: true,
+  lossScaleFactor: true,
+  lossScope: true,
+  lossLambda: true,
+  lossLambdaSpread: true,
+  numGenerations: true,
+  lossMicroBatchSize: true,
+  start: true,
+  end: true,
+  name: true,
+});
+
 /**
  * Weight x_b of every response of the batch, for loss = Σ_b x_b Σ_t ℓ_bt.
  *
@@ -66,6 +81,7 @@ export function responseWeights(
   lengths: Tensor,
   options: ResponseWeightOptions,
 ): Tensor<"f32"> {
+  checkNames("responseWeights", options, NAMES);
   const { lossAggregation, lossScaleFactor, numGenerations, start = 0, name = "weights" } = options;
   const { lossScope = AGGREGATION_DEFAULTS.lossScope } = options;
   const rule = ruleOf(AGGREGATIONS, "lossAggregation", lossAggregation);

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/rms_norm.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, type Size, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { fewestChunks, partCount, partialSum, partTerms } from "./partial_sums.ts";
@@ -24,6 +25,8 @@ export interface RmsNormOptions {
   name?: string;
 }
 
+const NAMES = namesOf<RmsNormOptions>({ eps: true, delta: true, name: true });
+
 /**
  * Normalises rows to unit root mean square: `sum = x + delta`, `normed = sum / rms(sum) * weight`.
  *
@@ -42,6 +45,7 @@ export function rmsNorm(
   weight: Tensor,
   options: RmsNormOptions,
 ): { normed: Tensor<"f32">; sum: Tensor } {
+  checkNames("rmsNorm", options, NAMES);
   const { eps, delta, name = "norm" } = options;
   const rows: Size = x.shape[0]!;
   const width = sizeLimit(x.shape[1]!);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
+
 /** All pairs turn `factor` times slower, so that positions up to `factor` times further are of a known kind. */
 export interface LinearRopeScaling {
   /** Which scaling this is. */
@@ -48,7 +50,9 @@ export interface Rotation {
  * @see {@link https://arxiv.org/abs/2306.15595} Linear scaling ("position interpolation").
  * @see {@link https://arxiv.org/abs/2407.21783} Llama 3.
  */
-export function rotationAngles(headDim: number, { theta, scaling }: Rotation): Float64Array {
+export function rotationAngles(headDim: number, rotation: Rotation): Float64Array {
+  checkNames("A rotation", rotation, ["theta", "scaling"]);
+  const { theta, scaling } = rotation;
   if (!(theta > 1 && Number.isFinite(theta))) {
     throw new RangeError(`theta must be a finite number above 1: current value is ${theta}`);
   }

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/sample.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../input/names.ts";
 import { type Param, paramNow } from "../gpu/command.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { threefry2x32 } from "../random/random.ts";
@@ -97,6 +98,19 @@ export function samplingKey(seed: number, step: number): [number, number] {
   return threefry2x32(seed >>> 0, Math.floor(seed / 2 ** 32), step, SAMPLING);
 }
 
+const NAMES = namesOf<SampleOptions>({
+  temperature: true,
+  truncation: true,
+  seed: true,
+  step: true,
+  firstSampleId: true,
+  limit: true,
+  eosTokenIds: true,
+  eosCount: true,
+  name: true,
+  part: true,
+});
+
 /**
  * Draws one more token for each active sequence from softmax(logits / temperature), by the Gumbel-max trick.
  *
@@ -118,6 +132,7 @@ export function sample(
   state: SampleState,
   options: SampleOptions,
 ): void {
+  checkNames("sample", options, NAMES);
   const { temperature, truncation, seed, step, firstSampleId = 0, limit, eosTokenIds } = options;
   const { name = "sample" } = options;
   const { tokens, logProbs, entropySums, lengths, finished, lastTokens } = state;

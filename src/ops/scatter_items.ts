@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/scatter_items.wgsl" with { type: "text" };
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { type Dim, formatShape, sizeLimit, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants } from "./readers.ts";
@@ -32,10 +33,12 @@ export interface ItemPlaces {
 export function scatterItems(
   plan: Plan,
   values: Tensor,
-  { itemSequences, itemPositions, items }: ItemPlaces,
+  places: ItemPlaces,
   matrix: Tensor,
   options: { name?: string } = {},
 ): void {
+  checkNames("scatterItems", options, ["name"]);
+  const { itemSequences, itemPositions, items } = places;
   for (const [name, tensor] of Object.entries({ values, itemSequences, itemPositions })) {
     if (tensor.capacity < items.capacity) {
       throw new RangeError(

@@ -5,6 +5,7 @@
  */
 
 import code from "../../kernels/swiglu.wgsl" with { type: "text" };
+import { checkNames } from "../input/names.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { formatShape, sizeLimit, sizeNow, type Tensor } from "../gpu/tensor.ts";
 import { elementwiseConstants } from "./readers.ts";
@@ -19,6 +20,7 @@ import { link } from "./wgsl.ts";
  * @throws {RangeError} If the shape does not fit.
  */
 export function swiglu(plan: Plan, gateUp: Tensor, options: { name?: string } = {}): Tensor<"f32"> {
+  checkNames("swiglu", options, ["name"]);
   const { name = "swiglu" } = options;
   const width = sizeLimit(gateUp.shape[1] ?? 0) / 2;
   if (gateUp.shape.length !== 2 || width === 0 || width % 4 !== 0) {

@@ -138,8 +138,8 @@ export class AdamW {
     parameters: OptimizedParameters,
     options: AdamWOptions,
   ): Promise<AdamW> {
-    checkParts(parameters);
     checkNames("AdamW", options, NAMES);
+    checkParts(parameters);
     const { learningRate, dtype = "f32", seed = 0 } = options;
     if (!(learningRate >= 0 && learningRate < Infinity)) {
       throw new RangeError(

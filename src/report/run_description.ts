@@ -5,7 +5,7 @@
  */
 
 import { rewardScale } from "../objective/advantage.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { describeObjective } from "../rl/describe_objective.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { RunConfig } from "../run/run_directory.ts";
@@ -52,7 +52,7 @@ export function resolvedOptions(options: unknown): unknown {
   const { advantageEstimator, scaleRewards } = options;
   return {
     ...options,
-    ...policyLossSettings(options),
+    ...surrogateSettings(options),
     scaleRewards: rewardScale(advantageEstimator, scaleRewards),
   };
 }

@@ -92,7 +92,7 @@ export class Coefficients {
         penalties: options.klAfterNormalization ? column("penalties", "f32") : undefined,
         withheld: options.overlongFiltering ? column("withheld", "u32") : undefined,
       };
-    const { objective } = options;
+    const { objective, advantageEstimator, scaleRewards, numGenerations } = options;
     const whole = () => gpu.tensor([this.#responses], { name: "own", dtype: "f32" });
     this.#own = {
       advantages: objective?.advantages && whole(),
@@ -101,7 +101,9 @@ export class Coefficients {
     this.advantagePlan = new Plan(gpu, "advantages");
     this.advantages = this.#own.advantages ??
       this.advantagePlan.keep(responseAdvantages(this.advantagePlan, rewards, {
-        ...options,
+        advantageEstimator,
+        scaleRewards,
+        numGenerations,
         lengths,
         origins,
         judged,
@@ -111,7 +113,14 @@ export class Coefficients {
     this.weightPlan = new Plan(gpu, "weights");
     this.weights = this.#own.weights ??
       this.weightPlan.keep(responseWeights(this.weightPlan, scoredLengths, {
-        ...options,
+        lossAggregation: options.lossAggregation,
+        lossAlpha: options.lossAlpha,
+        lossScaleFactor: options.lossScaleFactor,
+        lossScope: options.lossScope,
+        lossLambda: options.lossLambda,
+        lossLambdaSpread: options.lossLambdaSpread,
+        lossMicroBatchSize: options.lossMicroBatchSize,
+        numGenerations,
         start: () => this.#miniBatch.start,
         end: () => this.#miniBatch.end,
       }));

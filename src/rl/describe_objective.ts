@@ -7,7 +7,7 @@
 import { ADVANTAGES, rewardScale } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -28,7 +28,7 @@ export function describeObjective(options: ResolvedTrainOptions): [label: string
       "surrogate",
       options.objective?.surrogate
         ? `ℓ = ${options.objective.surrogate.loss} (${options.objective.name})`
-        : SURROGATES[options.policyLoss].formula(policyLossSettings(options)),
+        : SURROGATES[options.policyLoss].formula(surrogateSettings(options)),
     ],
     ["weights", weights(options)],
     ["loss", loss(options)],

@@ -11,6 +11,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Generator } from "../model/generate.ts";
 import { inGroups } from "../objective/groups.ts";
 import { type Rollout, rollOut } from "./rollout.ts";
+import { truncationOf } from "../model/truncation.ts";
 import { hasSignal } from "./signal.ts";
 import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
@@ -94,8 +95,13 @@ export class BatchSampler {
     request: { signal?: AbortSignal | undefined },
   ): Promise<Rollout> {
     const options = this.#options;
+    const { numGenerations, maxCompletionLength, temperature, seed } = options;
     return await rollOut(this.#generator, this.#task, {
-      ...options,
+      ...truncationOf(options),
+      numGenerations,
+      maxCompletionLength,
+      temperature,
+      seed,
       split: "train",
       firstProblem,
       count: options.promptsPerStep,

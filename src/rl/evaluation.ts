@@ -229,12 +229,13 @@ async function inWaves(
 ): Promise<Rollout[]> {
   const most = promptsAtOnce(generator, task, options);
   const rollouts: Rollout[] = [];
-  for (let first = 0; first < options.prompts; first += most) {
+  const { prompts, ...sampling } = options;
+  for (let first = 0; first < prompts; first += most) {
     rollouts.push(
       await rollOut(generator, task, {
-        ...options,
+        ...sampling,
         firstProblem: first,
-        count: Math.min(most, options.prompts - first),
+        count: Math.min(most, prompts - first),
         step: EVALUATION_STEP,
       }),
     );

@@ -7,7 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { bindableTokens } from "../model/limits.ts";
-import type { Task } from "../task/task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
 
 /**
  * Checks a policy's vocabulary and positions against a task.
@@ -30,6 +30,12 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
         `positions and the policy's maxPositionEmbeddings is ${maxPositionEmbeddings}: lower maxCompletionLength`,
     );
   }
+}
+
+/** Whether a policy may write what pads the task's rows, as no other token ends or fills a response. */
+export function mayWritePadding({ suppressedTokenId }: PolicyConfig, task: Task): boolean {
+  const { padTokenId } = task;
+  return suppressedTokenId !== padTokenId && !eosTokenIdsOf(task).includes(padTokenId);
 }
 
 /**

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { OwnSurrogate } from "../objective/own_objective.ts";
 import { checkOwnSurrogate } from "./own_surrogate.ts";
 import type { Arena } from "../gpu/arena.ts";
@@ -92,6 +93,36 @@ export interface LearnerMemory {
   readonly arena?: Arena;
 }
 
+const BATCH = namesOf<LearnerBatch>({
+  advantages: true,
+  weights: true,
+  oldLogProbs: true,
+  refLogProbs: true,
+});
+
+const OBJECTIVE = namesOf<LearnerObjective>({
+  policyLoss: true,
+  epsilon: true,
+  epsilonHigh: true,
+  dualClip: true,
+  sapoTemperaturePos: true,
+  sapoTemperatureNeg: true,
+  own: true,
+  temperature: true,
+  beta: true,
+  klEstimator: true,
+  entropyCoef: true,
+});
+
+const MEMORY = namesOf<LearnerMemory>({
+  maxTokens: true,
+  activationDtype: true,
+  activationCheckpointing: true,
+  arena: true,
+});
+
+const STEP = namesOf<LearnerStep>({ before: true, optimizer: true, read: true, label: true });
+
 /** The layer that a dispatch belongs to. */
 function layerOf(label: string): string | undefined {
   return /^layers\.\d+/.exec(label)?.[0];
@@ -122,7 +153,7 @@ export class Learner {
       ...(activationCheckpointing && { keptBytes: 0 }),
     });
     const { items, itemSequences, itemPositions, itemRanges } = inputs;
-    const { klEstimator, ...rest } = objective;
+    const { klEstimator, temperature: _, ...rest } = objective;
     const { stats } = policyLoss(plan, {
       ...scored,
       itemSequences,
@@ -156,6 +187,9 @@ export class Learner {
     objective: LearnerObjective,
     memory: LearnerMemory,
   ): Promise<Learner> {
+    checkNames("Learner's batch", batch, BATCH);
+    checkNames("Learner's objective", objective, OBJECTIVE);
+    checkNames("Learner's memory", memory, MEMORY);
     if (objective.own) await checkOwnSurrogate(policy.gpu, objective.own);
     return await readied(
       policy.gpu,
@@ -174,6 +208,7 @@ export class Learner {
    * they were before, for AdamW leaves them where the norm is not finite.
    */
   async step(groups: readonly PromptGroup[], step: LearnerStep = {}): Promise<LearnerReport> {
+    checkNames("Learner.step", step, STEP);
     const { before = [], optimizer, read = [], label = "The gradient" } = step;
     const { gpu } = this.#policy;
     const after = optimizer ?? (this.#norm ??= await this.#recordNorm());

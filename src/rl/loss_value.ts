@@ -6,7 +6,7 @@
 
 import { ADVANTAGES } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
@@ -24,7 +24,7 @@ export function lossCancels(options: ResolvedTrainOptions): boolean {
   const own = options.objective !== undefined || options.klAfterNormalization;
   if (!onPolicy || overlongFiltering || maskTruncatedCompletions || own) return false;
   const rule = SURROGATES[options.policyLoss];
-  return rule.ofRatio?.(policyLossSettings(options)) === true && addUpToNothing(options);
+  return rule.ofRatio?.(surrogateSettings(options)) === true && addUpToNothing(options);
 }
 
 function addUpToNothing(options: ResolvedTrainOptions): boolean {

@@ -4,12 +4,14 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { host } from "../host/host.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { PolicyConfigOptions } from "../model/config.ts";
+import { checkFields, type PolicyConfigOptions } from "../model/config.ts";
 import { Policy } from "../model/policy.ts";
-import type { PolicyStorageOptions } from "../model/policy_storage.ts";
+import { type PolicyStorageOptions, STORAGE_OPTIONS } from "../model/policy_storage.ts";
 import type { Task } from "../task/task.ts";
+import { resolveTrainOptions } from "./resolve_options.ts";
 import type { TrainOptions } from "./train_options.ts";
 import { Trainer } from "./trainer.ts";
 
@@ -55,6 +57,9 @@ export async function planMemory(
   options: TrainOptions,
   storage: PolicyStorageOptions = {},
 ): Promise<MemoryPlan> {
+  checkNames("planMemory's storage", storage, STORAGE_OPTIONS);
+  checkFields(config);
+  resolveTrainOptions(options, task.maxCompletionLength);
   return await planOf(gpu, zeroPolicy(config, options, storage), task, options);
 }
 

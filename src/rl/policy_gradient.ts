@@ -7,11 +7,12 @@
 import { memoryOf, usingParts } from "../gpu/readied.ts";
 import type { Policy } from "../model/policy.ts";
 import { POLICY_LOSS_STATS as AT } from "../ops/policy_loss.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { Coefficients } from "./coefficients.ts";
 import { Learner } from "./learner.ts";
 import { checkBatch, type PolicyGradientBatch } from "./policy_gradient_batch.ts";
 import { resolveObjective } from "./resolve_options.ts";
+import { settingOf } from "./settings.ts";
 import type { ObjectiveOptions } from "./train_options.ts";
 
 /** Options of {@linkcode policyGradient}. */
@@ -49,6 +50,7 @@ export async function policyGradient(
   batch: PolicyGradientBatch,
   options: PolicyGradientOptions,
 ): Promise<PolicyGradient> {
+  for (const name of Object.keys(options ?? {})) settingOf(name);
   const prompts = checkBatch(policy, batch, options?.numGenerations);
   const { completions } = batch;
   const { numGenerations } = options;
@@ -92,7 +94,7 @@ export async function policyGradient(
         policy,
         { advantages, weights, oldLogProbs, refLogProbs },
         {
-          ...policyLossSettings(objective),
+          ...surrogateSettings(objective),
           own: objective.objective?.surrogate,
           temperature: objective.temperature,
           beta: objective.beta,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import type { Arena } from "../gpu/arena.ts";
 import { Plan } from "../gpu/plan.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -30,6 +31,13 @@ export interface ReferenceOptions {
   /** Where activations live. Default: an arena of its own. */
   readonly arena?: Arena;
 }
+
+const NAMES = namesOf<ReferenceOptions>({
+  temperature: true,
+  maxTokens: true,
+  klEstimator: true,
+  arena: true,
+});
 
 /** A frozen policy, and what it says about a rollout: a copy, or the policy without its adapters. */
 export class Reference {
@@ -91,6 +99,7 @@ export class Reference {
     oldLogProbs: Tensor,
     options: ReferenceOptions,
   ): Promise<Reference> {
+    checkNames("Reference", options, NAMES);
     return await readied(
       policy.gpu,
       () => new Reference(policy, oldLogProbs, options),

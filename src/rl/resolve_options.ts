@@ -7,7 +7,7 @@
 import { ADVANTAGES, rewardScale } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
 import { recordable } from "../objective/own_objective.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import { presetOptions } from "./presets.ts";
 import type { Setting } from "./setting_kinds.ts";
@@ -115,12 +115,12 @@ export function resolveTrainOptions(
   const resolved: ResolvedTrainOptions = {
     ...merged,
     scaleRewards: rewardScale(merged.advantageEstimator, merged.scaleRewards),
-    ...policyLossSettings(merged),
+    ...surrogateSettings(merged),
     ...(merged.objective ? { objective: recordable(merged.objective) } : {}),
   };
   const neutral: Record<string, unknown> = {
     ...defaults,
-    ...policyLossSettings({ policyLoss: resolved.policyLoss }),
+    ...surrogateSettings({ policyLoss: resolved.policyLoss }),
   };
   for (const name of Object.keys(SETTINGS)) {
     const reason = withoutEffect(name as keyof TrainOptions, resolved);

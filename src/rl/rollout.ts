@@ -4,9 +4,10 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../input/names.ts";
 import { deferred } from "../host/deferred.ts";
 import type { Generated, Generator } from "../model/generate.ts";
-import type { GenerationRequest } from "../model/generation_plans.ts";
+import type { GenerationRequest } from "../model/generate_request.ts";
 import type { PromptGroup } from "../model/packing.ts";
 import type { IndexRange } from "../objective/groups.ts";
 import { judge } from "../task/judge.ts";
@@ -41,6 +42,22 @@ export interface RolloutRequest
   readonly count: number;
 }
 
+const NAMES = namesOf<RolloutRequest>({
+  split: true,
+  firstProblem: true,
+  count: true,
+  numGenerations: true,
+  maxCompletionLength: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  seed: true,
+  step: true,
+  signal: true,
+  onTokens: true,
+});
+
 /**
  * Samples completions for consecutive problems of a task and verifies them.
  *
@@ -54,14 +71,16 @@ export async function rollOut(
   task: Task,
   request: RolloutRequest,
 ): Promise<Rollout> {
-  const { split, firstProblem, count, seed, numGenerations } = request;
+  checkNames("rollOut", request, NAMES);
+  const { split, firstProblem, count, ...sampling } = request;
+  const { seed, numGenerations } = sampling;
   const problems = Array.from(
     { length: count },
     (_, p) => drawProblem(task, split, seed, firstProblem + p),
   );
   const start = performance.now();
   const generation = await generator.run({
-    ...request,
+    ...sampling,
     prompts: problems.map(({ promptIds }) => promptIds),
     firstSampleId: firstProblem * numGenerations % 2 ** 32,
     eosTokenIds: eosTokenIdsOf(task),

@@ -13,6 +13,7 @@ import { fitMemory } from "./memory_budget.ts";
 import type { Task } from "../task/task.ts";
 import type { TrainOptions } from "./train_options.ts";
 import type { StepReport } from "./step_report.ts";
+import { settingOf } from "./settings.ts";
 import { Trainer } from "./trainer.ts";
 
 /** What to train, on what, and how. */
@@ -94,6 +95,7 @@ export async function* train(
     return yield* steps(request.trainer, request.signal);
   }
   const { policy, task, signal, memoryBudget, ...given } = request;
+  for (const name of Object.keys(given)) settingOf(name);
   signal?.throwIfAborted();
   const options = memoryBudget === undefined
     ? given

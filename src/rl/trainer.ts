@@ -7,6 +7,7 @@
  * @module
  */
 
+import { checkNames } from "../input/names.ts";
 import { Arena } from "../gpu/arena.ts";
 import { assembled } from "../gpu/readied.ts";
 import { truncates, truncationOf } from "../model/truncation.ts";
@@ -78,7 +79,7 @@ export class Trainer {
     this.#sampler = parts.sampler;
     this.#updater = parts.updater;
     this.#arena = parts.arena;
-    this.#warnings = new TrainingWarnings(options);
+    this.#warnings = new TrainingWarnings(options, policy.config, task);
   }
 
   /**
@@ -177,6 +178,7 @@ export class Trainer {
    * @param request `signal` ends the rollout early; its reason is thrown, and the step has not taken place.
    */
   async next(request: { signal?: AbortSignal | undefined } = {}): Promise<StepReport> {
+    checkNames("Trainer.next", request, ["signal"]);
     return await this.#alone(`step ${this.completedSteps + 1}`, () => this.#step(request));
   }
 
@@ -234,7 +236,7 @@ export class Trainer {
       step: this.completedSteps,
       metrics,
       completions: completionRecords(batch, update.advantages),
-      warnings: this.#warnings.observe(metrics),
+      warnings: this.#warnings.observe(metrics, sampled.completions),
     };
   }
 
@@ -260,6 +262,7 @@ export class Trainer {
   async evaluate(
     request: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
   ): Promise<Evaluation> {
+    checkNames("Trainer.evaluate", request, ["signal", "onProgress"]);
     const { options } = this;
     return await this.#alone("an evaluation", () =>
       evaluate(this.#generator, this.task, {

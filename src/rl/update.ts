@@ -10,7 +10,7 @@ import type { Work } from "../gpu/submit.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
 import type { AdamW } from "../optim/adamw_optimizer.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { Coefficients } from "./coefficients.ts";
 import { Learner } from "./learner.ts";
 import type { Reference } from "./reference.ts";
@@ -85,7 +85,7 @@ export class Updater {
           policy,
           { advantages, weights, oldLogProbs, refLogProbs: reference?.logProbs },
           {
-            ...policyLossSettings(options),
+            ...surrogateSettings(options),
             own: options.objective?.surrogate,
             temperature: options.temperature,
             beta: options.klInReward ? 0 : options.beta,

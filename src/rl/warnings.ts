@@ -6,6 +6,9 @@
 
 import { truncates } from "../model/truncation.ts";
 import { ADVANTAGES } from "../objective/advantage.ts";
+import { mayWritePadding } from "./fit.ts";
+import type { PolicyConfig } from "../model/config.ts";
+import type { Task } from "../task/task.ts";
 import type { ResolvedTrainOptions } from "./train_options.ts";
 
 /** Steps in a row with hardly any signal before it is worth a warning. */
@@ -19,12 +22,15 @@ const COLLAPSED_ENTROPY = 0.02;
 /** Mean reward from which little signal and little entropy are what success looks like. */
 const SOLVED = 0.95;
 
+type Metrics = Readonly<Record<string, number>>;
+type Completions = readonly (readonly number[])[];
+
 /** A trouble with its remedy. */
 interface Check {
   /** Steps in a row it has to last. */
   readonly patience: number;
   /** The warning, where a step has the trouble. */
-  readonly find: (metrics: Readonly<Record<string, number>>) => string | undefined;
+  readonly find: (metrics: Metrics, completions: Completions) => string | undefined;
 }
 
 /** What is to be said of the settings themselves, once. */
@@ -62,19 +68,24 @@ function cautions(options: ResolvedTrainOptions): string[] {
   return found;
 }
 
-/** Turns the metrics of steps into warnings; each is given when a trouble begins, not at every step it lasts. */
+/** Turns what steps were like into warnings; each is given when a trouble begins, not at every step it lasts. */
 export class TrainingWarnings {
   readonly #checks: readonly Check[];
   readonly #lasted: number[];
   #cautions: string[];
 
-  /** @param options Every setting of the run. */
-  constructor(options: ResolvedTrainOptions) {
+  /**
+   * @param options Every setting of the run.
+   * @param policy Whose configuration it is.
+   * @param task What is learnt.
+   */
+  constructor(options: ResolvedTrainOptions, policy: PolicyConfig, task: Task) {
     this.#checks = [
       { patience: 1, find: (metrics) => truncation(metrics, options) },
       { patience: PATIENCE, find: (metrics) => lackOfSignal(metrics, options) },
       { patience: 1, find: (metrics) => shortBatch(metrics, options) },
       { patience: PATIENCE, find: (metrics) => collapse(metrics, options) },
+      { patience: 1, find: (_, completions) => padding(completions, policy, task) },
     ];
     this.#lasted = this.#checks.map(() => 0);
     this.#cautions = cautions(options);
@@ -84,21 +95,20 @@ export class TrainingWarnings {
    * Takes note of a step.
    *
    * @param metrics Its figures.
+   * @param completions Token ids of its completions.
    * @returns Warnings to show now.
    */
-  observe(metrics: Readonly<Record<string, number>>): string[] {
+  observe(metrics: Metrics, completions: Completions): string[] {
     const warnings = this.#cautions;
     this.#cautions = [];
     for (const [i, { patience, find }] of this.#checks.entries()) {
-      const warning = find(metrics);
+      const warning = find(metrics, completions);
       this.#lasted[i] = warning === undefined ? 0 : this.#lasted[i]! + 1;
       if (this.#lasted[i] === patience) warnings.push(warning!);
     }
     return warnings;
   }
 }
-
-type Metrics = Readonly<Record<string, number>>;
 
 function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
@@ -143,4 +153,19 @@ function collapse(metrics: Metrics, options: ResolvedTrainOptions): string | und
   } nats per token and the policy hardly tries anything new: ` +
     `go back to an earlier checkpoint with a lower learningRate, a larger epsilonHigh or an entropyCoef above ` +
     `${options.entropyCoef}`;
+}
+
+function padding(
+  completions: Completions,
+  policy: PolicyConfig,
+  task: Task,
+): string | undefined {
+  if (!mayWritePadding(policy, task)) return undefined;
+  const { padTokenId } = task;
+  const share = completions.filter((ids) => ids.includes(padTokenId)).length / completions.length;
+  if (!(share > 0)) return undefined;
+  return `${percent(share)} of the responses have padding (${
+    task.vocabulary[padTokenId]
+  }, id ${padTokenId}) in them, which ` +
+    `other tools leave out of the texts that they judge: make the policy with padTokenId: ${padTokenId}, and it never writes it`;
 }

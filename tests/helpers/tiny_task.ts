@@ -69,6 +69,7 @@ export function tinyPolicy(
     ...task.defaults.policy,
     vocabSize: task.vocabulary.length,
     maxPositionEmbeddings: 64,
+    padTokenId: task.padTokenId,
     eosTokenId: task.eosTokenId,
   }, { ...storage, seed });
 }

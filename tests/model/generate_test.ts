@@ -5,7 +5,7 @@ import { openGpu } from "../../src/gpu/open.ts";
 import { Profiler } from "../../src/gpu/profile.ts";
 import { readTensor } from "../../src/gpu/submit.ts";
 import { Generator } from "../../src/model/generate.ts";
-import type { GenerationRequest } from "../../src/model/generation_plans.ts";
+import type { GenerationRequest } from "../../src/model/generate_request.ts";
 import type { Policy } from "../../src/model/policy.ts";
 import { test as shared } from "../helpers/test.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";

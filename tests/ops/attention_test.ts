@@ -58,9 +58,9 @@ function attentionCase(gpu: Gpu, groups: readonly PromptGroup[], heads: Heads): 
         tileCount: new Dim("tiles", tiles!.capacity / 2),
         pairs: new Dim("pairs", tokens * tokens),
       };
-      const { theta } = heads;
+      const { theta, ...sizes } = heads;
       return {
-        out: attention(plan, qkv!, layout, { ...heads, ...(theta && { rotation: { theta } }) }),
+        out: attention(plan, qkv!, layout, { ...sizes, ...(theta && { rotation: { theta } }) }),
       };
     },
     reference: ({ qkv }) => {

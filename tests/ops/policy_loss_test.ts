@@ -3,12 +3,8 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, type Tensor } from "../../src/gpu/tensor.ts";
-import {
-  POLICY_LOSS_STATS,
-  policyLoss,
-  type PolicyLossInputs,
-  type PolicyLossNumbers,
-} from "../../src/ops/policy_loss.ts";
+import { POLICY_LOSS_STATS, policyLoss } from "../../src/ops/policy_loss.ts";
+import type { PolicyLossInputs, PolicyLossNumbers } from "../../src/ops/policy_loss_inputs.ts";
 import { KL_ESTIMATORS, klEstimate, type KlEstimator } from "../../src/objective/kl.ts";
 import { responsePolicyLoss } from "../../src/objective/policy_loss.ts";
 import {

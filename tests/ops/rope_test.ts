@@ -1,6 +1,7 @@
 import { assertThrows } from "@std/assert";
 import { Plan } from "../../src/gpu/plan.ts";
 import { rope } from "../../src/ops/general/rope.ts";
+import type { HeadLayout } from "../../src/ops/rope.ts";
 import type { Rotation } from "../../src/ops/rotation.ts";
 import { checkOp, runOp } from "../helpers/gpu.ts";
 import { assertClose } from "../helpers/assert_close.ts";
@@ -15,6 +16,11 @@ interface Sizes {
   headDim: number;
   theta: number;
   scaling?: RopeScaling;
+}
+
+/** The heads of sizes, as ops take them. */
+function headsOf({ heads, keyValueHeads, headDim }: Sizes): HeadLayout {
+  return { heads, keyValueHeads, headDim };
 }
 
 /** The rotation of sizes, as ops take it. */
@@ -84,7 +90,7 @@ test.onDevices("rope() matches float64, forward and gradient, and leaves the val
         positions: { shape: [tokens], data: positions, dtype: "u32" },
       },
       build: (plan, { qkv, positions }) => ({
-        y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
+        y: rope(plan, qkv!, positions!, { ...headsOf(sizes), rotation: rotationOf(sizes) }),
       }),
       reference: ({ qkv }) => ({ y: ropeRows(qkv!, positions, sizes) }),
       outputGradients: { y: randomArray(3, tokens * width) },
@@ -102,7 +108,7 @@ test.onDevices("rope() stays precise at large positions", async (gpu) => {
       positions: { shape: [6], data: positions, dtype: "u32" },
     },
     build: (plan, { qkv, positions }) => ({
-      y: rope(plan, qkv!, positions!, { ...sizes, rotation: rotationOf(sizes) }),
+      y: rope(plan, qkv!, positions!, { ...headsOf(sizes), rotation: rotationOf(sizes) }),
     }),
     reference: () => ({}),
   });

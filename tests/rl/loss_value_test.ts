@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { groupAdvantages } from "../../src/objective/advantage.ts";
 import { lossWeights } from "../../src/objective/loss_weights.ts";
 import { lossCancels } from "../../src/rl/loss_value.ts";
-import { policyLossSettings, responsePolicyLoss } from "../../src/objective/policy_loss.ts";
+import { responsePolicyLoss, surrogateSettings } from "../../src/objective/policy_loss.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import type { ResolvedTrainOptions, TrainOptions } from "../../src/rl/train_options.ts";
 import type { ChoiceSetting } from "../../src/rl/setting_kinds.ts";
@@ -21,7 +21,7 @@ function relativeLoss(options: ResolvedTrainOptions): number {
     lengths: LENGTHS,
   });
   const weights = lossWeights(LENGTHS, { ...aggregationOf(options), numGenerations: G });
-  const settings = policyLossSettings(options);
+  const settings = surrogateSettings(options);
   let sum = 0;
   let size = 0;
   for (const [i, length] of LENGTHS.entries()) {

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
+import { freshConfig, type PolicyConfig, resolveConfig } from "../../src/model/config.ts";
 import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import type { TrainOptions } from "../../src/rl/train_options.ts";
 import { TrainingWarnings } from "../../src/rl/warnings.ts";
+import { parity } from "../../src/tasks/parity.ts";
 
 const HEALTHY = {
   "reward/mean": 0.4,
@@ -10,16 +12,24 @@ const HEALTHY = {
   "actor/entropy": 0.5,
 };
 
-function watch(options: Partial<TrainOptions> = {}): TrainingWarnings {
+const PADDING = parity().padTokenId;
+const SIZE = { vocabSize: parity().vocabulary.length };
+
+function watch(
+  options: Partial<TrainOptions> = {},
+  policy: PolicyConfig = freshConfig({ ...SIZE, padTokenId: PADDING }),
+): TrainingWarnings {
   return new TrainingWarnings(
     resolveTrainOptions({ maxSteps: 1, learningRate: 1, ...options }, 32),
+    policy,
+    parity(),
   );
 }
 
 /** The steps, counted from 1, at which there were warnings, and all warnings. */
 function observe(steps: readonly Record<string, number>[], options?: Partial<TrainOptions>) {
   const observer = watch(options);
-  const warnings = steps.map((metrics) => observer.observe({ ...HEALTHY, ...metrics }));
+  const warnings = steps.map((metrics) => observer.observe({ ...HEALTHY, ...metrics }, []));
   const at = warnings.flatMap((list, i) => list.length > 0 ? [i + 1] : []);
   return { at, warnings: warnings.flat() };
 }
@@ -101,4 +111,16 @@ Deno.test("samples that the loss does not know to be truncated are reported once
     assert(warnings[0]!.includes("ratios are those of the whole distribution"));
   }
   assertEquals(observe(times(3, {}), { topK: 0, topP: 1, minP: 0 }).at, []);
+});
+
+Deno.test("padding in responses is reported where the policy may write it, with the remedy", () => {
+  const completions = [[3, PADDING, 1], [3, 1], [3, 3, 1], [3, 4, 1]];
+  const warnings = (policy: PolicyConfig, of = completions) =>
+    watch({}, policy).observe(HEALTHY, of);
+  const [warning] = warnings(resolveConfig(SIZE));
+  assert(warning?.startsWith("25 % of the responses have padding (<pad>, id 0) in them"), warning);
+  assert(warning?.includes("padTokenId: 0"), warning);
+  assertEquals(warnings(resolveConfig(SIZE), completions.slice(1)), []);
+  // Another trainer's samples: these may have it.
+  assertEquals(warnings(freshConfig({ ...SIZE, padTokenId: PADDING })), []);
 });

@@ -5,6 +5,7 @@
  */
 
 import code from "../../../kernels/general/add.wgsl" with { type: "text" };
+import { checkNames } from "../../input/names.ts";
 import type { Plan } from "../../gpu/plan.ts";
 import { formatShape, type Tensor } from "../../gpu/tensor.ts";
 import { flatReader } from "../readers.ts";
@@ -26,6 +27,7 @@ export function add(
   b: Tensor,
   options: { name?: string } = {},
 ): Tensor<"f32"> {
+  checkNames("add", options, ["name"]);
   const { name = "add" } = options;
   if (a.shape.length !== b.shape.length || a.shape.some((size, i) => size !== b.shape[i])) {
     throw new RangeError(

@@ -5,6 +5,7 @@
  */
 
 import code from "../../../kernels/general/reduce/spread.wgsl" with { type: "text" };
+import { checkNames, namesOf } from "../../input/names.ts";
 import type { Plan } from "../../gpu/plan.ts";
 import { formatShape, sizeLimit, type Tensor } from "../../gpu/tensor.ts";
 import type { FlatOptions } from "../flat_ranges.ts";
@@ -22,6 +23,8 @@ export interface ReduceOptions extends FlatOptions {
   name?: string;
 }
 
+const NAMES = namesOf<ReduceOptions>({ name: true, maxBindingBytes: true });
+
 /**
  * Sums over everything, rows or columns.
  *
@@ -37,6 +40,7 @@ export function reduceSum(
   axis: ReduceAxis,
   options: ReduceOptions = {},
 ): Tensor<"f32"> {
+  checkNames("reduceSum", options, NAMES);
   const { name = "sum" } = options;
   const y = reduce(plan, x, axis, SUM, name, options);
   plan.onBackward([x], [y], () => {
@@ -86,6 +90,7 @@ export function reduceMax(
   axis: ReduceAxis,
   options: ReduceOptions = {},
 ): Tensor<"f32"> {
+  checkNames("reduceMax", options, NAMES);
   const { name = "max" } = options;
   const y = reduce(plan, x, axis, MAX, name, options);
   plan.onBackward([x], [y], () => {
@@ -110,6 +115,7 @@ export function columnSum(
   accumulate: boolean,
   options: { name?: string } = {},
 ): void {
+  checkNames("columnSum", options, ["name"]);
   const { name = "column_sum" } = options;
   checkMatrix(name, x);
   if (into.capacity !== sizeLimit(x.shape[1]!)) {

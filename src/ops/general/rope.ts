@@ -4,9 +4,18 @@
  * @module
  */
 
+import { checkNames, namesOf } from "../../input/names.ts";
 import type { Plan } from "../../gpu/plan.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import { type RopeOptions, rotate } from "../rope.ts";
+
+const NAMES = namesOf<RopeOptions>({
+  heads: true,
+  keyValueHeads: true,
+  headDim: true,
+  rotation: true,
+  name: true,
+});
 
 /**
  * Rotates queries and keys by their positions, in place.
@@ -22,6 +31,7 @@ import { type RopeOptions, rotate } from "../rope.ts";
  * @see {@link https://arxiv.org/abs/2104.09864}
  */
 export function rope(plan: Plan, qkv: Tensor, positions: Tensor, options: RopeOptions): Tensor {
+  checkNames("rope", options, NAMES);
   const { name = "rope" } = options;
   const rotated = qkv.view(qkv.shape, { name: plan.path(name) });
   rotate(plan, rotated, positions, options);

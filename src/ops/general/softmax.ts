@@ -5,6 +5,7 @@
  */
 
 import code from "../../../kernels/general/softmax.wgsl" with { type: "text" };
+import { checkNames } from "../../input/names.ts";
 import type { Plan } from "../../gpu/plan.ts";
 import { formatShape, sizeNow, type Tensor } from "../../gpu/tensor.ts";
 import { rowReader } from "../readers.ts";
@@ -20,6 +21,7 @@ import { rowReader } from "../readers.ts";
  * @throws {RangeError} If the shape does not fit.
  */
 export function softmax(plan: Plan, x: Tensor, options: { name?: string } = {}): Tensor<"f32"> {
+  checkNames("softmax", options, ["name"]);
   const { name = "softmax" } = options;
   const [rows, width] = x.shape;
   if (x.shape.length !== 2 || typeof width !== "number" || width === 0) {

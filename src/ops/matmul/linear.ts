@@ -5,6 +5,7 @@
  */
 
 import biasGradient from "../../../kernels/matmul/bias_gradient.wgsl" with { type: "text" };
+import { checkNames } from "../../input/names.ts";
 import type { Plan } from "../../gpu/plan.ts";
 import { type DType, formatShape, sizeLimit, type Tensor } from "../../gpu/tensor.ts";
 import { partCount, partialSum, partTerms } from "../partial_sums.ts";
@@ -49,6 +50,7 @@ export function linear(
   weight: Tensor,
   options: LinearOptions = {},
 ): Tensor<"f32"> {
+  checkNames("linear", options, ["bias", "name"]);
   const { bias, name = "linear" } = options;
   return record(plan, x, weight, { transposeA: false, transposeB: true, name }, bias);
 }
@@ -69,6 +71,7 @@ export function matmul(
   b: Tensor,
   options: MatmulOptions = {},
 ): Tensor<"f32"> {
+  checkNames("matmul", options, ["transposeA", "transposeB", "name"]);
   const { transposeA = false, transposeB = false, name = "matmul" } = options;
   return record(plan, a, b, { transposeA, transposeB, name });
 }
