@@ -51,3 +51,32 @@ async function foldersOf(parent: string): Promise<string[]> {
   return [...Deno.readDirSync(parent)].filter(({ isDirectory }) => isDirectory)
     .map(({ name }) => name);
 }
+
+/**
+ * Makes a folder and those it lies in.
+ *
+ * @returns Removes at the end of its use those that it made and that nothing was put into.
+ * @throws {Error} If it cannot be made, saying so.
+ */
+export async function makeFolder(dir: string): Promise<AsyncDisposable> {
+  const made: string[] = [];
+  for (let path = dir; !await fileExists(path); path = dirname(path)) made.push(path);
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+  } catch (error) {
+    // What a task may write is said elsewhere.
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`the folder ${dir} cannot be made, give another one: ${message}`, {
+      cause: error,
+    });
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const path of made) {
+        // What is not empty is kept; what is gone needs nothing.
+        if (!await Deno.remove(path).then(() => true, () => false)) return;
+      }
+    },
+  };
+}

@@ -26,6 +26,6 @@ export const MEMORY_BUDGET_FLAG: Flag<number> = {
   },
   placeholder: "size",
   help:
-    "The most GPU memory to take, a warm start aside: micro-batches become smaller, then activations are computed again.",
+    "The most GPU memory to take: micro-batches become smaller, then activations are computed again.",
   default: "what is free, where that is known",
 };

@@ -30,7 +30,7 @@ import { Totals } from "./totals.ts";
 import { TRAIN_FLAGS, TRAIN_SECTIONS } from "./train_flags.ts";
 import { runSession, type Session } from "./train_session.ts";
 import { type ResumedRun, trainSettings } from "./train_settings.ts";
-import { onDevice, warmPolicy } from "./warm_policy.ts";
+import { warmPolicy, withinBudget } from "./warm_policy.ts";
 
 /** `train`. */
 export const TRAIN: Command = command({
@@ -57,6 +57,7 @@ async function run(
   await using live = values.serve === undefined ? undefined : LiveServer.start(values.serve);
   const settings = await trainSettings(values);
   using _lock = settings.kind === "resumed" ? settings.lock : undefined;
+  await using _folder = settings.kind === "new" ? settings.folder : undefined;
   if (settings.kind === "resumed" && await isFinished(settings)) {
     console.log(
       `${settings.dir} has done all of its ${settings.options.maxSteps} steps: --max-steps gives it more`,
@@ -184,11 +185,12 @@ async function obtainPolicy(
     say(`training a policy with random weights on ${task.name}, ${where}`);
     return Policy.create(gpu, source.config, { seed: source.seed, dtype });
   }
-  const recipe = await onDevice(gpu, source.recipe);
+  const { recipe, line } = await withinBudget(gpu, source.recipe, settings.memoryBudget);
   say(
     `training a policy of ${short(countParameters(recipe.policy))} parameters on ${task.name}, ` +
       where,
   );
+  if (line) say(dim(line));
   const warm = await warmPolicy(gpu, recipe, session);
   if (warm === undefined) return undefined;
   totals.spend("warm start", warm.seconds);

@@ -30,7 +30,7 @@ import { type FlagValues, namingFlags, refuseBeside, UsageError } from "./args.t
 import { weightsIn } from "./checkpoint.ts";
 import { type KeptCheckpoints, keptCheckpoints } from "./checkpoint_flags.ts";
 import { HOW_FLAGS, isFile, namesOf } from "./dataset_flags.ts";
-import { checkFolder } from "./folders.ts";
+import { checkFolder, makeFolder } from "./folders.ts";
 import { findTask, isModule } from "./find_task.ts";
 import { type DeviceChoice, deviceOfRun } from "./gpu.ts";
 import { type PolicySource, policySource } from "./policy_source.ts";
@@ -74,6 +74,8 @@ export interface NewRun extends CommonSettings {
   readonly source: PolicySource;
   /** Folder of the run; `undefined` for the next free one. */
   readonly out: string | undefined;
+  /** Removes the folder at the end of its use if it was made and nothing was put into it. */
+  readonly folder: AsyncDisposable | undefined;
 }
 
 /** A run that goes on. */
@@ -142,11 +144,9 @@ async function newRun(given: Values): Promise<NewRun> {
   const objective = values.objective && await loadObjective(values.objective) || undefined;
   const options = resolve(task.defaults.rl, values, task, objective);
   const source = await policySource(values, task, options);
-  if (values.out !== undefined) {
-    // A folder that cannot be used should not be found out after the warm start.
-    await refuseExisting(values.out);
-    await makeFolder(values.out);
-  }
+  // A folder that cannot be used should not be found out after the warm start.
+  if (values.out !== undefined) await refuseExisting(values.out);
+  const folder = values.out === undefined ? undefined : await makeFolder(values.out);
   return {
     kind: "new",
     task,
@@ -157,6 +157,7 @@ async function newRun(given: Values): Promise<NewRun> {
     device: deviceOfRun(values),
     source,
     out: values.out,
+    folder,
     taskFiles: await recordTaskFiles(namesOf(values)),
     checkpoints: keptCheckpoints(values, task, options),
     logCompletions: values.logCompletions ?? LOG_COMPLETIONS,
@@ -253,17 +254,4 @@ async function resumedRun(values: Values, which: string): Promise<ResumedRun> {
     logCompletions: typeof logCompletions === "number" ? logCompletions : LOG_COMPLETIONS,
     reportTo: values.reportTo ?? recordedTrackers(config),
   };
-}
-
-async function makeFolder(dir: string): Promise<void> {
-  try {
-    await Deno.mkdir(dir, { recursive: true });
-  } catch (error) {
-    // What a task may write is said elsewhere.
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`the folder ${dir} cannot be made, give another one: ${message}`, {
-      cause: error,
-    });
-  }
 }

@@ -9,16 +9,23 @@ import type { Gpu } from "../gpu/device.ts";
 import type { KernelChoices } from "../gpu/kernel.ts";
 import { Policy } from "../model/policy.ts";
 import { choicesOf } from "../ops/choices.ts";
+import { describeMemory, sizeText } from "../rl/memory.ts";
+import { describeChoice } from "../rl/memory_budget.ts";
 import { WarmStart, type WarmStartOptions } from "../rl/warm_start.ts";
+import { fitWarmStart } from "../rl/warm_start_memory.ts";
 import { recoverDirectory } from "../files/atomic_directory.ts";
 import {
   hasWarmStart,
+  isWarmStart,
   saveWarmStart,
   warmStartKey,
   type WarmStartRecipe,
 } from "../run/warm_start_cache.ts";
 import { numbersOf } from "../run/numbers.ts";
+import { asUsageError } from "./args.ts";
+import { makeFolder } from "./folders.ts";
 import type { Interrupt } from "./interrupt.ts";
+import { MEMORY_BUDGET_FLAG } from "./memory_flag.ts";
 import { COMPILING, Progress, type ProgressOutput, whileCompiling } from "./progress.ts";
 import { short } from "./style.ts";
 import { RUNS } from "./runs.ts";
@@ -46,6 +53,43 @@ export async function onDevice(gpu: Gpu, recipe: WarmStartRecipe): Promise<WarmS
   return { ...recipe, kernels: await kernelsOf(gpu, recipe), numbers: await numbersOf(gpu) };
 }
 
+/**
+ * {@linkcode onDevice} with what keeps the warm start within a budget of memory, or within what is free unless it is
+ * there already.
+ *
+ * @param memoryBudget Bytes, if there is a budget.
+ * @returns The recipe, and a line that states the memory where there is something to say.
+ * @throws {UsageError} If it fits into no budget that was given.
+ * @throws {RangeError} If there is no room.
+ */
+export async function withinBudget(
+  gpu: Gpu,
+  recipe: WarmStartRecipe,
+  memoryBudget: number | undefined,
+): Promise<{ recipe: WarmStartRecipe; line: string | undefined }> {
+  const whole = await onDevice(gpu, recipe);
+  if (memoryBudget === undefined && await isWarmStart(warmStartDirectory(whole))) {
+    return { recipe: whole, line: undefined };
+  }
+  const make = (dry: Gpu) => Policy.zeros(dry, recipe.policy);
+  const budget = { memoryBudget };
+  const { plan, chosen } = await fitWarmStart(gpu, make, recipe.task, optionsOf(recipe), budget)
+    .catch((error) => {
+      throw memoryBudget === undefined
+        ? error
+        : asUsageError(error, { memoryBudget: MEMORY_BUDGET_FLAG });
+    });
+  const changed = Object.keys(chosen).length > 0;
+  const room = memoryBudget === undefined ? "what is free" : sizeText(memoryBudget);
+  const choice = changed ? `, with ${describeChoice(chosen)} to fit into ${room}` : "";
+  return {
+    recipe: changed ? await onDevice(gpu, { ...recipe, ...chosen }) : whole,
+    line: changed || memoryBudget !== undefined
+      ? `the warm start needs ${describeMemory(plan)}${choice}`
+      : undefined,
+  };
+}
+
 /** The tuned kernels that a warm start uses; `undefined` where there are none. */
 async function kernelsOf(gpu: Gpu, recipe: WarmStartRecipe): Promise<KernelChoices | undefined> {
   if (Object.keys(gpu.kernels).length === 0) return undefined;
@@ -59,8 +103,17 @@ async function kernelsOf(gpu: Gpu, recipe: WarmStartRecipe): Promise<KernelChoic
   return kernels.length === 0 ? undefined : Object.fromEntries(kernels);
 }
 
-function optionsOf({ steps, batchSize, learningRate, seed }: WarmStartRecipe): WarmStartOptions {
-  return { steps, batchSize, learningRate, seed };
+function optionsOf(recipe: WarmStartRecipe): WarmStartOptions {
+  const { steps, batchSize, learningRate, seed } = recipe;
+  const { maxTokensPerMicroBatch, activationCheckpointing } = recipe;
+  return {
+    steps,
+    batchSize,
+    learningRate,
+    seed,
+    ...(maxTokensPerMicroBatch !== undefined && { maxTokensPerMicroBatch }),
+    ...(activationCheckpointing !== undefined && { activationCheckpointing }),
+  };
 }
 
 /** Where the warm start of a recipe is kept unless told otherwise. */
@@ -87,7 +140,7 @@ export async function warmPolicy(
   if (await hasWarmStart(dir, recipe)) {
     return { policy: await Policy.load(gpu, dir), dir, cached: true, seconds: 0 };
   }
-  await Deno.mkdir(dirname(dir), { recursive: true });
+  await using _folder = await makeFolder(dirname(dir));
   const start = performance.now();
   const { steps, embeddingStd, seed } = recipe;
   const policy = recipe.from

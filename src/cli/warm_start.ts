@@ -15,12 +15,13 @@ import { findTask } from "./find_task.ts";
 import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { MEMORY_BUDGET_FLAG } from "./memory_flag.ts";
 import { newPolicyConfig } from "./policy_size.ts";
 import { evaluating, standardError } from "./progress.ts";
-import { duration, short } from "./style.ts";
+import { dim, duration, short } from "./style.ts";
 import { POLICY_FLAG, RUN_FLAGS, SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { fineTuneRecipe, warmStartRecipe } from "./policy_source.ts";
-import { onDevice, warmPolicy, warmStartDirectory } from "./warm_policy.ts";
+import { warmPolicy, warmStartDirectory, withinBudget } from "./warm_policy.ts";
 
 const { task, seed, out, quiet, verbose } = RUN_FLAGS;
 const FLAGS = {
@@ -31,6 +32,11 @@ const FLAGS = {
   quiet,
   verbose,
   ...DATASET_FLAGS,
+  memoryBudget: {
+    ...MEMORY_BUDGET_FLAG,
+    help:
+      "The most GPU memory to take, the evaluation aside: passes become smaller, then activations are computed again.",
+  },
   policy: { ...POLICY_FLAG, help: "Hugging Face folder to fit further." },
   ...WARM_START_FLAGS,
   ...SIZE_FLAGS,
@@ -47,7 +53,10 @@ export const WARM_START: Command = command({
     { title: "Warm start", flags: { task, seed, ...WARM_START_FLAGS, out: FLAGS.out } },
     { title: "Prompts of a file", flags: DATASET_FLAGS },
     { title: "Policy", flags: { policy: FLAGS.policy, ...SIZE_FLAGS } },
-    { title: "Run", flags: { ...DEVICE_FLAGS, quiet, verbose } },
+    {
+      title: "Run",
+      flags: { memoryBudget: FLAGS.memoryBudget, ...DEVICE_FLAGS, quiet, verbose },
+    },
   ],
   flags: FLAGS,
   run,
@@ -72,7 +81,8 @@ async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
         } to demonstrations of ${task.name}, on ${gpu.adapter.description}`,
       );
     }
-    const recipe = await onDevice(gpu, wanted);
+    const { recipe, line } = await withinBudget(gpu, wanted, values.memoryBudget);
+    if (line && !output.quiet) console.log(dim(line));
     const dir = values.out ?? warmStartDirectory(recipe);
     const warm = await warmPolicy(gpu, recipe, { output, interrupt }, dir);
     if (warm === undefined) {

@@ -7,11 +7,13 @@
 import { join } from "node:path";
 import countdownReward from "./countdown_reward.py" with { type: "text" };
 import { writeFileAtomic } from "../files/atomic_file.ts";
+import type { PolicyConfig } from "../model/config.ts";
 import { loadCheckpoint, saveCheckpoint } from "../model/hf_checkpoint.ts";
 import { fileExists } from "../files/json_file.ts";
 import { readTokenizerFiles, writeTokenizerFiles } from "../model/tokenizer_files.ts";
 import type { DefinedTask } from "../task/define_task.ts";
-import type { Task } from "../task/task.ts";
+import { eosTokenIdsOf, type Task } from "../task/task.ts";
+import { mayWritePadding } from "../rl/fit.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import type { Engine } from "./engine_weights.ts";
 import type { EngineFiles, Handover } from "./handover.ts";
@@ -76,9 +78,10 @@ export async function exportRun(
   const held = takePrompts(task, "eval", evalPrompts, options.seed, inSymbols);
   const plain = arePlainTexts([train, held]);
   using checkpoint = await loadCheckpoint(what.model);
-  const { config } = checkpoint;
+  const config = inSymbols ? ending(checkpoint.config, task) : checkpoint.config;
   const { suppressedTokenId } = config;
-  const handover = { task, options, plain, suppressedTokenId };
+  const writesPadding = mayWritePadding(config, task);
+  const handover = { task, options, plain, suppressedTokenId, writesPadding };
   const { files, start, limits } = ENGINES[engine](handover);
 
   const model = join(dir, "model");
@@ -100,6 +103,12 @@ export async function exportRun(
     await Deno.chmod(join(dir, start), 0o755);
   }
   return { start, limits };
+}
+
+/** A configuration that says what ends a response, as the tokenizer made of the task's symbols does. */
+function ending(config: PolicyConfig, task: Task): PolicyConfig {
+  const ends = eosTokenIdsOf(task);
+  return { ...config, eosTokenId: config.eosTokenId ?? (ends.length === 1 ? ends[0]! : ends) };
 }
 
 function rewardOf(engine: Engine, { task, reward }: RunExport): string {

@@ -17,6 +17,8 @@ export interface Handover {
   readonly plain: boolean;
   /** The token that the policy never writes, if there is one. */
   readonly suppressedTokenId: number | undefined;
+  /** Whether it may write the task's padding. */
+  readonly writesPadding: boolean;
 }
 
 /** What is an engine's own in an export. */
@@ -27,4 +29,17 @@ export interface EngineFiles {
   readonly start: string;
   /** What the engine will do in another way, a sentence each. */
   readonly limits: readonly string[];
+}
+
+/** What engines, which leave special tokens out of the texts that they judge, make of padding in a response. */
+export function paddingLimits({ task, writesPadding }: Handover): string[] {
+  const { padTokenId, vocabulary } = task;
+  return writesPadding
+    ? [
+      `This policy may write padding (${
+        vocabulary[padTokenId]
+      }, id ${padTokenId}), which reward functions do not see. One ` +
+      `made with padTokenId: ${padTokenId} never writes it.`,
+    ]
+    : [];
 }

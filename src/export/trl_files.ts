@@ -6,7 +6,7 @@
 
 import responseWeights from "./response_weights.py" with { type: "text" };
 import trainer from "./trl_train.py" with { type: "text" };
-import type { EngineFiles, Handover } from "./handover.ts";
+import { type EngineFiles, type Handover, paddingLimits } from "./handover.ts";
 import { trlSettings, yaml } from "./trl_settings.ts";
 
 /**
@@ -14,8 +14,10 @@ import { trlSettings, yaml } from "./trl_settings.ts";
  *
  * @throws {RangeError} If TRL has nothing for a setting.
  */
-export function trlFiles({ task, options }: Handover): EngineFiles {
-  const { config, weights, limits } = trlSettings(options);
+export function trlFiles(handover: Handover): EngineFiles {
+  const { task, options } = handover;
+  const { config, weights, limits: ofSettings } = trlSettings(options);
+  const limits = [...ofSettings, ...paddingLimits(handover)];
   return {
     limits,
     start: "train.py",

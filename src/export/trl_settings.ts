@@ -6,7 +6,7 @@
  * @module
  */
 
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import type { PolicyLoss } from "../objective/surrogate.ts";
 import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
@@ -81,7 +81,7 @@ export function trlSettings(options: ResolvedTrainOptions): TrlSettings {
   const no = (setting: keyof ResolvedTrainOptions, advice: string) =>
     refusal("trl", setting, options[setting], advice);
   if (!loss) throw no("policyLoss", `choose ${either(Object.keys(LOSSES))}`);
-  const { epsilon, epsilonHigh, dualClip } = policyLossSettings(options);
+  const { epsilon, epsilonHigh, dualClip } = surrogateSettings(options);
   if (policyLoss === "cispo" && epsilon < 1) throw no("epsilon", "it bounds cispo above alone: 1");
   const advantage = ownAdvantage(options);
   if (!advantage) throw no("advantageEstimator", "choose grpo, drGrpo, rloo or maxRl");

@@ -6,7 +6,7 @@
 
 import deltalVerl from "./deltal_verl.py" with { type: "text" };
 import responseWeights from "./response_weights.py" with { type: "text" };
-import type { EngineFiles, Handover } from "./handover.ts";
+import { type EngineFiles, type Handover, paddingLimits } from "./handover.ts";
 import { verlSettings } from "./verl_settings.ts";
 
 /**
@@ -14,9 +14,10 @@ import { verlSettings } from "./verl_settings.ts";
  *
  * @throws {RangeError} If verl has nothing for a setting.
  */
-export function verlFiles({ task, options, plain, suppressedTokenId }: Handover): EngineFiles {
+export function verlFiles(handover: Handover): EngineFiles {
+  const { task, options, plain, suppressedTokenId } = handover;
   const { overrides, weights, limits: ofSettings } = verlSettings(options);
-  const limits = [...ofSettings];
+  const limits = [...ofSettings, ...paddingLimits(handover)];
   if (suppressedTokenId !== undefined) {
     limits.push(
       `Token ${suppressedTokenId}, which this policy never writes, has a probability there.`,

@@ -10,7 +10,7 @@ import { ADVANTAGES } from "../objective/advantage.ts";
 import { AGGREGATIONS } from "../objective/aggregation.ts";
 import { LORA_TARGET_SETS } from "../model/lora_options.ts";
 import { KL_ESTIMATORS } from "../objective/kl.ts";
-import { policyLossSettings } from "../objective/policy_loss.ts";
+import { surrogateSettings } from "../objective/policy_loss.ts";
 import { SURROGATES } from "../objective/surrogate.ts";
 import type { ResolvedTrainOptions } from "../rl/train_options.ts";
 import {
@@ -76,7 +76,7 @@ export function verlSettings(options: ResolvedTrainOptions): VerlSettings {
   }
   const limits: string[] = [];
   const { mode, weights } = aggregation(options, surrogate.verlAggregation);
-  const settings = policyLossSettings(options);
+  const settings = surrogateSettings(options);
   const deviates = options.lossAggregation === "deltaL" || options.lossAggregation === "promptMean";
   if (deviates && (options.entropyCoef !== 0 || (options.beta > 0 && !options.klInReward))) {
     limits.push(

@@ -101,7 +101,7 @@ function givenNames(options: TrainOptions): string[] {
 }
 
 /** Whether a device has room for a plan, without a budget. */
-async function hasRoom(gpu: Gpu, plan: MemoryPlan): Promise<boolean> {
+export async function hasRoom(gpu: Gpu, plan: MemoryPlan): Promise<boolean> {
   try {
     await requireMemory(gpu, plan);
     return true;
@@ -111,17 +111,33 @@ async function hasRoom(gpu: Gpu, plan: MemoryPlan): Promise<boolean> {
   }
 }
 
-/** What to try, the cheapest in time first. */
-function* candidates(
+/** What to try for a run, the cheapest in time first. */
+function candidates(
   options: TrainOptions,
   task: Task,
   fixed: readonly string[],
 ): Generator<ChosenForMemory> {
-  yield {};
-  const { maxTokensPerMicroBatch, activationCheckpointing, maxCompletionLength } =
-    resolveTrainOptions(options, task.maxCompletionLength);
+  const resolved = resolveTrainOptions(options, task.maxCompletionLength);
   const { min } = MEMORY_SETTINGS.maxTokensPerMicroBatch;
-  const longest = Math.max(task.maxPromptLength + maxCompletionLength, min);
+  const longest = Math.max(task.maxPromptLength + resolved.maxCompletionLength, min);
+  return memoryChoices(resolved, longest, fixed);
+}
+
+/**
+ * What lowers the memory of training, the cheapest in time first, beginning with nothing.
+ *
+ * @param options The settings to begin with.
+ * @param longest Tokens of the longest prompt and completion.
+ * @param fixed Names of settings that stay as they are. Default: none.
+ */
+export function* memoryChoices(
+  { maxTokensPerMicroBatch, activationCheckpointing = false }: ChosenForMemory & {
+    readonly maxTokensPerMicroBatch: number;
+  },
+  longest: number,
+  fixed: readonly string[] = [],
+): Generator<ChosenForMemory> {
+  yield {};
   const mayCut = !fixed.includes("maxTokensPerMicroBatch");
   const tokens = function* (least: number): Generator<ChosenForMemory> {
     let now = maxTokensPerMicroBatch;

@@ -33,7 +33,12 @@ export interface WarmStartOptions {
   seed?: number;
   /** Packed tokens per forward and backward pass. Default 8192. */
   maxTokensPerMicroBatch?: number;
+  /** Whether each layer's activations are computed again for its backward pass instead of kept. Default `false`. */
+  activationCheckpointing?: boolean;
 }
+
+/** Packed tokens of a pass unless told otherwise. */
+export const MICRO_BATCH = 8192;
 
 // A task's `defaults.warmStart` may be given as it is; `embeddingStd` in it is for `Policy.create`.
 const NAMES = namesOf<WarmStartOptions & { embeddingStd: number }>({
@@ -44,6 +49,7 @@ const NAMES = namesOf<WarmStartOptions & { embeddingStd: number }>({
   weightDecay: true,
   seed: true,
   maxTokensPerMicroBatch: true,
+  activationCheckpointing: true,
 });
 
 /** What one step of the warm start did. */
@@ -97,7 +103,13 @@ export class WarmStart {
    */
   static async create(policy: Policy, task: Task, options: WarmStartOptions): Promise<WarmStart> {
     checkNames("WarmStart", options, NAMES);
-    const resolved = { weightDecay: 0.01, seed: 42, maxTokensPerMicroBatch: 8192, ...options };
+    const resolved = {
+      weightDecay: 0.01,
+      seed: 42,
+      maxTokensPerMicroBatch: MICRO_BATCH,
+      activationCheckpointing: false,
+      ...options,
+    };
     for (const [name, min] of [["steps", 0], ["batchSize", 1], ["seed", 0]] as const) {
       if (!Number.isInteger(resolved[name]) || resolved[name] < min) {
         throw new RangeError(
@@ -147,7 +159,7 @@ export class WarmStart {
         temperature: 1,
         beta: 0,
         entropyCoef: 0,
-      }, { maxTokens });
+      }, { maxTokens, activationCheckpointing: resolved.activationCheckpointing });
       return new WarmStart(policy, task, resolved, {
         optimizer,
         learner,

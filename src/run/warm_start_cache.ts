@@ -25,10 +25,14 @@ export interface WarmStartOrigin {
   readonly weights: string;
 }
 
-/** What decides the weights of a warm start; its seed is that of the first weights and of the demonstrations. */
+/**
+ * What decides the weights of a warm start; its seed is that of the first weights and of the demonstrations. What was chosen to
+ * fit into memory is left out where that is nothing.
+ */
 export interface WarmStartRecipe
   extends
-    Readonly<Required<Pick<WarmStartOptions, "steps" | "batchSize" | "learningRate" | "seed">>> {
+    Readonly<Required<Pick<WarmStartOptions, "steps" | "batchSize" | "learningRate" | "seed">>>,
+    Readonly<Pick<WarmStartOptions, "maxTokensPerMicroBatch" | "activationCheckpointing">> {
   /** The task. */
   readonly task: Task;
   /** Shape of the policy. */
@@ -71,6 +75,11 @@ export function warmStartKey(recipe: WarmStartRecipe): string {
   ].join("-");
 }
 
+/** Whether a folder holds a warm start. */
+export async function isWarmStart(dir: string): Promise<boolean> {
+  return await fileExists(join(dir, WARM_START));
+}
+
 /**
  * Whether a folder holds the warm start of a recipe.
  *
@@ -78,7 +87,7 @@ export function warmStartKey(recipe: WarmStartRecipe): string {
  */
 export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promise<boolean> {
   const path = join(dir, WARM_START);
-  if (!await fileExists(path)) {
+  if (!await isWarmStart(dir)) {
     // It would be replaced as a whole, whatever is in it.
     await refuseExisting(dir);
     return false;

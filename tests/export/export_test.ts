@@ -60,6 +60,9 @@ ${program}`;
   return JSON.parse(output);
 }
 
+const SCORE =
+  "def compute_score(data_source, solution_str, ground_truth, **more):\n    return 1.0\n";
+
 const resolve = (options: Partial<TrainOptions> = {}) =>
   resolveTrainOptions({
     maxSteps: 5,
@@ -390,6 +393,41 @@ test.inDir("exportRun() to TRL: a task over symbols of its own becomes text", as
         assertEquals(tokenizer.encode(task.describe(completionIds.slice(0, -1))), [
           ...completionIds.slice(0, -1),
         ]);
+      }
+    }
+  } finally {
+    await gpu.close();
+  }
+});
+
+test.inDir("exportRun() of a policy that names neither end nor padding says both", async (dir) => {
+  const gpu = await openGpu();
+  try {
+    const task = taskByName("parity");
+    const { vocabulary, padTokenId, eosTokenId } = task;
+    const model = join(dir, "policy");
+    const size = { vocabSize: vocabulary.length, hiddenSize: 8, numHiddenLayers: 1 };
+    for (const [config, limited] of [[{}, true], [{ padTokenId }, false]] as const) {
+      const policy = Policy.create(gpu, { ...size, ...config, numAttentionHeads: 1 });
+      await policy.save(model);
+      policy.destroy();
+      for (
+        const [engine, reward] of [["trl", "reward_funcs = [len]\n"], ["verl", SCORE]] as const
+      ) {
+        const out = join(dir, engine);
+        const what = { model, task, options: resolve(), reward, trainPrompts: 3, evalPrompts: 2 };
+        const { limits } = await exportRun(out, engine, what);
+        // Both reward functions get texts without special tokens.
+        const stated = limits.filter((limit) => limit.includes("padding (<pad>, id 0)"));
+        assertEquals(stated.length, limited ? 1 : 0, engine);
+        assertEquals(
+          (await Deno.readTextFile(join(out, "README.md"))).includes(stated[0] ?? "#"),
+          true,
+        );
+        for (const file of ["config.json", "generation_config.json"]) {
+          const { eos_token_id } = JSON.parse(await Deno.readTextFile(join(out, "model", file)));
+          assertEquals(eos_token_id, eosTokenId, `${engine}: ${file}`);
+        }
       }
     }
   } finally {

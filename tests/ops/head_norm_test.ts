@@ -43,7 +43,8 @@ const CASES: Sizes[] = [
 ];
 
 function caseOf(sizes: Sizes, parameter: boolean) {
-  const { tokens, heads, keyValueHeads, headDim } = sizes;
+  const { tokens, ...layout } = sizes;
+  const { heads, keyValueHeads, headDim } = layout;
   const width = (heads + 2 * keyValueHeads) * headDim;
   return {
     inputs: {
@@ -51,7 +52,7 @@ function caseOf(sizes: Sizes, parameter: boolean) {
       weight: { shape: [2 * headDim], data: randomArray(2, 2 * headDim), parameter },
     },
     build: (plan: Plan, { qkv, weight }: Record<string, Parameters<typeof headNorm>[1]>) => ({
-      y: headNorm(plan, qkv!, weight!, { ...sizes, eps: EPS }),
+      y: headNorm(plan, qkv!, weight!, { ...layout, eps: EPS }),
     }),
     reference: ({ qkv, weight }: Record<string, Float64Array>) => ({
       y: normRows(qkv!, weight!, sizes),
@@ -80,7 +81,12 @@ test.onDevices("headNorm() without gradients keeps nothing beside its result", a
   const { outputGradients: _, ...op } = caseOf(CASES[1]!, false);
   await checkOp(gpu, "inference", op);
   const plan = new Plan(gpu, "p");
-  headNorm(plan, gpu.tensor([3, 128]), gpu.tensor([32]), { ...CASES[1]!, eps: EPS });
+  headNorm(plan, gpu.tensor([3, 128]), gpu.tensor([32]), {
+    heads: 4,
+    keyValueHeads: 2,
+    headDim: 16,
+    eps: EPS,
+  });
   assertEquals([...plan][0]!.bindings.unnormed!.capacity, 8);
 });
 

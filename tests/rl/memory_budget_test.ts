@@ -2,6 +2,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { host } from "../../src/host/host.ts";
 import { planMemory, zeroPolicy } from "../../src/rl/memory.ts";
 import { fitMemory } from "../../src/rl/memory_budget.ts";
+import { WarmStart } from "../../src/rl/warm_start.ts";
+import { fitWarmStart, planWarmStart } from "../../src/rl/warm_start_memory.ts";
 import { train } from "../../src/rl/train.ts";
 import { paperDevice, QWEN } from "../helpers/paper_device.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
@@ -46,6 +48,51 @@ Deno.test("fitMemory() gives up time for memory in the order it states, and no m
     /lower promptsPerStep, .* smaller model$/,
   );
   assertEquals(gpu.counters.bytesAllocated, 0);
+});
+
+Deno.test("fitWarmStart() goes the same way, and plans what is then taken", async () => {
+  const gpu = await paperDevice({});
+  const make = zeroPolicy(SHALLOW, {}, {});
+  const options = { steps: 1, batchSize: 4, learningRate: 1e-3 };
+  const task = { ...TASK, demonstration: tinyTask().demonstration! };
+  const fit = (gib: number) => fitWarmStart(gpu, make, task, options, { memoryBudget: gib * GIB });
+  const choices = [];
+  for (const gib of [6, 4, 3.3]) {
+    const { chosen, plan } = await fit(gib);
+    choices.push(chosen);
+    assert(plan.total <= gib * GIB);
+    const planned = await planWarmStart(gpu, make, task, { ...options, ...chosen });
+    assertEquals(planned.total, plan.total);
+  }
+  assertEquals(choices, [
+    {},
+    { maxTokensPerMicroBatch: 2048 },
+    { maxTokensPerMicroBatch: 2048, activationCheckpointing: true },
+  ]);
+  assertMatch(
+    (await assertRejects(() => fit(1), RangeError)).message,
+    /^memoryBudget is 1\.0 GiB, and the warm start needs \d\.\d GiB with maxTokensPerMicroBatch 640 and activationCheckpointing: /,
+  );
+  assertEquals(gpu.counters.bytesAllocated, 0);
+});
+
+test.onGpu("a warm start whose activations are computed again gives the same bytes, of less memory", async (gpu) => {
+  const task = tinyTask();
+  const weights = [];
+  for (const activationCheckpointing of [false, true]) {
+    const policy = tinyPolicy(gpu, task);
+    const options = { steps: 2, batchSize: 8, learningRate: 1e-2, activationCheckpointing };
+    const before = gpu.counters.bytesAllocated;
+    const warmStart = await WarmStart.create(policy, task, options);
+    const bytes = gpu.counters.bytesAllocated - before;
+    for (let step = 0; step < 2; step++) await warmStart.next();
+    weights.push([await policy.parameters.read(), bytes] as const);
+    warmStart.destroy();
+    policy.destroy();
+  }
+  const [[kept, whole], [again, less]] = weights as [typeof weights[0], typeof weights[0]];
+  assertEquals(again, kept);
+  assert(less! < whole!, `${less} for ${whole}`);
 });
 
 Deno.test("without a budget a software adapter keeps to the memory that is free", async () => {

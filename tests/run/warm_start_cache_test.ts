@@ -41,6 +41,8 @@ Deno.test("every setting of a warm start is in its key", () => {
     { seed: 43 },
     { numbers: "0123456789abcdef" },
     { kernels: { linear: "tiled" } },
+    { maxTokensPerMicroBatch: 1024 },
+    { activationCheckpointing: true },
   ];
   for (const other of others) assertNotEquals(warmStartKey({ ...RECIPE, ...other }), key);
 });
