@@ -12,7 +12,7 @@ import { SIZE_FLAGS } from "./train_flags.ts";
 /**
  * Vocabularies are rounded up to a multiple of this, which the matrix products of the head are two
  * to three times as fast with. Ids beyond the task's are never demonstrated; a policy that samples
- * one all the same is wrong.
+ * one all the same is wrong. One that begins with random weights has none of them.
  */
 const VOCABULARY_MULTIPLE = 8;
 

@@ -51,9 +51,10 @@ export async function policySource(
   }
   const config = newPolicyConfig(task, values, options.maxCompletionLength);
   const recipe = warmStartRecipe(values, task, config, options.seed);
-  return recipe.steps === 0
-    ? { kind: "random", config, seed: options.seed }
-    : { kind: "warmStart", recipe };
+  if (recipe.steps > 0) return { kind: "warmStart", recipe };
+  // What no demonstration teaches to leave alone would be sampled, as often as any symbol.
+  const vocabSize = task.vocabulary.length;
+  return { kind: "random", config: { ...config, vocabSize }, seed: options.seed };
 }
 
 /** A warm start of a model that exists, where flags do not say otherwise: small steps, and few of them. */

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/cli/args.ts";
+import { policySource } from "../../src/cli/policy_source.ts";
 import { newPolicyConfig } from "../../src/cli/policy_size.ts";
 import { openGpu } from "../../src/gpu/open.ts";
 import { Policy } from "../../src/model/policy.ts";
 import { evaluate } from "../../src/rl/evaluation.ts";
+import { resolveTrainOptions } from "../../src/rl/resolve_options.ts";
 import { taskByName, taskNames } from "../../src/tasks/mod.ts";
 
 Deno.test("a new policy has the task's sizes, and room for its vocabulary in eights", () => {
@@ -21,6 +23,17 @@ Deno.test("a new policy has the task's sizes, and room for its vocabulary in eig
 Deno.test("a new policy ends at every id that ends a completion of its task", () => {
   const task = { ...taskByName("parity"), eosTokenIds: [1, 4] };
   assertEquals(newPolicyConfig(task, {}).eosTokenId, [1, 4]);
+});
+
+Deno.test("a policy that no warm start prepares has no ids but its task's", async () => {
+  const task = taskByName("parity");
+  const options = resolveTrainOptions({ maxSteps: 1, learningRate: 1 }, 8);
+  const random = await policySource({ warmStartSteps: 0 }, task, options);
+  assert(random.kind === "random");
+  assertEquals(random.config.vocabSize, task.vocabulary.length);
+  const warm = await policySource({}, task, options);
+  assert(warm.kind === "warmStart");
+  assertEquals(warm.recipe.policy, newPolicyConfig(task, {}, 8));
 });
 
 Deno.test("sizes that were not chosen follow the ones that were", () => {
