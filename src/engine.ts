@@ -172,13 +172,13 @@ export type {
 } from "./files/safetensors_header.ts";
 
 // Parts of a step of reinforcement learning.
-export {
-  Learner,
-  type LearnerBatch,
-  type LearnerObjective,
-  type LearnerReport,
-  type LearnerStep,
-} from "./rl/learner.ts";
+export { Learner } from "./rl/learner.ts";
+export type {
+  LearnerBatch,
+  LearnerObjective,
+  LearnerReport,
+  LearnerStep,
+} from "./rl/learner_parts.ts";
 export { policyLossSettings } from "./objective/policy_loss.ts";
 export type { ClipKind, PolicyLossOptions, PolicyLossSettings } from "./objective/surrogate.ts";
 export { Reference, type ReferenceOptions } from "./rl/reference.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkNames, namesOf } from "../input/names.ts";
+import { checkNames } from "../input/names.ts";
 import { resolve as resolvePath } from "../host/paths.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig, PolicyConfigOptions } from "./config.ts";
@@ -25,7 +25,7 @@ import { LORA_OPTIONS, type LoraOptions } from "./lora_options.ts";
 import { loadLoraWeights, readLoraFolder } from "./lora_folder.ts";
 import { loadWeights } from "./load_weights.ts";
 import { type PolicyStorageOptions, STORAGE_OPTIONS } from "./policy_storage.ts";
-import { type SavePolicyOptions, saveWeights } from "./save_weights.ts";
+import { SAVE_OPTIONS, type SavePolicyOptions, saveWeights } from "./save_weights.ts";
 import { checkDeviceLimits } from "./limits.ts";
 import { Parameters } from "./parameters.ts";
 import type { StoredDType } from "./policy_weights.ts";
@@ -34,7 +34,6 @@ import { checkTokenIds } from "./token_ids.ts";
 import { readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer_files.ts";
 
 const FRESH = [...STORAGE_OPTIONS, "seed", "embeddingStd"];
-const SAVING = namesOf<SavePolicyOptions>({ dtype: true, merge: true });
 
 /** A decoder-only transformer of the Llama/Qwen2 family on a GPU. */
 export class Policy {
@@ -167,7 +166,7 @@ export class Policy {
    * to its weights, by default `false`.
    */
   async save(dir: string, options: SavePolicyOptions = {}): Promise<void> {
-    checkNames("Policy.save", options, SAVING);
+    checkNames("Policy.save", options, SAVE_OPTIONS);
     await saveWeights(dir, this.parameters, { ...options, base: this.folder });
     await writeTokenizerFiles(dir, this.tokenizerFiles);
   }
@@ -254,10 +253,7 @@ export class Policy {
    * @param options What to generate.
    * @throws {RangeError} Naming the value that is out of range.
    */
-  request(
-    prompts: readonly (readonly number[])[],
-    options: GenerateOptions,
-  ): GenerationRequest {
+  request(prompts: readonly (readonly number[])[], options: GenerateOptions): GenerationRequest {
     return generationRequest(this.config, prompts, options);
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { namesOf } from "../input/names.ts";
 import { saveCheckpoint, type SaveCheckpointOptions } from "./hf_checkpoint.ts";
 import { mergedWeight, saveLoraFolder } from "./lora_folder.ts";
 import type { Parameters } from "./parameters.ts";
@@ -13,6 +14,12 @@ export interface SavePolicyOptions extends SaveCheckpointOptions {
   /** Write a whole model with the adapters added to its weights. Default `false`. */
   readonly merge?: boolean;
 }
+
+/** Every option of {@linkcode SavePolicyOptions}. */
+export const SAVE_OPTIONS: readonly string[] = namesOf<SavePolicyOptions>({
+  dtype: true,
+  merge: true,
+});
 
 /**
  * Writes a Hugging Face folder of a policy's weights, or PEFT's folder of its adapters if there are some.
