@@ -18,7 +18,6 @@ import { learningRateAt } from "../optim/schedule.ts";
 import { adapt } from "./adapt.ts";
 import { BatchSampler } from "./dynamic_sampling.ts";
 import { evaluate, type Evaluation, type EvaluationOptions } from "./evaluation.ts";
-import { adapt } from "./adapt.ts";
 import { checkFit, microBatchTokens } from "./fit.ts";
 import { Reference } from "./reference.ts";
 import type { Task } from "../task/task.ts";
