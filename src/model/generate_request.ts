@@ -159,14 +159,15 @@ export function generationRequest(
   }
   return {
     ...truncationOf(options),
-    prompts,
+    // The request may have to wait, and whoever asks may use his lists again.
+    prompts: prompts.map((prompt) => Array.from(prompt)),
     numGenerations,
     maxCompletionLength,
     temperature,
     seed,
     step,
     firstSampleId,
-    eosTokenIds,
+    eosTokenIds: Array.from(eosTokenIds),
     signal,
     onTokens,
   };

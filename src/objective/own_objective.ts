@@ -88,8 +88,9 @@ function isOwnSurrogate(value: unknown): boolean {
  * @throws {RangeError} If it does not give a finite number for each response.
  */
 export function ownAdvantages(objective: OwnObjective, batch: OwnAdvantageBatch): Float64Array {
-  const { rewards } = batch;
-  const values = objective.advantages!(batch);
+  const { rewards, lengths } = batch;
+  // Copies: a rule that sorts a list must not change what is trained on.
+  const values = objective.advantages!({ ...batch, rewards: [...rewards], lengths: [...lengths] });
   checkColumn(`advantages of ${objective.name}`, values, rewards.length);
   return Float64Array.from(rewards, (reward, b) => reward === null ? 0 : values[b]!);
 }
@@ -101,7 +102,7 @@ export function ownAdvantages(objective: OwnObjective, batch: OwnAdvantageBatch)
  */
 export function ownWeights(objective: OwnObjective, batch: OwnWeightBatch): Float64Array {
   const { miniBatch: { start, end }, lengths } = batch;
-  const values = objective.weights!(batch);
+  const values = objective.weights!({ ...batch, lengths: [...lengths] });
   checkColumn(`weights of ${objective.name}`, values, end - start);
   return Float64Array.from(
     { length: end - start },

@@ -105,8 +105,8 @@ async function judgeOne(task: Task, sample: Judged, wait: Wait): Promise<Judgeme
   const { problem, completionIds } = sample;
   let verdict: Verdict;
   try {
-    // A copy each: a verifier that sorts its row must not change the next one's.
-    const verifying = task.verify(plainCopy(problem.metadata), completionIds);
+    // A copy each: a verifier that sorts its row must not change the next one's, nor the tokens that are trained on.
+    const verifying = task.verify(plainCopy(problem.metadata), [...completionIds]);
     verdict = await Promise.race([verifying, wait.over]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

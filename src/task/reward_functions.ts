@@ -6,6 +6,7 @@
 
 import type { PromptRow } from "./dataset.ts";
 import { shownWithType } from "../input/names.ts";
+import { plainCopy } from "./plain_copy.ts";
 import { checkLimit } from "./prompt_source.ts";
 import type { Verdict } from "./task.ts";
 import { weightedSum } from "./weighted_sum.ts";
@@ -109,7 +110,9 @@ function judgeOf<Row extends PromptRow>(
     for (const [name, judge] of functions) {
       let given: Reward;
       try {
-        given = checkedReward(await judge(sample));
+        const { row, completionIds } = sample;
+        const own = { ...sample, row: plainCopy(row), completionIds: [...completionIds] };
+        given = checkedReward(await judge(own));
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         throw new Error(`${name}: ${message}`, { cause: error });

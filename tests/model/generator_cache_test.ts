@@ -119,6 +119,11 @@ test.onGpu("requests made at the same time answer as they would alone, and leave
     assertEquals((d as PromiseFulfilledResult<unknown>).value, evaluation, first);
     assertEquals((failed as PromiseRejectedResult).reason.message, "enough");
   }
+  // What becomes of a prompt while its request waits.
+  const prompt = [4];
+  const requests = Promise.all([policy.generate([[2]], small), policy.generate([prompt], small)]);
+  prompt[0] = 3;
+  assertEquals(await requests, [expected[0], expected[2]]);
   const capacity = { promptTokens: 2, sequences: 4, completionLength: 3 };
   const [one, same] = await Promise.all([policy.generator(capacity), policy.generator(capacity)]);
   assertEquals(one === same, true);

@@ -40,6 +40,24 @@ test.onGpu("own rules that say what built-in ones say train alike, in several op
   assertClose(own.advantages, builtIn.advantages, { tolerance: 1e-5 });
   assertClose(own.ess, builtIn.ess, { tolerance: 1e-5 });
   assertClose(own.weights, builtIn.weights, { tolerance: 1e-3 });
+  // What a rule does to the lists that it is given stays with it.
+  const sorting = await run({
+    objective: {
+      name: "sorting",
+      advantages(batch) {
+        const advantages = SAME.advantages!(batch);
+        (batch.rewards as number[]).sort();
+        (batch.lengths as number[]).splice(0);
+        return advantages;
+      },
+      weights(batch) {
+        const weights = SAME.weights!(batch);
+        (batch.lengths as number[]).fill(0);
+        return weights;
+      },
+    },
+  });
+  assertEquals(sorting, own);
   const half = await run({
     objective: {
       name: "half",

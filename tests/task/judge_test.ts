@@ -1,5 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { defineTask } from "../../src/task/define_task.ts";
 import { judge } from "../../src/task/judge.ts";
+import type { Task } from "../../src/task/task.ts";
+import { symbolTokenizer } from "../../src/task/tokenizer.ts";
 import { tinyTask } from "../helpers/tiny_task.ts";
 
 const sample = (id: number) => ({
@@ -37,4 +40,42 @@ Deno.test("judge() stops waiting with whoever asked", async () => {
   abort.abort();
   const late = new Promise((resolve) => setTimeout(resolve, 60, "nothing"));
   assertEquals(await Promise.race([judged, late]), "nothing");
+});
+
+Deno.test("what a verifier does to its arguments stays with it", async () => {
+  const destroy = (list: readonly unknown[]) => (list as unknown[]).splice(0);
+  const asked = (task: Task) => ({
+    problem: task.problem("train", 0, 0),
+    completionIds: [2, 3, 1],
+    where: "it",
+  });
+  const own = tinyTask({
+    verify: (_, ids) => {
+      destroy(ids);
+      return 1;
+    },
+  });
+  const samples = [asked(own), asked(own)];
+  await judge(own, samples);
+  assertEquals(samples.map(({ completionIds }) => completionIds), [[2, 3, 1], [2, 3, 1]]);
+
+  // Of several functions, each has its own.
+  const seen: unknown[] = [];
+  const look = (
+    { row, completionIds }: { row: { list: number[] }; completionIds: readonly number[] },
+  ) => {
+    seen.push([...row.list, ...completionIds]);
+    destroy(row.list);
+    destroy(completionIds);
+    return 1;
+  };
+  const several = defineTask({
+    name: "several",
+    tokenizer: symbolTokenizer("01"),
+    prompts: [{ prompt: "0", list: [7] }],
+    verify: { first: look, second: look },
+    maxCompletionLength: 4,
+  });
+  await judge(several, [asked(several as Task)]);
+  assertEquals(seen, [[7, 2, 3, 1], [7, 2, 3, 1]]);
 });
