@@ -40,6 +40,10 @@ export class StandIn {
 
   /** Makes a kernel and encodes its dispatch, to be submitted next. */
   encode(descriptor: KernelDescriptor): void {
+    this.#quietly(() => this.#encode(descriptor));
+  }
+
+  #encode(descriptor: KernelDescriptor): void {
     const kernel = compileKernel(this.#device, descriptor);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -63,7 +67,17 @@ export class StandIn {
 
   /** Submits what is encoded. In Deno this waits for what was submitted before. */
   submit(): void {
-    this.#device.queue.submit(this.#encoded.splice(0));
+    this.#quietly(() => this.#device.queue.submit(this.#encoded.splice(0)));
+  }
+
+  /** A kernel that is not valid says so to whoever asked for it, and is no error of the device. */
+  #quietly(run: () => void): void {
+    this.#device.pushErrorScope("validation");
+    try {
+      run();
+    } finally {
+      this.#device.popErrorScope().catch(() => {});
+    }
   }
 
   /** Blocks until everything submitted to the device is done. */

@@ -271,3 +271,19 @@ test.onGpu("a process that finds no code on disk computes the same bits as one t
     assertEquals(await run(), { ...cold, ahead: 0 });
   });
 });
+
+test.onGpu("a kernel that does not compile is tried without a trace on the device", async (gpu) => {
+  const { device } = gpu;
+  const ahead = new CompileAhead(device, {
+    another: () => fail("nothing is worth another device"),
+    cores: 2,
+    now: () => 0,
+    counters: zeroCounters(),
+    onProgress: () => {},
+  });
+  ahead.add({ name: "broken", code: "fn main() { nix; }", entryPoint: "main" }, 1);
+  await ahead.finish();
+  await gpu.finish();
+  gpu.check();
+  await ahead.close();
+});
