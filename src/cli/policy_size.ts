@@ -45,6 +45,8 @@ export function newPolicyConfig(
       intermediateSize: values.intermediateSize ??
         (hiddenSize === undefined ? policy.intermediateSize : undefined),
       tieWordEmbeddings: values.tieWordEmbeddings ?? policy.tieWordEmbeddings,
+      normedHeads: policy.normedHeads,
+      ropeTheta: policy.ropeTheta,
       maxPositionEmbeddings: Math.max(2048, task.maxPromptLength + maxCompletionLength),
       eosTokenId: ends.length === 1 ? ends[0]! : ends,
       padTokenId: task.padTokenId,

@@ -31,7 +31,7 @@ export interface WarmStartOptions {
   weightDecay?: number;
   /** Seed of the demonstrations. Default 42. */
   seed?: number;
-  /** Packed tokens per forward and backward pass. Default 8192. */
+  /** The most packed tokens per forward and backward pass; memory is taken for a whole batch or for these. Default 8192. */
   maxTokensPerMicroBatch?: number;
   /** Whether each layer's activations are computed again for its backward pass instead of kept. Default `false`. */
   activationCheckpointing?: boolean;
@@ -129,13 +129,11 @@ export class WarmStart {
       );
     }
     const { gpu } = policy;
-    const maxTokens = microBatchTokens(
-      gpu,
-      policy.config,
-      resolved.maxTokensPerMicroBatch,
-      task.maxPromptLength + task.maxCompletionLength,
-    );
     const B = resolved.batchSize;
+    const longest = task.maxPromptLength + task.maxCompletionLength;
+    const wanted = resolved.maxTokensPerMicroBatch;
+    const fitting = microBatchTokens(gpu, policy.config, wanted, longest);
+    const maxTokens = Math.min(fitting, B * longest);
     const { learningRate, weightDecay } = resolved;
     return await assembled(async (own) => {
       const tensor = (shape: readonly number[], name: string) => {

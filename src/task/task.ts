@@ -39,6 +39,13 @@ export interface TaskDefaults {
     readonly intermediateSize: number;
     /** Whether the embedding is the output head too. Default true. */
     readonly tieWordEmbeddings?: boolean;
+    /** Whether every query and key head is RMS-normalised, as in Qwen3, and has no bias. Default false. */
+    readonly normedHeads?: boolean;
+    /**
+     * Base of the rotary frequencies. Default 10000, which is made for thousands of positions: with about three times
+     * as many as a sequence has tokens, most pairs of a head tell neighbours apart.
+     */
+    readonly ropeTheta?: number;
   };
   /** The supervised warm start. */
   readonly warmStart: {

@@ -16,6 +16,8 @@ Deno.test("a new policy has the task's sizes, and room for its vocabulary in eig
     assert(config.vocabSize % 8 === 0 && spare >= 0 && spare < 8, `${name}: ${config.vocabSize}`);
     assertEquals(config.hiddenSize, task.defaults.policy.hiddenSize);
     assertEquals(config.intermediateSize, task.defaults.policy.intermediateSize);
+    assertEquals(config.ropeTheta, task.defaults.policy.ropeTheta ?? 10000);
+    assertEquals(config.normedHeads, task.defaults.policy.normedHeads ?? false);
     assertEquals(config.eosTokenId, task.eosTokenId);
   }
 });
