@@ -15,7 +15,10 @@ const TRAIN = [
   ...["--num-generations-eval=2", "--eval-prompts=4", "--no-report"],
 ];
 
-/** Parity, with passes of as many tokens as a step of it has: what tuning measures is not larger than it has to be. */
+/**
+ * Parity, with passes of as many tokens as a step of it has: what tuning measures is not larger than it has to be. Odd
+ * lengths are right, so that every group has something to learn from.
+ */
 const TASK = `
 import { parity } from ${JSON.stringify(fileURLToPath(new URL("../../mod.ts", import.meta.url)))};
 const task = parity();
@@ -23,6 +26,7 @@ const small = { maxTokensPerMicroBatch: 2048 };
 const { policy, warmStart, rl } = task.defaults;
 export default {
   ...task,
+  verify: (_, ids) => ids.length % 2,
   defaults: { policy, warmStart: { ...warmStart, ...small }, rl: { ...rl, ...small } },
 };
 `;

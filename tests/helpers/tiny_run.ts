@@ -5,10 +5,10 @@ export const TINY_POLICY: readonly string[] = [
   "--num-attention-heads=2",
 ];
 
-/** Flags of a run of parity from a warm start; how often and how long to evaluate is left out. */
+/** Flags of a run of parity from a warm start that some answers are right after; how often and how long to evaluate is left out. */
 export const TINY_STEPS: readonly string[] = [
   ...TINY_POLICY,
-  ...["--warm-start-steps=20", "--warm-start-batch-size=16"],
+  ...["--warm-start-steps=20", "--warm-start-batch-size=16", "--warm-start-learning-rate=1e-2"],
   ...["--prompts-per-step=4", "--num-generations=8"],
 ];
 
