@@ -53,7 +53,7 @@ Deno.test("fitMemory() gives up time for memory in the order it states, and no m
 Deno.test("fitWarmStart() goes the same way, and plans what is then taken", async () => {
   const gpu = await paperDevice({});
   const make = zeroPolicy(SHALLOW, {}, {});
-  const options = { steps: 1, batchSize: 4, learningRate: 1e-3 };
+  const options = { steps: 1, batchSize: 16, learningRate: 1e-3 };
   const task = { ...TASK, demonstration: tinyTask().demonstration! };
   const fit = (gib: number) => fitWarmStart(gpu, make, task, options, { memoryBudget: gib * GIB });
   const choices = [];
