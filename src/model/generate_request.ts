@@ -7,7 +7,7 @@
 import { checkNames, namesOf, shownWithType } from "../input/names.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { GeneratorCapacity } from "./generator_capacity.ts";
-import { checkTokenIds } from "./token_ids.ts";
+import { checkTokenIds, NEVER_WRITTEN, neverEnds } from "./token_ids.ts";
 import { truncates, truncationOf, type TruncationOptions } from "./truncation.ts";
 
 /** The most end-of-sequence ids. */
@@ -145,6 +145,11 @@ export function generationRequest(
     );
   }
   if (eosTokenIds.length > 0) checkTokenIds(eosTokenIds, vocabSize, "eosTokenIds");
+  if (neverEnds(config, eosTokenIds)) {
+    throw new RangeError(
+      `eosTokenIds are ${eosTokenIds.join(", ")}, ${NEVER_WRITTEN}: no completion would end`,
+    );
+  }
   if (!Array.isArray(prompts)) {
     throw new TypeError(`prompts is ${shownWithType(prompts)}: a list of prompts is needed`);
   }

@@ -199,7 +199,8 @@ export class Policy {
    * @param completions Token ids to score.
    * @param options `temperature` of the distribution. Default 1.
    * @returns One array per completion.
-   * @throws {RangeError} If an id is out of vocabulary, there are more ids than positions, or the temperature is not > 0.
+   * @throws {RangeError} If an id is out of vocabulary or never written, such as padding, there are more ids than
+   * positions, or the temperature is not > 0.
    */
   async score(
     prompts: readonly (readonly number[])[],

@@ -7,7 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { packedLogits, packedScores } from "./packed_forward.ts";
 import type { Parameters } from "./parameters.ts";
-import { checkPositions, checkTokenIds } from "./token_ids.ts";
+import { checkPositions, checkTokenIds, checkWritten } from "./token_ids.ts";
 
 /**
  * Logits of every position of sequences of one length.
@@ -42,8 +42,8 @@ export async function sequenceLogits(
  * @param completions Token ids to score.
  * @param temperature Divides the logits.
  * @returns One array per completion.
- * @throws {RangeError} If there is not a prompt for every completion, an id is out of vocabulary, or there are more ids
- * than positions.
+ * @throws {RangeError} If there is not a prompt for every completion, an id is out of vocabulary or never written, or
+ * there are more ids than positions.
  */
 export async function completionScores(
   gpu: Gpu,
@@ -62,6 +62,7 @@ export async function completionScores(
     const tokens = completions[sequence]!;
     checkTokenIds(prompt, vocabSize, `prompts[${sequence}]`);
     checkTokenIds(tokens, vocabSize, `completions[${sequence}]`);
+    checkWritten(parameters.config, tokens, `completions[${sequence}]`);
     checkPositions(
       parameters.config,
       prompt.length + tokens.length,

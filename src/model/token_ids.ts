@@ -45,3 +45,30 @@ export function checkPositions(
     `${what} has ${length} token ids and exceeds the policy's maxPositionEmbeddings of ${maxPositionEmbeddings}`,
   );
 }
+
+/** What is said of a token that has no probability: a policy's padding, or what `suppress_tokens` names. */
+export const NEVER_WRITTEN = "which this policy never writes";
+
+/**
+ * Checks token ids that a policy is to have written.
+ *
+ * @param what What to call them in the message.
+ * @throws {RangeError} If one has no probability, such as padding.
+ */
+export function checkWritten(
+  { suppressedTokenId }: PolicyConfig,
+  ids: readonly number[],
+  what: string,
+): void {
+  const at = suppressedTokenId === undefined ? -1 : ids.indexOf(suppressedTokenId);
+  if (at < 0) return;
+  throw new RangeError(`${what}[${at}] is ${ids[at]}, ${NEVER_WRITTEN}: leave padding out`);
+}
+
+/** Whether none of the ids that are to end a completion can ever be written. */
+export function neverEnds(
+  { suppressedTokenId }: PolicyConfig,
+  eosTokenIds: readonly number[],
+): boolean {
+  return eosTokenIds.length > 0 && eosTokenIds.every((id) => id === suppressedTokenId);
+}

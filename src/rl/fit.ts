@@ -7,10 +7,11 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { PolicyConfig } from "../model/config.ts";
 import { bindableTokens } from "../model/limits.ts";
+import { NEVER_WRITTEN, neverEnds } from "../model/token_ids.ts";
 import { eosTokenIdsOf, type Task } from "../task/task.ts";
 
 /**
- * Checks a policy's vocabulary and positions against a task.
+ * Checks a policy's vocabulary, positions and padding against a task.
  *
  * @param maxCompletionLength The most tokens of a completion.
  * @throws {RangeError} If one does not suffice; the message says what to do.
@@ -21,6 +22,15 @@ export function checkFit(config: PolicyConfig, task: Task, maxCompletionLength: 
     throw new RangeError(
       `Task ${task.name} has ${task.vocabulary.length} token ids and the policy's vocabSize is ${vocabSize}: ` +
         "make a policy with a larger vocabulary",
+    );
+  }
+  const eosTokenIds = eosTokenIdsOf(task);
+  if (neverEnds(config, eosTokenIds)) {
+    throw new RangeError(
+      `Task ${task.name} ends completions by ${
+        eosTokenIds.join(", ")
+      }, ${NEVER_WRITTEN}, as its padTokenId or by ` +
+        "suppress_tokens: give the policy the task's eosTokenId",
     );
   }
   const longest = task.maxPromptLength + maxCompletionLength;

@@ -6,7 +6,7 @@
 
 import { checkNames, namesOf } from "../input/names.ts";
 import type { Policy } from "../model/policy.ts";
-import { checkPositions } from "../model/token_ids.ts";
+import { checkPositions, checkWritten } from "../model/token_ids.ts";
 import { checkNumbers } from "../objective/check_numbers.ts";
 
 /** Responses and their rewards; the G responses to a prompt stand side by side. */
@@ -66,6 +66,7 @@ export function checkBatch(
   }
   for (const [b, completion] of completions.entries()) {
     policy.checkTokens(completion, `completions[${b}]`);
+    checkWritten(policy.config, completion, `completions[${b}]`);
     for (const [name, lists] of Object.entries({ oldLogProbs, refLogProbs })) {
       if (!lists) continue;
       const row: ArrayLike<number> | undefined = lists[b];
