@@ -21,14 +21,12 @@ export interface CommandDefinition<F extends Flags>
   readonly name: string;
   /** What it does, a few words. */
   readonly brief: string;
-  /** What follows its name. Default `"[flags]"`. */
+  /** What follows its name. Default: a folder where it has a flag `checkpoint`, and flags. */
   readonly operands?: string;
   /** Its flags. */
   readonly flags: F;
   /** They under headings. Default: all under one. */
   readonly sections?: readonly FlagSection[];
-  /** The flag that a word of its own stands for. */
-  readonly positional?: keyof F & string;
   /** Arguments as its flags are parsed from. Default: as given. */
   readonly parsed?: (args: readonly string[]) => string[];
   /** Does it, and gives the exit code; `args` are as given. */
@@ -37,7 +35,10 @@ export interface CommandDefinition<F extends Flags>
 
 /** A command that parses flags. */
 export function command<F extends Flags>(definition: CommandDefinition<F>): Command {
-  const { name, brief, operands = "[flags]", flags, positional, parsed, run } = definition;
+  const { name, brief, flags, parsed, run } = definition;
+  // A folder by itself is the checkpoint, wherever there is one.
+  const positional = "checkpoint" in flags ? "checkpoint" : undefined;
+  const { operands = positional ? "[folder] [flags]" : "[flags]" } = definition;
   const { sections = [{ title: "Flags", flags }], about, examples = [] } = definition;
   const help = { usage: `deno task ${name} ${operands}`, about, sections, examples };
   return {

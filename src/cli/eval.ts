@@ -60,7 +60,6 @@ const FLAGS = {
 export const EVAL: Command = command({
   name: "eval",
   brief: "Score a checkpoint on a task",
-  operands: "[folder] [flags]",
   about:
     "Scores a checkpoint on held-out problems, as its run did unless flags say otherwise: the mean reward of N samples " +
     "per prompt, the share of prompts that any of them solves, and the reward of greedy decoding, " +
@@ -70,7 +69,6 @@ export const EVAL: Command = command({
     ["deno task eval some/hugging-face-folder --task parity --json", "for a script"],
   ],
   flags: FLAGS,
-  positional: "checkpoint",
   run,
 });
 

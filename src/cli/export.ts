@@ -61,10 +61,10 @@ export const EXPORT: Command = command({
     { title: "Settings, where they shall not be the run's", flags: OPTION_FLAGS },
   ],
   examples: [
-    ["deno task export --checkpoint runs/countdown-text-1", "go on with a run in TRL"],
-    ["deno task export --checkpoint runs/parity-1 --reward parity.py", "on symbols of its own"],
+    ["deno task export runs/countdown-text-1", "go on with a run in TRL"],
+    ["deno task export runs/parity-1 --reward parity.py", "on symbols of its own"],
     [
-      "deno task export --to verl --checkpoint models/Qwen2.5-3B --task countdown-text",
+      "deno task export models/Qwen2.5-3B --to verl --task countdown-text",
       "begin with a model",
     ],
   ],

@@ -53,7 +53,6 @@ const VERDICTS: Readonly<Record<ProbeVerdict, string>> = {
 export const PROBE: Command = command({
   name: "probe",
   brief: "Tell what training would have to work with",
-  operands: "[folder] [flags]",
   about:
     "Samples a policy on training prompts and says what reinforcement learning would have to " +
     "work with: how many samples are right, how many prompts have samples to tell apart, how much " +
@@ -70,7 +69,6 @@ export const PROBE: Command = command({
     ["deno task probe runs/parity-1", "whether more training would pay"],
   ],
   flags: FLAGS,
-  positional: "checkpoint",
   run,
 });
 

@@ -68,7 +68,6 @@ interface Session extends Omit<GenerateOptions, "signal"> {
 export const SAMPLE: Command = command({
   name: "sample",
   brief: "Print what a checkpoint answers",
-  operands: "[folder] [flags]",
   about:
     "Prints what a checkpoint answers, each answer as soon as it is finished, with its reward. " +
     "In a terminal, without --prompt, --index and --count, it asks for prompts.",
@@ -78,7 +77,6 @@ export const SAMPLE: Command = command({
     ["deno task sample runs/parity-1 --prompt - < prompts.txt", "prompts of a file"],
   ],
   flags: FLAGS,
-  positional: "checkpoint",
   run,
 });
 

@@ -81,7 +81,7 @@ export const VARIANCE: Command = command({
   ],
   examples: [
     ["deno task variance", "countdown, whose responses differ most in length"],
-    ["deno task variance --checkpoint runs/countdown-1", "after training"],
+    ["deno task variance runs/countdown-1", "after training"],
   ],
   flags: FLAGS,
   run,

@@ -165,6 +165,8 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["sample --checkpoint=runs/run --prompt=😀", '"😀" begins with no symbol of parity', 2],
   ["probe --checkpoint=file", "file holds no checkpoint: it has no config.json"],
   ["variance --checkpoint=empty", "empty holds no checkpoint: it has no config.json"],
+  ["variance empty", "empty holds no checkpoint: it has no config.json"],
+  ["export empty", "empty holds no checkpoint: it has no config.json"],
   ["tune --policy=file", "There is no folder file: give that of a Hugging Face checkpoint"],
   ["report file", "file "],
   ["report empty", "empty "],
