@@ -74,7 +74,7 @@ export const EXPORT: Command = command({
 
 async function run(values: FlagValues<typeof FLAGS>): Promise<number> {
   const { to = "trl", out = join(RUNS, to), data, reward, trainPrompts, heldPrompts } = values;
-  await refuseExisting(out);
+  await refuseExisting(out, "give another with --out");
   const { dir, task } = await findCheckpoint(values.checkpoint, { task: values.task, data });
   const state = await fileExists(join(dir, TRAINER_STATE))
     ? await readTrainerState(dir)

@@ -11,16 +11,10 @@ import { varianceStudy } from "../lab/variance_study.ts";
 import { varianceMarkdown, writeVariance } from "../lab/variance_text.ts";
 import { countParameters } from "../model/config.ts";
 import { SETTINGS } from "../rl/settings.ts";
-import { taskNames } from "../tasks/mod.ts";
-import {
-  choiceFlag,
-  type FlagValues,
-  numberFlag,
-  switchFlag,
-  textFlag,
-  UsageError,
-} from "./args.ts";
+import { type FlagValues, numberFlag, switchFlag, textFlag, UsageError } from "./args.ts";
 import { CHECKPOINT_FLAG } from "./checkpoint.ts";
+import { DATASET_FLAGS } from "./dataset_flags.ts";
+import { taskFlag } from "./find_task.ts";
 import { DEVICE_FLAGS, withGpu } from "./gpu.ts";
 import { type Command, command } from "./command.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -32,7 +26,8 @@ import { SIZE_FLAGS, WARM_START_FLAGS } from "./train_flags.ts";
 import { RUNS } from "./runs.ts";
 
 const STUDY_FLAGS = {
-  task: choiceFlag(taskNames, "What to ask.", "countdown, or the checkpoint's"),
+  task: taskFlag("What to ask.", "countdown, or the checkpoint's"),
+  ...DATASET_FLAGS,
   checkpoint: { ...CHECKPOINT_FLAG, default: "the task's warm start" },
   prompts: numberFlag({ min: 4, max: 1e5, integer: true }, "Different prompts.", 128),
   numGenerations: numberFlag(SETTINGS.numGenerations, "Responses per prompt.", 16),

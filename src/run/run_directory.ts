@@ -182,19 +182,21 @@ export class RunDirectory implements Disposable {
 }
 
 /**
- * Refuses a folder for a new run that has something in it.
+ * Refuses a folder for something new that has something in it.
  *
+ * @param remedy What to do, where it is not for a run.
  * @throws {Deno.errors.AlreadyExists} Saying what to do instead.
  */
-export async function refuseExisting(path: string): Promise<void> {
+export async function refuseExisting(
+  path: string,
+  remedy: string = "give another folder, or resume the run in it",
+): Promise<void> {
   if (!await fileExists(path)) return;
   if (!(await Deno.stat(path)).isDirectory) {
     throw new Deno.errors.AlreadyExists(`${path} is a file: give a folder`);
   }
   for await (const _ of Deno.readDir(path)) {
-    throw new Deno.errors.AlreadyExists(
-      `${path} is not empty: give another folder, or resume the run in it`,
-    );
+    throw new Deno.errors.AlreadyExists(`${path} is not empty: ${remedy}`);
   }
 }
 

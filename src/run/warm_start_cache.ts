@@ -89,7 +89,7 @@ export async function hasWarmStart(dir: string, recipe: WarmStartRecipe): Promis
   const path = join(dir, WARM_START);
   if (!await isWarmStart(dir)) {
     // It would be replaced as a whole, whatever is in it.
-    await refuseExisting(dir);
+    await refuseExisting(dir, "give another folder");
     return false;
   }
   const { recipe: saved, weights } = await readJsonObject(path);

@@ -144,6 +144,7 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["train --policy=nowhere", "There is no folder nowhere: give that of a Hugging Face checkpoint"],
   ["train --policy=runs/run --task=countdown", "Task countdown has 70 token ids and the policy's"],
   ["train --task=./gone.ts", "./gone.ts does not exist"],
+  ["variance --task=./gone.ts", "./gone.ts does not exist"],
   ["train --task=http://127.0.0.1/x.ts", "http://127.0.0.1/x.ts does not exist"],
   ["warm-start --out=file", "file is a file: give a folder"],
   ["warm-start --out=runs/run", "runs/run is not empty: give another folder"],

@@ -451,7 +451,10 @@ Deno.test("export hands a run over by command line", async () => {
       assertEquals(JSON.parse(json).alpha, 0.75);
     }
     const again = await runInProcess(dir, "export", ...common);
-    assertEquals([again.code, again.stderr.includes("is not empty")], [1, true], again.stderr);
+    assertEquals([again.code, again.stderr.includes("is not empty: give another with --out")], [
+      1,
+      true,
+    ], again.stderr);
     const loss = ["--out=runs/b", "--policy-loss=gmpo"];
     const refused = await runInProcess(dir, "export", ...common, ...loss);
     assertEquals(
