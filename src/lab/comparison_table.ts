@@ -37,11 +37,12 @@ function column(run: RunRecord, name: string): number[] {
 const last = (values: readonly number[], share: number): number[] =>
   values.slice(-Math.max(1, Math.ceil(values.length * share)));
 
-/** First step at which the mean reward of the last {@linkcode WINDOW} steps reaches the target; Infinity if none. */
+/** First step at which the mean reward of the last {@linkcode WINDOW} steps, or of all if the run has fewer, reaches the target; Infinity if none. */
 function stepsToTarget(run: RunRecord): number {
   const rewards = column(run, "reward/mean");
-  for (let end = WINDOW; end <= rewards.length; end++) {
-    if (mean(rewards.slice(end - WINDOW, end)) >= run.spec.cell.targetReward) return end;
+  const window = Math.max(1, Math.min(WINDOW, rewards.length));
+  for (let end = window; end <= rewards.length; end++) {
+    if (mean(rewards.slice(end - window, end)) >= run.spec.cell.targetReward) return end;
   }
   return Infinity;
 }
@@ -89,7 +90,8 @@ export const MEASURES: readonly Measure[] = [
   {
     name: "stepsToTarget",
     title: "steps to target",
-    about: `first step at which the mean reward of ${WINDOW} steps reaches the cell's target; ` +
+    about:
+      `first step at which the mean reward of ${WINDOW} steps (of all, if there are fewer) reaches the cell's target; ` +
       "infinite for a run that never does",
     digits: 1,
     of: stepsToTarget,

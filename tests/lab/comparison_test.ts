@@ -145,6 +145,18 @@ Deno.test("the table: intervals over seeds, differences seed by seed, nothing le
   }
 });
 
+Deno.test("a run of fewer steps than are looked at together reaches its target with all of them", () => {
+  const [spec] = runSpecs([{ ...BLOCK, arms: ["delta-l-1"], seeds: 1, learningRates: [1] }])
+    .filter(({ arm }) => arm);
+  const reached = (...rewards: number[]) => {
+    const [table] = comparisonTables([record(spec!, 0.5, { metrics: { "reward/mean": rewards } })]);
+    return table!.rows.find(({ arm }) => arm === "delta-l-1")!.measures.stepsToTarget!.mean;
+  };
+  assertEquals(reached(0.4, 0.7), 2);
+  assertEquals(reached(0.4, 0.5), Infinity);
+  assertEquals(reached(), Infinity);
+});
+
 Deno.test("the overview: every cell at its own rate, and which differences are clear", () => {
   const specs = [
     ...runSpecs([{ ...BLOCK, seeds: 3, learningRates: [1, 2] }]),
