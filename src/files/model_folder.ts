@@ -35,7 +35,8 @@ export async function explainMissing(dir: string, missing: string): Promise<Erro
       `${dir} has no ${missing}: give the folder of a Hugging Face checkpoint`,
     );
   }
-  if (!HUB_NAME.test(dir)) {
+  // Below a folder that is here, it is a folder that is not.
+  if (!HUB_NAME.test(dir) || await isFolder(dirname(dir))) {
     return new errors.NotFound(`There is no folder ${dir}: give that of a Hugging Face checkpoint`);
   }
   const local = `models/${basename(dir)}`;

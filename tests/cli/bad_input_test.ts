@@ -142,6 +142,7 @@ const PLACES: readonly (readonly [args: string, message: string, code?: number])
   ["train --policy=empty", "empty has no config.json: give the folder of a Hugging Face checkp"],
   ["train --policy=Qwen/Qwen3-0.6B", '"hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B"'],
   ["train --policy=nowhere", "There is no folder nowhere: give that of a Hugging Face checkpoint"],
+  ["train --policy=runs/nowhere", "There is no folder runs/nowhere: give that of a Hugging Face"],
   ["train --policy=runs/run --task=countdown", "Task countdown has 70 token ids and the policy's"],
   ["train --task=./gone.ts", "./gone.ts does not exist"],
   ["variance --task=./gone.ts", "./gone.ts does not exist"],
