@@ -84,7 +84,7 @@ export class Gpu {
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
-      this.#failure ??= new Error(`The GPU reported an error: ${error.message}`);
+      this.#hear(new Error(`The GPU reported an error: ${error.message}`));
     });
     device.lost.then((info) => {
       if (!this.#closed) {
@@ -146,11 +146,27 @@ export class Gpu {
   /**
    * Throws what went wrong on the device since the last call, if anything.
    *
-   * @throws {Error} If the device was lost, closed, or reported an error nobody caught.
+   * @throws {Error} If the device was lost, closed, or reported an error nobody caught; or if there is no room for a buffer,
+   * for as long as that is not destroyed.
    */
   check(): void {
     if (this.#closed) throw new Error("This Gpu was closed: open another with openGpu()");
     if (this.#failure) throw this.#failure;
+    const { shortage } = this.memory;
+    if (shortage !== undefined) {
+      throw new Error(
+        `${shortage[0]!.toUpperCase()}${
+          shortage.slice(1)
+        }: ask for less, or destroy something first`,
+      );
+    }
+  }
+
+  /** Takes note of an error, unless it only follows from a buffer that there is no room for. */
+  #hear(error: Error): void {
+    if (this.memory.shortage !== undefined) return;
+    if (this.memory.isPending) this.memory.settle().then(() => this.#hear(error));
+    else this.#failure ??= error;
   }
 
   /**

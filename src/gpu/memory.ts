@@ -14,6 +14,9 @@ export class DeviceMemory {
   readonly #counters: GpuCounters;
   readonly #alive = new Set<GPUBuffer>();
   readonly #gone = new WeakSet<GPUBuffer>();
+  /** Buffers that are there by name only, and the bytes that there was no room for. */
+  readonly #missing = new Map<GPUBuffer, number>();
+  readonly #pending = new Set<Promise<void>>();
   #made: GPUBuffer[] | undefined;
   #destroyed = 0;
 
@@ -61,7 +64,7 @@ export class DeviceMemory {
         `Cannot create buffer ${label}: ${bytes} bytes are more than this device's maxBufferSize of ${limit}`,
       );
     }
-    const buffer = createReadable(this.#device, { size: bytes, usage, label });
+    const buffer = this.#createHeard({ size: bytes, usage, label });
     this.#alive.add(buffer);
     this.#made?.push(buffer);
     this.#counters.buffersCreated++;
@@ -73,9 +76,54 @@ export class DeviceMemory {
     return buffer;
   }
 
+  /** Creates a buffer, and hears later whether there was room for it. */
+  #createHeard(descriptor: GPUBufferDescriptor): GPUBuffer {
+    const device = this.#device;
+    let buffer: GPUBuffer | undefined;
+    device.pushErrorScope("out-of-memory");
+    try {
+      return buffer = createReadable(device, descriptor);
+    } finally {
+      const heard = device.popErrorScope().then((error) => {
+        if (error && buffer && this.#alive.has(buffer)) {
+          this.#missing.set(buffer, descriptor.size);
+        }
+      }, () => {}).finally(() => this.#pending.delete(heard));
+      this.#pending.add(heard);
+    }
+  }
+
+  /** Whether it is not known yet of some buffers if there was room for them. */
+  get isPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** Waits until it is known of every buffer whether there was room for it. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
+  /** Whether there was no room for a buffer, as far as is known. */
+  isMissing(buffer: GPUBuffer): boolean {
+    return this.#missing.has(buffer);
+  }
+
+  /**
+   * What there was no room for, in words; `undefined` where there is nothing. Whoever destroys it may go on.
+   */
+  get shortage(): string | undefined {
+    const [first] = this.#missing;
+    if (!first) return undefined;
+    const lacking = [...this.#missing.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    return `the device has no room for ${first[0].label} of ${mebibytes(first[1])}, with ` +
+      `${mebibytes(this.#counters.bytesAllocated - lacking)} in use`;
+  }
+
   /** Destroys a buffer that was created here. */
   destroy(buffer: GPUBuffer): void {
     if (!this.#alive.delete(buffer)) return;
+    this.#missing.delete(buffer);
     this.#gone.add(buffer);
     this.#destroyed++;
     this.#counters.bytesAllocated -= buffer.size;
@@ -86,6 +134,7 @@ export class DeviceMemory {
   destroyAll(): void {
     for (const buffer of this.#alive) buffer.destroy();
     this.#alive.clear();
+    this.#missing.clear();
   }
 
   /**

@@ -72,7 +72,6 @@ export class Plan extends Tape {
         throw new Error(`${(error as Error).message}\n  needed by ${label} in plan ${this.name}`);
       }
     }
-    gpu.device.pushErrorScope("out-of-memory");
     gpu.device.pushErrorScope("validation");
     let thrown: unknown;
     try {
@@ -83,16 +82,16 @@ export class Plan extends Tape {
     } catch (error) {
       thrown = error;
     }
-    // Both at once: between them another plan might push its own.
-    const [validation, memory] = await Promise.all([
-      gpu.device.popErrorScope(),
-      gpu.device.popErrorScope(),
-    ]);
-    if (memory) {
+    const validation = await gpu.device.popErrorScope();
+    await gpu.memory.settle();
+    const lacks = [...this].some(({ bindings }) =>
+      Object.values(bindings).some(({ buffers }) => buffers.some((b) => gpu.memory.isMissing(b)))
+    );
+    if (lacks) {
       throw new Error(
         `Plan ${this.name} needs ${mebibytes(this.#arena.byteLength)} MiB for intermediate ` +
           `tensors beside ${mebibytes(gpu.counters.bytesAllocated - this.#arena.byteLength)} ` +
-          `MiB already in use, and the device has no room: ${memory.message}. Lower ` +
+          `MiB already in use: ${gpu.memory.shortage}. Lower ` +
           "maxTokensPerMicroBatch or the model's size",
       );
     }

@@ -7,6 +7,7 @@ import { locateNonFinite } from "../../src/gpu/locate_non_finite.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { readTensor, submit } from "../../src/gpu/submit.ts";
 import { Dim, Tensor } from "../../src/gpu/tensor.ts";
+import { withoutRoomFor } from "../helpers/without_room.ts";
 
 /** y[i] = x[i] * factor + offset, one workgroup of one invocation per element. */
 const AFFINE = `
@@ -351,23 +352,7 @@ Deno.test("of plans that are compiled at the same time, each hears of its own er
       plan.keep(affine(plan, gpu.tensor([4]), 2, 0, `${name}.y`));
       return plan;
     });
-    const { device } = gpu;
-    // The scopes that are open, by the plan that opened them, which is the one that makes a buffer next.
-    const open: { filter: string; plan: string }[] = [];
-    device.pushErrorScope = (filter) => {
-      open.push({ filter, plan: "" });
-    };
-    const { createBuffer } = gpu;
-    gpu.createBuffer = (size, usage, label) => {
-      for (const scope of open) scope.plan ||= label.split(".")[0]!;
-      return createBuffer.call(gpu, size, usage, label);
-    };
-    // There is no room for one of them.
-    device.popErrorScope = () => {
-      const { filter, plan } = open.pop()!;
-      const full = filter === "out-of-memory" && plan.startsWith("b");
-      return Promise.resolve(full ? { message: "full" } as GPUOutOfMemoryError : null);
-    };
+    withoutRoomFor(gpu, (label) => label.startsWith("b"));
     const results = await Promise.allSettled(plans.map((plan) => plan.compile()));
     assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected"]);
     assertEquals(

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Plan } from "../../src/gpu/plan.ts";
 import { Readback } from "../../src/gpu/readback.ts";
@@ -13,6 +13,7 @@ import { WarmStart } from "../../src/rl/warm_start.ts";
 import { inTempDir } from "../helpers/temp_dir.ts";
 import { tinyPolicy, tinyTask } from "../helpers/tiny_task.ts";
 import { test } from "../helpers/test.ts";
+import { withoutRoomFor } from "../helpers/without_room.ts";
 
 const GONE = "released";
 const options = { maxSteps: 2, learningRate: 1e-3, promptsPerStep: 2, numGenerations: 2 };
@@ -197,5 +198,31 @@ test.onGpu("what cannot be made for its settings leaves no memory behind", async
   );
   await refused(() => Trainer.create(policy, task, { ...lora, objective: WRONG }), "dLogProb is");
   await refused(() => Trainer.create(policy, task, { ...lora, refSyncSteps: 1 }), "refSyncSteps");
+  policy.destroy();
+});
+
+test.onGpu("where there is no room for a buffer its name is told, and who destroys it goes on", async (gpu) => {
+  const task = tinyTask();
+  const policy = tinyPolicy(gpu, task);
+  const answer = await policy.generate([[2]], { maxCompletionLength: 2 });
+  policy.parameters.requireGradients();
+  const { buffers } = gpu;
+  const message = /has no room for optimizer\.exp_avg of 0\.\d MiB, with \d+\.\d MiB in use/;
+  const end = withoutRoomFor(gpu, (label) => label === "optimizer.exp_avg");
+  const error = await assertRejects(() => Trainer.create(policy, task, options), Error);
+  assertMatch(error.message, message);
+  assertEquals(gpu.buffers, buffers);
+  // Of one that nobody has destroyed every call tells.
+  const tensor = gpu.tensor([4], { name: "optimizer.exp_avg" });
+  await gpu.memory.settle();
+  const told = assertThrows(() => gpu.tensor([4]), Error);
+  assertMatch(told.message, message);
+  await assertRejects(() => policy.score([[2]], [[3]]), Error, "has no room");
+  end();
+  gpu.destroyTensor(tensor);
+  assertEquals(await policy.generate([[2]], { maxCompletionLength: 2 }), answer);
+  const trainer = await Trainer.create(policy, task, options);
+  assertEquals((await trainer.next()).step, 1);
+  trainer.destroy();
   policy.destroy();
 });
