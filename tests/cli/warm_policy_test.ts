@@ -44,7 +44,9 @@ test.inDir("a folder that stays empty goes, one with something in it or that was
 });
 
 test.inDir("a warm start keeps to --memory-budget, says how, and is found again by the same budget", async (dir) => {
-  const begin = [...TINY_RUN, "--max-steps=0", "--no-report"];
+  // A batch that fills more than one pass.
+  const large = TINY_RUN.map((flag) => flag.replace(/(batch-size)=.*/, "$1=256"));
+  const begin = [...large, "--max-steps=0", "--no-report"];
   const train = (...flags: string[]) => runInProcess(dir, "train", ...begin, ...flags);
   const saved = async (stdout: string) => {
     const [, how, folder] = /^warm start (found|made): (.*)$/m.exec(stdout)!;
