@@ -85,7 +85,7 @@ export function parity(options: ParityOptions = {}): SymbolicTask<ParityProblem>
       // Counting looks back 14 places and answering one: a small base tells these apart from the beginning, and with
       // normed heads no seed was seen that never learns to answer. What is learnt last takes many steps, not many tokens.
       policy: { ...SMALL_POLICY, tieWordEmbeddings: false, normedHeads: true, ropeTheta: 100 },
-      warmStart: { steps: 800, batchSize: 16, learningRate: 3e-3, embeddingStd: 1 },
+      warmStart: { steps: 700, batchSize: 16, learningRate: 3e-3, embeddingStd: 1 },
       rl: { maxSteps: 60, promptsPerStep: 16, numGenerations: 16, learningRate: 5e-4 },
     },
 
