@@ -62,20 +62,7 @@ export type GenerateOptions =
   & Pick<GenerationRequest, "maxCompletionLength">
   & Partial<Omit<GenerationRequest, "prompts" | "maxCompletionLength">>;
 
-const NAMES = namesOf<GenerateOptions>({
-  numGenerations: true,
-  maxCompletionLength: true,
-  temperature: true,
-  topK: true,
-  topP: true,
-  minP: true,
-  seed: true,
-  step: true,
-  firstSampleId: true,
-  eosTokenIds: true,
-  signal: true,
-  onTokens: true,
-});
+const NAMES = REQUEST.filter((name) => name !== "prompts");
 
 /** What `Policy.generate` returns; entry b belongs to prompt floor(b / numGenerations). */
 export interface Generation {

@@ -11,7 +11,7 @@ import { checkNames, namesOf } from "../input/names.ts";
 import { assembled, memoryOf } from "../gpu/readied.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Policy } from "../model/policy.ts";
-import { NEVER_WRITTEN } from "../model/token_ids.ts";
+import { checkWritten } from "../model/token_ids.ts";
 import { AdamW } from "../optim/adamw_optimizer.ts";
 import { learningRateAt } from "../optim/schedule.ts";
 import { microBatchTokens } from "./fit.ts";
@@ -181,17 +181,11 @@ export class WarmStart {
       { length: batchSize },
       (_, b) => drawDemonstration(this.#task, seed, step * batchSize + b),
     );
-    const { suppressedTokenId } = this.#policy.config;
-    const bad = demonstrations.findIndex(({ completionIds }) =>
-      suppressedTokenId !== undefined && completionIds.includes(suppressedTokenId)
-    );
-    if (bad >= 0) {
-      throw new RangeError(
-        `The completion of demonstration ${
-          step * batchSize + bad
-        } of task ${this.#task.name} has ${suppressedTokenId}, ` +
-          `${NEVER_WRITTEN}: leave padding out`,
-      );
+    for (const [b, { completionIds }] of demonstrations.entries()) {
+      const what = `The completion of demonstration ${
+        step * batchSize + b
+      } of task ${this.#task.name}`;
+      checkWritten(this.#policy.config, completionIds, what);
     }
     const groups = demonstrations.map(({ promptIds, completionIds }, sequence) => ({
       prompt: promptIds,

@@ -35,7 +35,7 @@ test.onGpu("what a policy never writes is refused where it would be scored, lear
     learningRate: 1e-3,
   });
   const before = await policy.parameters.read();
-  await refused(() => warm.next(), `demonstration 0 of task capitals has 0, ${never}`);
+  await refused(() => warm.next(), `demonstration 0 of task capitals[0] is 0, ${never}`);
   assertEquals(await policy.parameters.read(), before);
   warm.destroy();
 

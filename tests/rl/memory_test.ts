@@ -53,6 +53,18 @@ Deno.test("planMemory() foresees every byte of a trainer, and takes none", async
   }
 });
 
+Deno.test("logits wait for the backward pass, but not under activation checkpointing", async () => {
+  const gpu = await paperDevice({});
+  const config = { vocabSize: 4096, hiddenSize: 16, numHiddenLayers: 1 };
+  // 8192 x 4096 logits are two ranges of 64 MiB.
+  const ranges = async (activationCheckpointing: boolean) => {
+    const options = { ...OPTIONS, maxTokensPerMicroBatch: 8192, activationCheckpointing };
+    const { buffers } = await planMemory(gpu, config, longTask, options);
+    return buffers.filter(({ size }) => size === 2 ** 26).length;
+  };
+  assertEquals([await ranges(false), await ranges(true)], [2, 1]);
+});
+
 Deno.test("planMemory() states what Qwen2.5-0.5B takes, with logits the device can bind", async () => {
   const gpu = await paperDevice({});
   const options = { ...OPTIONS, numGenerations: 8 };
